@@ -1,0 +1,137 @@
+//! The record of a call: one for every call, exactly one outcome, no number.
+//!
+//! Owns [`Cdr`], [`Outcome`] and [`EndReason`]. Writing them down is the store's, counting them
+//! `store::report`'s.
+
+use std::time::Duration;
+
+use super::config::{Extension, LineId, TrunkId};
+use crate::media::Quality;
+use crate::time::Timestamp;
+
+/// A call's name in logs, records and on the board: random, says nothing of the caller.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub std::sync::Arc<str>);
+
+impl std::fmt::Display for CallId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What happened to a call: exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// Joined with a counselor.
+    Answered,
+    /// Hung up in the queue.
+    Abandoned,
+    /// Hung up in the queue within `short_abandon`.
+    ShortAbandoned,
+    /// Hung up during the guidance.
+    GuidanceAbandoned,
+    /// Waited `max_wait`.
+    TimedOut,
+    /// The queue was full.
+    Full,
+    /// Nobody on duty.
+    NoCounselor,
+    /// Outside the hours.
+    Closed,
+    /// Turned away by a rule (no number, unknown number, drain) or ended by the guidance itself.
+    Refused,
+    /// Our fault.
+    Failed,
+}
+
+/// What is known of a caller's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Presentation {
+    /// The number is shown.
+    Shown,
+    /// 非通知: withheld by the caller.
+    Withheld,
+    /// 公衆電話.
+    Payphone,
+    /// 表示圏外: can't be presented.
+    Unavailable,
+    /// Nothing usable was said.
+    Unknown,
+}
+
+/// Who ended a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EndedBy {
+    /// The caller.
+    Caller,
+    /// The counselor.
+    Counselor,
+    /// We.
+    System,
+}
+
+/// Why a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EndReason {
+    /// Somebody hung up.
+    Hangup,
+    /// The caller hung up before we answered.
+    Cancelled,
+    /// Our last message ended.
+    MessageEnded,
+    /// We refused the INVITE with this code.
+    Rejected(u16),
+    /// The caller's phone was lost (session timer, transport, no ACK).
+    CallerLost,
+    /// The counselor transferred the caller to somebody else's keeping.
+    Transferred,
+    /// A fault of ours.
+    Fault,
+}
+
+/// The record of a call. Moments are wall time, lengths are monotonic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cdr {
+    /// The call.
+    pub call: CallId,
+    /// Through which trunk.
+    pub trunk: TrunkId,
+    /// Which line; `None`: the called number belongs to none.
+    pub line: Option<LineId>,
+    /// INVITE.
+    pub started: Timestamp,
+    /// Our 200 (the caller's bill starts); `None`: never answered.
+    pub answered: Option<Timestamp>,
+    /// The end.
+    pub ended: Timestamp,
+    /// What happened.
+    pub outcome: Outcome,
+    /// Who ended it.
+    pub ended_by: EndedBy,
+    /// Why.
+    pub reason: EndReason,
+    /// The caller's number: shown or not, and why.
+    pub presentation: Presentation,
+    /// Time in the guidance.
+    pub guidance: Duration,
+    /// Time in the queue, until joined or out.
+    pub wait: Duration,
+    /// Time joined with a counselor.
+    pub talk: Duration,
+    /// From our 200 until joined or out: what waiting cost the caller.
+    pub paid_wait: Duration,
+    /// Place in the queue on entering, from 1; `None`: never queued.
+    pub position: Option<u32>,
+    /// Counselors rung.
+    pub offers: u32,
+    /// The counselor joined (the last one, after a transfer).
+    pub counselor: Option<Extension>,
+    /// Time of each counselor with the caller, in order (a transfer splits the talk time).
+    pub talks: Vec<(Extension, Duration)>,
+    /// A synthetic call of our own.
+    pub test: bool,
+    /// How the caller's voice did.
+    pub caller_quality: Quality,
+    /// How the counselor's voice did (the last leg).
+    pub counselor_quality: Option<Quality>,
+}

@@ -1,0 +1,5 @@
+//! The path of a call: trunk → guidance → queue → bridge → CDR.
+#![deny(clippy::disallowed_methods)]
+
+pub mod cdr;
+pub mod config;

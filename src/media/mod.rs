@@ -1,0 +1,290 @@
+//! The media plane: packets and ticks in, packets out. Knows nothing of SIP.
+//!
+//! This file owns the border: the [`Command`]s that the call path gives and the [`Event`]s that it
+//! gets. The machine itself is [`engine::Engine`]; sockets and threads are the shell's.
+#![deny(clippy::disallowed_methods)]
+
+pub mod engine;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One RTP port (and its RTCP neighbor): one leg's media. `shard` names the media thread; both
+/// ports of a bridge live on one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortId {
+    /// Unique while the process lives.
+    pub n: u32,
+    /// The media thread that owns the port.
+    pub shard: u8,
+}
+
+/// One playing of a list of prompts, so that its end can be told from that of an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PlayId(pub u64);
+
+/// The name of a prompt (`welcome`), without folder or ending.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Prompt(pub Arc<str>);
+
+impl From<&str> for Prompt {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+/// How samples travel on a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Codec {
+    /// G.711 µ-law, 8 kHz.
+    Pcmu,
+    /// G.711 A-law, 8 kHz.
+    Pcma,
+}
+
+/// Telephone-events (RFC 4733) as negotiated for a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TelephoneEvents {
+    /// Payload type that the peer expects from us.
+    pub send: u8,
+    /// Payload type that we expect from the peer.
+    pub receive: u8,
+    /// Clock rate in Hz.
+    pub clock: u32,
+}
+
+/// The far end of a port, as signaling says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Where SDP says that the peer hears. A NATed peer turns out to be elsewhere (`latch`).
+    pub rtp: SocketAddr,
+    /// Where the peer takes RTCP; `None`: the next port up.
+    pub rtcp: Option<SocketAddr>,
+    /// The codec both ways.
+    pub codec: Codec,
+    /// Payload type that we send with.
+    pub payload_send: u8,
+    /// Payload type that the peer sends with.
+    pub payload_receive: u8,
+    /// Telephone-events, when negotiated.
+    pub events: Option<TelephoneEvents>,
+    /// Whether we may send to the peer: false while the peer holds us (`sendonly`, `inactive`).
+    pub send: bool,
+    /// Whether the peer sends to us: while false its silence means nothing.
+    pub receive: bool,
+    /// Whether packets may go to `rtp` before any valid packet has come from the peer: true once
+    /// the peer's ACK (or PRACK, or registration) has proven who is there.
+    pub proven: bool,
+    /// The signaling source's IP address: a first packet from it is believed even when SDP names
+    /// another address (a phone behind NAT).
+    pub latch: Option<std::net::IpAddr>,
+}
+
+/// What a port hears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Packets of silence, so that the peer never thinks us dead.
+    Silence,
+    /// Prompts one after the other; [`Event::Played`] when the last has ended; then `then`.
+    Play {
+        /// Comes back in [`Event::Played`].
+        play: PlayId,
+        /// What to play, in order. A name that the library lacks is skipped.
+        prompts: Vec<Prompt>,
+        /// What follows.
+        then: Then,
+    },
+    /// Another port of the same shard: the bridge.
+    Port(PortId),
+}
+
+/// What a port hears when its prompts have ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// Silence.
+    Silence,
+    /// This prompt over and over, without a gap; goes on where the port last left it.
+    Loop(Prompt),
+}
+
+/// What the call path asks of the media plane.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Bind RTP at `local` (an even port) and RTCP on the next. Answered by [`Event::Opened`] or
+    /// [`Event::OpenFailed`].
+    Open {
+        /// The port's name from here on.
+        port: PortId,
+        /// Where to bind.
+        local: SocketAddr,
+        /// DSCP of RTP and RTCP (0–63).
+        dscp: u8,
+    },
+    /// Talk to this peer, from now on in this form. Repeated when signaling changes something; SSRC,
+    /// sequence and timestamp go on.
+    Connect {
+        /// Whose.
+        port: PortId,
+        /// The far end.
+        peer: Peer,
+    },
+    /// Let the port hear this, in place of what it hears now.
+    Listen {
+        /// Who hears.
+        port: PortId,
+        /// What.
+        source: Source,
+    },
+    /// Play prompts over what the port hears, which goes on (unheard) meanwhile.
+    Overlay {
+        /// Who hears.
+        port: PortId,
+        /// What.
+        prompts: Vec<Prompt>,
+    },
+    /// Report keys pressed on this port's peer, by these means.
+    Detect {
+        /// Whose keys.
+        port: PortId,
+        /// Telephone-events.
+        rfc4733: bool,
+        /// Tones in the audio.
+        inband: bool,
+    },
+    /// Press a key towards the port's peer: telephone-events where negotiated, else tones.
+    SendDigit {
+        /// Towards whom.
+        port: PortId,
+        /// The key.
+        digit: Digit,
+    },
+    /// Close the sockets, answer with [`Event::Closed`].
+    Close {
+        /// Which.
+        port: PortId,
+    },
+}
+
+/// A key of a telephone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digit(u8);
+
+impl Digit {
+    /// From `0-9`, `*`, `#`, `A-D` (`a-d` too); `None` for anything else.
+    pub fn from_char(c: char) -> Option<Self> {
+        "0123456789*#ABCD".find(c.to_ascii_uppercase()).and_then(|i| Self::from_event(i as u8))
+    }
+
+    /// From an event code of RFC 4733 §3.2 (0–15).
+    pub fn from_event(code: u8) -> Option<Self> {
+        (code < 16).then_some(Self(code))
+    }
+
+    /// The event code of RFC 4733 §3.2.
+    pub fn event(self) -> u8 {
+        self.0
+    }
+
+    /// The key's character.
+    pub fn char(self) -> char {
+        char::from(b"0123456789*#ABCD"[usize::from(self.0)])
+    }
+}
+
+/// What the media plane tells the call path.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The port is bound.
+    Opened {
+        /// Which.
+        port: PortId,
+    },
+    /// The port could not be bound.
+    OpenFailed {
+        /// Which; it is gone.
+        port: PortId,
+    },
+    /// The first valid packet has come from the port's peer.
+    Heard {
+        /// From whom.
+        port: PortId,
+    },
+    /// A key was pressed. Once a press, however long and by however many means.
+    Digit {
+        /// By whose peer.
+        port: PortId,
+        /// Which key.
+        digit: Digit,
+    },
+    /// The prompts of a [`Source::Play`] have ended.
+    Played {
+        /// On which port.
+        port: PortId,
+        /// Which playing.
+        play: PlayId,
+    },
+    /// No RTP and no RTCP for the configured time (`Config::silent_after`), although the peer may send.
+    Silent {
+        /// Who is silent.
+        port: PortId,
+    },
+    /// Packets come again after [`Event::Silent`].
+    Resumed {
+        /// Who is back.
+        port: PortId,
+    },
+    /// The port is closed.
+    Closed {
+        /// Which.
+        port: PortId,
+        /// How the voice did.
+        quality: Quality,
+    },
+}
+
+/// How the voice of one leg did, both ways. Zero where nothing was measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Quality {
+    /// Valid packets from the peer.
+    pub received: u64,
+    /// Packets to the peer.
+    pub sent: u64,
+    /// Packets of the peer that never came (RFC 3550 A.3).
+    pub lost: u64,
+    /// Our packets that the peer says it missed (its last RTCP report).
+    pub lost_at_peer: u64,
+    /// Interarrival jitter of the peer's packets (RFC 3550 A.8), milliseconds.
+    pub jitter_ms: f32,
+    /// Round trip by RTCP (RFC 3550 §6.4.1), milliseconds.
+    pub round_trip_ms: Option<f32>,
+    /// Packets dropped because their source was not the proven one.
+    pub strangers: u64,
+    /// MOS by the E-model (ITU-T G.107) for what came from the peer; `None` without packets.
+    pub mos: Option<f32>,
+}
+
+/// Limits and times of the media plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// First and last RTP port, inclusive; only even ones are used, RTCP takes the next.
+    pub ports: (u16, u16),
+    /// Media threads; 0: one a core, less one (at least one).
+    pub threads: u8,
+    /// How long a freed port rests before it is used again, so that a new caller can't hear an
+    /// old one.
+    pub port_rest: Duration,
+    /// After how long without RTP and RTCP a peer counts as silent ([`Event::Silent`]).
+    pub silent_after: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            ports: (30_000, 39_998),
+            threads: 0,
+            port_rest: Duration::from_secs(30),
+            silent_after: Duration::from_secs(4),
+        }
+    }
+}
