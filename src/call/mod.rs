@@ -1,5 +1,7 @@
 //! The path of a call: trunk → guidance → queue → bridge → CDR.
 #![deny(clippy::disallowed_methods)]
 
+pub mod board;
 pub mod cdr;
 pub mod config;
+pub mod intention;

@@ -1,0 +1,158 @@
+//! The live board: who waits, who talks, who is ready. A picture of one moment, without numbers.
+//!
+//! Owns the picture's types. Drawing it is the switchboard's, showing it the console's.
+
+use std::time::Duration;
+
+use super::cdr::{CallId, Outcome, Presentation};
+use super::config::{Extension, LineId, TrunkId};
+use crate::time::Timestamp;
+
+/// Everything that a supervisor sees at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Board {
+    /// When it was drawn.
+    pub at: Timestamp,
+    /// No new calls are taken: the process waits for the live ones.
+    pub draining: bool,
+    /// Lines, in order of their ids.
+    pub lines: Vec<LineView>,
+    /// Calls, oldest first.
+    pub calls: Vec<CallView>,
+    /// Counselors, in order of the configuration.
+    pub counselors: Vec<CounselorView>,
+    /// Trunks, in order of their ids.
+    pub trunks: Vec<TrunkView>,
+}
+
+/// A line at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LineView {
+    /// Which.
+    pub line: LineId,
+    /// What people call it.
+    pub name: String,
+    /// Whether a caller would be taken.
+    pub open: bool,
+    /// When that changes next, if it ever does.
+    pub changes_at: Option<Timestamp>,
+    /// How many wait.
+    pub waiting: u32,
+    /// How long the first of them has waited.
+    pub longest_wait: Duration,
+    /// Counselors of this line who are ready.
+    pub ready: u32,
+    /// Calls that ended since midnight, by outcome.
+    pub today: Vec<(Outcome, u32)>,
+}
+
+/// Which stage of its path a call is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PhaseName {
+    /// Just arrived.
+    Trunk,
+    /// Hears the guidance (or a last message).
+    Guidance,
+    /// Waits.
+    Queue,
+    /// Waits while counselors are rung.
+    Ringing,
+    /// Talks.
+    Bridge,
+}
+
+/// A call at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallView {
+    /// Which.
+    pub call: CallId,
+    /// Its line, once known.
+    pub line: Option<LineId>,
+    /// Its stage.
+    pub phase: PhaseName,
+    /// INVITE.
+    pub since: Timestamp,
+    /// How long it has been in this stage.
+    pub in_phase: Duration,
+    /// Place in the queue, from 1.
+    pub position: Option<u32>,
+    /// Who rings or talks.
+    pub counselors: Vec<Extension>,
+    /// Whether the number is shown.
+    pub presentation: Presentation,
+}
+
+/// What a counselor does, derived from live legs and what they chose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CounselorState {
+    /// Logged out.
+    Offline,
+    /// Signed in, but the phone can't be reached.
+    Unreachable,
+    /// Paused, for a reason.
+    Paused(String),
+    /// Free.
+    Ready,
+    /// The phone rings.
+    Ringing,
+    /// In a call.
+    Talking,
+    /// Notes after a call.
+    WrapUp,
+}
+
+impl CounselorState {
+    /// The state's name in the API and in metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Unreachable => "unreachable",
+            Self::Paused(_) => "paused",
+            Self::Ready => "ready",
+            Self::Ringing => "ringing",
+            Self::Talking => "talking",
+            Self::WrapUp => "wrap_up",
+        }
+    }
+}
+
+/// A counselor at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CounselorView {
+    /// Whose.
+    pub extension: Extension,
+    /// Shown to colleagues.
+    pub name: String,
+    /// State.
+    pub state: CounselorState,
+    /// How long it has been so.
+    pub for_: Duration,
+    /// Rings missed in a row.
+    pub missed: u32,
+    /// Calls taken since the process began.
+    pub taken: u32,
+    /// Lines.
+    pub lines: Vec<LineId>,
+}
+
+/// Whether calls can come through a trunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrunkState {
+    /// Nothing says otherwise (a static trunk that is not asked).
+    Assumed,
+    /// Registered, or answers OPTIONS.
+    Up,
+    /// Not registered, or does not answer.
+    Down,
+}
+
+/// A trunk at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrunkView {
+    /// Which.
+    pub trunk: TrunkId,
+    /// State.
+    pub state: TrunkState,
+    /// What the last failure said, without any number.
+    pub reason: Option<String>,
+}
