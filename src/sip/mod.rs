@@ -11,6 +11,7 @@ pub mod message;
 mod method;
 pub mod parse;
 pub mod print;
+pub mod sdp;
 pub mod uri;
 
 use std::net::{IpAddr, SocketAddr};
