@@ -6,6 +6,7 @@
 
 pub mod endpoint;
 pub mod fault;
+pub mod frame;
 pub mod header;
 pub mod message;
 mod method;
