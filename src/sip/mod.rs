@@ -5,8 +5,15 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod endpoint;
+pub mod fault;
+pub mod frame;
 pub mod header;
 pub mod message;
+mod method;
+pub mod parse;
+pub mod print;
+pub mod sdp;
+pub mod uri;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
