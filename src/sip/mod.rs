@@ -4,6 +4,7 @@
 //! This file owns the border with the call path. [`endpoint::Endpoint`] is the machine.
 #![deny(clippy::disallowed_methods)]
 
+pub mod auth;
 pub mod endpoint;
 pub mod header;
 pub mod message;
