@@ -6,8 +6,13 @@
 
 pub mod auth;
 pub mod endpoint;
+pub mod fault;
 pub mod header;
 pub mod message;
+mod method;
+pub mod parse;
+pub mod print;
+pub mod uri;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
