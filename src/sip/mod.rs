@@ -12,6 +12,8 @@ pub mod message;
 mod method;
 pub mod parse;
 pub mod print;
+pub mod registrar;
+pub mod registration;
 pub mod uri;
 
 use std::net::{IpAddr, SocketAddr};

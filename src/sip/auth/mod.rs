@@ -11,14 +11,14 @@
 
 mod answer;
 mod digest;
-//mod guard;
+mod guard;
 mod limiter;
 mod nonce;
 mod params;
 
 pub use answer::{Asked, answer, choose};
 pub use digest::{Algorithm, Proof, Terms, ha1, response};
-//pub use guard::{Accounts, Guard, Ha1, Settings, Source, Verdict};
+pub use guard::{Accounts, Guard, Ha1, Settings, Source, Verdict};
 pub use params::{Challenge, Credentials, Error, Qop};
 
 use crate::chance::Chance;
@@ -31,5 +31,5 @@ pub fn new_password(chance: &mut Chance) -> String {
     chance.token(PASSWORD_LEN)
 }
 
-//#[cfg(test)]
-//mod tests;
+#[cfg(test)]
+mod tests;
