@@ -370,7 +370,9 @@ proptest! {
     /// last word on reachability that is true.
     #[test]
     fn the_books_always_balance(
-        steps in prop::collection::vec((0u64..5000, 0u8..4, 0u16..3, 0u8..3, 0u32..4000, 0u8..3), 1..40)
+        steps in prop::collection::vec(
+            (0u64..5000, 0u8..4, 0u16..3, 0u8..3, 0u32..4000, 0u8..3), 1..40,
+        )
     ) {
         let mut office = Office::new(Some(Pulse::default()));
         let (mut now, mut reachable) = (0, false);

@@ -47,7 +47,8 @@ pub(super) enum Refusal {
 }
 
 impl Wish {
-    /// Reads it. Contacts that are not `sip:` or `sips:` are left out: nobody could be called there.
+    /// Reads it. Contacts that are not `sip:` or `sips:` are left out: nobody could be called
+    /// there.
     pub(super) fn read(request: &Message, config: &Config) -> Result<Self, Refusal> {
         let general = request.text(&Name::Expires);
         let (mut entries, mut stars, mut contacts) = (Vec::new(), 0, 0);

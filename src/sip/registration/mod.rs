@@ -363,7 +363,7 @@ impl Registration {
             }
             Outcome::Unavailable { code, retry_after } => {
                 let pause = retry_after.unwrap_or_default().max(self.pause());
-                self.failed(now, Reason::Refused(code), pause.min(self.limits.retry_max));
+                self.failed(now, Reason::Refused(code), pause.min(self.limits.refused));
             }
             Outcome::NoAnswer => self.failed(now, Reason::NoAnswer, self.pause()),
         }
