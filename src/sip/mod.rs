@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod endpoint;
 pub mod fault;
+pub mod frame;
 pub mod header;
 pub mod message;
 mod method;
@@ -14,6 +15,7 @@ pub mod parse;
 pub mod print;
 pub mod registrar;
 pub mod registration;
+pub mod sdp;
 pub mod uri;
 
 use std::net::{IpAddr, SocketAddr};
