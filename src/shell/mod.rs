@@ -1,1 +1,3 @@
 //! Shell.
+
+pub mod media_thread;
