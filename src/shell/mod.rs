@@ -1,1 +1,4 @@
 //! Shell.
+
+pub mod handle;
+pub mod metrics;
