@@ -1,3 +1,5 @@
 //! Shell.
 
+pub mod handle;
 pub mod media_thread;
+pub mod metrics;
