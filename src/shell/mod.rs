@@ -1,1 +1,3 @@
-//! Shell.
+//! The only async code: sockets, clocks, threads, signals.
+
+pub mod sip_socket;
