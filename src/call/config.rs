@@ -342,6 +342,8 @@ pub enum Said {
     AllBusy,
     /// Nobody on duty.
     NoCounselor,
+    /// We are looking for a counselor; please wait.
+    Connecting,
     /// Still waiting.
     StillWaiting,
     /// Waited too long.
@@ -435,4 +437,22 @@ pub struct Codes {
     pub log_out: String,
     /// Reasons for a pause, by digit (`1` → 休憩).
     pub pause_reasons: BTreeMap<Digit, String>,
+}
+
+impl Said {
+    /// x
+    pub fn name(self) -> String {
+        String::new()
+    }
+}
+impl Config {
+    /// The prompt by which the line says something: its own, the service's, or the shipped one.
+    pub fn prompt(&self, line: &Line, said: Said) -> Prompt {
+        line.prompts.0.get(&said).cloned().unwrap_or_else(|| self.prompt_of_service(said))
+    }
+
+    /// The prompt by which the service says something, whatever the line.
+    pub fn prompt_of_service(&self, said: Said) -> Prompt {
+        self.prompts.0.get(&said).cloned().unwrap_or_else(|| Prompt::from(&*said.name()))
+    }
 }
