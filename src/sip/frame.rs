@@ -62,6 +62,11 @@ impl Framer {
         }
     }
 
+    /// Whether a part of a message is held. Line ends between messages are none.
+    pub fn has_begun(&self) -> bool {
+        self.buffer.iter().any(|b| !matches!(b, b'\r' | b'\n'))
+    }
+
     fn keep_alive(&mut self) -> Option<Frame> {
         match *self.buffer {
             [b'\r', b'\n', b'\r', b'\n', ..] => {
