@@ -14,7 +14,7 @@ use koebashi::call::switchboard::{Command, Input, Output, Switchboard};
 use koebashi::chance::Chance;
 use koebashi::media::engine::Engine;
 use koebashi::media::prompt::{Clip, Library};
-use koebashi::media::{self, PortId, Prompt};
+use koebashi::media::{self, Channel, PortId, Prompt};
 use koebashi::sip::message::Message;
 use koebashi::sip::{Flow, Transport};
 use koebashi::time::{Now, Timestamp};
@@ -345,8 +345,8 @@ impl World {
             while let Some(transmit) = self.engine.poll_transmit() {
                 is_quiet = false;
                 if let Some(from) = self.ports.get(&transmit.port).copied() {
-                    let (to, bytes) = (transmit.to, transmit.bytes.to_vec());
-                    if !transmit.is_rtcp {
+                    let (to, bytes) = (transmit.to, transmit.bytes().to_vec());
+                    if transmit.channel == Channel::Rtp {
                         self.post(Duration::from_millis(5), Parcel::Rtp { from, to, bytes });
                     }
                 }
