@@ -9,8 +9,9 @@
 use bytes::Bytes;
 
 use super::fault::ParseError;
-use super::header::{Name, Tag, is_token, trim};
+use super::header::{Name, Tag, trim};
 use super::message::{Line, Message, Method, Span, Start};
+use super::method::is_token;
 
 /// How much of a message is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 
-use super::{Counts, Limits, Report, Sent, stream};
+use super::{Counts, Limits, Report, Sent};
 use crate::sip::{ConnectionId, Flow, Transport};
 
 /// The table of streams.
@@ -118,39 +118,49 @@ impl Connections {
         (Seat { id, remote, state, connections: Arc::clone(self) }, queue)
     }
 
-    /// Queues `bytes` on the stream that the flow names, or on any to its peer; opens one where
-    /// the flow names none. A stream that is full is closed: its peer does not read.
-    pub(super) fn send(self: &Arc<Self>, flow: &Flow, bytes: Bytes) -> Sent {
+    /// Queues `bytes` on the stream that the flow names, or on any to its peer. Where the flow names
+    /// none and there is none, the stream that is to be opened comes back. A stream that is full is
+    /// closed: its peer does not read.
+    pub(super) fn send(
+        self: &Arc<Self>,
+        flow: &Flow,
+        bytes: Bytes,
+    ) -> (Sent, Option<(Seat, mpsc::Receiver<Bytes>)>) {
+        // Declared before the guard: a seat that is dropped here needs the table.
+        let mut new = None;
         let mut table = self.table();
         let named = flow.connection.filter(|id| table.streams.contains_key(id));
         let known = named.or_else(|| table.by_remote.get(&flow.remote).copied());
         let id = match (known, flow.connection) {
             (Some(id), _) => id,
             // A peer's end of a lost stream hears no new ones.
-            (None, Some(_)) => return Sent::Failed,
+            (None, Some(_)) => return (Sent::Failed, None),
             (None, None) => {
                 if !self.make_room(&mut table) {
                     table.refused += 1;
-                    return Sent::Failed;
+                    return (Sent::Failed, None);
                 }
-                let (seat, queue) = self.seat(&mut table, flow.remote);
-                let id = seat.id;
-                stream::connect(seat, queue, flow.local);
+                let opened = self.seat(&mut table, flow.remote);
+                let id = opened.0.id;
+                new = Some(opened);
                 id
             }
         };
-        let Some(entry) = table.streams.get(&id) else { return Sent::Failed };
+        let Some(entry) = table.streams.get(&id) else {
+            return (Sent::Failed, None);
+        };
         if is_for_known(&bytes) {
             entry.state.known.store(true, Relaxed);
         }
         if queue(entry, &self.limits, bytes) {
-            return Sent::Yes;
+            return (Sent::Yes, new);
         }
         self.stalled.fetch_add(1, Relaxed);
         if let Some(entry) = table.remove(id) {
             entry.state.close.notify_one();
         }
-        Sent::Yes
+        // A stream that never came to be has no task that could report its end.
+        (if new.is_some() { Sent::Failed } else { Sent::Yes }, None)
     }
 
     pub(super) fn counts(&self) -> Counts {

@@ -258,7 +258,13 @@ impl Sockets {
                 Some(socket) => socket.send(&flow, &bytes),
                 None => Sent::Failed,
             },
-            Transport::Tcp => self.connections.send(&flow, bytes),
+            Transport::Tcp => {
+                let (sent, new) = self.connections.send(&flow, bytes);
+                if let Some((seat, queue)) = new {
+                    stream::connect(seat, queue, flow.local);
+                }
+                sent
+            }
         };
         match sent {
             Sent::Yes => {}
