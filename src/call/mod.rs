@@ -4,4 +4,5 @@
 pub mod board;
 pub mod cdr;
 pub mod config;
+pub mod graph;
 pub mod intention;
