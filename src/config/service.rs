@@ -70,8 +70,8 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
         limits: limits?,
         store: store::Config {
             path: state_dir.join(DATABASE),
-            cdr_days: days(cdr?),
-            audit_days: days(audit?),
+            cdr_days: whole_days(cdr?),
+            audit_days: whole_days(audit?),
             ..store::Config::default()
         },
         shell: shell::Config {
@@ -265,6 +265,6 @@ pub(super) fn prompts(section: &Section<'_>) -> Prompts {
 }
 
 /// Whole days of a duration, at least one.
-fn days(duration: Duration) -> u32 {
+fn whole_days(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs() / 86_400).unwrap_or(u32::MAX).max(1)
 }
