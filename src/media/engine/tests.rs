@@ -165,11 +165,13 @@ impl World {
     }
 
     fn keys(&self) -> String {
-        let digit = |e: &Event| match e {
-            Event::Digit { digit, .. } => Some(digit.char()),
-            _ => None,
-        };
-        self.events.iter().filter_map(digit).collect()
+        let mut keys = String::new();
+        for event in &self.events {
+            if let Event::Digit { digit, .. } = event {
+                keys.push(digit.char());
+            }
+        }
+        keys
     }
 
     fn close(&mut self, n: u32) -> Quality {

@@ -99,7 +99,7 @@ impl Port {
             self.receive_rtcp(now, from, packet, out);
             return None;
         }
-        let peer = self.peer.clone()?;
+        let peer = self.peer?;
         if !self.may_speak(&peer, from) {
             self.strangers += 1;
             return None;
