@@ -4,9 +4,19 @@
 //! This file owns the border with the call path. [`endpoint::Endpoint`] is the machine.
 #![deny(clippy::disallowed_methods)]
 
+pub mod auth;
 pub mod endpoint;
+pub mod fault;
+pub mod frame;
 pub mod header;
 pub mod message;
+mod method;
+pub mod parse;
+pub mod print;
+pub mod registrar;
+pub mod registration;
+pub mod sdp;
+pub mod uri;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
