@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use super::fault::ParseError;
 use super::message::Method;
-use super::uri::{self, Params, Uri};
+use super::uri::{self, Params, Uri, secretive};
 
 /// Declares [`Name`] and its table from one list: variant, canonical form, compact form.
 macro_rules! names {
@@ -95,7 +95,7 @@ names! {
 }
 
 /// The place of a name in the list; [`Tag::OTHER`] for names outside it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tag(u8);
 
 /// Slots of the table of names: a power of two, several times their number.
@@ -340,7 +340,7 @@ impl<'a> Via<'a> {
 }
 
 /// A name and a URI: From, To, Contact, Route, Refer-To, P-Asserted-Identity and others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct NameAddr<'a> {
     /// The display name, quotes and escapes resolved; bytes that are not UTF-8 are replaced.
     pub display: Option<Cow<'a, str>>,
@@ -393,6 +393,8 @@ impl<'a> NameAddr<'a> {
         self.params.value(name)
     }
 }
+
+secretive! { NameAddr }
 
 /// Splits a display name off. `None` when its quotes don't close.
 fn display(value: &[u8]) -> Option<(Option<Cow<'_, str>>, &[u8])> {
@@ -507,3 +509,6 @@ static IS_TOKEN: [bool; 256] = {
     }
     table
 };
+
+#[cfg(test)]
+mod tests;
