@@ -4,7 +4,6 @@
 //! This file owns the border with the call path. [`endpoint::Endpoint`] is the machine.
 #![deny(clippy::disallowed_methods)]
 
-pub mod auth;
 mod client_invite;
 mod client_non_invite;
 mod dialog;
@@ -17,10 +16,7 @@ pub mod message;
 mod method;
 pub mod parse;
 pub mod print;
-pub mod registrar;
-pub mod registration;
 mod reliable;
-pub mod sdp;
 mod server_invite;
 mod server_non_invite;
 mod session;
