@@ -1,9 +1,9 @@
 //! One media thread: its engine, its sockets, its loop.
 //!
-//! A turn of the loop reads what has come and passes it on, ticks when it is time, and takes orders;
-//! each with a budget, so that one flood starves neither the tick nor the others. A panic in the
-//! engine costs the packet that caused it; panics without end cost the thread's calls, not the
-//! thread.
+//! A turn of the loop reads what has come and passes it on, ticks when it is time, and takes
+//! orders; each with a budget, so that one flood starves neither the tick nor the others. A panic
+//! in the engine costs the packet that caused it; panics without end cost the thread's calls, not
+//! the thread.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
