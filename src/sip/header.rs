@@ -24,6 +24,12 @@ macro_rules! names {
             Other(Box<str>),
         }
 
+        /// The places of the names.
+        #[derive(Clone, Copy)]
+        enum Place {
+            $($variant,)*
+        }
+
         /// The variants in the order of the list.
         static KNOWN: &[Name] = &[$(Name::$variant),*];
         /// Canonical and compact forms in the same order.
@@ -35,6 +41,14 @@ macro_rules! names {
                 match self {
                     $(Self::$variant => $canonical,)*
                     Self::Other(name) => name,
+                }
+            }
+
+            /// Its place in the list.
+            pub(crate) fn tag(&self) -> Tag {
+                match self {
+                    $(Self::$variant => Tag(Place::$variant as u8),)*
+                    Self::Other(name) => Tag::of(name.as_bytes()),
                 }
             }
         }
@@ -165,11 +179,6 @@ impl Name {
             Some(known) => known.clone(),
             None => Self::Other(String::from_utf8_lossy(name).into()),
         }
-    }
-
-    /// Its place in the list.
-    pub(crate) fn tag(&self) -> Tag {
-        Tag::of(self.as_str().as_bytes())
     }
 }
 
