@@ -24,9 +24,9 @@ macro_rules! names {
             Other(Box<str>),
         }
 
-        /// The places of the names.
+        /// The places of the names in the list.
         #[derive(Clone, Copy)]
-        enum Place {
+        pub(crate) enum Place {
             $($variant,)*
         }
 
@@ -108,6 +108,18 @@ names! {
     Timestamp "Timestamp" "";
 }
 
+impl Place {
+    /// A bit for each of these.
+    pub(crate) const fn bits(places: &[Self]) -> u64 {
+        let (mut bits, mut i) = (0, 0);
+        while i < places.len() {
+            bits |= 1 << places[i] as u8;
+            i += 1;
+        }
+        bits
+    }
+}
+
 /// The place of a name in the list; [`Tag::OTHER`] for names outside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tag(u8);
@@ -120,6 +132,16 @@ static TABLE: [Tag; SLOTS] = table();
 impl Tag {
     /// Not in the list.
     pub(crate) const OTHER: Self = Self(u8::MAX);
+
+    /// A bit of its own; none for names outside the list.
+    pub(crate) fn bit(self) -> u64 {
+        1u64.checked_shl(u32::from(self.0)).unwrap_or(0)
+    }
+
+    /// The canonical form; empty for names outside the list.
+    pub(crate) fn label(self) -> &'static str {
+        FORMS.get(usize::from(self.0)).map_or("", |(canonical, _)| canonical)
+    }
 
     /// The tag of a name as it stands in a message.
     pub(crate) fn of(name: &[u8]) -> Self {
@@ -505,7 +527,13 @@ fn digits(value: &[u8]) -> Option<u32> {
 
 /// RFC 3261 §25.1 `token`.
 pub(crate) fn is_token(value: &[u8]) -> bool {
-    !value.is_empty() && value.iter().all(|b| IS_TOKEN[usize::from(*b)])
+    !value.is_empty() && token(value).0.len() == value.len()
+}
+
+/// Splits what is a token off the front.
+pub(crate) fn token(value: &[u8]) -> (&[u8], &[u8]) {
+    let end = value.iter().position(|b| !IS_TOKEN[usize::from(*b)]);
+    value.split_at(end.unwrap_or(value.len()))
 }
 
 static IS_TOKEN: [bool; 256] = {

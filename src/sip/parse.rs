@@ -9,7 +9,7 @@
 use bytes::Bytes;
 
 use super::fault::ParseError;
-use super::header::{Name, Tag, is_token, trim};
+use super::header::{Name, Tag, token, trim};
 use super::message::{Line, Message, Method, Span, Start};
 
 /// How much of a message is accepted.
@@ -151,13 +151,12 @@ impl Head {
         if let Some(defect) = line.defect {
             self.blame(defect);
         }
-        let text = &buffer[at..line.end];
-        let colon = memchr::memchr(b':', text).unwrap_or(text.len());
-        let name = text[..colon].trim_ascii_end();
-        if !is_token(name) || colon == text.len() {
+        let (name, rest) = token(&buffer[at..line.end]);
+        let [b':', value @ ..] = trim(rest) else { return self.blame(ParseError::Line { at }) };
+        if name.is_empty() {
             return self.blame(ParseError::Line { at });
         }
-        let value = trim(&text[colon + 1..]);
+        let value = trim(value);
         let tag = Tag::of(name);
         if tag == Name::ContentLength.tag() {
             self.content_length(value);
