@@ -1,2 +1,11 @@
-#[test]
-fn a() {}
+//! The one integration binary.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "this is test code")]
+
+/// Configurations for the tests.
+mod config;
+/// Whole calls, claim by claim, in simulated time.
+mod path;
+/// The simulated world.
+mod sim;
+/// The source itself: arrows, bans, sizes.
+mod tidy;

@@ -342,6 +342,8 @@ pub enum Said {
     AllBusy,
     /// Nobody on duty.
     NoCounselor,
+    /// We are looking for a counselor; please wait.
+    Connecting,
     /// Still waiting.
     StillWaiting,
     /// Waited too long.
@@ -439,12 +441,13 @@ pub struct Codes {
 
 impl Said {
     /// Everything that there is to say.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Closed,
         Self::ClosedYearEnd,
         Self::Help,
         Self::AllBusy,
         Self::NoCounselor,
+        Self::Connecting,
         Self::StillWaiting,
         Self::TimedOut,
         Self::Position(1),
@@ -492,6 +495,7 @@ impl Said {
             Self::Help => "help",
             Self::AllBusy => "all_busy",
             Self::NoCounselor => "no_counselor",
+            Self::Connecting => "connecting",
             Self::StillWaiting => "still_waiting",
             Self::TimedOut => "timed_out",
             Self::Position(n) => {

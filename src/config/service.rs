@@ -69,9 +69,10 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
         timezone: timezone?,
         limits: limits?,
         store: store::Config {
-            database: state_dir.join(DATABASE),
-            keep_cdrs: cdr?,
-            keep_audit: audit?,
+            path: state_dir.join(DATABASE),
+            cdr_days: whole_days(cdr?),
+            audit_days: whole_days(audit?),
+            ..store::Config::default()
         },
         shell: shell::Config {
             state_dir,
@@ -168,7 +169,7 @@ pub(super) fn console(root: &Section<'_>) -> Option<console::Config> {
     let section = root.section("console");
     let listen = section.parsed("listen", "127.0.0.1:8080", value::socket)?;
     section.done();
-    Some(console::Config { listen })
+    Some(console::Config { listen, ..console::Config::default() })
 }
 
 /// `[codes]`.
@@ -261,4 +262,9 @@ pub(super) fn prompts(section: &Section<'_>) -> Prompts {
         }
     }
     Prompts(prompts)
+}
+
+/// Whole days of a duration, at least one.
+fn whole_days(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs() / 86_400).unwrap_or(u32::MAX).max(1)
 }

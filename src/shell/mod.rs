@@ -1,4 +1,9 @@
 //! Shell.
+//! The only async code: sockets, clocks, threads, signals.
+pub mod handle;
+pub mod media_thread;
+pub mod metrics;
+pub mod sip_socket;
 
 use std::path::PathBuf;
 use std::time::Duration;

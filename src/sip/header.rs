@@ -10,7 +10,7 @@ use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use super::fault::ParseError;
-use super::message::Method;
+use super::method::{Method, is_token};
 use super::uri::{self, Params, Uri};
 
 /// Declares [`Name`] and its table from one list: variant, canonical form, compact form.
@@ -491,19 +491,3 @@ fn digits(value: &[u8]) -> Option<u32> {
     let text = str::from_utf8(value).ok()?;
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
 }
-
-/// RFC 3261 §25.1 `token`.
-pub(crate) fn is_token(value: &[u8]) -> bool {
-    !value.is_empty() && value.iter().all(|b| IS_TOKEN[usize::from(*b)])
-}
-
-static IS_TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut b = 0u8;
-    while b < 128 {
-        table[b as usize] = b.is_ascii_alphanumeric()
-            || matches!(b, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
-        b += 1;
-    }
-    table
-};

@@ -1,8 +1,6 @@
-//! Methods (RFC 3261 §7.1 and its extensions).
+//! Methods (RFC 3261 §7.1 and its extensions), and the tokens that they are (§25.1).
 
 use std::fmt;
-
-use super::header::is_token;
 
 /// Declares [`Method`] from one list: variant and text.
 macro_rules! methods {
@@ -58,3 +56,19 @@ impl fmt::Display for Method {
         f.write_str(self.as_str())
     }
 }
+
+/// RFC 3261 §25.1 `token`.
+pub(crate) fn is_token(value: &[u8]) -> bool {
+    !value.is_empty() && value.iter().all(|b| IS_TOKEN[usize::from(*b)])
+}
+
+static IS_TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0u8;
+    while b < 128 {
+        table[b as usize] = b.is_ascii_alphanumeric()
+            || matches!(b, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
+        b += 1;
+    }
+    table
+};

@@ -9,8 +9,9 @@
 use bytes::Bytes;
 
 use super::fault::ParseError;
-use super::header::{Name, Tag, is_token, trim};
+use super::header::{Name, Tag, trim};
 use super::message::{Line, Message, Method, Span, Start};
+use super::method::is_token;
 
 /// How much of a message is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +56,7 @@ impl Message {
         let mut buffer = bytes.to_vec();
         let head = Head::parse(&mut buffer, limits)?;
         let mut defect = head.defect;
-        if let Some(length) = head.length {
+        if let Length::Is(length) = head.length {
             match usize::try_from(length).ok().and_then(|n| head.end.checked_add(n)) {
                 Some(end) if end <= buffer.len() => buffer.truncate(end),
                 _ => defect = defect.or(Some(ParseError::Truncated)),
@@ -71,14 +72,24 @@ pub(crate) fn leading_line_ends(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count()
 }
 
+/// What Content-Length says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// Nothing.
+    Absent,
+    /// Bytes of the body.
+    Is(u64),
+    /// No number, or two that differ.
+    Bad,
+}
+
 /// Start line and headers, taken apart.
 pub(crate) struct Head {
     pub(crate) start: Start,
     pub(crate) lines: Vec<Line>,
     /// Where the body starts.
     pub(crate) end: usize,
-    /// Content-Length, when there is a good one.
-    pub(crate) length: Option<u64>,
+    pub(crate) length: Length,
     /// The first thing that is wrong.
     pub(crate) defect: Option<ParseError>,
 }
@@ -95,7 +106,7 @@ impl Head {
             start,
             lines: Vec::with_capacity(24),
             end: buffer.len(),
-            length: None,
+            length: Length::Absent,
             defect: defect.or(first.defect),
         };
         let mut at = first.next;
@@ -154,16 +165,17 @@ impl Head {
 
     /// Any number of equal good values is one; everything else is a defect.
     fn content_length(&mut self, value: &[u8]) {
-        let length = match str::from_utf8(value) {
-            Ok(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
-                text.parse().unwrap_or(u64::MAX)
+        let text = str::from_utf8(value).unwrap_or_default();
+        let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let length = text.parse().unwrap_or(u64::MAX);
+        self.length = match self.length {
+            Length::Absent if is_number => Length::Is(length),
+            Length::Is(before) if is_number && before == length => Length::Is(length),
+            Length::Absent | Length::Is(_) | Length::Bad => {
+                self.blame(ParseError::ContentLength);
+                Length::Bad
             }
-            _ => return self.blame(ParseError::ContentLength),
         };
-        if self.length.is_some_and(|before| before != length) {
-            self.blame(ParseError::ContentLength);
-        }
-        self.length = Some(length);
     }
 }
 

@@ -11,7 +11,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::digest::{Algorithm, Terms, hex, response};
 use super::limiter::Limiter;
-use super::nonce::{Age, NonceId, Nonces};
+use super::nonce::{Age, Nonces};
 use super::params::{Credentials, quotable};
 use crate::chance::Chance;
 use crate::pii::Pii;
@@ -115,7 +115,6 @@ enum Finding {
 /// What is asked of us.
 struct Request<'a> {
     method: &'a str,
-    uri: &'a str,
     realm: &'a str,
     /// Who the sender claims to be, when there is no credential.
     from: Option<&'a str>,
@@ -158,10 +157,9 @@ impl Guard {
         let (Some(method), Some(uri)) = (request.method(), request.uri()) else {
             return Verdict::Forbidden;
         };
-        let method = method.to_string();
         let from = request.from().ok().and_then(|from| Uri::parse(from.uri).ok());
-        let from = from.as_ref().and_then(Uri::user);
-        let asked = Request { method: &method, uri, realm, from };
+        let from = from.as_ref().and_then(Uri::sip).and_then(|from| from.user.as_deref());
+        let asked = Request { method: method.as_str(), realm, from };
         let both = [Name::Authorization, Name::ProxyAuthorization];
         let given = both.iter().flat_map(|name| request.headers(name));
         let given = given
@@ -218,11 +216,11 @@ impl Guard {
             limiter.count(now, source.address);
             return Finding::Wrong;
         }
-        let is_fresh = |id: NonceId| self.nonces.spend(now, id, c.count);
-        match age {
-            Age::Good(id) if is_fresh(id) => Finding::Right,
-            Age::Good(_) | Age::Old | Age::Foreign => Finding::Stale,
-        }
+        let is_fresh = match age {
+            Age::Good(id) => self.nonces.spend(now, id, c.count),
+            Age::Old | Age::Foreign => false,
+        };
+        if is_fresh { Finding::Right } else { Finding::Stale }
     }
 
     /// Whether the digest is that of the account, by an algorithm that we offer to it. The work is
@@ -265,7 +263,9 @@ impl Guard {
         let offered = sha256.into_iter().chain([Algorithm::Md5]);
         let print = |a: Algorithm| {
             let name = a.as_str();
-            format!(r#"Digest realm="{realm}", nonce="{nonce}", algorithm={name}, qop="auth"{stale}"#)
+            format!(
+                r#"Digest realm="{realm}", nonce="{nonce}", algorithm={name}, qop="auth"{stale}"#
+            )
         };
         offered.map(print).collect()
     }
@@ -277,10 +277,7 @@ fn is_same_target(digest: &str, request: &str) -> bool {
     if digest == request {
         return true;
     }
-    match (Uri::parse(digest), Uri::parse(request)) {
-        (Ok(Uri::Sip(a)), Ok(Uri::Sip(b))) => {
-            a.secure == b.secure && a.user == b.user && a.host.eq_ignore_ascii_case(b.host)
-        }
-        _ => false,
-    }
+    let (Ok(a), Ok(b)) = (Uri::parse(digest), Uri::parse(request)) else { return false };
+    let (Some(a), Some(b)) = (a.sip(), b.sip()) else { return false };
+    a.secure == b.secure && a.user == b.user && a.host.eq_ignore_ascii_case(b.host)
 }
