@@ -4,4 +4,6 @@
 pub mod board;
 pub mod cdr;
 pub mod config;
+pub mod holidays;
 pub mod intention;
+pub mod schedule;
