@@ -46,7 +46,7 @@ fn jst(text: &str) -> Timestamp {
 
 fn show(moment: Option<Timestamp>, tz: Tz) -> String {
     let shown = |m: Timestamp| m.with_timezone(&tz).format("%m-%dT%H:%M").to_string();
-    moment.map_or("never".into(), shown)
+    moment.map_or_else(|| "never".into(), shown)
 }
 
 /// `open until …, service …` and so on, in the zone's time.
