@@ -61,6 +61,23 @@ pub enum PhaseName {
     Bridge,
 }
 
+impl PhaseName {
+    /// All of them, in the order of the path.
+    pub const ALL: [Self; 5] =
+        [Self::Trunk, Self::Guidance, Self::Queue, Self::Ringing, Self::Bridge];
+
+    /// The stage's name in the API and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Trunk => "trunk",
+            Self::Guidance => "guidance",
+            Self::Queue => "queue",
+            Self::Ringing => "ringing",
+            Self::Bridge => "bridge",
+        }
+    }
+}
+
 /// A call at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallView {
@@ -102,6 +119,10 @@ pub enum CounselorState {
 }
 
 impl CounselorState {
+    /// The names of all of them.
+    pub const NAMES: [&str; 7] =
+        ["offline", "unreachable", "paused", "ready", "ringing", "talking", "wrap_up"];
+
     /// The state's name in the API and in metrics.
     pub fn name(&self) -> &'static str {
         match self {
@@ -144,6 +165,17 @@ pub enum TrunkState {
     Up,
     /// Not registered, or does not answer.
     Down,
+}
+
+impl TrunkState {
+    /// The state's name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Assumed => "assumed",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
 }
 
 /// A trunk at one moment.

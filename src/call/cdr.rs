@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::config::{Extension, LineId, TrunkId};
-use crate::media::Quality;
+pub use crate::media::Quality;
 use crate::time::Timestamp;
 
 /// A call's name in logs, records and on the board: random, says nothing of the caller.
@@ -44,6 +44,38 @@ pub enum Outcome {
     Failed,
 }
 
+impl Outcome {
+    /// All of them, in the order of records and reports.
+    pub const ALL: [Self; 10] = [
+        Self::Answered,
+        Self::Abandoned,
+        Self::ShortAbandoned,
+        Self::GuidanceAbandoned,
+        Self::TimedOut,
+        Self::Full,
+        Self::NoCounselor,
+        Self::Closed,
+        Self::Refused,
+        Self::Failed,
+    ];
+
+    /// The outcome's name in records, metrics and the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Abandoned => "abandoned",
+            Self::ShortAbandoned => "short_abandoned",
+            Self::GuidanceAbandoned => "guidance_abandoned",
+            Self::TimedOut => "timed_out",
+            Self::Full => "full",
+            Self::NoCounselor => "no_counselor",
+            Self::Closed => "closed",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// What is known of a caller's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Presentation {
@@ -57,6 +89,23 @@ pub enum Presentation {
     Unavailable,
     /// Nothing usable was said.
     Unknown,
+}
+
+impl Presentation {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Shown, Self::Withheld, Self::Payphone, Self::Unavailable, Self::Unknown];
+
+    /// The name in records and the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Shown => "shown",
+            Self::Withheld => "withheld",
+            Self::Payphone => "payphone",
+            Self::Unavailable => "unavailable",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// Who ended a call.

@@ -1,9 +1,553 @@
 //! The path of a call: trunk → guidance → queue → bridge → CDR.
+//!
+//! This file owns [`Call`] and [`Phase`], and is the only place where a phase changes: a stage returns
+//! [`Next`], `Call::go` carries it out. Calls know nothing of each other; the switchboard does.
+//!
+//! ```text
+//!            ┌───────────────── Message (closed, full, help …) ───────► end
+//!  INVITE ─► Trunk ─► Guidance ─► Queue ⇄ Ringing ─► Bridge ─► end
+//!            └── ring: 180 until a counselor answers ──┘  └─ counselor lost: Queue (head)
+//! ```
 #![deny(clippy::disallowed_methods)]
 
 pub mod board;
+mod bridge;
 pub mod cdr;
+mod closing;
 pub mod config;
+mod counselor;
+pub mod graph;
+mod guidance;
 pub mod holidays;
+mod identity;
+mod inputs;
 pub mod intention;
+mod internal;
+pub mod io;
+mod leg;
+mod queue;
+mod record;
+mod ring;
 pub mod schedule;
+pub mod switchboard;
+mod trunk;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridge::Bridge;
+use cdr::{CallId, EndReason, EndedBy, Outcome, Presentation};
+use config::{AnswerMode, Config, Extension, Line, LineId, Said, Target};
+use guidance::{Guidance, Message};
+use io::{CallTimer, Io};
+use leg::Leg;
+use queue::{Order, Waiting};
+use record::Record;
+use ring::{Candidate, Miss, Rang, Ring};
+use trunk::Arrival;
+
+use crate::pii::Pii;
+
+/// What a stage sees of its call.
+struct Cx<'a, 'io> {
+    io: &'a mut Io<'io>,
+    config: &'a Config,
+    line_id: &'a LineId,
+    line: &'a Line,
+    caller: &'a mut Leg,
+}
+
+/// What comes next, as a stage says.
+#[derive(Debug)]
+enum Next {
+    /// Nothing changes.
+    Stay,
+    /// Say this, then go there. The outcome stands unless a counselor is reached after all.
+    Go { say: Vec<Said>, target: Target, outcome: Option<Outcome> },
+    /// A counselor answered.
+    Join(Extension, Box<Leg>),
+    /// The counselor's phone is lost: tell the caller, back to the head of the queue.
+    CounselorLost,
+    /// The call is over.
+    End { by: EndedBy, reason: EndReason },
+    /// The call is over by a fault of ours.
+    Fault(&'static str),
+}
+
+impl Next {
+    fn to(target: Target) -> Self {
+        Self::Go { say: Vec::new(), target, outcome: None }
+    }
+
+    fn refuse(say: Vec<Said>, target: Target, outcome: Outcome) -> Self {
+        Self::Go { say, target, outcome: Some(outcome) }
+    }
+
+    fn said_all() -> Self {
+        Self::End { by: EndedBy::System, reason: EndReason::MessageEnded }
+    }
+
+    fn hung_up_by_counselor() -> Self {
+        Self::End { by: EndedBy::Counselor, reason: EndReason::Hangup }
+    }
+
+    fn fault(what: &'static str) -> Self {
+        Self::Fault(what)
+    }
+}
+
+/// Where a call is on its path.
+#[derive(Debug)]
+enum Phase {
+    /// The caller can't hear us yet.
+    Trunk(Arrival),
+    /// The caller hears the guidance.
+    Guidance(Guidance),
+    /// The caller hears a message, and then the end or more.
+    Message(Message),
+    /// The caller waits.
+    Queue(Waiting),
+    /// The caller waits, and counselors are being rung.
+    Ringing(Waiting, Ring),
+    /// The caller talks.
+    Bridge(Box<Bridge>),
+    /// The call is over, and its record waits for the media plane's figures; or, within one input,
+    /// the call is between two phases.
+    Ended,
+}
+
+/// What a call asks of those who see more than one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Ask {
+    /// A counselor was rung and not reached.
+    Missed(Extension, Miss),
+    /// A counselor has taken the call.
+    Taken(Extension),
+    /// A counselor is through with the call: wrap-up begins.
+    Freed(Extension, Duration),
+}
+
+/// One call.
+struct Call {
+    id: CallId,
+    config: Arc<Config>,
+    line_id: LineId,
+    caller: Leg,
+    /// The caller's number, for as long as the call lives.
+    _number: Option<Pii>,
+    presentation: Presentation,
+    phase: Phase,
+    record: Record,
+    order: Order,
+    asks: Vec<Ask>,
+    hops: usize,
+}
+
+/// Runs `$body` with the stage's view of the call as `$cx`.
+macro_rules! with_cx {
+    ($call:ident, $io:ident, |$cx:ident| $body:expr) => {{
+        let config = Arc::clone(&$call.config);
+        match config.lines.get(&$call.line_id) {
+            Some(line) => {
+                let mut cx = Cx {
+                    io: $io,
+                    config: &config,
+                    line_id: &$call.line_id,
+                    line,
+                    caller: &mut $call.caller,
+                };
+                let $cx = &mut cx;
+                $body
+            }
+            None => Next::fault("the line is not in the call's configuration"),
+        }
+    }};
+}
+
+use with_cx;
+
+impl Call {
+    /// Follows a stage's word.
+    fn go(&mut self, io: &mut Io<'_>, mut next: Next) {
+        loop {
+            next = match next {
+                Next::Stay => return,
+                Next::Go { say, target, outcome } => self.go_to(io, say, target, outcome),
+                Next::Join(extension, leg) => self.join(io, extension, *leg),
+                Next::CounselorLost => self.counselor_lost(io),
+                Next::End { by, reason } => {
+                    self.end(io, by, reason);
+                    return;
+                }
+                Next::Fault(what) => {
+                    io.step(&self.id, format!("fault: {what}"));
+                    self.end(io, EndedBy::System, EndReason::Fault);
+                    return;
+                }
+            };
+        }
+    }
+
+    fn line(&self) -> Option<&Line> {
+        self.config.lines.get(&self.line_id)
+    }
+
+    fn mode(&self) -> AnswerMode {
+        self.line().map_or(AnswerMode::Immediate, |line| line.answer)
+    }
+
+    /// The media port is open: what does the caller get?
+    fn on_arrived(&mut self, io: &mut Io<'_>) {
+        let presentation = self.presentation;
+        let next = with_cx!(self, io, |cx| trunk::first(cx, presentation));
+        self.go(io, next);
+    }
+
+    fn go_to(
+        &mut self,
+        io: &mut Io<'_>,
+        say: Vec<Said>,
+        target: Target,
+        outcome: Option<Outcome>,
+    ) -> Next {
+        self.hops += 1;
+        if self.hops > trunk::HOPS_MAX {
+            return Next::fault("the call goes in circles");
+        }
+        self.record.verdict = outcome.or(self.record.verdict);
+        let waits_unheard = matches!(target, Target::Queue) && self.mode() == AnswerMode::Ring;
+        if !waits_unheard && !matches!(target, Target::Line(_)) && !self.is_audible() {
+            let parked = Next::Go { say, target, outcome };
+            return self.make_audible(io, parked);
+        }
+        self.leave_phase(io);
+        match (say.is_empty(), target) {
+            (true, Target::Node(node)) => {
+                self.record.enter_guidance(io.now);
+                let entered = with_cx!(self, io, |cx| match Guidance::enter(cx, &node) {
+                    Ok(guidance) => {
+                        self.phase = Phase::Guidance(guidance);
+                        Next::Stay
+                    }
+                    Err(next) => next,
+                });
+                io.step(&self.id, format!("guidance: {node}"));
+                entered
+            }
+            (true, Target::Queue) => self.enter_queue(io),
+            (true, Target::Line(line)) => {
+                io.step(&self.id, format!("goes on to line {line}"));
+                self.line_id = line;
+                let presentation = self.presentation;
+                with_cx!(self, io, |cx| trunk::first(cx, presentation))
+            }
+            (true, Target::Help) => self.message(io, &[Said::Help], Target::Hangup),
+            (true, Target::Hangup) => self.message(io, &[Said::Goodbye], Target::Hangup),
+            (false, Target::Help) => {
+                let said: Vec<_> = say.into_iter().chain([Said::Help]).collect();
+                self.message(io, &said, Target::Hangup)
+            }
+            (false, target) => self.message(io, &say, target),
+        }
+    }
+
+    fn message(&mut self, io: &mut Io<'_>, said: &[Said], then: Target) -> Next {
+        let names: Vec<_> = said.iter().map(|said| said.name()).collect();
+        io.step(&self.id, format!("hears: {}", names.join(", ")));
+        with_cx!(self, io, |cx| {
+            self.phase = Phase::Message(Message::say(cx, said, then));
+            Next::Stay
+        })
+    }
+
+    /// Whether prompts would be heard now.
+    fn is_audible(&self) -> bool {
+        !matches!(self.phase, Phase::Trunk(Arrival::Opening | Arrival::Answering(_)))
+            && (self.caller.is_up() || self.mode() == AnswerMode::EarlyMedia)
+    }
+
+    /// Answers (or opens early media) and goes on when the peer has acknowledged.
+    fn make_audible(&mut self, io: &mut Io<'_>, parked: Next) -> Next {
+        self.leave_phase(io);
+        self.phase = Phase::Trunk(Arrival::Answering(Box::new(parked)));
+        if self.mode() == AnswerMode::EarlyMedia {
+            io.step(&self.id, "early media");
+            return match self.caller.early_media(io) {
+                Err(_) => Next::fault("early media failed"),
+                Ok(()) if self.caller.is_proven() => self.heard_now(io),
+                Ok(()) => {
+                    io.set(CallTimer::Guidance, Duration::from_secs(2));
+                    Next::Stay
+                }
+            };
+        }
+        self.answer(io)
+    }
+
+    fn answer(&mut self, io: &mut Io<'_>) -> Next {
+        if self.caller.is_up() {
+            return Next::Stay;
+        }
+        match self.caller.answer(io) {
+            Ok(()) => {
+                self.record.answered(io.now);
+                io.step(&self.id, "answered (200)");
+                Next::Stay
+            }
+            Err(_) => Next::fault("no answer could be made"),
+        }
+    }
+
+    /// The caller hears us from here on: what was parked comes now.
+    fn heard_now(&mut self, io: &mut Io<'_>) -> Next {
+        io.clear(CallTimer::Guidance);
+        match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Trunk(Arrival::Answering(parked)) => {
+                self.hops = self.hops.saturating_sub(1);
+                *parked
+            }
+            other @ (Phase::Trunk(Arrival::Opening)
+            | Phase::Guidance(_)
+            | Phase::Message(_)
+            | Phase::Queue(_)
+            | Phase::Ringing(..)
+            | Phase::Bridge(_)
+            | Phase::Ended) => {
+                self.phase = other;
+                Next::Stay
+            }
+        }
+    }
+
+    fn enter_queue(&mut self, io: &mut Io<'_>) -> Next {
+        if let Next::Go { say, target, outcome } =
+            with_cx!(self, io, |cx| trunk::no_room(cx).unwrap_or(Next::Stay))
+        {
+            return Next::Go { say, target, outcome };
+        }
+        let position = u32::try_from(io.floor(&self.line_id).waiting + 1).unwrap_or(u32::MAX);
+        self.record.enter_queue(io.now, position);
+        io.step(&self.id, format!("queue: place {position}"));
+        self.wait(io, position, &[Said::Connecting])
+    }
+
+    fn wait(&mut self, io: &mut Io<'_>, position: u32, said: &[Said]) -> Next {
+        let order = self.order;
+        with_cx!(self, io, |cx| {
+            self.phase = Phase::Queue(Waiting::enter(cx, order, position, said));
+            Next::Stay
+        })
+    }
+
+    /// Rings these phones for this caller, who keeps waiting (and hearing) meanwhile.
+    fn offer(&mut self, io: &mut Io<'_>, candidates: Vec<Candidate>) {
+        let Some(limit) = self.line().map(|line| line.queue.ring_timeout) else { return };
+        match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Queue(waiting) => {
+                let ring = Ring::start(io, candidates, limit, CallTimer::Ring);
+                let names: Vec<_> = ring.extensions().iter().map(ToString::to_string).collect();
+                self.record.offers += names.len() as u32;
+                io.step(&self.id, format!("rings {}", names.join(", ")));
+                let is_over = names.is_empty();
+                self.phase = Phase::Ringing(waiting, ring);
+                if is_over {
+                    self.on_rang(io, Rang::Over);
+                }
+            }
+            other @ (Phase::Trunk(_)
+            | Phase::Guidance(_)
+            | Phase::Message(_)
+            | Phase::Ringing(..)
+            | Phase::Bridge(_)
+            | Phase::Ended) => self.phase = other,
+        }
+    }
+
+    fn on_rang(&mut self, io: &mut Io<'_>, rang: Rang) {
+        self.take_missed(io);
+        match rang {
+            Rang::On => {}
+            Rang::Answered(extension, leg) => self.go(io, Next::Join(extension, leg)),
+            Rang::Over => {
+                if let Phase::Ringing(mut waiting, ring) =
+                    std::mem::replace(&mut self.phase, Phase::Ended)
+                {
+                    ring.stop_timers(io);
+                    let next = with_cx!(self, io, |cx| {
+                        waiting.offer_failed(cx);
+                        Next::Stay
+                    });
+                    self.phase = Phase::Queue(waiting);
+                    self.go(io, next);
+                }
+            }
+        }
+    }
+
+    fn take_missed(&mut self, io: &mut Io<'_>) {
+        let missed = match &mut self.phase {
+            Phase::Ringing(_, ring) => std::mem::take(&mut ring.missed),
+            Phase::Bridge(bridge) => std::mem::take(&mut bridge.missed),
+            Phase::Trunk(_)
+            | Phase::Guidance(_)
+            | Phase::Message(_)
+            | Phase::Queue(_)
+            | Phase::Ended => return,
+        };
+        for (extension, miss) in missed {
+            let why = match miss {
+                Miss::Unanswered => "did not answer",
+                Miss::Unreachable => "can't be reached",
+            };
+            io.step(&self.id, format!("{extension} {why}"));
+            self.asks.push(Ask::Missed(extension, miss));
+        }
+    }
+
+    fn join(&mut self, io: &mut Io<'_>, extension: Extension, leg: Leg) -> Next {
+        if let Next::Fault(what) = self.answer(io) {
+            let mut leg = leg;
+            leg.hang_up(io, None);
+            return Next::Fault(what);
+        }
+        self.leave_phase(io);
+        io.step(&self.id, format!("joined with {extension}"));
+        self.record.join(io.now, &extension);
+        self.asks.push(Ask::Taken(extension.clone()));
+        with_cx!(self, io, |cx| {
+            self.phase = Phase::Bridge(Box::new(Bridge::join(cx, extension, leg)));
+            Next::Stay
+        })
+    }
+
+    fn counselor_lost(&mut self, io: &mut Io<'_>) -> Next {
+        let lost = match &self.phase {
+            Phase::Bridge(bridge) => Some(bridge.extension.clone()),
+            Phase::Trunk(_)
+            | Phase::Guidance(_)
+            | Phase::Message(_)
+            | Phase::Queue(_)
+            | Phase::Ringing(..)
+            | Phase::Ended => None,
+        };
+        self.leave_phase(io);
+        io.step(&self.id, "counselor's phone lost: back to the head of the queue");
+        if let Some(lost) = lost {
+            self.asks.push(Ask::Missed(lost, Miss::Unreachable));
+        }
+        self.record.enter_queue(io.now, 1);
+        self.order = Order(self.order.0.min(0) - 1);
+        self.caller.detect(io, true);
+        self.wait(io, 1, &[Said::CounselorLost])
+    }
+
+    /// From here on the call is another line's, behind everyone who waits there.
+    fn requeue_in(&mut self, line: LineId, order: Order) {
+        self.line_id = line;
+        self.order = order;
+    }
+
+    /// Ends what the phase holds: rings, the counselor's leg, timers.
+    fn leave_phase(&mut self, io: &mut Io<'_>) {
+        io.clear(CallTimer::Guidance);
+        match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Trunk(_) | Phase::Message(_) | Phase::Ended => {}
+            Phase::Guidance(_) => self.record.leave_guidance(io.now),
+            Phase::Queue(_) => self.leave_queue(io),
+            Phase::Ringing(_, mut ring) => {
+                ring.cancel(io, None);
+                self.leave_queue(io);
+            }
+            Phase::Bridge(mut bridge) => self.leave_bridge(io, &mut bridge),
+        }
+    }
+
+    fn leave_queue(&mut self, io: &mut Io<'_>) {
+        self.record.leave_queue(io.now);
+        let next = with_cx!(self, io, |cx| {
+            Waiting::leave(cx);
+            Next::Stay
+        });
+        debug_assert!(matches!(next, Next::Stay), "the line of a queued call is known");
+    }
+
+    fn leave_bridge(&mut self, io: &mut Io<'_>, bridge: &mut Bridge) {
+        bridge.end(io);
+        self.record.leave_bridge(io.now);
+        self.record.counselor_port = Some(bridge.leg.port());
+        let wrap_up = self.line().map_or(Duration::ZERO, |line| line.queue.wrap_up);
+        self.asks.push(Ask::Freed(bridge.extension.clone(), wrap_up));
+    }
+
+    /// Ends the call: every leg, every timer. The record follows when the media plane has closed.
+    fn end(&mut self, io: &mut Io<'_>, by: EndedBy, reason: EndReason) {
+        if self.record.outcome().is_some() {
+            return;
+        }
+        let outcome = self.outcome(io, reason);
+        self.leave_phase(io);
+        self.phase = Phase::Ended;
+        for timer in [CallTimer::CallerLost, CallTimer::CallerProbe] {
+            io.clear(timer);
+        }
+        let reason = match (self.caller.is_up() || self.caller.is_down(), reason) {
+            (true, reason) => {
+                self.caller.hang_up(io, None);
+                reason
+            }
+            (false, reason) => {
+                let code = refusal(outcome);
+                self.caller.refuse(io, code);
+                if reason == EndReason::MessageEnded { EndReason::Rejected(code) } else { reason }
+            }
+        };
+        io.step(&self.id, format!("ended: {outcome:?} by {by:?} ({reason:?})"));
+        self.record.end(io.now, outcome, by, reason);
+        io.set(CallTimer::Record, Duration::from_secs(2));
+    }
+
+    /// What happened to the call, if it ends now.
+    fn outcome(&self, io: &Io<'_>, reason: EndReason) -> Outcome {
+        if self.record.was_joined() || matches!(self.phase, Phase::Bridge(_)) {
+            return Outcome::Answered;
+        }
+        if reason == EndReason::Fault {
+            return Outcome::Failed;
+        }
+        if let Some(verdict) = self.record.verdict {
+            return verdict;
+        }
+        let short = self.line().map_or(Duration::ZERO, |line| line.queue.short_abandon);
+        match (&self.phase, reason) {
+            (_, EndReason::MessageEnded | EndReason::Rejected(_)) => Outcome::Refused,
+            (Phase::Queue(waiting) | Phase::Ringing(waiting, _), _) => {
+                if waiting.waited(io.now.mono) < short {
+                    Outcome::ShortAbandoned
+                } else {
+                    Outcome::Abandoned
+                }
+            }
+            (Phase::Trunk(_) | Phase::Guidance(_) | Phase::Message(_) | Phase::Ended, _) => {
+                Outcome::GuidanceAbandoned
+            }
+            (Phase::Bridge(_), _) => Outcome::Answered,
+        }
+    }
+}
+
+/// The final code for a caller whom we don't answer (early media): 486 lets the carrier's busy
+/// overflow act.
+fn refusal(outcome: Outcome) -> u16 {
+    match outcome {
+        Outcome::Full => 486,
+        Outcome::Failed => 500,
+        Outcome::Answered
+        | Outcome::Abandoned
+        | Outcome::ShortAbandoned
+        | Outcome::GuidanceAbandoned
+        | Outcome::TimedOut
+        | Outcome::NoCounselor
+        | Outcome::Closed
+        | Outcome::Refused => 480,
+    }
+}

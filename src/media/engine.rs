@@ -1,1 +1,170 @@
-//! The engine.
+//! The engine of one media thread: its ports, the bridges between them, and the tick.
+//!
+//! Owns the ports of one shard. Four kinds of method: [`Engine::command`] takes an order,
+//! `handle_*` takes a packet, [`Engine::tick`] lets time pass, `poll_*` gives what came of it. Owns
+//! no socket: whoever does binds before it hands on a [`Command::Open`], and unbinds when it sees
+//! [`Event::Closed`].
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::chance::Chance;
+pub use crate::media::port::{Channel, Forward, Transmit};
+use crate::media::port::{Outbox, Port};
+use crate::media::prompt::Library;
+use crate::media::timeline::TICK;
+use crate::media::{Command, Config, Event, PortId, Source};
+
+/// Ticks that a late call of [`Engine::tick`] makes up for. The rest is skipped: a freeze must not
+/// end in a burst of old packets.
+pub const CATCH_UP_MAX: u32 = 3;
+
+/// The media plane of one thread.
+pub struct Engine {
+    config: Config,
+    library: Arc<Library>,
+    chance: Chance,
+    ports: BTreeMap<PortId, Port>,
+    /// Who hears whom: speaker to hearer. A speaker has one hearer; the latest counts.
+    hearers: BTreeMap<PortId, PortId>,
+    next_tick: Option<Instant>,
+    out: Outbox,
+}
+
+impl Engine {
+    /// An engine without ports.
+    pub fn new(config: Config, library: Arc<Library>, chance: Chance) -> Self {
+        let (ports, hearers) = (BTreeMap::new(), BTreeMap::new());
+        Self { config, library, chance, ports, hearers, next_tick: None, out: Outbox::default() }
+    }
+
+    /// Plays from these prompts from now on; what plays already plays on.
+    pub fn set_library(&mut self, library: Arc<Library>) {
+        self.library = library;
+    }
+
+    /// How many ports are open.
+    pub fn ports(&self) -> usize {
+        self.ports.len()
+    }
+
+    /// Carries out an order. [`Command::Open`] says that the sockets are bound, [`Command::Close`]
+    /// that they may go. An order for a port that is not there changes nothing.
+    pub fn command(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Open { port, .. } => self.open(now, port),
+            Command::Connect { port, peer } => {
+                self.with(port, |p| p.connect(now, peer));
+            }
+            Command::Listen { port, source } => self.listen(now, port, source),
+            Command::Overlay { port, prompts } => {
+                let library = Arc::clone(&self.library);
+                self.with(port, |p| p.overlay(&library, &prompts));
+            }
+            Command::Detect { port, rfc4733, inband } => {
+                self.with(port, |p| p.detect(rfc4733, inband));
+            }
+            Command::SendDigit { port, digit } => self.with(port, |p| p.press(digit)),
+            Command::Close { port } => self.close(port),
+        }
+    }
+
+    fn with(&mut self, port: PortId, act: impl FnOnce(&mut Port)) {
+        if let Some(port) = self.ports.get_mut(&port) {
+            act(port);
+        }
+    }
+
+    fn open(&mut self, now: Instant, id: PortId) {
+        if self.ports.contains_key(&id) {
+            return;
+        }
+        self.next_tick.get_or_insert(now + TICK);
+        self.ports.insert(id, Port::new(now, id, &mut self.chance));
+        self.out.events.push_back(Event::Opened { port: id });
+    }
+
+    fn listen(&mut self, now: Instant, id: PortId, source: Source) {
+        let Some(port) = self.ports.get_mut(&id) else { return };
+        if let Some(old) = port.hears_port()
+            && self.hearers.get(&old) == Some(&id)
+        {
+            self.hearers.remove(&old);
+        }
+        if let Source::Port(from) = &source {
+            self.hearers.insert(*from, id);
+        }
+        port.listen(now, &self.library, source);
+    }
+
+    fn close(&mut self, id: PortId) {
+        let Some(port) = self.ports.remove(&id) else { return };
+        if let Some(old) = port.hears_port()
+            && self.hearers.get(&old) == Some(&id)
+        {
+            self.hearers.remove(&old);
+        }
+        if self.ports.is_empty() {
+            self.next_tick = None;
+        }
+        self.out.events.push_back(Event::Closed { port: id, quality: port.quality() });
+    }
+
+    /// Takes a packet that came to a port's RTP socket. What goes on to another peer is rewritten
+    /// in place; nothing is allocated.
+    pub fn handle_rtp(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        from: SocketAddr,
+        packet: &mut [u8],
+    ) -> Option<Forward> {
+        let speaker = self.ports.get_mut(&port)?;
+        let incoming = speaker.receive(now, from, packet, &mut self.out)?;
+        let hearer = self.ports.get_mut(self.hearers.get(&port)?)?;
+        hearer.relay(now, &incoming, packet)
+    }
+
+    /// Takes a packet that came to a port's RTCP socket.
+    pub fn handle_rtcp(&mut self, now: Instant, port: PortId, from: SocketAddr, packet: &[u8]) {
+        if let Some(port) = self.ports.get_mut(&port) {
+            port.receive_rtcp(now, from, packet, &mut self.out);
+        }
+    }
+
+    /// Lets time pass: sends what is due every 20 ms. A late call makes up for [`CATCH_UP_MAX`]
+    /// ticks at most.
+    pub fn tick(&mut self, now: Instant) {
+        for _ in 0..CATCH_UP_MAX {
+            let Some(at) = self.next_tick.filter(|at| *at <= now) else { return };
+            for port in self.ports.values_mut() {
+                port.tick(at, &self.config, &mut self.out);
+            }
+            self.next_tick = Some(at + TICK);
+        }
+        if let Some(at) = self.next_tick.filter(|at| *at <= now) {
+            let missed = (now - at).as_micros() / TICK.as_micros() + 1;
+            self.next_tick = Some(at + TICK * u32::try_from(missed).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// When [`Engine::tick`] wants to be called next; `None` without ports.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.next_tick
+    }
+
+    /// The next packet to send, until `None`.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.out.transmits.pop_front()
+    }
+
+    /// The next thing to tell, until `None`.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.out.events.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests;

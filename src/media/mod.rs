@@ -4,7 +4,16 @@
 //! gets. The machine itself is [`engine::Engine`]; sockets and threads are the shell's.
 #![deny(clippy::disallowed_methods)]
 
+pub mod dtmf;
 pub mod engine;
+pub mod g711;
+pub mod mos;
+pub mod pool;
+mod port;
+pub mod prompt;
+mod rtcp;
+mod rtp;
+mod timeline;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

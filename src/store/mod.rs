@@ -1,1 +1,222 @@
-//! Store.
+//! What is kept on disk: records of calls, counselors' choices, the audit trail. SQLite behind one
+//! writer thread; the call path hands a record over and never waits.
+//!
+//! Owns [`Store`] (the handle), [`Reader`] (for reports) and their limits. The tables are
+//! [`migrate`]'s; what is in each row is [`cdr`]'s, [`counselors`]' and [`audit`]'s; the figures
+//! are [`report`]'s. There is no column for a caller's number or address.
+//!
+//! ```text
+//!  call path ──► bounded backlog ──► writer thread ──► koebashi.db (WAL, secure_delete)
+//!                (queue + spool)     one transaction a batch; retried with back-off
+//! ```
+
+pub mod audit;
+pub mod cdr;
+pub mod counselors;
+pub mod migrate;
+pub mod report;
+mod retention;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::call::cdr::Cdr;
+use crate::call::config::Extension;
+use crate::call::intention::Intention;
+use crate::time::Timestamp;
+
+use writer::{Record, Shared};
+
+/// Where records go, how long they stay, and how many may wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The database file; its folder is made (mode 0700) when it is not there.
+    pub path: PathBuf,
+    /// Days that a record of a call is kept.
+    pub cdr_days: u32,
+    /// Days that an entry of the audit trail is kept.
+    pub audit_days: u32,
+    /// Records that wait for the writer in a normal run.
+    pub queue: usize,
+    /// Records that wait beyond `queue` while the disk or a lock holds the writer up. One more is
+    /// dropped, counted and logged.
+    pub spool: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("state/koebashi.db"),
+            cdr_days: 400,
+            audit_days: 1_095,
+            queue: 1_024,
+            spool: 16_384,
+        }
+    }
+}
+
+/// What goes wrong with the store, all of it the operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file or its folder can't be made or read.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The database refuses.
+    #[error("{path}: {source}")]
+    Database {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// The database is of another version than this program can use.
+    #[error("{path}: is of version {found}, this program uses version {known}")]
+    Version {
+        /// Which.
+        path: PathBuf,
+        /// What the file says.
+        found: i64,
+        /// What we write.
+        known: i64,
+    },
+    /// The writer thread could not be started.
+    #[error("the store's writer thread: {0}")]
+    Thread(std::io::Error),
+    /// The time to close ran out.
+    #[error("{0} records could not be written before the end")]
+    Unwritten(usize),
+}
+
+/// How the store does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Why nothing can be written at the moment; `None`: all is well.
+    pub fault: Option<String>,
+    /// Records that wait.
+    pub pending: usize,
+    /// Records written.
+    pub written: u64,
+    /// Records that found the queue full and went to the spool.
+    pub spooled: u64,
+    /// Records of a call that has its row already; the first row stands.
+    pub duplicates: u64,
+    /// Records that the database will never take.
+    pub rejected: u64,
+    /// Records lost because the spool was full too.
+    pub dropped: u64,
+}
+
+/// The handle. Clones share one writer thread; it ends when the last clone is gone or
+/// [`Store::close`] is called.
+#[derive(Clone, Debug)]
+pub struct Store {
+    owner: Arc<Owner>,
+}
+
+/// Ends the writer thread when the last handle goes.
+#[derive(Debug)]
+struct Owner(Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.close(Duration::from_secs(2));
+    }
+}
+
+impl Store {
+    /// Opens the database (made and brought up to date as needed), starts the writer, and says
+    /// what each counselor last chose.
+    ///
+    /// # Errors
+    /// When the file can't be opened, locked or read, or belongs to a newer program.
+    pub fn open(config: &Config) -> Result<(Self, BTreeMap<Extension, Intention>), Error> {
+        let conn = migrate::open(&config.path)?;
+        let intentions = counselors::load(&conn).map_err(|e| database(&config.path, e))?;
+        let shared = Arc::new(Shared::new(config.clone()));
+        writer::spawn(&shared, conn).map_err(Error::Thread)?;
+        Ok((Self { owner: Arc::new(Owner(shared)) }, intentions))
+    }
+
+    /// Writes the record of a call, once: a second one of the same call is counted and ignored.
+    pub fn cdr(&self, cdr: Cdr) {
+        self.owner.0.push(Record::Cdr(Box::new(cdr)));
+    }
+
+    /// Keeps what a counselor chose. Of choices that still wait only the last is written.
+    pub fn intention(&self, extension: Extension, intention: Intention) {
+        self.owner.0.push_intention(extension, intention);
+    }
+
+    /// Appends to the audit trail.
+    pub fn audit(&self, entry: audit::Entry) {
+        self.owner.0.push(Record::Audit(entry));
+    }
+
+    /// How the store does.
+    pub fn health(&self) -> Health {
+        self.owner.0.health()
+    }
+
+    /// Writes what waits, empties the write-ahead log and ends the writer; blocks for `limit` at
+    /// most. Records handed over afterwards are not written.
+    ///
+    /// # Errors
+    /// [`Error::Unwritten`] when the limit passed first.
+    pub fn close(&self, limit: Duration) -> Result<(), Error> {
+        self.owner.0.close(limit);
+        match self.owner.0.wait_finished(limit) {
+            0 => Ok(()),
+            left => Err(Error::Unwritten(left)),
+        }
+    }
+}
+
+/// A reading connection beside a service that may be running.
+#[derive(Debug)]
+pub struct Reader {
+    conn: Connection,
+    path: PathBuf,
+}
+
+impl Reader {
+    /// Opens the database for reading.
+    ///
+    /// # Errors
+    /// When there is none, or it is of another version.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        Ok(Self { conn: migrate::open_read_only(path)?, path: path.to_owned() })
+    }
+
+    /// Hands every record of a call that began in `from..to` to `take`, oldest first.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn cdrs(&self, from: Timestamp, to: Timestamp, take: impl FnMut(Cdr)) -> Result<(), Error> {
+        cdr::load(&self.conn, from, to, take).map_err(|e| database(&self.path, e))
+    }
+
+    /// Checks the audit trail's chain from its first entry to its last.
+    ///
+    /// # Errors
+    /// When the database can't be read; a broken chain is not an error but a verdict.
+    pub fn verify_audit(&self) -> Result<audit::Verdict, Error> {
+        audit::verify(&self.conn).map_err(|e| database(&self.path, e))
+    }
+}
+
+fn database(path: &Path, source: rusqlite::Error) -> Error {
+    Error::Database { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! A counselor: what they chose, and what they do.
+//!
+//! Owns intention, wrap-up, missed rings and the counts that strategies go by. Ringing and talking
+//! are not kept here: they are read off the live calls, so that nobody can get stuck in them.
+
+use std::time::Instant;
+
+use super::board::CounselorState;
+use super::config::{SignIn, Strategy};
+use super::intention::Intention;
+
+/// The reason of a pause after missed rings.
+pub(super) const MISSED: &str = "missed";
+
+/// What live legs say of a counselor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Activity {
+    /// A phone of theirs is being rung.
+    Ringing,
+    /// They are in a call.
+    Talking,
+}
+
+/// Whether a phone of theirs can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phone {
+    /// There is none, or it does not answer.
+    Gone,
+    /// There is.
+    There,
+}
+
+/// A counselor, as far as it is kept.
+#[derive(Clone, Debug)]
+pub(super) struct Counselor {
+    pub(super) intention: Intention,
+    pub(super) phone: Phone,
+    pub(super) missed: u32,
+    pub(super) taken: u32,
+    /// Since when they have had no call: `longest_idle`.
+    pub(super) idle_since: Instant,
+    /// When their phone last rang: `round_robin`.
+    pub(super) rung: u64,
+    pub(super) wrap_up_until: Option<Instant>,
+    /// A stored log-out outlives the restart: the first sight of the phone does not sign in.
+    is_restored: bool,
+    /// The state last shown, and since when.
+    pub(super) shown: (CounselorState, Instant),
+}
+
+impl Counselor {
+    /// A counselor at the start of the process. `stored`: what they chose last, if ever.
+    pub(super) fn new(now: Instant, sign_in: SignIn, stored: Option<Intention>) -> Self {
+        let is_restored = stored.is_some();
+        let intention = stored.unwrap_or(match sign_in {
+            SignIn::Auto => Intention::Ready,
+            SignIn::Manual => Intention::LoggedOut,
+        });
+        Self {
+            intention,
+            phone: Phone::Gone,
+            missed: 0,
+            taken: 0,
+            idle_since: now,
+            rung: 0,
+            wrap_up_until: None,
+            is_restored,
+            shown: (CounselorState::Offline, now),
+        }
+    }
+
+    /// What they do now.
+    pub(super) fn state(&self, activity: Option<Activity>) -> CounselorState {
+        match (activity, &self.intention, self.phone, self.wrap_up_until) {
+            (Some(Activity::Talking), ..) => CounselorState::Talking,
+            (Some(Activity::Ringing), ..) => CounselorState::Ringing,
+            (None, Intention::LoggedOut, ..) => CounselorState::Offline,
+            (None, _, Phone::Gone, _) => CounselorState::Unreachable,
+            (None, _, _, Some(_)) => CounselorState::WrapUp,
+            (None, Intention::Paused(why), ..) => CounselorState::Paused(why.clone()),
+            (None, Intention::Ready, ..) => CounselorState::Ready,
+        }
+    }
+
+    /// Whether waiting for them makes sense: ready, or soon ready again.
+    pub(super) fn is_on_duty(&self, activity: Option<Activity>) -> bool {
+        self.intention == Intention::Ready
+            && (self.phone == Phone::There || activity == Some(Activity::Talking))
+    }
+
+    /// The phone appeared or went. Returns the intention when that changed it.
+    pub(super) fn on_phone(&mut self, phone: Phone, sign_in: SignIn) -> Option<Intention> {
+        let appeared = self.phone == Phone::Gone && phone == Phone::There;
+        self.phone = phone;
+        if !appeared {
+            return None;
+        }
+        let was_restored = std::mem::replace(&mut self.is_restored, false);
+        let signs_in =
+            sign_in == SignIn::Auto && self.intention == Intention::LoggedOut && !was_restored;
+        signs_in.then(|| {
+            self.intention = Intention::Ready;
+            Intention::Ready
+        })
+    }
+
+    /// They chose.
+    pub(super) fn intend(&mut self, now: Instant, intention: Intention) {
+        if intention == Intention::Ready {
+            self.missed = 0;
+            if self.intention != Intention::Ready {
+                self.idle_since = now;
+            }
+        }
+        self.intention = intention;
+    }
+
+    /// A ring was missed. Returns the intention when that was one too many (`limit` 0: never).
+    pub(super) fn on_missed(&mut self, limit: u32) -> Option<Intention> {
+        self.missed += 1;
+        (limit > 0 && self.missed >= limit && self.intention == Intention::Ready).then(|| {
+            self.intention = Intention::Paused(MISSED.to_owned());
+            self.intention.clone()
+        })
+    }
+
+    /// They took a call.
+    pub(super) fn on_taken(&mut self) {
+        self.missed = 0;
+        self.taken += 1;
+    }
+}
+
+/// What a strategy compares; the least is rung first.
+pub(super) fn rank(
+    strategy: Strategy,
+    counselor: &Counselor,
+    base: Instant,
+    order: usize,
+) -> (u64, usize) {
+    let key = match strategy {
+        Strategy::LongestIdle => {
+            counselor.idle_since.saturating_duration_since(base).as_micros() as u64
+        }
+        Strategy::RoundRobin => counselor.rung,
+        Strategy::FewestCalls => u64::from(counselor.taken),
+        Strategy::RingAll | Strategy::Ordered => 0,
+    };
+    (key, order)
+}

@@ -1,0 +1,362 @@
+//! What happens to a call: its sessions' events, its ports' events, its deadlines.
+//!
+//! Owns the routing of one call's inputs to the stage that is on. What a stage answers is carried out
+//! by `Call::go` alone.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::cdr::{EndReason, EndedBy};
+use super::io::{CallTimer, Io};
+use super::leg::Leg;
+use super::trunk::Arrival;
+use super::{Call, Cx, Next, Phase, closing};
+use crate::media::{self, Digit, PortId};
+use crate::sip::{self, Cause, SessionId};
+
+impl Call {
+    /// An event of one of this call's sessions.
+    pub(super) fn on_sip(&mut self, io: &mut Io<'_>, event: sip::Event) {
+        match event {
+            sip::Event::Progress { session, sdp, .. } => self.on_progress(io, session, sdp),
+            sip::Event::Answered { session, sdp } => self.on_answered(io, session, sdp),
+            sip::Event::Confirmed { session, sdp, .. } => self.on_confirmed(io, session, sdp),
+            sip::Event::Offer { session, sdp } => self.on_offer(io, session, sdp),
+            sip::Event::Info { session, digit } => self.on_info(io, session, digit),
+            sip::Event::Probed { session, alive } => self.on_probed(io, session, alive),
+            sip::Event::Ended { session, cause } => self.on_ended(io, session, &cause),
+            sip::Event::Reoffered { .. }
+            | sip::Event::Invite { .. }
+            | sip::Event::Refer { .. }
+            | sip::Event::Request { .. }
+            | sip::Event::Response { .. } => {}
+        }
+    }
+
+    fn on_progress(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<Bytes>) {
+        match &mut self.phase {
+            Phase::Ringing(_, ring) => ring.on_progress(io, session, sdp),
+            Phase::Bridge(bridge) => bridge.on_progress(io, session, sdp),
+            Phase::Trunk(_)
+            | Phase::Guidance(_)
+            | Phase::Message(_)
+            | Phase::Queue(_)
+            | Phase::Ended => {}
+        }
+    }
+
+    fn on_answered(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<Bytes>) {
+        if let Phase::Ringing(_, ring) = &mut self.phase {
+            let rang = ring.on_answered(io, session, sdp);
+            return self.on_rang(io, rang);
+        }
+        self.in_bridge(io, |bridge, cx| bridge.on_answered(cx, session, sdp));
+    }
+
+    /// ACK or PRACK from the caller.
+    fn on_confirmed(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<Bytes>) {
+        if !self.caller.is(session) {
+            return self.with_leg(io, session, |leg, io| {
+                // The answer to an offer of ours in a re-INVITE: a bad one changes nothing.
+                leg.on_confirmed(io, sdp).unwrap_or_default();
+            });
+        }
+        match self.caller.on_confirmed(io, sdp) {
+            Err(_) => self.go(io, Next::fault("the caller's answer has no usable audio")),
+            Ok(()) if self.caller.is_proven() => {
+                let next = self.heard_now(io);
+                self.go(io, next);
+                self.settle(io);
+            }
+            Ok(()) => {}
+        }
+    }
+
+    fn on_offer(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<Bytes>) {
+        if self.caller.is(session) {
+            self.caller.on_offer(io, sdp);
+            return self.settle(io);
+        }
+        self.in_bridge(io, |bridge, cx| {
+            bridge.on_offer(cx, sdp);
+            Next::Stay
+        });
+    }
+
+    /// Somebody holds, or resumes: who hears what?
+    fn settle(&mut self, io: &mut Io<'_>) {
+        self.in_bridge(io, |bridge, cx| {
+            bridge.settle(cx);
+            Next::Stay
+        });
+    }
+
+    fn on_info(&mut self, io: &mut Io<'_>, session: SessionId, digit: char) {
+        let Some(digit) = Digit::from_char(digit) else { return };
+        let by_caller = self.caller.is(session);
+        if by_caller {
+            self.on_digit(io, digit);
+        }
+        self.in_bridge(io, |bridge, cx| {
+            bridge.on_info(cx, by_caller, digit);
+            Next::Stay
+        });
+    }
+
+    /// A key of the caller's, by whatever means.
+    fn on_digit(&mut self, io: &mut Io<'_>, digit: Digit) {
+        let mut next = Next::Stay;
+        if let Phase::Guidance(guidance) = &mut self.phase {
+            next = super::with_cx!(self, io, |cx| guidance.on_digit(cx, digit));
+        }
+        self.go(io, next);
+    }
+
+    fn on_probed(&mut self, io: &mut Io<'_>, session: SessionId, alive: bool) {
+        let again = self.config.limits.vanish_after;
+        if self.caller.is(session) {
+            if alive {
+                io.clear(CallTimer::CallerLost);
+                io.set(CallTimer::CallerProbe, again);
+            }
+            return;
+        }
+        self.in_bridge(io, |bridge, cx| bridge.on_probed(cx.io, alive, again));
+    }
+
+    fn on_ended(&mut self, io: &mut Io<'_>, session: SessionId, cause: &Cause) {
+        if self.caller.is(session) {
+            self.caller.gone(io);
+            let reason = match cause {
+                Cause::Cancelled => EndReason::Cancelled,
+                Cause::Bye => EndReason::Hangup,
+                Cause::AckLost
+                | Cause::PrackLost
+                | Cause::Expired
+                | Cause::Unreachable
+                | Cause::Unanswered
+                | Cause::Refused { .. } => EndReason::CallerLost,
+            };
+            return self.end(io, EndedBy::Caller, reason);
+        }
+        if let Phase::Ringing(_, ring) = &mut self.phase {
+            let rang = ring.on_ended(io, session, cause);
+            return self.on_rang(io, rang);
+        }
+        self.in_bridge(io, |bridge, cx| bridge.on_ended(cx, session, cause));
+    }
+
+    /// Asks the bridge, where there is one, and follows its word.
+    pub(super) fn in_bridge(
+        &mut self,
+        io: &mut Io<'_>,
+        ask: impl FnOnce(&mut super::Bridge, &mut Cx<'_, '_>) -> Next,
+    ) {
+        let mut next = Next::Stay;
+        if let Phase::Bridge(bridge) = &mut self.phase {
+            next = super::with_cx!(self, io, |cx| ask(bridge, cx));
+        }
+        self.take_missed(io);
+        self.go(io, next);
+    }
+
+    fn with_leg(
+        &mut self,
+        io: &mut Io<'_>,
+        session: SessionId,
+        f: impl FnOnce(&mut Leg, &mut Io<'_>),
+    ) {
+        if let Phase::Bridge(bridge) = &mut self.phase
+            && bridge.leg.is(session)
+        {
+            f(&mut bridge.leg, io);
+        }
+    }
+
+    /// An event of one of this call's ports.
+    pub(super) fn on_media(&mut self, io: &mut Io<'_>, event: &media::Event) {
+        let event = event.clone();
+        match event {
+            media::Event::Opened { port } => self.on_opened(io, port),
+            media::Event::OpenFailed { port } => self.on_open_failed(io, port),
+            media::Event::Digit { port, digit } if port == self.caller.port() => {
+                self.on_digit(io, digit);
+            }
+            media::Event::Played { play, .. } => {
+                let next = match &mut self.phase {
+                    Phase::Guidance(guidance) => {
+                        super::with_cx!(self, io, |cx| guidance.on_played(cx, play))
+                    }
+                    Phase::Message(message) => message.on_played(play),
+                    Phase::Trunk(_)
+                    | Phase::Queue(_)
+                    | Phase::Ringing(..)
+                    | Phase::Bridge(_)
+                    | Phase::Ended => Next::Stay,
+                };
+                self.go(io, next);
+            }
+            media::Event::Silent { port } => self.on_silent(io, port),
+            media::Event::Resumed { port } => self.on_resumed(io, port),
+            media::Event::Closed { port, quality } => {
+                self.record.on_closed(port, self.caller.port(), quality);
+            }
+            media::Event::Digit { .. } | media::Event::Heard { .. } => {}
+        }
+    }
+
+    fn on_opened(&mut self, io: &mut Io<'_>, port: PortId) {
+        if port == self.caller.port() {
+            self.caller.on_opened(io);
+            if matches!(self.phase, Phase::Trunk(Arrival::Opening)) {
+                self.on_arrived(io);
+            }
+            return;
+        }
+        let leg = match &mut self.phase {
+            Phase::Ringing(_, ring) => ring.leg_of_port(port),
+            Phase::Bridge(bridge) => bridge.leg_of_port(port),
+            Phase::Trunk(_)
+            | Phase::Guidance(_)
+            | Phase::Message(_)
+            | Phase::Queue(_)
+            | Phase::Ended => None,
+        };
+        if let Some(leg) = leg {
+            leg.on_opened(io);
+        }
+    }
+
+    fn on_open_failed(&mut self, io: &mut Io<'_>, port: PortId) {
+        if port == self.caller.port() {
+            if self.caller.on_open_failed(io).is_err() {
+                self.caller.refuse(io, 503);
+                self.go(io, Next::fault("no media port can be bound"));
+            }
+            return;
+        }
+        if let Phase::Ringing(_, ring) = &mut self.phase {
+            let rang = ring.on_open_failed(io, port);
+            return self.on_rang(io, rang);
+        }
+        self.in_bridge(io, |bridge, cx| bridge.on_open_failed(cx, port));
+    }
+
+    /// Silence never ends a call; a phone that is gone does. Ask it.
+    fn on_silent(&mut self, io: &mut Io<'_>, port: PortId) {
+        let limits = &self.config.limits;
+        let limit = limits.vanish_after / 2;
+        if port == self.caller.port() {
+            let Some(session) = self.caller.session() else { return };
+            io.sip.probe(io.now.mono, session, limit);
+            io.set(CallTimer::CallerLost, limits.lost_caller);
+            return;
+        }
+        self.in_bridge(io, |bridge, cx| {
+            bridge.on_silent(cx.io, limit);
+            Next::Stay
+        });
+    }
+
+    fn on_resumed(&mut self, io: &mut Io<'_>, port: PortId) {
+        if port == self.caller.port() {
+            io.clear(CallTimer::CallerLost);
+            io.clear(CallTimer::CallerProbe);
+        } else if let Phase::Bridge(bridge) = &mut self.phase {
+            bridge.on_resumed();
+        }
+    }
+
+    /// A deadline of this call.
+    pub(super) fn on_timer(&mut self, io: &mut Io<'_>, timer: CallTimer) {
+        let next = match timer {
+            CallTimer::Guidance => self.on_guidance_timer(io),
+            CallTimer::MaxWait
+            | CallTimer::NoCounselor
+            | CallTimer::Announce
+            | CallTimer::Retry => self.on_queue_timer(io, timer),
+            CallTimer::Ring => {
+                if let Phase::Ringing(_, ring) = &mut self.phase {
+                    let rang = ring.on_limit(io);
+                    self.on_rang(io, rang);
+                }
+                Next::Stay
+            }
+            CallTimer::SignOfLife => {
+                if let Phase::Ringing(_, ring) = &mut self.phase {
+                    let rang = ring.on_sign_of_life(io);
+                    self.on_rang(io, rang);
+                }
+                self.in_bridge(io, |bridge, cx| bridge.on_transfer_timer(cx, timer));
+                Next::Stay
+            }
+            CallTimer::Transfer => {
+                self.in_bridge(io, |bridge, cx| bridge.on_transfer_timer(cx, timer));
+                Next::Stay
+            }
+            CallTimer::Tone(n) => {
+                self.in_bridge(io, |bridge, cx| {
+                    closing::sound(cx, bridge.leg.port(), n);
+                    Next::Stay
+                });
+                Next::Stay
+            }
+            CallTimer::Probe => {
+                let limit = self.config.limits.vanish_after / 2;
+                self.in_bridge(io, |bridge, cx| {
+                    bridge.on_probe_timer(cx.io, limit);
+                    Next::Stay
+                });
+                Next::Stay
+            }
+            CallTimer::CallerProbe => {
+                self.on_silent(io, self.caller.port());
+                Next::Stay
+            }
+            CallTimer::CallerLost => {
+                Next::End { by: EndedBy::Caller, reason: EndReason::CallerLost }
+            }
+            CallTimer::Record => {
+                self.record.give_up_waiting();
+                Next::Stay
+            }
+        };
+        self.go(io, next);
+    }
+
+    fn on_guidance_timer(&mut self, io: &mut Io<'_>) -> Next {
+        match &mut self.phase {
+            Phase::Guidance(guidance) => {
+                super::with_cx!(self, io, |cx| guidance.on_timeout(cx))
+            }
+            Phase::Message(message) => message.on_timeout(),
+            Phase::Trunk(Arrival::Answering(_)) => self.heard_now(io),
+            Phase::Trunk(Arrival::Opening)
+            | Phase::Queue(_)
+            | Phase::Ringing(..)
+            | Phase::Bridge(_)
+            | Phase::Ended => Next::Stay,
+        }
+    }
+
+    fn on_queue_timer(&mut self, io: &mut Io<'_>, timer: CallTimer) -> Next {
+        let (Phase::Queue(waiting) | Phase::Ringing(waiting, _)) = &mut self.phase else {
+            return Next::Stay;
+        };
+        super::with_cx!(self, io, |cx| {
+            if timer == CallTimer::MaxWait {
+                return waiting.on_max_wait(cx);
+            }
+            if timer == CallTimer::NoCounselor {
+                return waiting.on_no_counselor(cx);
+            }
+            if timer == CallTimer::Announce {
+                waiting.on_announce(cx);
+            } else {
+                waiting.on_retry();
+            }
+            Next::Stay
+        })
+    }
+}

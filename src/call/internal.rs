@@ -1,0 +1,377 @@
+//! A call by an extension: a dialed code with its spoken confirmation, or a colleague consulted.
+//!
+//! Owns that call from its INVITE to its end. What a code changes is the switchboard's; nothing here
+//! reaches the outside network.
+
+use super::config::{Codes, Config, Extension, Said};
+use super::counselor::Activity;
+use super::intention::Intention;
+use super::io::{CallTimer, Io};
+use super::leg::{Fault, Leg, Place};
+use super::ring::{Candidate, Rang, Ring};
+use crate::media::{self, Digit, PlayId, Then};
+use crate::sip::{self, SessionId};
+
+/// What a dialed code asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// Ready, paused, logged out.
+    Intend(Intention),
+    /// The wrap-up ends now.
+    EndWrapUp,
+    /// The wrap-up lasts once more as long.
+    ExtendWrapUp,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Confirmed {
+    /// It is done.
+    Done,
+    /// It does not fit now.
+    Refused,
+}
+
+/// What an extension dialed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Dialed {
+    /// A code.
+    Code(Choice),
+    /// A colleague.
+    Colleague(Extension),
+    /// Nothing that there is.
+    Unknown,
+}
+
+/// What it waits for.
+#[derive(Debug)]
+enum State {
+    /// The port, then: the code is carried out.
+    Opening(Dialed, Vec<Candidate>),
+    /// The ACK; then this is said.
+    Confirming(Said),
+    /// The end of the words.
+    Saying(PlayId),
+    /// A colleague's answer.
+    Ringing(Ring),
+    /// Either side's end.
+    Joined(Extension, Box<Leg>),
+    /// Nothing.
+    Over,
+}
+
+/// Who dialed what.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) from: Extension,
+    pub(super) dialed: Dialed,
+    /// The colleague's phones.
+    pub(super) candidates: Vec<Candidate>,
+}
+
+/// A call by an extension.
+#[derive(Debug)]
+pub(super) struct Internal {
+    from: Extension,
+    leg: Leg,
+    state: State,
+    config: std::sync::Arc<Config>,
+    choice: Option<Choice>,
+}
+
+/// Reads what was dialed. A pause code may be followed by the digit of a reason.
+pub(super) fn dialed(config: &Config, number: &str) -> Dialed {
+    let Codes { ready, pause, end_wrap_up, extend_wrap_up, log_out, pause_reasons } = &config.codes;
+    let simple = [
+        (ready, Choice::Intend(Intention::Ready)),
+        (log_out, Choice::Intend(Intention::LoggedOut)),
+        (end_wrap_up, Choice::EndWrapUp),
+        (extend_wrap_up, Choice::ExtendWrapUp),
+    ];
+    if let Some((_, choice)) = simple.into_iter().find(|(code, _)| *code == number) {
+        return Dialed::Code(choice);
+    }
+    if let Some(rest) = number.strip_prefix(pause.as_str()) {
+        let mut digits = rest.chars();
+        let reason = match (digits.next().map(Digit::from_char), digits.next()) {
+            (None, None) => Some(String::new()),
+            (Some(Some(digit)), None) => pause_reasons.get(&digit).cloned(),
+            _ => None,
+        };
+        return reason
+            .map_or(Dialed::Unknown, |why| Dialed::Code(Choice::Intend(Intention::Paused(why))));
+    }
+    let extension = Extension::from(number);
+    if config.counselors.contains_key(&extension) {
+        return Dialed::Colleague(extension);
+    }
+    Dialed::Unknown
+}
+
+impl Internal {
+    /// A call that an extension makes.
+    pub(super) fn new(
+        io: &mut Io<'_>,
+        config: std::sync::Arc<Config>,
+        asked: Asked,
+        session: SessionId,
+        offer: Option<bytes::Bytes>,
+        place: Place,
+    ) -> Result<Self, Fault> {
+        let Asked { from, dialed, candidates } = asked;
+        let mut leg = Leg::incoming(io, session, offer, place)?;
+        leg.ring(io);
+        io.set(CallTimer::Guidance, config.limits.code_call);
+        let state = State::Opening(dialed, candidates);
+        Ok(Self { from, leg, state, config, choice: None })
+    }
+
+    /// What was dialed and is to be done, once.
+    pub(super) fn take_choice(&mut self) -> Option<(Extension, Choice)> {
+        self.choice.take().map(|choice| (self.from.clone(), choice))
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    pub(super) fn is_joined(&self) -> bool {
+        matches!(self.state, State::Joined(..))
+    }
+
+    /// Who is busy with it.
+    pub(super) fn extensions(&self) -> Vec<(Extension, Activity)> {
+        let mut all = vec![(self.from.clone(), Activity::Talking)];
+        match &self.state {
+            State::Ringing(ring) => {
+                all.extend(ring.extensions().into_iter().map(|e| (e, Activity::Ringing)));
+            }
+            State::Joined(extension, _) => all.push((extension.clone(), Activity::Talking)),
+            State::Over => all.clear(),
+            State::Opening(..) | State::Confirming(_) | State::Saying(_) => {}
+        }
+        all
+    }
+
+    pub(super) fn on_media(&mut self, io: &mut Io<'_>, event: &media::Event) {
+        match event {
+            media::Event::Opened { port } if *port == self.leg.port() => self.on_opened(io),
+            media::Event::Opened { port } => {
+                if let State::Ringing(ring) = &mut self.state
+                    && let Some(leg) = ring.leg_of_port(*port)
+                {
+                    leg.on_opened(io);
+                }
+            }
+            media::Event::OpenFailed { port } if *port == self.leg.port() => {
+                if self.leg.on_open_failed(io).is_err() {
+                    self.leg.refuse(io, 503);
+                    self.state = State::Over;
+                }
+            }
+            media::Event::OpenFailed { port } => {
+                if let State::Ringing(ring) = &mut self.state {
+                    let rang = ring.on_open_failed(io, *port);
+                    self.on_rang(io, rang);
+                }
+            }
+            media::Event::Played { play, .. } => {
+                if matches!(self.state, State::Saying(current) if current == *play) {
+                    self.end(io);
+                }
+            }
+            media::Event::Heard { .. }
+            | media::Event::Digit { .. }
+            | media::Event::Silent { .. }
+            | media::Event::Resumed { .. }
+            | media::Event::Closed { .. } => {}
+        }
+    }
+
+    fn on_opened(&mut self, io: &mut Io<'_>) {
+        self.leg.on_opened(io);
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Opening(Dialed::Code(choice), _) => {
+                self.state = State::Confirming(said(&choice));
+                self.choice = Some(choice);
+            }
+            State::Opening(Dialed::Colleague(_), candidates) => {
+                let limit = self.config.limits.code_call;
+                let ring = Ring::start(io, candidates, limit, CallTimer::Ring);
+                self.state = State::Ringing(ring);
+            }
+            State::Opening(Dialed::Unknown, _) => {
+                self.state = State::Confirming(Said::CodeRefused);
+                self.answer(io);
+            }
+            other @ (State::Confirming(_)
+            | State::Saying(_)
+            | State::Ringing(_)
+            | State::Joined(..)
+            | State::Over) => self.state = other,
+        }
+    }
+
+    /// The code was carried out, or not: say so.
+    pub(super) fn confirm(&mut self, io: &mut Io<'_>, confirmed: Confirmed) {
+        if confirmed == Confirmed::Refused {
+            self.state = State::Confirming(Said::CodeRefused);
+        }
+        self.answer(io);
+    }
+
+    fn answer(&mut self, io: &mut Io<'_>) {
+        if self.leg.answer(io).is_err() {
+            self.end(io);
+        }
+    }
+
+    pub(super) fn on_sip(&mut self, io: &mut Io<'_>, event: sip::Event) {
+        match event {
+            sip::Event::Confirmed { session, sdp, .. } if self.leg.is(session) => {
+                if self.leg.on_confirmed(io, sdp).is_err() {
+                    return self.end(io);
+                }
+                if let State::Confirming(said) = self.state {
+                    let prompt = self.config.prompt(None, said);
+                    let play = self.leg.play(io, vec![prompt], Then::Silence);
+                    self.state = State::Saying(play);
+                }
+            }
+            sip::Event::Progress { session, sdp, .. } => {
+                if let State::Ringing(ring) = &mut self.state {
+                    ring.on_progress(io, session, sdp);
+                }
+            }
+            sip::Event::Answered { session, sdp } => {
+                if let State::Ringing(ring) = &mut self.state {
+                    let rang = ring.on_answered(io, session, sdp);
+                    self.on_rang(io, rang);
+                }
+            }
+            sip::Event::Offer { session, sdp } => self.on_offer(io, session, sdp),
+            sip::Event::Info { session, digit } => self.on_info(io, session, digit),
+            sip::Event::Ended { session, cause } => self.on_ended(io, session, &cause),
+            sip::Event::Confirmed { .. }
+            | sip::Event::Invite { .. }
+            | sip::Event::Reoffered { .. }
+            | sip::Event::Refer { .. }
+            | sip::Event::Probed { .. }
+            | sip::Event::Request { .. }
+            | sip::Event::Response { .. } => {}
+        }
+    }
+
+    fn on_rang(&mut self, io: &mut Io<'_>, rang: Rang) {
+        match rang {
+            Rang::On => {}
+            Rang::Answered(extension, leg) => {
+                io.clear(CallTimer::Guidance);
+                self.answer(io);
+                self.leg.hear(io, &leg);
+                leg.hear(io, &self.leg);
+                self.state = State::Joined(extension, leg);
+            }
+            Rang::Over => {
+                if let State::Ringing(ring) = &self.state {
+                    ring.stop_timers(io);
+                }
+                self.leg.refuse(io, 480);
+                self.state = State::Over;
+            }
+        }
+    }
+
+    fn on_offer(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<bytes::Bytes>) {
+        if self.leg.is(session) {
+            self.leg.on_offer(io, sdp);
+        } else if let State::Joined(_, leg) = &mut self.state
+            && leg.is(session)
+        {
+            leg.on_offer(io, sdp);
+        }
+    }
+
+    fn on_info(&self, io: &mut Io<'_>, session: SessionId, digit: char) {
+        if let (State::Joined(_, leg), Some(digit)) = (&self.state, Digit::from_char(digit)) {
+            let port = if self.leg.is(session) { leg.port() } else { self.leg.port() };
+            io.media(media::Command::SendDigit { port, digit });
+        }
+    }
+
+    fn on_ended(&mut self, io: &mut Io<'_>, session: SessionId, cause: &sip::Cause) {
+        if self.leg.is(session) {
+            self.leg.gone(io);
+            return self.end(io);
+        }
+        match &mut self.state {
+            State::Ringing(ring) => {
+                let rang = ring.on_ended(io, session, cause);
+                self.on_rang(io, rang);
+            }
+            State::Joined(_, leg) => {
+                leg.gone(io);
+                self.end(io);
+            }
+            State::Opening(..) | State::Confirming(_) | State::Saying(_) | State::Over => {}
+        }
+    }
+
+    pub(super) fn on_timer(&mut self, io: &mut Io<'_>, timer: CallTimer) {
+        match (&mut self.state, timer) {
+            (State::Ringing(ring), CallTimer::Ring) => {
+                let rang = ring.on_limit(io);
+                self.on_rang(io, rang);
+            }
+            (State::Ringing(ring), CallTimer::SignOfLife) => {
+                let rang = ring.on_sign_of_life(io);
+                self.on_rang(io, rang);
+            }
+            (State::Joined(..) | State::Over, _) => {}
+            (_, CallTimer::Guidance) => self.end(io),
+            _ => {}
+        }
+    }
+
+    /// The colleague's leg goes on without us: it is joined with the caller.
+    pub(super) fn give_up_colleague(&mut self, io: &mut Io<'_>) -> Option<(Extension, Leg)> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Joined(extension, leg) => {
+                self.leg.hang_up(io, None);
+                Some((extension, *leg))
+            }
+            other @ (State::Opening(..)
+            | State::Confirming(_)
+            | State::Saying(_)
+            | State::Ringing(_)
+            | State::Over) => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    /// Ends all of it.
+    pub(super) fn end(&mut self, io: &mut Io<'_>) {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Ringing(mut ring) => ring.cancel(io, None),
+            State::Joined(_, mut leg) => leg.hang_up(io, None),
+            State::Opening(..) | State::Confirming(_) | State::Saying(_) | State::Over => {}
+        }
+        if !self.leg.is_down() {
+            self.leg.hang_up(io, None);
+        }
+        io.clear(CallTimer::Guidance);
+    }
+}
+
+/// How a choice is confirmed.
+fn said(choice: &Choice) -> Said {
+    match choice {
+        Choice::Intend(Intention::Ready) => Said::Ready,
+        Choice::Intend(Intention::Paused(_)) => Said::Paused,
+        Choice::Intend(Intention::LoggedOut) => Said::LoggedOut,
+        Choice::EndWrapUp => Said::WrapUpEnded,
+        Choice::ExtendWrapUp => Said::WrapUpExtended,
+    }
+}

@@ -1,0 +1,246 @@
+//! What a stage may touch: the SIP stack, the media plane, timers and chance, for one owner.
+//!
+//! Owns [`Io`], [`Owner`], [`Timer`] and [`Output`]. Decides nothing: a stage asks, this passes it on
+//! and keeps the indexes (session → owner, port → owner) right.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::board::Board;
+use super::cdr::{CallId, Cdr};
+use super::config::{Extension, LineId, TrunkId};
+use super::intention::Intention;
+use crate::chance::Chance;
+use crate::media::pool::PortPool;
+use crate::media::{self, PlayId, PortId};
+use crate::sip::endpoint::Endpoint;
+use crate::sip::{self, SessionId};
+use crate::time::{Now, Timers};
+
+/// What the switchboard wants done.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Bytes to a peer.
+    Sip(sip::Transmit),
+    /// To the media thread of the port's shard.
+    Media(media::Command),
+    /// A call is over: its record.
+    Cdr(Box<Cdr>),
+    /// A counselor chose: keep it.
+    Intention {
+        /// Who.
+        extension: Extension,
+        /// What.
+        intention: Intention,
+    },
+    /// The board has changed.
+    Board(Box<Board>),
+    /// A step of a call, for the log.
+    Step(Step),
+}
+
+/// One step of a call in words, without any number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Which call.
+    pub call: CallId,
+    /// What happened.
+    pub what: String,
+}
+
+/// Who owns a session, a port, a timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    /// A caller's call.
+    Call(u64),
+    /// A call by an extension: a code, or a colleague.
+    Internal(u64),
+}
+
+/// A deadline of a call; at most one of each at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CallTimer {
+    /// The prompts should have ended by now, or no key was pressed.
+    Guidance,
+    /// The caller has waited `max_wait`.
+    MaxWait,
+    /// Time to say something to the waiting caller.
+    Announce,
+    /// Nobody has been on duty for too long.
+    NoCounselor,
+    /// A failed offer is over: the caller may be offered again.
+    Retry,
+    /// The counselor has been rung long enough.
+    Ring,
+    /// Phones that have said nothing so far are given up.
+    SignOfLife,
+    /// A silent counselor's phone is asked again.
+    Probe,
+    /// A silent caller's phone is asked again.
+    CallerProbe,
+    /// A transfer's ring has lasted long enough.
+    Transfer,
+    /// A tone before the service ends, by its place in the configuration.
+    Tone(u8),
+    /// The caller has been silent and without answer for too long.
+    CallerLost,
+    /// The record no longer waits for the media plane.
+    Record,
+}
+
+impl CallTimer {
+    /// Every deadline that a call may have.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        [
+            Self::Guidance,
+            Self::MaxWait,
+            Self::Announce,
+            Self::NoCounselor,
+            Self::Retry,
+            Self::Ring,
+            Self::SignOfLife,
+            Self::Probe,
+            Self::CallerProbe,
+            Self::Transfer,
+            Self::CallerLost,
+            Self::Record,
+        ]
+        .into_iter()
+        .chain((0..TONES_MAX).map(Self::Tone))
+    }
+}
+
+/// Tones before the end of the service that a line may have.
+pub(super) const TONES_MAX: u8 = 8;
+
+/// A deadline of the switchboard.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    /// Of a call.
+    Call(Owner, CallTimer),
+    /// A counselor's wrap-up ends.
+    WrapUp(Extension),
+    /// A phone that could not be reached may be tried again.
+    Phone(Extension),
+    /// A trunk's registration has something to do.
+    Registration(TrunkId, usize),
+    /// A trunk is asked with OPTIONS.
+    Ping(TrunkId),
+    /// The board is drawn.
+    Board,
+    /// The hours of some line may have changed.
+    Hours,
+}
+
+/// The ports of the media plane: numbers, names, and who owns each.
+pub(super) struct Ports {
+    pool: PortPool,
+    next: u32,
+    shards: u8,
+    owners: BTreeMap<PortId, (Owner, u16)>,
+}
+
+impl Ports {
+    pub(super) fn new(config: &media::Config) -> Self {
+        let shards = config.threads.max(1);
+        Self { pool: PortPool::new(config), next: 0, shards, owners: BTreeMap::new() }
+    }
+
+    /// The shard for a new call: they take turns.
+    pub(super) fn shard(&self, call: u64) -> u8 {
+        (call % u64::from(self.shards)) as u8
+    }
+
+    pub(super) fn owner(&self, port: PortId) -> Option<Owner> {
+        self.owners.get(&port).map(|(owner, _)| *owner)
+    }
+
+    /// The port is closed (or never opened): its number rests, then serves again.
+    pub(super) fn closed(&mut self, now: Instant, port: PortId) {
+        if let Some((_, number)) = self.owners.remove(&port) {
+            self.pool.give_back(now, number);
+        }
+    }
+}
+
+/// What one owner may touch, for the length of one input.
+pub(super) struct Io<'a> {
+    pub(super) now: Now,
+    pub(super) owner: Owner,
+    pub(super) sip: &'a mut Endpoint,
+    pub(super) out: &'a mut VecDeque<Output>,
+    pub(super) ports: &'a mut Ports,
+    pub(super) sessions: &'a mut BTreeMap<SessionId, Owner>,
+    pub(super) timers: &'a mut Timers<Timer>,
+    pub(super) chance: &'a mut Chance,
+    pub(super) plays: &'a mut u64,
+    pub(super) floors: &'a BTreeMap<LineId, Floor>,
+    pub(super) draining: bool,
+}
+
+/// What a line's queue looks like to a caller who arrives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Floor {
+    /// How many wait.
+    pub waiting: usize,
+    /// Counselors who are ready and reachable, busy ones included.
+    pub on_duty: usize,
+}
+
+impl Io<'_> {
+    pub(super) fn media(&mut self, command: media::Command) {
+        self.out.push_back(Output::Media(command));
+    }
+
+    pub(super) fn step(&mut self, call: &CallId, what: impl Into<String>) {
+        self.out.push_back(Output::Step(Step { call: call.clone(), what: what.into() }));
+    }
+
+    pub(super) fn set(&mut self, timer: CallTimer, after: Duration) {
+        self.timers.set(Timer::Call(self.owner, timer), self.now.mono + after);
+    }
+
+    pub(super) fn clear(&mut self, timer: CallTimer) {
+        self.timers.clear(&Timer::Call(self.owner, timer));
+    }
+
+    pub(super) fn play_id(&mut self) -> PlayId {
+        *self.plays += 1;
+        PlayId(*self.plays)
+    }
+
+    /// Takes a port number and asks the media plane to bind it. `None`: all are in use.
+    pub(super) fn open_port(
+        &mut self,
+        local: SocketAddr,
+        shard: u8,
+        dscp: u8,
+    ) -> Option<(PortId, u16)> {
+        let number = self.ports.pool.take(self.now.mono)?;
+        self.ports.next = self.ports.next.wrapping_add(1);
+        let port = PortId { n: self.ports.next, shard };
+        self.ports.owners.insert(port, (self.owner, number));
+        let local = SocketAddr::new(local.ip(), number);
+        self.media(media::Command::Open { port, local, dscp });
+        Some((port, number))
+    }
+
+    /// This owner answers for the session from here on.
+    pub(super) fn own_session(&mut self, session: SessionId) {
+        self.sessions.insert(session, self.owner);
+    }
+
+    /// This owner answers for the port from here on.
+    pub(super) fn own_port(&mut self, port: PortId) {
+        let owner = self.owner;
+        if let Some((of_port, _)) = self.ports.owners.get_mut(&port) {
+            *of_port = owner;
+        }
+    }
+
+    /// What the line's queue looks like.
+    pub(super) fn floor(&self, line: &LineId) -> Floor {
+        self.floors.get(line).copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,403 @@
+//! One side of a call: one SIP session and one media port.
+//!
+//! Owns opening and closing both together, and the offer/answer between them. Does not decide who
+//! hears what (the stages do) nor when a leg ends.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+
+use super::config::DtmfMeans;
+use super::io::Io;
+use crate::media::{self, Command, Peer, PlayId, PortId, Prompt, Source, Then};
+use crate::sip::sdp::{self, Agreed, Direction, Ours};
+use crate::sip::{Invite, SessionId};
+
+/// How often another port number is tried when one can't be bound.
+const OPEN_ATTEMPTS: u8 = 3;
+
+/// What a leg needs to know of the network it lives in.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// Where its RTP port is bound.
+    pub(super) bind: IpAddr,
+    /// What its SDP names.
+    pub(super) advertised: IpAddr,
+    /// The media thread; that of the leg it may be joined with.
+    pub(super) shard: u8,
+    /// DSCP of RTP.
+    pub(super) dscp: u8,
+    /// Codecs in order of preference.
+    pub(super) codecs: Vec<media::Codec>,
+    /// Means by which keys are taken.
+    pub(super) dtmf: Vec<DtmfMeans>,
+    /// Where the peer's signaling comes from.
+    pub(super) signaling: IpAddr,
+}
+
+/// What the leg waits for.
+#[derive(Debug)]
+enum State {
+    /// The port, for a call that came in.
+    OpeningUas { session: SessionId },
+    /// The port, for an INVITE to send.
+    OpeningUac { invite: Box<Invite> },
+    /// An answer: ours (UAS) or the peer's (UAC).
+    Early { session: SessionId },
+    /// The end.
+    Up { session: SessionId },
+    /// Nothing: the session is over, the port closing.
+    Down,
+}
+
+/// One side of a call.
+#[derive(Debug)]
+pub(super) struct Leg {
+    state: State,
+    port: PortId,
+    attempts: u8,
+    place: Place,
+    ours: Ours,
+    /// The peer's offer that our answer belongs to (UAS).
+    offer: Option<Bytes>,
+    agreed: Option<Agreed>,
+    /// The peer's address is proven: by ACK, PRACK or registration.
+    proven: bool,
+}
+
+/// Why a leg can't be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// No media port is free.
+    NoPort,
+    /// The two sides have no codec in common, or the SDP can't be read.
+    Media,
+}
+
+impl Leg {
+    /// A leg for a call that came in. `offer` is judged at once.
+    pub(super) fn incoming(
+        io: &mut Io<'_>,
+        session: SessionId,
+        offer: Option<Bytes>,
+        place: Place,
+    ) -> Result<Self, Fault> {
+        let mut leg = Self::new(io, State::OpeningUas { session }, place)?;
+        if let Some(offer) = &offer
+            && sdp::answer(offer, &leg.ours).is_err()
+        {
+            leg.close_port(io);
+            return Err(Fault::Media);
+        }
+        leg.offer = offer;
+        io.own_session(session);
+        Ok(leg)
+    }
+
+    /// A leg for a call to make: the INVITE leaves as soon as the port is open.
+    pub(super) fn outgoing(io: &mut Io<'_>, invite: Invite, place: Place) -> Result<Self, Fault> {
+        Self::new(io, State::OpeningUac { invite: Box::new(invite) }, place)
+    }
+
+    fn new(io: &mut Io<'_>, state: State, place: Place) -> Result<Self, Fault> {
+        let bind = SocketAddr::new(place.bind, 0);
+        let opened = io.open_port(bind, place.shard, place.dscp);
+        let (port, number) = opened.ok_or(Fault::NoPort)?;
+        let ours = Ours {
+            codecs: place.codecs.iter().map(|c| to_sdp(*c)).collect(),
+            events: true,
+            address: place.advertised,
+            port: number,
+            id: io.chance.u64() >> 1,
+            version: 1,
+            direction: Direction::SendRecv,
+        };
+        Ok(Self { state, port, attempts: 1, place, ours, offer: None, agreed: None, proven: false })
+    }
+
+    pub(super) fn port(&self) -> PortId {
+        self.port
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    pub(super) fn session(&self) -> Option<SessionId> {
+        match &self.state {
+            State::OpeningUas { session } | State::Early { session } | State::Up { session } => {
+                Some(*session)
+            }
+            State::OpeningUac { .. } | State::Down => None,
+        }
+    }
+
+    pub(super) fn is(&self, session: SessionId) -> bool {
+        self.session() == Some(session)
+    }
+
+    /// Whether packets may go to the peer.
+    pub(super) fn is_proven(&self) -> bool {
+        self.proven
+    }
+
+    /// Whether our 200 or the peer's has passed.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.state, State::Up { .. })
+    }
+
+    pub(super) fn is_down(&self) -> bool {
+        matches!(self.state, State::Down)
+    }
+
+    /// The codec in use, once agreed.
+    pub(super) fn codec(&self) -> Option<media::Codec> {
+        self.agreed.as_ref().map(|agreed| from_sdp(agreed.codec))
+    }
+
+    /// Whether the peer has put us on hold.
+    pub(super) fn holds_us(&self) -> bool {
+        self.agreed.as_ref().is_some_and(|agreed| {
+            matches!(agreed.direction, Direction::SendOnly | Direction::Inactive)
+        })
+    }
+
+    /// The port is bound: an INVITE that waited for it leaves.
+    pub(super) fn on_opened(&mut self, io: &mut Io<'_>) {
+        match std::mem::replace(&mut self.state, State::Down) {
+            State::OpeningUas { session } => self.state = State::Early { session },
+            State::OpeningUac { mut invite } => {
+                invite.sdp = sdp::offer(&self.ours);
+                let session = io.sip.invite(io.now.mono, *invite);
+                io.own_session(session);
+                self.state = State::Early { session };
+            }
+            other @ (State::Early { .. } | State::Up { .. } | State::Down) => self.state = other,
+        }
+        let detect = |means| self.place.dtmf.contains(&means);
+        let (rfc4733, inband) = (detect(DtmfMeans::Rfc4733), detect(DtmfMeans::Inband));
+        io.media(Command::Detect { port: self.port, rfc4733, inband });
+    }
+
+    /// The port could not be bound: another number, a few times.
+    pub(super) fn on_open_failed(&mut self, io: &mut Io<'_>) -> Result<(), Fault> {
+        io.ports.closed(io.now.mono, self.port);
+        if self.attempts >= OPEN_ATTEMPTS {
+            return Err(Fault::NoPort);
+        }
+        self.attempts += 1;
+        let bind = SocketAddr::new(self.place.bind, 0);
+        let opened = io.open_port(bind, self.place.shard, self.place.dscp);
+        let (port, number) = opened.ok_or(Fault::NoPort)?;
+        self.port = port;
+        self.ours.port = number;
+        Ok(())
+    }
+
+    /// 180 without audio.
+    pub(super) fn ring(&mut self, io: &mut Io<'_>) {
+        if let Some(session) = self.session() {
+            io.sip.ring(io.now.mono, session, 180, None);
+        }
+    }
+
+    /// 183 with audio. Packets go out once the peer has proven itself, or at once when its SDP
+    /// names the address that its signaling comes from.
+    pub(super) fn early_media(&mut self, io: &mut Io<'_>) -> Result<(), Fault> {
+        let Some(session) = self.session() else { return Ok(()) };
+        let (body, agreed) = self.our_sdp()?;
+        io.sip.ring(io.now.mono, session, 183, Some(body));
+        if let Some(agreed) = agreed {
+            self.proven = agreed.rtp.ip() == self.place.signaling;
+            self.agreed = Some(agreed);
+            self.connect(io);
+        }
+        Ok(())
+    }
+
+    /// 200: the caller's bill starts.
+    pub(super) fn answer(&mut self, io: &mut Io<'_>) -> Result<(), Fault> {
+        let State::Early { session } = self.state else { return Ok(()) };
+        let (body, agreed) = self.our_sdp()?;
+        io.sip.answer(io.now.mono, session, body);
+        self.agreed = agreed.or_else(|| self.agreed.take());
+        self.state = State::Up { session };
+        Ok(())
+    }
+
+    /// Our answer to the peer's offer, or our offer where it made none.
+    fn our_sdp(&self) -> Result<(Bytes, Option<Agreed>), Fault> {
+        match &self.offer {
+            Some(offer) => {
+                let (body, agreed) = sdp::answer(offer, &self.ours).map_err(|_| Fault::Media)?;
+                Ok((body, Some(agreed)))
+            }
+            None => Ok((sdp::offer(&self.ours), None)),
+        }
+    }
+
+    /// ACK or PRACK: the peer is proven, and an offer-less INVITE has its answer.
+    pub(super) fn on_confirmed(
+        &mut self,
+        io: &mut Io<'_>,
+        answer: Option<Bytes>,
+    ) -> Result<(), Fault> {
+        if let Some(answer) = answer {
+            self.agreed = Some(sdp::agreed(&answer, &self.ours).map_err(|_| Fault::Media)?);
+        }
+        self.proven = true;
+        if self.agreed.is_none() {
+            return if self.is_up() { Err(Fault::Media) } else { Ok(()) };
+        }
+        self.connect(io);
+        Ok(())
+    }
+
+    /// The peer answered our INVITE (2xx), or told its audio early (18x).
+    pub(super) fn on_answer(
+        &mut self,
+        io: &mut Io<'_>,
+        answer: Option<Bytes>,
+        last: bool,
+    ) -> Result<(), Fault> {
+        if let (State::Early { session }, true) = (&self.state, last) {
+            self.state = State::Up { session: *session };
+        }
+        if let Some(answer) = answer {
+            self.agreed = Some(sdp::agreed(&answer, &self.ours).map_err(|_| Fault::Media)?);
+        }
+        if !last {
+            return Ok(());
+        }
+        if self.agreed.is_none() {
+            return Err(Fault::Media);
+        }
+        self.proven = true;
+        self.connect(io);
+        Ok(())
+    }
+
+    /// A re-INVITE or UPDATE: hold, resume, a new address, or a request for our offer.
+    pub(super) fn on_offer(&mut self, io: &mut Io<'_>, offer: Option<Bytes>) {
+        let Some(session) = self.session() else { return };
+        let Some(offer) = offer else {
+            io.sip.accept_offer(io.now.mono, session, sdp::offer(&self.ours));
+            return;
+        };
+        self.ours.version += 1;
+        match sdp::answer(&offer, &self.ours) {
+            Ok((body, agreed)) => {
+                io.sip.accept_offer(io.now.mono, session, body);
+                self.agreed = Some(agreed);
+                self.connect(io);
+            }
+            Err(_) => io.sip.refuse_offer(io.now.mono, session, 488),
+        }
+    }
+
+    fn connect(&self, io: &mut Io<'_>) {
+        let Some(agreed) = &self.agreed else { return };
+        let (send, receive) = match agreed.direction {
+            Direction::SendRecv => (true, true),
+            Direction::SendOnly => (false, true),
+            Direction::RecvOnly => (true, false),
+            Direction::Inactive => (false, false),
+        };
+        let events = agreed.events.as_ref().map(|events| media::TelephoneEvents {
+            send: events.send,
+            receive: events.receive,
+            clock: events.clock,
+        });
+        let peer = Peer {
+            rtp: agreed.rtp,
+            rtcp: agreed.rtcp,
+            codec: from_sdp(agreed.codec),
+            payload_send: agreed.payload_send,
+            payload_receive: agreed.payload_receive,
+            events,
+            send,
+            receive,
+            proven: self.proven,
+            latch: Some(self.place.signaling),
+        };
+        io.media(Command::Connect { port: self.port, peer });
+    }
+
+    /// Plays prompts, then silence or music. Nothing is heard before the peer is proven.
+    pub(super) fn play(&self, io: &mut Io<'_>, prompts: Vec<Prompt>, then: Then) -> PlayId {
+        let play = io.play_id();
+        let source = Source::Play { play, prompts, then };
+        io.media(Command::Listen { port: self.port, source });
+        play
+    }
+
+    pub(super) fn hear(&self, io: &mut Io<'_>, other: &Self) {
+        io.media(Command::Listen { port: self.port, source: Source::Port(other.port) });
+    }
+
+    /// Keys in the audio are the other side's to hear, not ours, while two people talk.
+    pub(super) fn detect(&self, io: &mut Io<'_>, on: bool) {
+        let detect = |means| on && self.place.dtmf.contains(&means);
+        let (rfc4733, inband) = (detect(DtmfMeans::Rfc4733), detect(DtmfMeans::Inband));
+        io.media(Command::Detect { port: self.port, rfc4733, inband });
+    }
+
+    /// Refuses an INVITE that we have not answered.
+    pub(super) fn refuse(&mut self, io: &mut Io<'_>, code: u16) {
+        if let (Some(session), false) = (self.session(), self.is_up()) {
+            io.sip.refuse(io.now.mono, session, code, &[]);
+            io.sessions.remove(&session);
+        }
+        self.down(io);
+    }
+
+    /// Ends our side: CANCEL, BYE or nothing where it is over already; then the port.
+    pub(super) fn hang_up(&mut self, io: &mut Io<'_>, reason: Option<&str>) {
+        if let Some(session) = self.session() {
+            io.sip.hangup(io.now.mono, session, reason);
+            io.sessions.remove(&session);
+        }
+        self.down(io);
+    }
+
+    /// The peer ended it.
+    pub(super) fn gone(&mut self, io: &mut Io<'_>) {
+        if let Some(session) = self.session() {
+            io.sessions.remove(&session);
+        }
+        self.down(io);
+    }
+
+    fn down(&mut self, io: &mut Io<'_>) {
+        if !self.is_down() {
+            self.state = State::Down;
+            self.close_port(io);
+        }
+    }
+
+    fn close_port(&self, io: &mut Io<'_>) {
+        io.media(Command::Close { port: self.port });
+    }
+
+    /// This owner takes the leg over from another (attended transfer).
+    pub(super) fn adopt(&self, io: &mut Io<'_>) {
+        if let Some(session) = self.session() {
+            io.own_session(session);
+        }
+        io.own_port(self.port);
+    }
+}
+
+fn to_sdp(codec: media::Codec) -> sdp::Codec {
+    match codec {
+        media::Codec::Pcmu => sdp::Codec::Pcmu,
+        media::Codec::Pcma => sdp::Codec::Pcma,
+    }
+}
+
+fn from_sdp(codec: sdp::Codec) -> media::Codec {
+    match codec {
+        sdp::Codec::Pcmu => media::Codec::Pcmu,
+        sdp::Codec::Pcma => media::Codec::Pcma,
+    }
+}

@@ -1,0 +1,129 @@
+//! Stage 3, the queue: a caller's place, hold music, what is said meanwhile, when to give up.
+//!
+//! Owns one caller's waiting. Who is next is read off [`Order`] by the switchboard, which alone sees
+//! more than one caller; ringing goes on beside this, in bridge.
+
+use std::time::{Duration, Instant};
+
+use super::cdr::Outcome;
+use super::config::{AnnouncePosition, Said};
+use super::io::CallTimer;
+use super::{Cx, Next};
+use crate::media::{Prompt, Then};
+
+/// A place in the order of arrival over all queues; smaller is served first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Order(pub(super) i64);
+
+/// Whether a waiting caller may be offered to a counselor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Yes.
+    Waiting,
+    /// Soon: an offer has just failed.
+    Pausing,
+}
+
+/// A caller in the queue.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) order: Order,
+    pub(super) since: Instant,
+    position: u32,
+    state: State,
+}
+
+impl Waiting {
+    /// Joins the queue and says what the caller should know.
+    pub(super) fn enter(cx: &mut Cx<'_, '_>, order: Order, position: u32, first: &[Said]) -> Self {
+        let queue = &cx.line.queue;
+        let waiting = Self { order, since: cx.io.now.mono, position, state: State::Waiting };
+        cx.io.set(CallTimer::MaxWait, queue.max_wait);
+        let mut said = first.to_vec();
+        said.extend(waiting.place(cx));
+        waiting.announce(cx, &said);
+        waiting
+    }
+
+    /// Place in the queue, from 1.
+    pub(super) fn position(&self) -> u32 {
+        self.position
+    }
+
+    /// Callers before this one have left, or one was put before it.
+    pub(super) fn moved_to(&mut self, position: u32) {
+        self.position = position;
+    }
+
+    /// Whether a counselor may be rung for this caller now.
+    pub(super) fn may_be_offered(&self) -> bool {
+        self.state == State::Waiting
+    }
+
+    /// An offer failed: the caller keeps the place; the next offer comes after `retry`.
+    pub(super) fn offer_failed(&mut self, cx: &mut Cx<'_, '_>) {
+        self.state = State::Pausing;
+        cx.io.set(CallTimer::Retry, cx.line.queue.retry);
+    }
+
+    /// `retry` is over.
+    pub(super) fn on_retry(&mut self) {
+        self.state = State::Waiting;
+    }
+
+    /// Time to say something.
+    pub(super) fn on_announce(&self, cx: &mut Cx<'_, '_>) {
+        let mut said = vec![Said::StillWaiting];
+        said.extend(self.place(cx));
+        self.announce(cx, &said);
+    }
+
+    /// `max_wait` is over.
+    pub(super) fn on_max_wait(&self, cx: &Cx<'_, '_>) -> Next {
+        let target = cx.line.queue.on_timeout.clone();
+        Next::refuse(vec![Said::TimedOut], target, Outcome::TimedOut)
+    }
+
+    /// Nobody has been on duty for as long as a caller waits for that.
+    pub(super) fn on_no_counselor(&self, cx: &Cx<'_, '_>) -> Next {
+        let target = cx.line.queue.on_no_counselor.clone();
+        Next::refuse(vec![Said::NoCounselor], target, Outcome::NoCounselor)
+    }
+
+    /// Speaks, and lets the music go on from where it was.
+    fn announce(&self, cx: &mut Cx<'_, '_>, said: &[Said]) {
+        let prompts: Vec<Prompt> =
+            said.iter().map(|said| cx.config.prompt(Some(cx.line), *said)).collect();
+        cx.caller.play(cx.io, prompts, Then::Loop(cx.line.queue.hold.clone()));
+        if !cx.line.queue.announce_every.is_zero() {
+            cx.io.set(CallTimer::Announce, cx.line.queue.announce_every);
+        }
+    }
+
+    /// What is said about the place, if anything.
+    fn place(&self, cx: &Cx<'_, '_>) -> Option<Said> {
+        let is_said = match cx.line.queue.announce_position {
+            AnnouncePosition::Off => false,
+            AnnouncePosition::Yes => true,
+            AnnouncePosition::Limit(limit) => self.position <= limit,
+        };
+        is_said.then(|| match u8::try_from(self.position) {
+            Ok(n @ 1..=10) => Said::Position(n),
+            Ok(_) | Err(_) => Said::PositionMore,
+        })
+    }
+
+    /// How long the caller has waited.
+    pub(super) fn waited(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
+    }
+
+    /// Leaves: no timer of the queue may come any more.
+    pub(super) fn leave(cx: &mut Cx<'_, '_>) {
+        for timer in
+            [CallTimer::MaxWait, CallTimer::Announce, CallTimer::NoCounselor, CallTimer::Retry]
+        {
+            cx.io.clear(timer);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Ringing: counselors' phones asked at once, one of them answers or none does.
+//!
+//! Owns the legs until one is joined. The first answer wins; a second that crosses is acknowledged
+//! and ended by the stack. Whom to ring is the switchboard's choice.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::config::Extension;
+use super::io::{CallTimer, Io};
+use super::leg::{Leg, Place};
+use crate::media::PortId;
+use crate::sip::{Cause, Invite, SessionId};
+
+/// What losers of a race are told (RFC 3326), so that no phone shows a missed call.
+pub(super) const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
+/// A phone that says nothing at all for this long is not there.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(4);
+
+/// One phone to ring.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) extension: Extension,
+    pub(super) invite: Invite,
+    pub(super) place: Place,
+}
+
+/// One phone being rung.
+#[derive(Debug)]
+struct Phone {
+    extension: Extension,
+    leg: Leg,
+    state: Heard,
+}
+
+/// Whether the phone has said anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    Nothing,
+    Something,
+}
+
+/// Why a counselor was not reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Miss {
+    /// The phone rang (or declined) and nobody took the call.
+    Unanswered,
+    /// The phone is not there.
+    Unreachable,
+}
+
+/// Phones being rung for one caller.
+#[derive(Debug)]
+pub(super) struct Ring {
+    phones: Vec<Phone>,
+    /// Who was not reached, for the switchboard; in the order in which it happened.
+    pub(super) missed: Vec<(Extension, Miss)>,
+}
+
+/// What became of a ring.
+#[derive(Debug)]
+pub(super) enum Rang {
+    /// It goes on.
+    On,
+    /// Somebody answered.
+    Answered(Extension, Box<Leg>),
+    /// Nobody is left.
+    Over,
+}
+
+impl Ring {
+    /// Rings every candidate for which a port is free.
+    pub(super) fn start(
+        io: &mut Io<'_>,
+        candidates: Vec<Candidate>,
+        limit: Duration,
+        timer: CallTimer,
+    ) -> Self {
+        let mut phones = Vec::new();
+        for Candidate { extension, invite, place } in candidates {
+            if let Ok(leg) = Leg::outgoing(io, invite, place) {
+                phones.push(Phone { extension, leg, state: Heard::Nothing });
+            }
+        }
+        io.set(timer, limit);
+        io.set(CallTimer::SignOfLife, SIGN_OF_LIFE.min(limit));
+        Self { phones, missed: Vec::new() }
+    }
+
+    /// Who is being rung; one with several phones once.
+    pub(super) fn extensions(&self) -> Vec<Extension> {
+        let mut all: Vec<_> = self.phones.iter().map(|phone| phone.extension.clone()).collect();
+        all.dedup();
+        all
+    }
+
+    pub(super) fn owns(&self, session: SessionId) -> bool {
+        self.phones.iter().any(|phone| phone.leg.is(session))
+    }
+
+    pub(super) fn leg_of_port(&mut self, port: PortId) -> Option<&mut Leg> {
+        self.phones.iter_mut().map(|phone| &mut phone.leg).find(|leg| leg.port() == port)
+    }
+
+    /// The port could not be bound, even under another number.
+    pub(super) fn on_open_failed(&mut self, io: &mut Io<'_>, port: PortId) -> Rang {
+        self.phones
+            .retain_mut(|phone| phone.leg.port() != port || phone.leg.on_open_failed(io).is_ok());
+        self.left()
+    }
+
+    pub(super) fn on_progress(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<Bytes>) {
+        if let Some(phone) = self.phones.iter_mut().find(|phone| phone.leg.is(session)) {
+            phone.state = Heard::Something;
+            // Early audio of a counselor's phone is not passed on; only its form is kept.
+            if phone.leg.on_answer(io, sdp, false).is_err() {
+                phone.leg.hang_up(io, None);
+            }
+        }
+    }
+
+    /// A phone was answered: it wins, unless its audio can't be used.
+    pub(super) fn on_answered(
+        &mut self,
+        io: &mut Io<'_>,
+        session: SessionId,
+        sdp: Option<Bytes>,
+    ) -> Rang {
+        let Some(at) = self.phones.iter().position(|phone| phone.leg.is(session)) else {
+            return Rang::On;
+        };
+        let mut phone = self.phones.remove(at);
+        if phone.leg.on_answer(io, sdp, true).is_err() {
+            phone.leg.hang_up(io, Some("SIP;cause=488;text=\"No usable audio\""));
+            self.miss(phone.extension, Miss::Unanswered);
+            return self.left();
+        }
+        self.cancel(io, Some(ELSEWHERE));
+        Rang::Answered(phone.extension, Box::new(phone.leg))
+    }
+
+    /// A phone declined, or can't be reached.
+    pub(super) fn on_ended(&mut self, io: &mut Io<'_>, session: SessionId, cause: &Cause) -> Rang {
+        let Some(at) = self.phones.iter().position(|phone| phone.leg.is(session)) else {
+            return Rang::On;
+        };
+        let mut phone = self.phones.remove(at);
+        phone.leg.gone(io);
+        self.miss(phone.extension, miss(cause));
+        self.left()
+    }
+
+    /// Phones that have said nothing so far are given up.
+    pub(super) fn on_sign_of_life(&mut self, io: &mut Io<'_>) -> Rang {
+        let (mut silent, rest) = std::mem::take(&mut self.phones)
+            .into_iter()
+            .partition::<Vec<_>, _>(|phone| phone.state == Heard::Nothing);
+        self.phones = rest;
+        for phone in &mut silent {
+            phone.leg.hang_up(io, None);
+            self.miss(phone.extension.clone(), Miss::Unreachable);
+        }
+        self.left()
+    }
+
+    /// Nobody answered in time.
+    pub(super) fn on_limit(&mut self, io: &mut Io<'_>) -> Rang {
+        let extensions = self.extensions();
+        self.cancel(io, None);
+        self.missed.extend(extensions.into_iter().map(|extension| (extension, Miss::Unanswered)));
+        Rang::Over
+    }
+
+    /// Stops ringing all that still ring.
+    pub(super) fn cancel(&mut self, io: &mut Io<'_>, reason: Option<&str>) {
+        for phone in &mut self.phones {
+            phone.leg.hang_up(io, reason);
+        }
+        self.phones.clear();
+        self.stop_timers(io);
+    }
+
+    pub(super) fn stop_timers(&self, io: &mut Io<'_>) {
+        for timer in [CallTimer::Ring, CallTimer::Transfer, CallTimer::SignOfLife] {
+            io.clear(timer);
+        }
+    }
+
+    /// A counselor is missed when the last of their phones is out, and once.
+    fn miss(&mut self, extension: Extension, miss: Miss) {
+        if !self.phones.iter().any(|phone| phone.extension == extension) {
+            self.missed.push((extension, miss));
+        }
+    }
+
+    fn left(&self) -> Rang {
+        if self.phones.is_empty() { Rang::Over } else { Rang::On }
+    }
+}
+
+/// Which refusals say that nobody took the call, and which that the phone is not there.
+fn miss(cause: &Cause) -> Miss {
+    match cause {
+        Cause::Refused { code: 404 | 408 | 410 | 430 | 500..=599, .. }
+        | Cause::Unanswered
+        | Cause::Unreachable => Miss::Unreachable,
+        Cause::Refused { .. }
+        | Cause::Cancelled
+        | Cause::Bye
+        | Cause::AckLost
+        | Cause::PrackLost
+        | Cause::Expired => Miss::Unanswered,
+    }
+}

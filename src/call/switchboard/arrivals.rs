@@ -1,0 +1,303 @@
+//! New INVITEs and other requests from outside a dialog: who sent them, and whose they are.
+//!
+//! Owns admission by source, the way from a called number to a line, and the records of callers who
+//! never became a call.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Call, Output, Switchboard, io};
+use crate::call::cdr::{Cdr, EndReason, EndedBy, Outcome, Presentation};
+use crate::call::config::{Anonymous, Extension, LineId, Trunk, TrunkId};
+use crate::call::io::{Io, Owner};
+use crate::call::leg::{Fault, Leg, Place};
+use crate::call::queue::Order;
+use crate::call::record::Record;
+use crate::call::trunk::Arrival;
+use crate::call::{Phase, identity};
+use crate::media::Quality;
+use crate::sip::auth::{Accounts, Ha1, Source, Verdict};
+use crate::sip::header::Name;
+use crate::sip::message::{Message, Method};
+use crate::sip::print::Draft;
+use crate::sip::{self, Admit, Flow, Policy, ServerTx, SessionId};
+use crate::time::Now;
+
+/// Whose a flow is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A counselor's phone.
+    Phone,
+    /// A trunk.
+    Trunk(TrunkId),
+    /// Nobody's.
+    Stranger,
+}
+
+impl Switchboard {
+    /// Whose the flow is: a registered phone's exactly, else a trunk's or a fixed phone's by address.
+    pub(super) fn origin(&self, flow: &Flow) -> Origin {
+        if self.registrar.owner_of_flow(flow).is_some() {
+            return Origin::Phone;
+        }
+        let fixed = self.config.counselors.values().filter_map(|c| c.contact.as_deref());
+        let mut fixed = fixed.filter_map(super::phones::fixed_address);
+        if fixed.any(|(_, address)| address == flow.remote) {
+            return Origin::Phone;
+        }
+        let ip = flow.remote.ip().to_canonical();
+        let mut trunks = self.config.trunks.iter();
+        match trunks.find(|(_, trunk)| sends_for(trunk, ip)) {
+            Some((id, _)) => Origin::Trunk(id.clone()),
+            None => Origin::Stranger,
+        }
+    }
+
+    pub(super) fn admit(&self, flow: &Flow) -> Admit {
+        match self.origin(flow) {
+            Origin::Phone => Admit::Peer(self.phone_policy()),
+            Origin::Trunk(id) => Admit::Peer(self.trunk_policy(&id)),
+            Origin::Stranger => Admit::Stranger,
+        }
+    }
+
+    pub(super) fn phone_policy(&self) -> Policy {
+        Policy {
+            rel100: false,
+            session_expires: None,
+            advertised: self.sip_config.advertised,
+            contact_user: "koebashi".to_owned(),
+        }
+    }
+
+    fn trunk_policy(&self, id: &TrunkId) -> Policy {
+        let trunk = self.config.trunks.get(id);
+        Policy {
+            rel100: trunk.is_some_and(|trunk| trunk.rel100),
+            session_expires: trunk.and_then(|trunk| trunk.session_expires),
+            advertised: trunk.and_then(|t| t.advertised).or(self.sip_config.advertised),
+            contact_user: self.trunks.contact_user(id),
+        }
+    }
+
+    pub(super) fn on_invite(&mut self, now: Now, event: sip::Event) {
+        let sip::Event::Invite { session, flow, request } = event else { return };
+        self.is_dirty = true;
+        match self.origin(&flow) {
+            Origin::Phone => self.on_phone_invite(now, session, flow, &request),
+            Origin::Trunk(id) => self.on_trunk_invite(now, session, flow, &request, &id),
+            Origin::Stranger => self.sip.refuse(now.mono, session, 403, &[]),
+        }
+    }
+
+    fn on_trunk_invite(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        flow: Flow,
+        request: &Message,
+        trunk_id: &TrunkId,
+    ) {
+        let config = Arc::clone(&self.config);
+        let Some(trunk) = config.trunks.get(trunk_id) else { return };
+        let (presentation, number) = identity::caller(request);
+        let called = identity::called_number(request, trunk);
+        let line = called.as_deref().and_then(|called| {
+            config.lines.iter().find(|(_, line)| line.numbers.iter().any(|n| n == called))
+        });
+        let refusal = match line {
+            None => Some((404, Outcome::Refused)),
+            Some((_, line))
+                if line.anonymous == Anonymous::Refuse && presentation != Presentation::Shown =>
+            {
+                Some((433, Outcome::Refused))
+            }
+            Some(_) if self.calls.len() >= config.limits.max_calls => Some((503, Outcome::Full)),
+            Some(_) => None,
+        };
+        let line_id = line.map(|(id, _)| id.clone());
+        if let Some((code, outcome)) = refusal {
+            return self.turn_away(now, session, trunk_id, line_id, code, outcome, presentation);
+        }
+        let Some(line_id) = line_id else { return };
+        let key = self.next_key();
+        let place = self.trunk_place(trunk, flow, key);
+        let id = self.new_call_id();
+        let mut io = io!(self, now, Owner::Call(key));
+        io.step(&id, format!("INVITE by trunk {trunk_id} for line {line_id} ({presentation:?})"));
+        let mut caller = match Leg::incoming(&mut io, session, request.sdp(), place) {
+            Ok(leg) => leg,
+            Err(fault) => {
+                let (code, outcome) = match fault {
+                    Fault::Media => (488, Outcome::Refused),
+                    Fault::NoPort => (503, Outcome::Failed),
+                };
+                let line_id = Some(line_id);
+                return self.turn_away(
+                    now,
+                    session,
+                    trunk_id,
+                    line_id,
+                    code,
+                    outcome,
+                    presentation,
+                );
+            }
+        };
+        // In every mode at once: a carrier that hears nothing for seconds gives up.
+        caller.ring(&mut io);
+        let call = Call {
+            id,
+            config: Arc::clone(&config),
+            line_id,
+            caller,
+            _number: number,
+            presentation,
+            phase: Phase::Trunk(Arrival::Opening),
+            record: Record::new(now, trunk_id.clone()),
+            order: Order(i64::try_from(key).unwrap_or(i64::MAX)),
+            asks: Vec::new(),
+            hops: 0,
+        };
+        self.calls.insert(key, call);
+    }
+
+    fn trunk_place(&self, trunk: &Trunk, flow: Flow, key: u64) -> Place {
+        let bind = flow.local.ip();
+        Place {
+            bind,
+            advertised: trunk.advertised.or(self.sip_config.advertised).unwrap_or(bind),
+            shard: self.ports.shard(key),
+            dscp: trunk.dscp_rtp,
+            codecs: trunk.codecs.clone(),
+            dtmf: trunk.dtmf.clone(),
+            signaling: flow.remote.ip(),
+        }
+    }
+
+    /// Refuses an INVITE that never becomes a call, and records it.
+    #[expect(clippy::too_many_arguments, reason = "each is a column of the record")]
+    fn turn_away(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        trunk: &TrunkId,
+        line: Option<LineId>,
+        code: u16,
+        outcome: Outcome,
+        presentation: Presentation,
+    ) {
+        self.sip.refuse(now.mono, session, code, &retry_after(code));
+        self.sessions.remove(&session);
+        let call = self.new_call_id();
+        let what = format!("INVITE by trunk {trunk} refused with {code}");
+        self.out.push_back(Output::Step(super::Step { call: call.clone(), what }));
+        if let Some(line) = &line {
+            self.count_today(now, line, outcome);
+        }
+        self.out.push_back(Output::Cdr(Box::new(Cdr {
+            call,
+            trunk: trunk.clone(),
+            line,
+            started: now.wall,
+            answered: None,
+            ended: now.wall,
+            outcome,
+            ended_by: EndedBy::System,
+            reason: EndReason::Rejected(code),
+            presentation,
+            guidance: Duration::ZERO,
+            wait: Duration::ZERO,
+            talk: Duration::ZERO,
+            paid_wait: Duration::ZERO,
+            position: None,
+            offers: 0,
+            counselor: None,
+            talks: Vec::new(),
+            test: false,
+            caller_quality: Quality::default(),
+            counselor_quality: None,
+        })));
+    }
+
+    /// An extension dials: a code, or a colleague. Only its digest says who it is.
+    fn on_phone_invite(&mut self, now: Now, session: SessionId, flow: Flow, request: &Message) {
+        let extension = match self.authenticate(now, flow, request) {
+            Ok(extension) => extension,
+            Err(Denied::Challenge(values)) => {
+                let headers: Vec<_> =
+                    values.into_iter().map(|value| (Name::WwwAuthenticate, value)).collect();
+                return self.sip.refuse(now.mono, session, 401, &headers);
+            }
+            Err(Denied::Forbidden) => return self.sip.refuse(now.mono, session, 403, &[]),
+        };
+        self.on_extension_invite(now, session, flow, request, &extension);
+    }
+
+    /// Who sent a request, by digest.
+    fn authenticate(
+        &mut self,
+        now: Now,
+        flow: Flow,
+        request: &Message,
+    ) -> Result<Extension, Denied> {
+        let accounts = Secrets(&self.config.counselors);
+        let registered = self.registrar.owner_of_flow(&flow);
+        let source = Source { address: flow.remote.ip(), registered };
+        let realm = &self.sip_config.domain;
+        match self.guard.verify(now.mono, &source, request, realm, &accounts) {
+            Verdict::Granted { user } => Ok(Extension::from(user.as_str())),
+            Verdict::Challenge(values) => Err(Denied::Challenge(values)),
+            Verdict::Forbidden => Err(Denied::Forbidden),
+        }
+    }
+
+    /// REGISTER, or something that nobody asked for.
+    pub(super) fn on_request(&mut self, now: Now, tx: ServerTx, flow: Flow, request: &Message) {
+        if request.method() != Some(&Method::Register) {
+            let draft = Draft::response(request, 405);
+            return self.sip.respond(now.mono, tx, draft);
+        }
+        self.is_dirty = true;
+        let draft = match self.authenticate(now, flow, request) {
+            Ok(extension) => {
+                self.registrar.handle(now.mono, flow, request, &extension.0, &self.sip_config)
+            }
+            Err(Denied::Challenge(values)) => {
+                let draft = Draft::response(request, 401);
+                values
+                    .into_iter()
+                    .fold(draft, |draft, value| draft.with(Name::WwwAuthenticate, value))
+            }
+            Err(Denied::Forbidden) => Draft::response(request, 403),
+        };
+        self.sip.respond(now.mono, tx, draft);
+    }
+}
+
+/// Why a request has no sender.
+enum Denied {
+    Challenge(Vec<String>),
+    Forbidden,
+}
+
+/// The proofs of the configuration's counselors.
+struct Secrets<'a>(&'a std::collections::BTreeMap<Extension, crate::call::config::Counselor>);
+
+impl Accounts for Secrets<'_> {
+    fn ha1(&self, user: &str) -> Option<Ha1> {
+        let secret = self.0.get(&Extension::from(user))?.secret.as_ref()?;
+        Some(Ha1 { md5: secret.md5.clone(), sha256: secret.sha256.clone() })
+    }
+}
+
+/// Whether calls from `ip` are the trunk's: a peer of the list, or its registrar.
+fn sends_for(trunk: &Trunk, ip: IpAddr) -> bool {
+    trunk.peers.iter().any(|net| net.contains(&ip))
+        || trunk.register.iter().any(|register| register.addresses.contains(&ip))
+}
+
+fn retry_after(code: u16) -> Vec<(Name, String)> {
+    if code == 503 { vec![(Name::RetryAfter, "30".to_owned())] } else { Vec::new() }
+}

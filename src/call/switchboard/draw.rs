@@ -1,0 +1,116 @@
+//! The board: a picture of the moment, drawn at most a few times a second.
+//!
+//! Owns the drawing and the count of the day's outcomes. No number of a caller is in it.
+
+use super::{BOARD_EVERY, Output, Phase, Switchboard, Timer};
+use crate::call::Call;
+use crate::call::board::{Board, CallView, CounselorView, LineView, PhaseName};
+use crate::call::cdr::Outcome;
+use crate::call::config::LineId;
+use crate::call::schedule::{self, Opening};
+use crate::time::Now;
+
+impl Switchboard {
+    /// Draws the board and plans the next drawing.
+    pub(super) fn draw(&mut self, now: Now) {
+        self.timers.set(Timer::Board, now.mono + BOARD_EVERY);
+        let board = Board {
+            at: now.wall,
+            draining: self.mode == super::Mode::Draining,
+            lines: self.line_views(now),
+            calls: self.calls.values().filter_map(|call| call_view(call, now)).collect(),
+            counselors: self.counselor_views(now),
+            trunks: self.trunk_views(),
+        };
+        self.out.push_back(Output::Board(Box::new(board)));
+    }
+
+    fn line_views(&self, now: Now) -> Vec<LineView> {
+        let tz = self.config.timezone;
+        let mut views = Vec::new();
+        for (id, line) in &self.config.lines {
+            let waits = self.calls.values().filter(|call| call.line_id == *id);
+            let waits = waits.filter_map(|call| match &call.phase {
+                Phase::Queue(w) | Phase::Ringing(w, _) => Some(w.waited(now.mono)),
+                Phase::Trunk(_)
+                | Phase::Guidance(_)
+                | Phase::Message(_)
+                | Phase::Bridge(_)
+                | Phase::Ended => None,
+            });
+            let waits: Vec<_> = waits.collect();
+            let opening = schedule::at(&line.schedule, tz, now.wall);
+            views.push(LineView {
+                line: id.clone(),
+                name: line.name.clone(),
+                open: matches!(opening, Opening::Open { .. }),
+                changes_at: schedule::next_change(&line.schedule, tz, now.wall),
+                waiting: waits.len() as u32,
+                longest_wait: waits.into_iter().max().unwrap_or_default(),
+                ready: self.floors.get(id).map_or(0, |floor| floor.on_duty as u32),
+                today: self.today_of(id),
+            });
+        }
+        views
+    }
+
+    fn counselor_views(&mut self, now: Now) -> Vec<CounselorView> {
+        let busy = self.activities();
+        let mut views = Vec::new();
+        for (extension, c) in &self.config.counselors {
+            let Some(kept) = self.counselors.get_mut(extension) else { continue };
+            let state = kept.state(busy.get(extension).copied());
+            if kept.shown.0 != state {
+                kept.shown = (state.clone(), now.mono);
+            }
+            let view = CounselorView {
+                extension: extension.clone(),
+                name: c.name.clone(),
+                state,
+                for_: now.mono.saturating_duration_since(kept.shown.1),
+                missed: kept.missed,
+                taken: kept.taken,
+                lines: c.lines.clone(),
+            };
+            views.push((c.order, view));
+        }
+        views.sort_by_key(|(order, _)| *order);
+        views.into_iter().map(|(_, view)| view).collect()
+    }
+
+    /// One more outcome today, by the service's calendar.
+    pub(super) fn count_today(&mut self, now: Now, line: &LineId, outcome: Outcome) {
+        let day = now.wall.with_timezone(&self.config.timezone).date_naive();
+        if self.today.day != Some(day) {
+            self.today.day = Some(day);
+            self.today.outcomes.clear();
+        }
+        *self.today.outcomes.entry(line.clone()).or_default().entry(outcome).or_default() += 1;
+    }
+
+    fn today_of(&self, line: &LineId) -> Vec<(Outcome, u32)> {
+        let outcomes = self.today.outcomes.get(line).into_iter().flatten();
+        outcomes.map(|(outcome, count)| (*outcome, *count)).collect()
+    }
+}
+
+fn call_view(call: &Call, now: Now) -> Option<CallView> {
+    let (phase, position, counselors) = match &call.phase {
+        Phase::Trunk(_) => (PhaseName::Trunk, None, Vec::new()),
+        Phase::Guidance(_) | Phase::Message(_) => (PhaseName::Guidance, None, Vec::new()),
+        Phase::Queue(w) => (PhaseName::Queue, Some(w.position()), Vec::new()),
+        Phase::Ringing(w, ring) => (PhaseName::Ringing, Some(w.position()), ring.extensions()),
+        Phase::Bridge(bridge) => (PhaseName::Bridge, None, bridge.extensions().0),
+        Phase::Ended => return None,
+    };
+    Some(CallView {
+        call: call.id.clone(),
+        line: Some(call.line_id.clone()),
+        phase,
+        since: call.record.started.wall,
+        in_phase: now.mono.saturating_duration_since(call.record.phase_since(phase)),
+        position,
+        counselors,
+        presentation: call.presentation,
+    })
+}

@@ -1,0 +1,417 @@
+//! The switchboard: all calls, counselors and trunks; the only machine that the shell talks to.
+//!
+//! Owns `handle`, `poll_output` and `poll_timeout`, and who gets which event. What happens to one call
+//! is that call's; whom to ring is [`settle`](self)'s.
+
+mod arrivals;
+mod draw;
+mod extensions;
+mod phones;
+mod settle;
+mod transfer;
+mod trunks;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::cdr::{CallId, Outcome};
+use super::config::{Config, Extension, LineId, Override};
+use super::counselor::Counselor;
+use super::intention::Intention;
+use super::internal::Internal;
+pub use super::io::{CallTimer, Output, Owner, Step, Timer};
+use super::io::{Floor, Io, Ports};
+use super::{Ask, Call, Phase};
+use crate::chance::Chance;
+use crate::media;
+use crate::sip::auth::{Guard, Settings};
+use crate::sip::endpoint::{Counts, Endpoint};
+use crate::sip::registrar::{Pulse, Registrar};
+use crate::sip::{self, ClientTx, Flow, SessionId};
+use crate::time::{Now, Timers};
+use trunks::Trunks;
+
+/// How often the board is drawn at most.
+const BOARD_EVERY: Duration = Duration::from_millis(250);
+/// How often the hours are looked at for the board.
+const HOURS_EVERY: Duration = Duration::from_secs(10);
+
+/// What comes in.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A whole SIP message.
+    Sip {
+        /// Where from.
+        flow: Flow,
+        /// The message.
+        bytes: &'a [u8],
+    },
+    /// The far end of a flow can't be reached (ICMP, reset, no connection).
+    FlowFailed(Flow),
+    /// The media plane says.
+    Media(media::Event),
+    /// The operator wants.
+    Command(Command),
+    /// A deadline of [`Switchboard::poll_timeout`] is reached.
+    Timeout,
+}
+
+/// What an operator wants.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Another configuration. Live calls keep theirs.
+    Configure(Arc<Config>, Box<sip::Config>),
+    /// No new calls: they hear the help message.
+    Drain,
+    /// A counselor chooses (page, API).
+    Intend {
+        /// Who.
+        extension: Extension,
+        /// What.
+        intention: Intention,
+    },
+    /// A line is opened or closed by hand, until the next configuration.
+    Override {
+        /// Which.
+        line: LineId,
+        /// How.
+        over: Override,
+    },
+}
+
+/// Why the switchboard wants to be woken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// A retransmission or another timer of the SIP stack.
+    Sip,
+    /// A registration of a phone ends, or a phone is asked.
+    Registrar,
+    /// A deadline of the call path.
+    Timer(Timer),
+}
+
+/// What a request of ours outside any dialog was for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Errand {
+    /// A phone is asked whether it is there.
+    Pulse(sip::registrar::BindingId),
+    /// A trunk is asked whether it is there.
+    Ping(super::config::TrunkId),
+    /// We register at a carrier.
+    Register(super::config::TrunkId, usize),
+}
+
+/// The whole call path.
+pub struct Switchboard {
+    config: Arc<Config>,
+    sip_config: sip::Config,
+    sip: Endpoint,
+    guard: Guard,
+    registrar: Registrar,
+    trunks: Trunks,
+    counselors: BTreeMap<Extension, Counselor>,
+    calls: BTreeMap<u64, Call>,
+    internals: BTreeMap<u64, Internal>,
+    sessions: BTreeMap<SessionId, Owner>,
+    errands: BTreeMap<ClientTx, Errand>,
+    ports: Ports,
+    timers: Timers<Timer>,
+    chance: Chance,
+    out: VecDeque<Output>,
+    floors: BTreeMap<LineId, Floor>,
+    today: Today,
+    /// Calls ever begun; the next one's key.
+    count: u64,
+    plays: u64,
+    rings: u64,
+    /// Messages from addresses that are no trunk's and no phone's.
+    started: Now,
+    mode: Mode,
+    is_dirty: bool,
+}
+
+/// Whether new calls are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Serving,
+    Draining,
+}
+
+/// Outcomes since midnight, for the board.
+#[derive(Debug, Default)]
+struct Today {
+    day: Option<chrono::NaiveDate>,
+    outcomes: BTreeMap<LineId, BTreeMap<Outcome, u32>>,
+}
+
+/// The parts of the switchboard that a call may touch, as its [`Io`].
+macro_rules! io {
+    ($self:ident, $now:expr, $owner:expr) => {
+        Io {
+            now: $now,
+            owner: $owner,
+            sip: &mut $self.sip,
+            out: &mut $self.out,
+            ports: &mut $self.ports,
+            sessions: &mut $self.sessions,
+            timers: &mut $self.timers,
+            chance: &mut $self.chance,
+            plays: &mut $self.plays,
+            floors: &$self.floors,
+            draining: $self.mode == $crate::call::switchboard::Mode::Draining,
+        }
+    };
+}
+use io;
+
+impl Switchboard {
+    /// A switchboard without calls. `intentions`: what counselors chose last.
+    pub fn new(
+        config: Arc<Config>,
+        sip_config: sip::Config,
+        media: &media::Config,
+        mut intentions: BTreeMap<Extension, Intention>,
+        mut chance: Chance,
+        now: Now,
+    ) -> Self {
+        let settings = Settings { nonce_life: sip_config.nonce_life, ..Settings::default() };
+        let counselors = config.counselors.iter().map(|(extension, c)| {
+            let stored = intentions.remove(extension);
+            (extension.clone(), Counselor::new(now.mono, c.sign_in, stored))
+        });
+        let counselors = counselors.collect();
+        let mut board = Self {
+            sip: Endpoint::new(sip_config.clone(), chance.split()),
+            guard: Guard::new(now.mono, settings, &mut chance),
+            registrar: Registrar::new(Some(Pulse::default())),
+            trunks: Trunks::default(),
+            counselors,
+            calls: BTreeMap::new(),
+            internals: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            errands: BTreeMap::new(),
+            ports: Ports::new(media),
+            timers: Timers::default(),
+            chance,
+            out: VecDeque::new(),
+            floors: BTreeMap::new(),
+            today: Today::default(),
+            count: 0,
+            plays: 0,
+            rings: 0,
+            started: now,
+            mode: Mode::Serving,
+            is_dirty: true,
+            config,
+            sip_config,
+        };
+        board.look_for_fixed_phones(now);
+        board.start_trunks(now);
+        board.settle(now);
+        board.timers.set(Timer::Board, now.mono);
+        board.timers.set(Timer::Hours, now.mono + HOURS_EVERY);
+        board
+    }
+
+    /// Takes one input. Never fails: a bad message is answered, counted or dropped.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        match input {
+            Input::Sip { flow, bytes } => {
+                let admit = self.admit(&flow);
+                self.sip.handle(now.mono, flow, bytes, &admit);
+            }
+            Input::FlowFailed(flow) => {
+                self.registrar.flow_gone(now.mono, &flow);
+                self.sip.flow_failed(now.mono, flow);
+            }
+            Input::Media(event) => self.on_media(now, event),
+            Input::Command(command) => self.on_command(now, command),
+            Input::Timeout => self.on_timeout(now),
+        }
+        while let Some(event) = self.sip.poll_event() {
+            self.on_event(now, event);
+        }
+        self.on_phone_changes(now);
+        if self.is_dirty {
+            self.settle(now);
+        }
+        while let Some(transmit) = self.sip.poll_transmit() {
+            self.out.push_back(Output::Sip(transmit));
+        }
+    }
+
+    /// What is to be done, until `None`; to be asked after every `handle`.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// When to come back with [`Input::Timeout`], and why.
+    pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
+        let sip = self.sip.poll_timeout().map(|at| (at, Reason::Sip));
+        let registrar = self.registrar.poll_timeout().map(|at| (at, Reason::Registrar));
+        let own = self.timers.next().map(|(at, timer)| (at, Reason::Timer(timer.clone())));
+        [sip, registrar, own].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    /// What the SIP stack has counted.
+    pub fn counts(&self) -> Counts {
+        self.sip.counts()
+    }
+
+    /// Whether no call is left: a draining process may end.
+    pub fn is_idle(&self) -> bool {
+        self.calls.is_empty() && self.internals.is_empty()
+    }
+
+    fn on_timeout(&mut self, now: Now) {
+        self.sip.handle_timeout(now.mono);
+        self.registrar.handle_timeout(now.mono);
+        self.ask_phones(now);
+        while let Some(timer) = self.timers.pop_due(now.mono) {
+            match timer {
+                Timer::Call(owner, timer) => self.with_owner(now, owner, |owned, io| match owned {
+                    Owned::Call(call) => call.on_timer(io, timer),
+                    Owned::Internal(internal) => internal.on_timer(io, timer),
+                }),
+                Timer::WrapUp(extension) => self.end_wrap_up(now, &extension),
+                Timer::Phone(extension) => self.look_for_phone(now, &extension),
+                Timer::Registration(trunk, n) => self.on_registration_timer(now, &trunk, n),
+                Timer::Ping(trunk) => self.ping(now, &trunk),
+                Timer::Board => self.draw(now),
+                Timer::Hours => {
+                    self.is_dirty = true;
+                    self.timers.set(Timer::Hours, now.mono + HOURS_EVERY);
+                }
+            }
+        }
+    }
+
+    fn on_media(&mut self, now: Now, event: media::Event) {
+        let (media::Event::Opened { port }
+        | media::Event::OpenFailed { port }
+        | media::Event::Heard { port }
+        | media::Event::Digit { port, .. }
+        | media::Event::Played { port, .. }
+        | media::Event::Silent { port }
+        | media::Event::Resumed { port }
+        | media::Event::Closed { port, .. }) = event;
+        let owner = self.ports.owner(port);
+        if matches!(event, media::Event::Closed { .. }) {
+            self.ports.closed(now.mono, port);
+        }
+        if let Some(owner) = owner {
+            self.with_owner(now, owner, |owned, io| match owned {
+                Owned::Call(call) => call.on_media(io, &event),
+                Owned::Internal(internal) => internal.on_media(io, &event),
+            });
+        }
+    }
+
+    fn on_event(&mut self, now: Now, event: sip::Event) {
+        let session = match &event {
+            sip::Event::Invite { .. } => return self.on_invite(now, event),
+            sip::Event::Request { tx, flow, request } => {
+                return self.on_request(now, *tx, *flow, request);
+            }
+            sip::Event::Response { tx, response } => {
+                return self.on_response(now, *tx, response.as_ref());
+            }
+            sip::Event::Refer { .. } => return self.on_refer(now, event),
+            sip::Event::Progress { session, .. }
+            | sip::Event::Answered { session, .. }
+            | sip::Event::Confirmed { session, .. }
+            | sip::Event::Offer { session, .. }
+            | sip::Event::Reoffered { session, .. }
+            | sip::Event::Info { session, .. }
+            | sip::Event::Probed { session, .. }
+            | sip::Event::Ended { session, .. } => *session,
+        };
+        if let Some(owner) = self.sessions.get(&session).copied() {
+            self.with_owner(now, owner, |owned, io| match owned {
+                Owned::Call(call) => call.on_sip(io, event),
+                Owned::Internal(internal) => internal.on_sip(io, event),
+            });
+        }
+    }
+
+    /// Lets a call or an internal call do something, then hears what it asks for, and buries it when
+    /// it is over.
+    fn with_owner(&mut self, now: Now, owner: Owner, f: impl FnOnce(Owned<'_>, &mut Io<'_>)) {
+        self.is_dirty = true;
+        let mut io = io!(self, now, owner);
+        match owner {
+            Owner::Call(key) => {
+                let Some(call) = self.calls.get_mut(&key) else { return };
+                f(Owned::Call(call), &mut io);
+                let asks = std::mem::take(&mut call.asks);
+                let is_over = call.record.is_complete(call.caller.port());
+                for ask in asks {
+                    self.on_ask(now, ask);
+                }
+                if is_over {
+                    self.bury(now, key);
+                }
+            }
+            Owner::Internal(key) => {
+                let Some(internal) = self.internals.get_mut(&key) else { return };
+                f(Owned::Internal(internal), &mut io);
+                let choice = internal.take_choice();
+                if internal.is_over() {
+                    self.internals.remove(&key);
+                    self.clear_timers(owner);
+                }
+                if let Some((extension, choice)) = choice {
+                    self.on_choice(now, key, &extension, &choice);
+                }
+            }
+        }
+    }
+
+    /// The call is over and its figures are in: the one record.
+    fn bury(&mut self, now: Now, key: u64) {
+        let Some(call) = self.calls.remove(&key) else { return };
+        self.clear_timers(Owner::Call(key));
+        if let Some(cdr) = call.record.cdr(&call.id, Some(&call.line_id), call.presentation) {
+            self.count_today(now, &call.line_id, cdr.outcome);
+            self.out.push_back(Output::Cdr(Box::new(cdr)));
+        }
+    }
+
+    fn clear_timers(&mut self, owner: Owner) {
+        for timer in CallTimer::all() {
+            self.timers.clear(&Timer::Call(owner, timer));
+        }
+    }
+
+    fn on_command(&mut self, now: Now, command: Command) {
+        self.is_dirty = true;
+        match command {
+            Command::Configure(config, sip_config) => self.configure(now, config, *sip_config),
+            Command::Drain => self.mode = Mode::Draining,
+            Command::Intend { extension, intention } => self.intend(now, &extension, intention),
+            Command::Override { line, over } => {
+                let mut config = (*self.config).clone();
+                if let Some(line) = config.lines.get_mut(&line) {
+                    line.schedule.over = over;
+                }
+                self.config = Arc::new(config);
+            }
+        }
+    }
+
+    fn next_key(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+
+    fn new_call_id(&mut self) -> CallId {
+        CallId(self.chance.token(10).into())
+    }
+}
+
+/// What an owner turns out to be.
+enum Owned<'a> {
+    Call(&'a mut Call),
+    Internal(&'a mut Internal),
+}

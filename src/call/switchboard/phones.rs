@@ -1,0 +1,249 @@
+//! Counselors and their phones: who can be reached, what they chose, what their calls ask for.
+//!
+//! Owns the counselors' kept state. What they do at a moment is read off the live calls in `settle`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Ask, Errand, Output, Switchboard, Timer, io};
+use crate::call::config::{Config, Extension};
+use crate::call::counselor::{Counselor, Phone};
+use crate::call::intention::Intention;
+use crate::call::internal::{Choice, Confirmed};
+use crate::call::io::{Io, Owner};
+use crate::call::ring::Miss;
+use crate::sip::header::Name;
+use crate::sip::message::{Message, Method};
+use crate::sip::print::Draft;
+use crate::sip::uri::Uri;
+use crate::sip::{self, ClientTx, Flow, Transport};
+use crate::time::Now;
+
+/// How long a phone that could not be reached is left alone.
+const LEFT_ALONE: Duration = Duration::from_secs(10);
+
+/// Where a fixed `contact` points: a SIP URI with an IP address.
+pub(super) fn fixed_address(contact: &str) -> Option<(Transport, SocketAddr)> {
+    let Ok(Uri::Sip(uri)) = Uri::parse(contact) else { return None };
+    let host = uri.host.trim_start_matches('[').trim_end_matches(']');
+    let address = SocketAddr::new(host.parse().ok()?, uri.port.unwrap_or(5060));
+    let is_tcp = uri.params.value("transport").is_some_and(|t| t.eq_ignore_ascii_case("tcp"));
+    Some((if is_tcp { Transport::Tcp } else { Transport::Udp }, address))
+}
+
+impl Switchboard {
+    /// Where an extension can be rung: its Request-URIs and flows.
+    pub(super) fn targets(&self, now: Now, extension: &Extension) -> Vec<(String, Flow)> {
+        let bindings = self.registrar.bindings(&extension.0, now.mono);
+        let mut targets: Vec<_> = bindings.map(|b| (b.uri.clone(), b.flow)).collect();
+        let fixed = self.config.counselors.get(extension).and_then(|c| c.contact.as_deref());
+        if let (true, Some(contact)) = (targets.is_empty(), fixed) {
+            let flow = fixed_address(contact)
+                .and_then(|(transport, address)| self.flow_to(transport, address));
+            targets.extend(flow.map(|flow| (contact.to_owned(), flow)));
+        }
+        targets
+    }
+
+    /// A flow from the first of our sockets that can reach `remote`.
+    pub(super) fn flow_to(&self, transport: Transport, remote: SocketAddr) -> Option<Flow> {
+        let mut ours = self.sip_config.listen.iter();
+        let (_, local) =
+            ours.find(|(t, local)| *t == transport && local.is_ipv4() == remote.is_ipv4())?;
+        Some(Flow { transport, local: *local, remote, connection: None })
+    }
+
+    /// The registrar has news: phones that came or went.
+    pub(super) fn on_phone_changes(&mut self, now: Now) {
+        while let Some(change) = self.registrar.poll_change() {
+            let extension = Extension::from(change.user.as_str());
+            let phone = if change.reachable { Phone::There } else { Phone::Gone };
+            self.set_phone(now, &extension, phone);
+        }
+    }
+
+    fn set_phone(&mut self, now: Now, extension: &Extension, phone: Phone) {
+        self.is_dirty = true;
+        let Some(sign_in) = self.config.counselors.get(extension).map(|c| c.sign_in) else {
+            return;
+        };
+        let Some(counselor) = self.counselors.get_mut(extension) else { return };
+        let signed_in = counselor.on_phone(phone, sign_in);
+        if let Some(intention) = signed_in {
+            counselor.idle_since = now.mono;
+            self.keep(extension, intention);
+        }
+    }
+
+    /// The phone may be tried again, if it is still known.
+    pub(super) fn look_for_phone(&mut self, now: Now, extension: &Extension) {
+        let there = !self.targets(now, extension).is_empty();
+        self.set_phone(now, extension, if there { Phone::There } else { Phone::Gone });
+    }
+
+    /// Phones that do not register are there until they fail.
+    pub(super) fn look_for_fixed_phones(&mut self, now: Now) {
+        let fixed = self.config.counselors.iter().filter(|(_, c)| c.contact.is_some());
+        let fixed: Vec<_> = fixed.map(|(extension, _)| extension.clone()).collect();
+        for extension in fixed {
+            self.look_for_phone(now, &extension);
+        }
+    }
+
+    /// Puts the registrar's questions to the phones.
+    pub(super) fn ask_phones(&mut self, now: Now) {
+        while let Some(question) = self.registrar.poll_question() {
+            let draft = Draft::request(&Method::Options, &question.uri)
+                .with(Name::From, format_args!("<sip:koebashi@{}>", self.sip_config.domain))
+                .with(Name::To, format_args!("<{}>", question.uri));
+            let tx = self.sip.request(now.mono, question.flow, draft);
+            self.errands.insert(tx, Errand::Pulse(question.binding));
+        }
+    }
+
+    /// The answer to a request of ours outside any dialog.
+    pub(super) fn on_response(&mut self, now: Now, tx: ClientTx, response: Option<&Message>) {
+        match self.errands.remove(&tx) {
+            Some(Errand::Pulse(binding)) => {
+                self.registrar.pulse_result(now.mono, binding, response.is_some());
+            }
+            Some(Errand::Ping(trunk)) => self.on_ping(now, &trunk, response),
+            Some(Errand::Register(trunk, n)) => self.on_registered(now, &trunk, n, response),
+            None => {}
+        }
+    }
+
+    /// A call tells what a counselor did with it.
+    pub(super) fn on_ask(&mut self, now: Now, ask: Ask) {
+        match ask {
+            Ask::Missed(extension, miss) => self.on_missed(now, &extension, miss),
+            Ask::Taken(extension) => {
+                if let Some(counselor) = self.counselors.get_mut(&extension) {
+                    counselor.on_taken();
+                }
+            }
+            Ask::Freed(extension, wrap_up) => {
+                let Some(counselor) = self.counselors.get_mut(&extension) else { return };
+                counselor.idle_since = now.mono;
+                if !wrap_up.is_zero() {
+                    counselor.wrap_up_until = Some(now.mono + wrap_up);
+                    self.timers.set(Timer::WrapUp(extension), now.mono + wrap_up);
+                }
+            }
+        }
+    }
+
+    fn on_missed(&mut self, now: Now, extension: &Extension, miss: Miss) {
+        match miss {
+            Miss::Unreachable => {
+                self.set_phone(now, extension, Phone::Gone);
+                self.timers.set(Timer::Phone(extension.clone()), now.mono + LEFT_ALONE);
+            }
+            Miss::Unanswered => {
+                let limits = self.config.counselors.get(extension).into_iter();
+                let limits =
+                    limits.flat_map(|c| &c.lines).filter_map(|id| self.config.lines.get(id));
+                let limit = limits.map(|line| line.queue.auto_pause_after).max().unwrap_or(0);
+                let Some(counselor) = self.counselors.get_mut(extension) else { return };
+                if let Some(intention) = counselor.on_missed(limit) {
+                    self.keep(extension, intention);
+                }
+            }
+        }
+    }
+
+    pub(super) fn end_wrap_up(&mut self, now: Now, extension: &Extension) {
+        self.is_dirty = true;
+        self.timers.clear(&Timer::WrapUp(extension.clone()));
+        if let Some(counselor) = self.counselors.get_mut(extension)
+            && counselor.wrap_up_until.take().is_some()
+        {
+            counselor.idle_since = now.mono;
+        }
+    }
+
+    /// A counselor chose.
+    pub(super) fn intend(&mut self, now: Now, extension: &Extension, intention: Intention) {
+        self.is_dirty = true;
+        if let Some(counselor) = self.counselors.get_mut(extension) {
+            counselor.intend(now.mono, intention.clone());
+            self.keep(extension, intention);
+        }
+    }
+
+    fn keep(&mut self, extension: &Extension, intention: Intention) {
+        self.out.push_back(Output::Intention { extension: extension.clone(), intention });
+    }
+
+    /// A code was dialed: do it, and say so to whoever dialed.
+    pub(super) fn on_choice(&mut self, now: Now, key: u64, extension: &Extension, choice: &Choice) {
+        let confirmed = match choice {
+            Choice::Intend(intention) => {
+                self.intend(now, extension, intention.clone());
+                if *intention == Intention::Ready {
+                    self.end_wrap_up(now, extension);
+                }
+                Confirmed::Done
+            }
+            Choice::EndWrapUp => self.when_wrapping_up(now, extension, |board, extension| {
+                board.end_wrap_up(now, extension);
+            }),
+            Choice::ExtendWrapUp => self.when_wrapping_up(now, extension, |board, extension| {
+                let more = board.wrap_up_of(extension);
+                let Some(counselor) = board.counselors.get_mut(extension) else { return };
+                let until = counselor.wrap_up_until.unwrap_or(now.mono) + more;
+                counselor.wrap_up_until = Some(until);
+                board.timers.set(Timer::WrapUp(extension.clone()), until);
+            }),
+        };
+        let mut io = io!(self, now, Owner::Internal(key));
+        if let Some(internal) = self.internals.get_mut(&key) {
+            internal.confirm(&mut io, confirmed);
+        }
+    }
+
+    fn when_wrapping_up(
+        &mut self,
+        _now: Now,
+        extension: &Extension,
+        f: impl FnOnce(&mut Self, &Extension),
+    ) -> Confirmed {
+        let wraps_up = |c: &Counselor| c.wrap_up_until.is_some();
+        if !self.counselors.get(extension).is_some_and(wraps_up) {
+            return Confirmed::Refused;
+        }
+        f(self, extension);
+        self.is_dirty = true;
+        Confirmed::Done
+    }
+
+    /// The longest wrap-up of the counselor's lines.
+    fn wrap_up_of(&self, extension: &Extension) -> Duration {
+        let lines = self.config.counselors.get(extension).into_iter().flat_map(|c| &c.lines);
+        let lines = lines.filter_map(|id| self.config.lines.get(id));
+        lines.map(|line| line.queue.wrap_up).max().unwrap_or_default()
+    }
+
+    /// Another configuration: counselors keep what they chose, calls keep the old one.
+    pub(super) fn configure(
+        &mut self,
+        now: Now,
+        config: std::sync::Arc<Config>,
+        sip_config: sip::Config,
+    ) {
+        self.config = config;
+        self.guard.set_nonce_life(sip_config.nonce_life);
+        self.sip.set_config(sip_config.clone());
+        self.sip_config = sip_config;
+        let known = &self.config.counselors;
+        self.counselors.retain(|extension, _| known.contains_key(extension));
+        for (extension, c) in known {
+            self.counselors
+                .entry(extension.clone())
+                .or_insert_with(|| Counselor::new(now.mono, c.sign_in, None));
+        }
+        self.registrar.retain(|user| known.contains_key(&Extension::from(user)));
+        self.look_for_fixed_phones(now);
+        self.start_trunks(now);
+    }
+}

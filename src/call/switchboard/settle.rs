@@ -1,0 +1,250 @@
+//! Who is next, and who is rung for them: everything that follows from the state of all calls and
+//! counselors, worked out anew after each change so that nothing can get stuck.
+//!
+//! Owns the order of service and the strategies.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Owner, Phase, Switchboard, Timer};
+use crate::call::board::CounselorState;
+use crate::call::config::{Extension, LineId, Strategy};
+use crate::call::counselor::{self, Activity};
+use crate::call::io::{CallTimer, Floor};
+use crate::call::leg::Place;
+use crate::call::ring::Candidate;
+use crate::media::Codec;
+use crate::sip::{Flow, Invite};
+use crate::time::Now;
+
+impl Switchboard {
+    /// Works out places, who is on duty and whom to ring.
+    pub(super) fn settle(&mut self, now: Now) {
+        self.is_dirty = false;
+        self.place_callers();
+        let busy = self.activities();
+        self.draw_floors(&busy);
+        self.watch_duty(now);
+        self.dispatch(now, busy);
+        self.is_dirty = false;
+    }
+
+    /// What every counselor does, read off the live calls.
+    pub(super) fn activities(&self) -> BTreeMap<Extension, Activity> {
+        let mut busy = BTreeMap::new();
+        let mut note = |extension: Extension, activity: Activity| {
+            let seen = busy.entry(extension).or_insert(activity);
+            *seen = (*seen).max(activity);
+        };
+        for call in self.calls.values() {
+            match &call.phase {
+                Phase::Ringing(_, ring) => {
+                    ring.extensions().into_iter().for_each(|e| note(e, Activity::Ringing));
+                }
+                Phase::Bridge(bridge) => {
+                    let (talking, ringing) = bridge.extensions();
+                    talking.into_iter().for_each(|e| note(e, Activity::Talking));
+                    ringing.into_iter().for_each(|e| note(e, Activity::Ringing));
+                }
+                Phase::Trunk(_)
+                | Phase::Guidance(_)
+                | Phase::Message(_)
+                | Phase::Queue(_)
+                | Phase::Ended => {}
+            }
+        }
+        for internal in self.internals.values() {
+            internal.extensions().into_iter().for_each(|(e, activity)| note(e, activity));
+        }
+        busy
+    }
+
+    /// Everyone who waits, in the order of service.
+    fn waiting(&self) -> Vec<(u64, LineId)> {
+        let mut waiting: Vec<_> = self
+            .calls
+            .iter()
+            .filter_map(|(key, call)| match &call.phase {
+                Phase::Queue(w) | Phase::Ringing(w, _) => {
+                    Some((w.order, *key, call.line_id.clone()))
+                }
+                Phase::Trunk(_)
+                | Phase::Guidance(_)
+                | Phase::Message(_)
+                | Phase::Bridge(_)
+                | Phase::Ended => None,
+            })
+            .collect();
+        waiting.sort();
+        waiting.into_iter().map(|(_, key, line)| (key, line)).collect()
+    }
+
+    fn place_callers(&mut self) {
+        let mut places: BTreeMap<LineId, u32> = BTreeMap::new();
+        for (key, line) in self.waiting() {
+            let place = places.entry(line).or_default();
+            *place += 1;
+            if let Some(call) = self.calls.get_mut(&key)
+                && let Phase::Queue(w) | Phase::Ringing(w, _) = &mut call.phase
+            {
+                w.moved_to(*place);
+            }
+        }
+        self.floors = self.config.lines.keys().map(|id| (id.clone(), Floor::default())).collect();
+        for (line, waiting) in places {
+            self.floors.entry(line).or_default().waiting = waiting as usize;
+        }
+    }
+
+    fn draw_floors(&mut self, busy: &BTreeMap<Extension, Activity>) {
+        for (extension, c) in &self.config.counselors {
+            let activity = busy.get(extension).copied();
+            let on_duty = self.counselors.get(extension).is_some_and(|c| c.is_on_duty(activity));
+            for line in c.lines.iter().filter(|_| on_duty) {
+                self.floors.entry(line.clone()).or_default().on_duty += 1;
+            }
+        }
+    }
+
+    /// A caller who waits for nobody is told so: at once on arriving, and after as long as one ring
+    /// when the last counselor leaves, because a phone that changes its connection is away for
+    /// seconds.
+    fn watch_duty(&mut self, now: Now) {
+        for (key, line_id) in self.waiting() {
+            let Some(call) = self.calls.get(&key) else { continue };
+            let timer = Timer::Call(Owner::Call(key), CallTimer::NoCounselor);
+            let on_duty = self.floors.get(&line_id).is_some_and(|floor| floor.on_duty > 0);
+            match (on_duty, self.timers.at(&timer)) {
+                (true, _) => self.timers.clear(&timer),
+                (false, Some(_)) => {}
+                (false, None) => {
+                    let Some(line) = call.config.lines.get(&line_id) else { continue };
+                    let patience = line.queue.max_wait_no_counselor.max(line.queue.ring_timeout);
+                    self.timers.set(timer, now.mono + patience);
+                }
+            }
+        }
+    }
+
+    /// Rings a free counselor for each caller who may be offered, first come first served.
+    fn dispatch(&mut self, now: Now, mut busy: BTreeMap<Extension, Activity>) {
+        for (key, line_id) in self.waiting() {
+            let may = self.calls.get(&key).is_some_and(
+                |call| matches!(&call.phase, Phase::Queue(waiting) if waiting.may_be_offered()),
+            );
+            if !may {
+                continue;
+            }
+            let chosen = self.choose(now, &line_id, &busy);
+            if chosen.is_empty() {
+                continue;
+            }
+            let mut candidates = Vec::new();
+            for extension in chosen {
+                self.rings += 1;
+                if let Some(counselor) = self.counselors.get_mut(&extension) {
+                    counselor.rung = self.rings;
+                }
+                candidates.extend(self.candidates(now, key, &extension));
+                busy.insert(extension, Activity::Ringing);
+            }
+            self.with_owner(now, Owner::Call(key), |owned, io| {
+                if let super::Owned::Call(call) = owned {
+                    call.offer(io, candidates);
+                }
+            });
+        }
+    }
+
+    /// Whom the line's strategy rings now: none, one, or (ring_all) all that are free.
+    fn choose(
+        &self,
+        now: Now,
+        line_id: &LineId,
+        busy: &BTreeMap<Extension, Activity>,
+    ) -> Vec<Extension> {
+        let Some(line) = self.config.lines.get(line_id) else { return Vec::new() };
+        let strategy = line.queue.strategy;
+        let mut free: Vec<_> = self
+            .config
+            .counselors
+            .iter()
+            .filter(|(extension, c)| {
+                c.lines.contains(line_id)
+                    && self.counselors.get(extension).is_some_and(|counselor| {
+                        counselor.state(busy.get(extension).copied()) == CounselorState::Ready
+                    })
+                    && !self.targets(now, extension).is_empty()
+            })
+            .filter_map(|(extension, c)| {
+                let counselor = self.counselors.get(extension)?;
+                let rank = counselor::rank(strategy, counselor, self.started.mono, c.order);
+                Some((rank, extension.clone()))
+            })
+            .collect();
+        free.sort();
+        let count = if strategy == Strategy::RingAll { free.len() } else { 1 };
+        free.into_iter().map(|(_, extension)| extension).take(count).collect()
+    }
+
+    /// The INVITEs that ring an extension for a caller: nothing of the caller is in them.
+    pub(super) fn candidates(
+        &mut self,
+        now: Now,
+        key: u64,
+        extension: &Extension,
+    ) -> Vec<Candidate> {
+        let Some(call) = self.calls.get(&key) else { return Vec::new() };
+        let shard = call.caller.place().shard;
+        let codec = call.caller.codec();
+        let name = call.config.lines.get(&call.line_id).map(|line| line.name.clone());
+        let token = self.chance.token(12);
+        let display = name.unwrap_or_default().replace(['"', '\\'], "");
+        let domain = &self.sip_config.domain;
+        let from = format!("\"{display}\" <sip:caller-{token}@{domain}>");
+        self.invites(now, extension, &from, shard, codec)
+    }
+
+    /// INVITEs to each phone of an extension.
+    pub(super) fn invites(
+        &self,
+        now: Now,
+        extension: &Extension,
+        from: &str,
+        shard: u8,
+        codec: Option<Codec>,
+    ) -> Vec<Candidate> {
+        let to = format!("<sip:{extension}@{}>", self.sip_config.domain);
+        let mut flows = BTreeSet::new();
+        let targets = self.targets(now, extension);
+        let new = targets.into_iter().filter(|(uri, flow)| flows.insert((*flow, uri.clone())));
+        new.map(|(uri, flow)| Candidate {
+            extension: extension.clone(),
+            place: self.phone_place(flow, shard, codec),
+            invite: Invite {
+                flow,
+                uri,
+                from: from.to_owned(),
+                to: to.clone(),
+                headers: Vec::new(),
+                sdp: bytes::Bytes::new(),
+                policy: self.phone_policy(),
+            },
+        })
+        .collect()
+    }
+
+    /// Where a phone's leg lives. The caller's codec comes first, so that nothing is converted.
+    pub(super) fn phone_place(&self, flow: Flow, shard: u8, codec: Option<Codec>) -> Place {
+        let first = codec.unwrap_or(Codec::Pcmu);
+        let second = if first == Codec::Pcmu { Codec::Pcma } else { Codec::Pcmu };
+        Place {
+            bind: flow.local.ip(),
+            advertised: self.sip_config.advertised.unwrap_or_else(|| flow.local.ip()),
+            shard,
+            dscp: 46,
+            codecs: vec![first, second],
+            dtmf: Vec::new(),
+            signaling: flow.remote.ip(),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Prompts: spoken texts and music, encoded once for each codec, and where playing has got to.
+//!
+//! Owns [`Clip`], [`Library`] and the position of a playing ([`player`]). Reads WAV from bytes,
+//! never from files; bringing other recordings to our form is [`import`].
+
+pub mod import;
+pub(in crate::media) mod player;
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::media::{Codec, Prompt, g711};
+
+pub use import::import;
+
+/// Samples a second in our form.
+pub const RATE: u32 = 8000;
+/// The longest clip: 10 minutes.
+pub const SAMPLES_MAX: usize = 600 * RATE as usize;
+/// The largest file that is looked at.
+pub const BYTES_MAX: usize = 120 << 20;
+
+/// What is wrong with a recording.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Not a WAV file, or one that is damaged.
+    #[error("not a readable WAV file: {0}")]
+    Malformed(String),
+    /// A WAV file of a kind that we can't take.
+    #[error("unsupported: {0}")]
+    Unsupported(String),
+    /// Readable, but not in the form that prompts are kept in.
+    #[error(
+        "{rate} Hz, {bits} bit, {channels} channel(s) instead of 8000 Hz, 16 bit, mono; \
+         `koebashi prompts import` converts it"
+    )]
+    NotCanonical {
+        /// Its sample rate in Hz.
+        rate: u32,
+        /// Its bits a sample.
+        bits: u16,
+        /// Its channels.
+        channels: u16,
+    },
+    /// More than [`SAMPLES_MAX`] or [`BYTES_MAX`].
+    #[error("too long: at most 10 minutes and 120 MiB")]
+    TooLong,
+    /// Nothing to hear in it.
+    #[error("empty or silent")]
+    Silent,
+}
+
+impl From<hound::Error> for Error {
+    fn from(error: hound::Error) -> Self {
+        match error {
+            hound::Error::Unsupported => Self::Unsupported("the coding of the samples".to_owned()),
+            hound::Error::IoError(_)
+            | hound::Error::FormatError(_)
+            | hound::Error::TooWide
+            | hound::Error::UnfinishedSample
+            | hound::Error::InvalidSampleFormat => Self::Malformed(error.to_string()),
+        }
+    }
+}
+
+/// One recording, ready to be sent by either codec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clip {
+    pcm: Box<[i16]>,
+    ulaw: Box<[u8]>,
+    alaw: Box<[u8]>,
+}
+
+impl Clip {
+    /// From samples at 8 kHz. Fails when there are more than [`SAMPLES_MAX`].
+    pub fn from_pcm(pcm: impl Into<Box<[i16]>>) -> Result<Self, Error> {
+        let pcm = pcm.into();
+        if pcm.len() > SAMPLES_MAX {
+            return Err(Error::TooLong);
+        }
+        let encoded = |codec| pcm.iter().map(|s| g711::encode(codec, *s)).collect();
+        Ok(Self { ulaw: encoded(Codec::Pcmu), alaw: encoded(Codec::Pcma), pcm })
+    }
+
+    /// From a WAV file in the form that prompts are kept in: 8 kHz, 16 bit, mono.
+    pub fn from_wav(bytes: &[u8]) -> Result<Self, Error> {
+        if bytes.len() > BYTES_MAX {
+            return Err(Error::TooLong);
+        }
+        let reader = hound::WavReader::new(Cursor::new(bytes))?;
+        let spec = reader.spec();
+        let (rate, bits, channels) = (spec.sample_rate, spec.bits_per_sample, spec.channels);
+        if (rate, bits, channels) != (RATE, 16, 1) || spec.sample_format != hound::SampleFormat::Int
+        {
+            return Err(Error::NotCanonical { rate, bits, channels });
+        }
+        let samples = reader.into_samples::<i16>().take(SAMPLES_MAX + 1);
+        Self::from_pcm(samples.collect::<Result<Vec<_>, _>>()?)
+    }
+
+    /// The samples.
+    pub fn pcm(&self) -> &[i16] {
+        &self.pcm
+    }
+
+    /// The samples as a codec's bytes, one each.
+    pub fn encoded(&self, codec: Codec) -> &[u8] {
+        match codec {
+            Codec::Pcmu => &self.ulaw,
+            Codec::Pcma => &self.alaw,
+        }
+    }
+
+    /// How long it plays.
+    pub fn duration(&self) -> Duration {
+        Duration::from_micros(self.pcm.len() as u64 * 125)
+    }
+}
+
+/// The recordings by name.
+#[derive(Clone, Debug, Default)]
+pub struct Library {
+    clips: BTreeMap<Prompt, Arc<Clip>>,
+}
+
+impl Library {
+    /// A library of these clips; of two with one name the later counts.
+    pub fn from_clips(clips: impl IntoIterator<Item = (Prompt, Clip)>) -> Self {
+        Self { clips: clips.into_iter().map(|(name, clip)| (name, Arc::new(clip))).collect() }
+    }
+
+    /// The clip of that name.
+    pub fn clip(&self, name: &Prompt) -> Option<&Arc<Clip>> {
+        self.clips.get(name)
+    }
+
+    /// All names in order.
+    pub fn names(&self) -> impl Iterator<Item = &Prompt> {
+        self.clips.keys()
+    }
+}
+
+#[cfg(test)]
+mod tests;

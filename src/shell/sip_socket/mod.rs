@@ -1,0 +1,291 @@
+//! The SIP sockets: UDP and TCP, IPv4 and IPv6. Whole messages come out, whole messages go in.
+//!
+//! Owns [`Sockets`], which the loop holds: it waits by [`Sockets::ready`], takes by
+//! [`Sockets::next`] and gives by [`Sockets::send`], which never waits. Knows of SIP only where
+//! messages end on a stream ([`Framer`](crate::sip::frame::Framer), RFC 3261 §18.3) and the
+//! keep-alives between them (RFC 5626 §3.5.1, §4.4.1). Whom to believe and what to answer is the
+//! switchboard's.
+//!
+//! UDP is read by the loop itself, so that the kernel's buffer is the only queue and no packet is
+//! copied between tasks. Every stream has a task of its own with bounded queues both ways: a peer
+//! that floods waits for its turn, a peer that does not read is closed, and neither slows another.
+
+mod connections;
+mod stream;
+mod udp;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::sip::{Flow, Transmit, Transport};
+use connections::Connections;
+use udp::Udp;
+
+/// The most that one UDP datagram carries.
+const DATAGRAM_MAX: usize = 65_535;
+
+/// Limits and times of the SIP sockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Streams open at once. At the limit a newcomer takes the place of the oldest stream of a
+    /// stranger; when there is none, the newcomer is closed. A peer is a stranger until we have
+    /// sent it a request or a 2xx.
+    pub max_connections: usize,
+    /// Streams open at once from one source: an IPv4 address, or an IPv6 /64.
+    pub max_connections_per_source: usize,
+    /// How long opening a stream may take.
+    pub connect_timeout: Duration,
+    /// How long a stream may stay without a byte from the peer. Longer than a registration lasts; a
+    /// peer that is really gone is noticed by TCP keep-alive.
+    pub idle_timeout: Duration,
+    /// How long a stranger's stream may stay without a byte from the peer.
+    pub stranger_timeout: Duration,
+    /// How long one message may take from its first byte to its last.
+    pub message_timeout: Duration,
+    /// How long the peer may leave a message of ours unread once its buffers are full.
+    pub write_timeout: Duration,
+    /// Messages that wait to be written to one stream; one more closes it.
+    pub max_queued_messages: usize,
+    /// Bytes that wait to be written to one stream; one more closes it.
+    pub max_queued_bytes: usize,
+    /// DSCP (0–63) of everything that these sockets send. One value serves all peers, since a
+    /// socket has one: the trunk's `dscp.sip` (of the first trunk, where they differ).
+    pub dscp: u8,
+    /// Receive buffer of a UDP socket in bytes; the kernel may grant less (`net.core.rmem_max`).
+    pub receive_buffer: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 2_000,
+            max_connections_per_source: 64,
+            connect_timeout: Duration::from_secs(4),
+            idle_timeout: Duration::from_secs(3_900),
+            stranger_timeout: Duration::from_secs(64),
+            message_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(5),
+            max_queued_messages: 128,
+            max_queued_bytes: 1 << 18,
+            dscp: 32,
+            receive_buffer: 4 << 20,
+        }
+    }
+}
+
+/// What a socket hands to the loop.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Arrived<'a> {
+    /// One whole message.
+    Message {
+        /// Where it came from.
+        flow: Flow,
+        /// The message.
+        bytes: &'a [u8],
+    },
+    /// Nothing reaches this peer: ICMP says so, the stream is closed or could not be opened. The
+    /// flow's `connection` is `None` where a stream was asked for and never came to be.
+    Failed(Flow),
+}
+
+/// A socket that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {transport}://{address}: {source}")]
+pub struct BindError {
+    transport: &'static str,
+    address: SocketAddr,
+    source: io::Error,
+}
+
+/// What the sockets have seen since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Streams open at present.
+    pub connections: usize,
+    /// Streams closed on arrival because a limit was reached.
+    pub refused: u64,
+    /// Streams closed in favor of newcomers.
+    pub evicted: u64,
+    /// Streams closed because the peer did not read.
+    pub stalled: u64,
+    /// Streams closed for what came on them (not SIP, too long, too slow).
+    pub malformed: u64,
+    /// Messages of ours that a full buffer of the kernel kept from going out.
+    pub unsent: u64,
+}
+
+/// From the tasks of the streams to the loop.
+#[derive(Debug)]
+enum Report {
+    Message { flow: Flow, bytes: Bytes },
+    Failed(Flow),
+}
+
+/// How many reports of all streams wait for the loop before their tasks stop reading.
+const REPORTS_MAX: usize = 256;
+
+/// Every SIP socket of the process.
+pub struct Sockets {
+    udp: Vec<Udp>,
+    connections: Arc<Connections>,
+    listening: Vec<(Transport, SocketAddr)>,
+    reports: mpsc::Receiver<Report>,
+    /// A report that `ready` has taken out and `next` has yet to give.
+    pending: Option<Report>,
+    failures: VecDeque<Flow>,
+    /// The last datagram.
+    buffer: Vec<u8>,
+    /// The last message of a stream.
+    message: Bytes,
+    /// Which source is asked first: each has its turn.
+    turn: usize,
+    unsent: u64,
+}
+
+impl Sockets {
+    /// Opens the sockets. Must be called within the runtime.
+    pub fn bind(listen: &[(Transport, SocketAddr)], limits: &Limits) -> Result<Self, BindError> {
+        let (sender, reports) = mpsc::channel(REPORTS_MAX);
+        let connections = Arc::new(Connections::new(limits.clone(), sender.clone()));
+        let mut udp = Vec::new();
+        let mut listening = Vec::new();
+        for (transport, address) in listen {
+            let bound = match transport {
+                Transport::Udp => Udp::bind(*address, limits).map(|socket| {
+                    socket.watch_errors(sender.clone());
+                    let local = socket.local;
+                    udp.push(socket);
+                    local
+                }),
+                Transport::Tcp => stream::listen(*address, limits, &connections),
+            };
+            let transport_name = match transport {
+                Transport::Udp => "udp",
+                Transport::Tcp => "tcp",
+            };
+            listening.push((
+                *transport,
+                bound.map_err(|source| BindError {
+                    transport: transport_name,
+                    address: *address,
+                    source,
+                })?,
+            ));
+        }
+        Ok(Self {
+            udp,
+            connections,
+            listening,
+            reports,
+            pending: None,
+            failures: VecDeque::new(),
+            buffer: vec![0; DATAGRAM_MAX],
+            message: Bytes::new(),
+            turn: 0,
+            unsent: 0,
+        })
+    }
+
+    /// The sockets that are open, in the order asked for, port 0 replaced by the real one.
+    pub fn listening(&self) -> &[(Transport, SocketAddr)] {
+        &self.listening
+    }
+
+    /// Waits until [`Self::next`] has something to give. Loses nothing when dropped.
+    pub async fn ready(&mut self) {
+        poll_fn(|context| self.poll_ready(context)).await;
+    }
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.pending.is_some() || !self.failures.is_empty() {
+            return Poll::Ready(());
+        }
+        if let Poll::Ready(Some(report)) = self.reports.poll_recv(context) {
+            self.pending = Some(report);
+            return Poll::Ready(());
+        }
+        // Every socket is asked, so that each of them wakes the loop.
+        self.udp
+            .iter()
+            .map(|socket| socket.poll_ready(context))
+            .fold(Poll::Pending, |all, one| if one.is_ready() { one } else { all })
+    }
+
+    /// What has come, without waiting; each socket and the streams together have their turns.
+    #[expect(clippy::should_implement_trait, reason = "lends out of its own buffer")]
+    pub fn next(&mut self) -> Option<Arrived<'_>> {
+        if let Some(flow) = self.failures.pop_front() {
+            return Some(Arrived::Failed(flow));
+        }
+        let sources = self.udp.len() + 1;
+        for _ in 0..sources {
+            self.turn = (self.turn + 1) % sources;
+            let Some(socket) = self.udp.get_mut(self.turn) else {
+                match self.pending.take().or_else(|| self.reports.try_recv().ok()) {
+                    Some(Report::Failed(flow)) => return Some(Arrived::Failed(flow)),
+                    Some(Report::Message { flow, bytes }) => {
+                        self.message = bytes;
+                        return Some(Arrived::Message { flow, bytes: &self.message });
+                    }
+                    None => continue,
+                }
+            };
+            if let Some((flow, len)) = socket.receive(&mut self.buffer) {
+                return Some(Arrived::Message { flow, bytes: &self.buffer[..len] });
+            }
+        }
+        None
+    }
+
+    /// Sends, or queues for the stream's task. What can't go out comes back as
+    /// [`Arrived::Failed`]; a datagram for which the kernel has no room is dropped and counted,
+    /// like one that the network loses.
+    pub fn send(&mut self, transmit: Transmit) {
+        let Transmit { flow, bytes } = transmit;
+        let sent = match flow.transport {
+            Transport::Udp => match udp::sender(&self.udp, flow.local) {
+                Some(socket) => socket.send(&flow, &bytes),
+                None => Sent::Failed,
+            },
+            Transport::Tcp => {
+                let (sent, new) = self.connections.send(&flow, bytes);
+                if let Some((seat, queue)) = new {
+                    stream::connect(seat, queue, flow.local);
+                }
+                sent
+            }
+        };
+        match sent {
+            Sent::Yes => {}
+            Sent::Dropped => self.unsent += 1,
+            Sent::Failed => self.failures.push_back(flow),
+        }
+    }
+
+    /// What the sockets have seen.
+    pub fn counts(&self) -> Counts {
+        Counts { unsent: self.unsent, ..self.connections.counts() }
+    }
+}
+
+/// What became of a message of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    /// It is with the kernel, or with the stream's task, which reports for itself.
+    Yes,
+    /// There was no room.
+    Dropped,
+    /// It can't reach the peer.
+    Failed,
+}

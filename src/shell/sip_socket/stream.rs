@@ -1,0 +1,221 @@
+//! One TCP stream: listening, connecting, and the task that reads and writes until it ends.
+//!
+//! Owns what happens on a stream (RFC 3261 §18.3, RFC 5626 §4.4.1); who may have one is
+//! `connections`'s. Reading and writing go on side by side, so that a peer that does not read is
+//! still heard, and the other way round, until its time is over.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use bytes::Bytes;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::connections::{Connections, Seat, State};
+use super::{Limits, Report, udp};
+use crate::sip::frame::{Frame, Framer};
+use crate::sip::{Flow, parse};
+
+/// Streams that wait to be accepted.
+const BACKLOG: i32 = 1_024;
+/// What one read takes at most.
+const READ_BYTES: usize = 8_192;
+/// Pause after a failed accept: out of file descriptors, most likely.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a silent stream is left alone, then asked how often and how fast whether it is there.
+const KEEPALIVE: (Duration, u32, Duration) = (Duration::from_secs(30), 3, Duration::from_secs(10));
+
+/// Why a stream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The peer closed it, or the network did.
+    Closed,
+    /// Something came that is not SIP, or took too long to come.
+    Malformed,
+    /// Nothing came for too long.
+    Idle,
+    /// The peer does not read.
+    Stalled,
+    /// We close it to make room, or because the loop is gone.
+    Ours,
+}
+
+/// Listens, for as long as the loop does.
+pub(super) fn listen(
+    address: SocketAddr,
+    limits: &Limits,
+    connections: &Arc<Connections>,
+) -> io::Result<SocketAddr> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Streams of the last run that linger (TIME_WAIT) must not keep the next one from starting.
+    socket.set_reuse_address(true)?;
+    udp::mark(&socket, address, limits.dscp)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    let listener = TcpListener::from_std(socket.into())?;
+    let bound = listener.local_addr()?;
+    tokio::spawn(accept(listener, bound, Arc::clone(connections)));
+    Ok(bound)
+}
+
+async fn accept(listener: TcpListener, bound: SocketAddr, connections: Arc<Connections>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = connections.reports.closed() => return,
+        };
+        match accepted {
+            Ok((stream, remote)) => {
+                let Some((seat, queue)) = connections.admit(remote) else { continue };
+                let mut local = bound;
+                if let (true, Ok(own)) = (bound.ip().is_unspecified(), stream.local_addr()) {
+                    local.set_ip(own.ip());
+                }
+                tokio::spawn(async move {
+                    let flow = seat.flow(local);
+                    let reports = seat.connections.reports.clone();
+                    run(stream, &seat, queue, flow).await;
+                    drop(seat);
+                    tell(&reports, flow).await;
+                });
+            }
+            Err(error) => {
+                tracing::debug!(%error, "accept");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Opens a stream for the seat in a task of its own.
+pub(super) fn connect(seat: Seat, queue: mpsc::Receiver<Bytes>, local: SocketAddr) {
+    tokio::spawn(async move {
+        let reports = seat.connections.reports.clone();
+        let limit = seat.connections.limits.connect_timeout;
+        let opened = tokio::select! {
+            opened = timeout(limit, open(local, seat.remote, &seat.connections.limits)) => opened,
+            () = seat.state.close.notified() => Ok(Err(io::ErrorKind::Interrupted.into())),
+        };
+        let mut flow = seat.flow(local);
+        match opened {
+            Ok(Ok(stream)) => run(stream, &seat, queue, flow).await,
+            Ok(Err(_)) | Err(_) => flow.connection = None,
+        }
+        drop(seat);
+        tell(&reports, flow).await;
+    });
+}
+
+async fn open(local: SocketAddr, remote: SocketAddr, limits: &Limits) -> io::Result<TcpStream> {
+    let socket = if remote.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    udp::mark(&SockRef::from(&socket), remote, limits.dscp)?;
+    if !local.ip().is_unspecified() && local.is_ipv4() == remote.is_ipv4() {
+        socket.bind(SocketAddr::new(local.ip(), 0))?;
+    }
+    socket.connect(remote).await
+}
+
+/// Tells the loop that the stream is gone.
+async fn tell(reports: &mpsc::Sender<Report>, flow: Flow) {
+    if reports.send(Report::Failed(flow)).await.is_err() {
+        tracing::trace!("the loop is gone");
+    }
+}
+
+/// Reads and writes until either ends.
+async fn run(mut stream: TcpStream, seat: &Seat, mut queue: mpsc::Receiver<Bytes>, flow: Flow) {
+    let (connections, state) = (&seat.connections, &seat.state);
+    if let Err(error) = prepare(&stream, &connections.limits) {
+        tracing::debug!(%error, "stream options");
+    }
+    let (read, write) = stream.split();
+    let end = tokio::select! {
+        end = reading(read, seat, flow) => end,
+        end = writing(write, &mut queue, state, &connections.limits) => end,
+        () = state.close.notified() => End::Ours,
+    };
+    match end {
+        End::Stalled => connections.stalled.fetch_add(1, Relaxed),
+        End::Malformed => connections.malformed.fetch_add(1, Relaxed),
+        End::Closed | End::Idle | End::Ours => 0,
+    };
+    tracing::debug!(connection = seat.id.0, ?end, "stream closed");
+}
+
+fn prepare(stream: &TcpStream, limits: &Limits) -> io::Result<()> {
+    let (after, times, every) = KEEPALIVE;
+    let keepalive = TcpKeepalive::new().with_time(after).with_interval(every).with_retries(times);
+    let socket = SockRef::from(stream);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&keepalive)?;
+    // Data that the peer's kernel never acknowledges ends the stream as well as silence does.
+    socket.set_tcp_user_timeout(Some(every * times + limits.write_timeout))
+}
+
+async fn reading(mut stream: ReadHalf<'_>, seat: &Seat, flow: Flow) -> End {
+    let limits = &seat.connections.limits;
+    let mut framer = Framer::new(parse::Limits::default());
+    let mut buffer = vec![0; READ_BYTES];
+    let mut heard = Instant::now();
+    let mut begun: Option<Instant> = None;
+    loop {
+        let known = seat.state.known.load(Relaxed);
+        let deadline = match begun {
+            Some(since) => since + limits.message_timeout,
+            None if known => heard + limits.idle_timeout,
+            None => heard + limits.stranger_timeout,
+        };
+        let len = match timeout_at(deadline, stream.read(&mut buffer)).await {
+            Ok(Ok(0) | Err(_)) => return End::Closed,
+            Ok(Ok(len)) => len,
+            Err(_) if begun.is_some() => return End::Malformed,
+            // Our answer may have made the peer known while we waited.
+            Err(_) if known || !seat.state.known.load(Relaxed) => return End::Idle,
+            Err(_) => continue,
+        };
+        heard = Instant::now();
+        framer.push(&buffer[..len]);
+        for frame in framer.by_ref() {
+            begun = None;
+            let bytes = match frame {
+                Ok(Frame::Message(bytes)) => bytes,
+                Ok(Frame::Ping) if seat.pong() => continue,
+                Ok(Frame::Ping) => return End::Stalled,
+                Ok(Frame::Pong) => continue,
+                Err(_) => return End::Malformed,
+            };
+            // Waits while the loop is behind: the peer's own buffers fill up, nobody else's.
+            if seat.connections.reports.send(Report::Message { flow, bytes }).await.is_err() {
+                return End::Ours;
+            }
+        }
+        begun = if framer.has_begun() { begun.or(Some(heard)) } else { None };
+    }
+}
+
+async fn writing(
+    mut stream: WriteHalf<'_>,
+    queue: &mut mpsc::Receiver<Bytes>,
+    state: &State,
+    limits: &Limits,
+) -> End {
+    while let Some(bytes) = queue.recv().await {
+        match timeout(limits.write_timeout, stream.write_all(&bytes)).await {
+            Ok(Ok(())) => state.queued.fetch_sub(bytes.len(), Relaxed),
+            Ok(Err(_)) => return End::Closed,
+            Err(_) => return End::Stalled,
+        };
+    }
+    End::Ours
+}

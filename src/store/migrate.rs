@@ -1,0 +1,212 @@
+//! Opening the database: file modes, pragmas, and the steps from each version to the next.
+//!
+//! Owns the schema. The version is SQLite's own `user_version`; a step runs in one transaction, so
+//! that a kill in between leaves the version before it.
+
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::{Error, database};
+
+/// How long a statement waits for somebody else's lock before it fails.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// The steps; step `n` leads from version `n` to `n + 1`. A released step never changes.
+const STEPS: &[&str] = &["
+    CREATE TABLE cdr (
+        call TEXT NOT NULL PRIMARY KEY,
+        trunk TEXT NOT NULL,
+        line TEXT,
+        started_ms INTEGER NOT NULL,
+        answered_after_ms INTEGER,
+        lasted_ms INTEGER NOT NULL,
+        outcome TEXT NOT NULL,
+        ended_by TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        reason_code INTEGER,
+        presentation TEXT NOT NULL,
+        guidance_ms INTEGER NOT NULL,
+        wait_ms INTEGER NOT NULL,
+        talk_ms INTEGER NOT NULL,
+        paid_wait_ms INTEGER NOT NULL,
+        position INTEGER,
+        offers INTEGER NOT NULL,
+        counselor TEXT,
+        test INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX cdr_started ON cdr (started_ms);
+    CREATE TABLE cdr_talk (
+        call TEXT NOT NULL REFERENCES cdr (call) ON DELETE CASCADE,
+        nth INTEGER NOT NULL,
+        extension TEXT NOT NULL,
+        talk_ms INTEGER NOT NULL,
+        PRIMARY KEY (call, nth)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE cdr_quality (
+        call TEXT NOT NULL REFERENCES cdr (call) ON DELETE CASCADE,
+        leg TEXT NOT NULL,
+        received INTEGER NOT NULL,
+        sent INTEGER NOT NULL,
+        lost INTEGER NOT NULL,
+        lost_at_peer INTEGER NOT NULL,
+        jitter_ms REAL NOT NULL,
+        round_trip_ms REAL,
+        strangers INTEGER NOT NULL,
+        mos REAL,
+        PRIMARY KEY (call, leg)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE intention (
+        extension TEXT NOT NULL PRIMARY KEY,
+        state TEXT NOT NULL,
+        pause_reason TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE audit (
+        n INTEGER PRIMARY KEY,
+        at_ms INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        what TEXT NOT NULL,
+        hash BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE audit_anchor (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        n INTEGER NOT NULL,
+        hash BLOB NOT NULL
+    ) STRICT;
+"];
+
+/// The version that this program writes.
+pub const VERSION: i64 = STEPS.len() as i64;
+
+/// Opens the database for writing: makes folder (0700) and file (0600), and takes the steps that
+/// are missing.
+///
+/// # Errors
+/// When the file can't be opened, locked or changed, or a newer program has written it.
+pub fn open(path: &Path) -> Result<Connection, Error> {
+    make_private(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let in_database = |e| database(path, e);
+    let mut conn = Connection::open_with_flags(path, flags).map_err(in_database)?;
+    set_up(&conn).map_err(in_database)?;
+    let found = version(&conn).map_err(in_database)?;
+    if found > VERSION {
+        return Err(Error::Version { path: path.to_owned(), found, known: VERSION });
+    }
+    step_up(&mut conn).map_err(in_database)?;
+    Ok(conn)
+}
+
+/// Opens the database for reading, beside a writer.
+///
+/// # Errors
+/// When there is no database, or it is of another version.
+pub fn open_read_only(path: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let in_database = |e| database(path, e);
+    let conn = Connection::open_with_flags(path, flags).map_err(in_database)?;
+    conn.busy_timeout(BUSY).map_err(in_database)?;
+    let found = version(&conn).map_err(in_database)?;
+    if found != VERSION {
+        return Err(Error::Version { path: path.to_owned(), found, known: VERSION });
+    }
+    Ok(conn)
+}
+
+/// Moves what the write-ahead log holds into the database and empties the log, so that nothing
+/// deleted stays readable in it. False: a reader is in the way, to be tried again.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn checkpoint(conn: &Connection) -> rusqlite::Result<bool> {
+    let busy: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    Ok(busy == 0)
+}
+
+/// SQLite gives its `-wal` and `-shm` files the mode of the database, so that one file is enough.
+fn make_private(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty() && !p.exists()) {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match created {
+        Ok(_) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => tighten(path),
+        Err(e) => Err(e),
+    }
+}
+
+/// By path: to open and close the file would drop the locks of this process's other connections.
+fn tighten(path: &Path) -> io::Result<()> {
+    if fs::metadata(path)?.permissions().mode() & 0o777 != 0o600 {
+        fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+/// `synchronous=FULL`: a committed record survives a power cut, not only a kill.
+fn set_up(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_timeout(BUSY)?;
+    conn.execute_batch(
+        "PRAGMA secure_delete = ON;
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON;
+         PRAGMA trusted_schema = OFF;
+         PRAGMA temp_store = MEMORY;",
+    )
+}
+
+fn version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+fn step_up(conn: &mut Connection) -> rusqlite::Result<()> {
+    loop {
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let at = version(&tx)?;
+        let Some(step) = usize::try_from(at).ok().and_then(|at| STEPS.get(at)) else {
+            return Ok(());
+        };
+        tx.execute_batch(step)?;
+        tx.pragma_update(None, "user_version", at + 1)?;
+        tx.commit()?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nothing that could tell who called may get a column: a new one is to be weighed and added
+    /// here.
+    #[test]
+    fn the_schema_has_no_column_beyond_the_allowed() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        step_up(&mut conn).unwrap();
+        assert_eq!(version(&conn).unwrap(), VERSION);
+        let sql = "SELECT m.name || '.' || c.name FROM sqlite_schema m, pragma_table_info(m.name) c
+                   WHERE m.type = 'table' ORDER BY 1";
+        let mut columns = conn.prepare(sql).unwrap();
+        let columns = columns.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        let columns = columns.map(Result::unwrap).collect::<Vec<_>>();
+        let mut allowed = "audit.at_ms audit.hash audit.n audit.what audit.who audit_anchor.hash \
+            audit_anchor.n audit_anchor.only cdr.answered_after_ms cdr.call cdr.counselor \
+            cdr.ended_by cdr.guidance_ms cdr.lasted_ms cdr.line cdr.offers cdr.outcome \
+            cdr.paid_wait_ms cdr.position cdr.presentation cdr.reason cdr.reason_code \
+            cdr.started_ms cdr.talk_ms cdr.test cdr.trunk cdr.wait_ms cdr_quality.call \
+            cdr_quality.jitter_ms cdr_quality.leg cdr_quality.lost cdr_quality.lost_at_peer \
+            cdr_quality.mos cdr_quality.received cdr_quality.round_trip_ms cdr_quality.sent \
+            cdr_quality.strangers cdr_talk.call cdr_talk.extension cdr_talk.nth cdr_talk.talk_ms \
+            intention.extension intention.pause_reason intention.state"
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>();
+        allowed.sort();
+        assert_eq!(columns, allowed);
+    }
+}

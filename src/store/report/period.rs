@@ -1,0 +1,141 @@
+//! The time that a report covers: a month or a fiscal year (April to March) in the service's zone.
+
+use chrono::{Months, NaiveDate, NaiveDateTime, TimeZone};
+use chrono_tz::Tz;
+
+use crate::time::Timestamp;
+
+/// What is wrong with a period as typed.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Not `YYYY-MM`.
+    #[error("{0:?} is no month; write it like 2026-11")]
+    Month(String),
+    /// Not `YYYY`.
+    #[error("{0:?} is no fiscal year; write it like 2026 (April 2026 to March 2027)")]
+    Year(String),
+}
+
+/// A span of whole days.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Period {
+    /// As people say it: `2026年11月`, `2026年度`.
+    pub title: String,
+    /// As typed: `2026-11`, `2026`.
+    pub key: String,
+    /// First day.
+    pub first: NaiveDate,
+    /// The day after the last.
+    pub end: NaiveDate,
+    /// Whose days they are.
+    pub timezone: Tz,
+}
+
+impl Period {
+    /// A month, from `2026-11`.
+    ///
+    /// # Errors
+    /// When the text is no month.
+    pub fn month(text: &str, timezone: Tz) -> Result<Self, Error> {
+        let parse = || {
+            let (year, month) = text.split_once('-')?;
+            let first = day(number(year, 4)?, number(month, 2)?)?;
+            let title = format!("{year}年{}月", month.trim_start_matches('0'));
+            Self::new(title, text, first, 1, timezone)
+        };
+        parse().ok_or_else(|| Error::Month(text.to_owned()))
+    }
+
+    /// A fiscal year, from the year in which it begins: `2026` is April 2026 to March 2027.
+    ///
+    /// # Errors
+    /// When the text is no year.
+    pub fn fiscal_year(text: &str, timezone: Tz) -> Result<Self, Error> {
+        let parse = || {
+            let first = day(number(text, 4)?, 4)?;
+            Self::new(format!("{text}年度"), text, first, 12, timezone)
+        };
+        parse().ok_or_else(|| Error::Year(text.to_owned()))
+    }
+
+    fn new(title: String, key: &str, first: NaiveDate, months: u32, timezone: Tz) -> Option<Self> {
+        let end = first.checked_add_months(Months::new(months))?;
+        Some(Self { title, key: key.to_owned(), first, end, timezone })
+    }
+
+    /// Its first moment.
+    pub fn from(&self) -> Timestamp {
+        midnight(self.first, self.timezone)
+    }
+
+    /// The first moment after it.
+    pub fn to(&self) -> Timestamp {
+        midnight(self.end, self.timezone)
+    }
+
+    /// The moment on the clock of the zone.
+    pub fn local(&self, moment: Timestamp) -> NaiveDateTime {
+        moment.with_timezone(&self.timezone).naive_local()
+    }
+}
+
+/// The first moment of a day; where the clocks skip midnight, the first that there is.
+fn midnight(day: NaiveDate, timezone: Tz) -> Timestamp {
+    (0..24)
+        .filter_map(|hour| day.and_hms_opt(hour, 0, 0))
+        .find_map(|time| timezone.from_local_datetime(&time).earliest())
+        .map_or_else(|| day.and_time(chrono::NaiveTime::MIN).and_utc(), |time| time.to_utc())
+}
+
+fn day(year: u32, month: u32) -> Option<NaiveDate> {
+    NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, 1)
+}
+
+fn number(text: &str, digits: usize) -> Option<u32> {
+    let is_number = text.len() == digits && text.bytes().all(|b| b.is_ascii_digit());
+    is_number.then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_begin_and_end_at_local_midnight() {
+        let tz = chrono_tz::Asia::Tokyo;
+        let check = |period: Period, title: &str, from: &str, to: &str| {
+            assert_eq!(period.title, title);
+            assert_eq!(period.from().to_rfc3339(), from);
+            assert_eq!(period.to().to_rfc3339(), to);
+        };
+        check(
+            Period::month("2026-11", tz).unwrap(),
+            "2026年11月",
+            "2026-10-31T15:00:00+00:00",
+            "2026-11-30T15:00:00+00:00",
+        );
+        check(
+            Period::month("2026-02", tz).unwrap(),
+            "2026年2月",
+            "2026-01-31T15:00:00+00:00",
+            "2026-02-28T15:00:00+00:00",
+        );
+        check(
+            Period::fiscal_year("2026", tz).unwrap(),
+            "2026年度",
+            "2026-03-31T15:00:00+00:00",
+            "2027-03-31T15:00:00+00:00",
+        );
+    }
+
+    #[test]
+    fn what_is_no_period_is_named() {
+        let tz = chrono_tz::Asia::Tokyo;
+        for text in ["", "2026", "2026-13", "2026-00", "26-11", "2026-1", "+026-11", "2026-11-01"] {
+            assert_eq!(Period::month(text, tz), Err(Error::Month(text.to_owned())));
+        }
+        for text in ["", "26", "+026", "2026-04", "二〇二六"] {
+            assert_eq!(Period::fiscal_year(text, tz), Err(Error::Year(text.to_owned())));
+        }
+    }
+}
