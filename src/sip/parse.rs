@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::fault::ParseError;
 use super::header::{Name, Tag, trim};
 use super::message::{Line, Message, Method, Span, Start};
-use super::method::{is_token, token};
+use super::method::token;
 
 /// How much of a message is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
