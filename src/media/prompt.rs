@@ -1,6 +1,6 @@
 //! Prompts: spoken texts and music, encoded once for each codec, and where playing has got to.
 //!
-//! Owns [`Clip`], [`Library`] and the position of a playing ([`player`]). Reads WAV from bytes,
+//! Owns [`Clip`], [`Library`] and the position of a playing (`player`). Reads WAV from bytes,
 //! never from files; bringing other recordings to our form is [`import`].
 
 pub mod import;
