@@ -115,7 +115,7 @@ impl Endpoint {
         if request.method() == Some(&Method::Refer) {
             self.on_refer(now, id, tx, request);
         } else {
-            self.with(id, |session, core| session.on_request(core, now, tx, flow));
+            self.with(id, |session, core| session.on_request(core, now, tx));
         }
     }
 
@@ -130,6 +130,11 @@ impl Endpoint {
                 return;
             }
         };
+        // Strangers get half of the room at most, so that a flood does not shut out our peers.
+        if policy.is_none() && self.core.txs.is_half_full() {
+            self.core.txs.counts.overloaded += 1;
+            return;
+        }
         let is_merged = self.core.txs.is_merged(request);
         let Some(tx) = self.open(now, flow, request, User::Outside) else { return };
         if is_merged {

@@ -356,11 +356,12 @@ impl Session {
         self.send_queued(core, now);
     }
 
-    /// The peer's offer is void: its transaction gets 487.
-    pub(super) fn drop_received(&mut self, core: &mut Core, now: Instant) {
-        if let Exchange::Received { tx, .. } = self.exchange {
-            self.exchange = Exchange::Idle;
-            core.txs.reply(now, tx, 487);
+    /// The exchange is void: the peer's gets 487, the outcome of ours is not waited for.
+    pub(super) fn drop_exchange(&mut self, core: &mut Core, now: Instant) {
+        match std::mem::replace(&mut self.exchange, Exchange::Idle) {
+            Exchange::Received { tx, .. } => core.txs.reply(now, tx, 487),
+            Exchange::Sent { tx, .. } => core.txs.limit(now, tx),
+            Exchange::Idle | Exchange::Waiting { .. } => {}
         }
     }
 
