@@ -216,7 +216,9 @@ impl Session {
     ) {
         self.learn(response);
         let agreed = response.session_expires().and_then(Result::ok);
-        self.start_timer(core, now, session_timer::accepted(agreed));
+        // A peer that knows no timers does not tell them; who refreshes may go on (RFC 4028 §7.2).
+        let kept = self.timer.filter(|timer| timer.ours);
+        self.start_timer(core, now, session_timer::accepted(agreed).or(kept));
         let sdp = response.sdp();
         let is_news = sdp.is_some() && sdp != self.remote_sdp;
         self.remote_sdp = sdp.clone().or_else(|| self.remote_sdp.take());

@@ -24,7 +24,7 @@ fn strangers_get_no_answer() {
     assert!(bench.receive("SIP/2.0 200 OK\r\n\r\n").is_empty());
     assert!(bench.told().is_empty());
     let counts = bench.endpoint.counts();
-    assert_eq!((counts.strangers, counts.malformed, counts.unmatched), (11, 3, 1));
+    assert_eq!((counts.dropped_strangers, counts.malformed, counts.unmatched), (11, 3, 1));
     assert_eq!((counts.transactions, counts.sessions), (0, 0));
     assert_eq!(bench.endpoint.poll_timeout(), None);
 }

@@ -180,7 +180,7 @@ impl Pair {
             let counts = end.counts();
             assert_eq!((counts.sessions, counts.transactions), (0, 0), "{name}");
             assert_eq!(end.poll_timeout(), None, "{name}");
-            assert_eq!((counts.malformed, counts.strangers), (0, 0), "{name}");
+            assert_eq!((counts.malformed, counts.dropped_strangers), (0, 0), "{name}");
         }
     }
 }
@@ -255,7 +255,7 @@ fn random_calls_over_a_bad_link_end_once_and_leave_nothing() {
             assert!(last.is_none_or(|at| at + 1 == pair.told[end].len()), "{name}");
             let counts = pair.ends[end].counts();
             assert_eq!((counts.sessions, counts.transactions), (0, 0), "{name}");
-            assert_eq!((counts.malformed, counts.strangers), (0, 0), "{name}");
+            assert_eq!((counts.malformed, counts.dropped_strangers), (0, 0), "{name}");
         }
     }
 }
