@@ -1,2 +1,3 @@
-#[test]
-fn a() {}
+//! The integration tests, one module for each subject.
+
+mod messages;

@@ -9,7 +9,7 @@
 use bytes::Bytes;
 
 use super::fault::ParseError;
-use super::header::{Name, Tag, is_token, trim};
+use super::header::{Name, Tag, token, trim};
 use super::message::{Line, Message, Method, Span, Start};
 
 /// How much of a message is accepted.
@@ -55,7 +55,7 @@ impl Message {
         let mut buffer = bytes.to_vec();
         let head = Head::parse(&mut buffer, limits)?;
         let mut defect = head.defect;
-        if let Some(length) = head.length {
+        if let Length::Is(length) = head.length {
             match usize::try_from(length).ok().and_then(|n| head.end.checked_add(n)) {
                 Some(end) if end <= buffer.len() => buffer.truncate(end),
                 _ => defect = defect.or(Some(ParseError::Truncated)),
@@ -71,14 +71,24 @@ pub(crate) fn leading_line_ends(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count()
 }
 
+/// What Content-Length says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// Nothing.
+    Absent,
+    /// Bytes of the body.
+    Is(u64),
+    /// No number, or two that differ.
+    Bad,
+}
+
 /// Start line and headers, taken apart.
 pub(crate) struct Head {
     pub(crate) start: Start,
     pub(crate) lines: Vec<Line>,
     /// Where the body starts.
     pub(crate) end: usize,
-    /// Content-Length, when there is a good one.
-    pub(crate) length: Option<u64>,
+    pub(crate) length: Length,
     /// The first thing that is wrong.
     pub(crate) defect: Option<ParseError>,
 }
@@ -95,7 +105,7 @@ impl Head {
             start,
             lines: Vec::with_capacity(24),
             end: buffer.len(),
-            length: None,
+            length: Length::Absent,
             defect: defect.or(first.defect),
         };
         let mut at = first.next;
@@ -110,6 +120,10 @@ impl Head {
                 return Ok(head);
             }
             while let Some(b' ' | b'\t') = buffer.get(line.next) {
+                // No line may be folded before its colon; some would take the next for a header.
+                if !buffer[at..line.end].contains(&b':') {
+                    line.defect = Some(ParseError::Line { at });
+                }
                 buffer[line.end..line.next].fill(b' ');
                 let more = line_at(buffer, line.next);
                 line = Ended { defect: line.defect.or(more.defect), ..more };
@@ -137,13 +151,12 @@ impl Head {
         if let Some(defect) = line.defect {
             self.blame(defect);
         }
-        let text = &buffer[at..line.end];
-        let colon = memchr::memchr(b':', text).unwrap_or(text.len());
-        let name = text[..colon].trim_ascii_end();
-        if !is_token(name) || colon == text.len() {
+        let (name, rest) = token(&buffer[at..line.end]);
+        let [b':', value @ ..] = trim(rest) else { return self.blame(ParseError::Line { at }) };
+        if name.is_empty() {
             return self.blame(ParseError::Line { at });
         }
-        let value = trim(&text[colon + 1..]);
+        let value = trim(value);
         let tag = Tag::of(name);
         if tag == Name::ContentLength.tag() {
             self.content_length(value);
@@ -154,16 +167,17 @@ impl Head {
 
     /// Any number of equal good values is one; everything else is a defect.
     fn content_length(&mut self, value: &[u8]) {
-        let length = match str::from_utf8(value) {
-            Ok(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
-                text.parse().unwrap_or(u64::MAX)
+        let text = str::from_utf8(value).unwrap_or_default();
+        let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let length = text.parse().unwrap_or(u64::MAX);
+        self.length = match self.length {
+            Length::Absent if is_number => Length::Is(length),
+            Length::Is(before) if is_number && before == length => Length::Is(length),
+            Length::Absent | Length::Is(_) | Length::Bad => {
+                self.blame(ParseError::ContentLength);
+                Length::Bad
             }
-            _ => return self.blame(ParseError::ContentLength),
         };
-        if self.length.is_some_and(|before| before != length) {
-            self.blame(ParseError::ContentLength);
-        }
-        self.length = Some(length);
     }
 }
 
