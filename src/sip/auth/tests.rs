@@ -235,6 +235,18 @@ fn the_digest_uri_must_mean_the_request_uri() {
 }
 
 #[test]
+fn credentials_for_another_realm_are_none() {
+    let mut gate = Gate::new(Settings { guesses: 1, ..Settings::default() });
+    let [challenge] = &*gate.challenges(0, "101") else { panic!() };
+    let right = gate.answer(challenge, "101", "secret", 1);
+    let renamed = right.replace(REALM, "KOEBASHI.local").replace("sip:KOEBASHI", "sip:koebashi");
+    for _ in 0..5 {
+        assert!(read(&gate.ask(1, &with("101", &renamed))).iter().all(|c| !c.stale));
+    }
+    assert_eq!(gate.ask(1, &with("101", &right)), granted("101"), "and no guesses either");
+}
+
+#[test]
 fn guesses_are_limited_by_source_but_a_registered_phone_is_heard() {
     let mut gate = Gate::new(Settings { guesses: 3, ..Settings::default() });
     for _ in 0..3 {

@@ -1,0 +1,119 @@
+//! What the world outside the loop holds of it: the live board, the metrics, the state of health.
+//!
+//! Owns [`Feed`] (the loop's end) and [`Handle`] (everybody else's, cheap to clone). The loop never
+//! waits for a reader: the board is a watch channel that keeps the last picture only.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::metrics::Metrics;
+use crate::call::board::Board;
+use crate::store::Store;
+
+/// How long the loop may be silent before it counts as stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(5);
+
+/// Joins a loop that stores in `store` and counts in `metrics` with its readers.
+pub fn channel(store: Store, metrics: Metrics) -> (Feed, Handle) {
+    let (board, receiver) = watch::channel(Arc::new(Board::default()));
+    let pulse = Arc::new(Pulse::default());
+    let feed = Feed { board, pulse: Arc::clone(&pulse), metrics: metrics.clone() };
+    (feed, Handle { board: receiver, pulse, metrics, store })
+}
+
+/// The loop's end.
+#[derive(Debug)]
+pub struct Feed {
+    board: watch::Sender<Arc<Board>>,
+    pulse: Arc<Pulse>,
+    metrics: Metrics,
+}
+
+impl Feed {
+    /// Shows a new picture in place of the last.
+    pub fn show(&self, board: Board) {
+        self.metrics.board(&board);
+        self.board.send_replace(Arc::new(board));
+    }
+
+    /// Says that the loop goes round; to be called at least once a second.
+    pub fn beat(&self) {
+        self.pulse.beat();
+    }
+
+    /// Says whether every SIP socket is bound.
+    pub fn bound(&self, bound: bool) {
+        self.pulse.bound.store(bound, Ordering::Relaxed);
+    }
+}
+
+/// The readers' end.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    board: watch::Receiver<Arc<Board>>,
+    pulse: Arc<Pulse>,
+    metrics: Metrics,
+    store: Store,
+}
+
+impl Handle {
+    /// The live board; its sender is gone when the loop has ended.
+    pub fn board(&self) -> watch::Receiver<Arc<Board>> {
+        self.board.clone()
+    }
+
+    /// The metrics in the Prometheus text format, version 0.0.4.
+    pub fn metrics(&self) -> String {
+        self.metrics.encode()
+    }
+
+    /// Whether the loop goes round.
+    pub fn is_live(&self) -> bool {
+        self.pulse.is_beating()
+    }
+
+    /// Why no new calls should come here; empty: they may.
+    pub fn unready(&self) -> Vec<String> {
+        let store = self.store.health().fault.map(|fault| format!("store: {fault}"));
+        let reasons = [
+            (!self.is_live()).then(|| "the loop does not beat".to_owned()),
+            (!self.pulse.bound.load(Ordering::Relaxed)).then(|| "SIP is not bound".to_owned()),
+            self.board.borrow().draining.then(|| "draining".to_owned()),
+            store,
+        ];
+        reasons.into_iter().flatten().collect()
+    }
+}
+
+/// When the loop was last round.
+#[derive(Debug)]
+struct Pulse {
+    began: Instant,
+    /// Milliseconds after `began`, plus one; zero: never.
+    last: AtomicU64,
+    bound: AtomicBool,
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self { began: Instant::now(), last: AtomicU64::new(0), bound: AtomicBool::new(false) }
+    }
+}
+
+impl Pulse {
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
+    }
+
+    fn beat(&self) {
+        self.last.store(self.now(), Ordering::Relaxed);
+    }
+
+    fn is_beating(&self) -> bool {
+        let last = self.last.load(Ordering::Relaxed);
+        last > 0 && self.now().saturating_sub(last) <= STUCK_AFTER.as_millis() as u64
+    }
+}

@@ -1,0 +1,343 @@
+//! Counters, gauges and histograms of the service, by the names that operators' dashboards use.
+//!
+//! Owns the registry. The loop feeds it, the console prints it. Labels come from the configuration
+//! or from closed lists, never from a message: a peer can't make the list grow.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::call::board::{Board, CounselorState, PhaseName};
+use crate::call::cdr::{Cdr, Outcome};
+
+/// Bounds of the waits, in seconds.
+const WAITS: [f64; 14] =
+    [1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 900.0, 1_200.0, 1_800.0];
+
+/// Bounds of the talks, in seconds.
+const TALKS: [f64; 13] = [
+    30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_200.0, 1_800.0, 2_700.0, 3_600.0, 4_500.0, 5_400.0,
+    7_200.0,
+];
+
+/// Methods with a label of their own; all others share `other`.
+const METHODS: [&str; 14] = [
+    "ACK",
+    "BYE",
+    "CANCEL",
+    "INFO",
+    "INVITE",
+    "MESSAGE",
+    "NOTIFY",
+    "OPTIONS",
+    "PRACK",
+    "PUBLISH",
+    "REFER",
+    "REGISTER",
+    "SUBSCRIBE",
+    "UPDATE",
+];
+
+/// The line's label of a call to a number that belongs to none.
+const NO_LINE: &str = "-";
+
+type Labels<const N: usize> = [(&'static str, String); N];
+
+/// The registry; clones share it.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    calls: Family<Labels<2>, Counter>,
+    waits: Histogram,
+    talks: Histogram,
+    packets: Counter,
+    lost: Counter,
+    messages: Family<Labels<2>, Counter>,
+    gauges: Arc<Gauges>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::default();
+        let calls = Family::default();
+        let (waits, talks) = (Histogram::new(WAITS), Histogram::new(TALKS));
+        let (packets, lost) = (Counter::default(), Counter::default());
+        let messages = Family::default();
+        let gauges = Arc::new(Gauges::default());
+        // The registry adds `_total` to the names of counters and a full stop to the help.
+        registry.register("koebashi_calls", "Calls that ended, by outcome", Family::clone(&calls));
+        registry.register("koebashi_wait_seconds", "Time in the queue", waits.clone());
+        registry.register("koebashi_talk_seconds", "Time with a counselor", talks.clone());
+        let help = "RTP packets received, counted when a call ends";
+        registry.register("koebashi_rtp_packets", help, packets.clone());
+        let help = "RTP packets that never came, counted when a call ends";
+        registry.register("koebashi_rtp_lost", help, lost.clone());
+        let help = "SIP messages by method";
+        registry.register("koebashi_sip_messages", help, Family::clone(&messages));
+        registry.register_collector(Box::new(Arc::clone(&gauges)));
+        let inner = Inner { registry, calls, waits, talks, packets, lost, messages, gauges };
+        Self(Arc::new(inner))
+    }
+}
+
+impl Metrics {
+    /// Counts a call that ended; a test call is left out.
+    pub fn cdr(&self, cdr: &Cdr) {
+        if cdr.test {
+            return;
+        }
+        let inner = &self.0;
+        let line = cdr.line.as_ref().map_or(NO_LINE, |line| &line.0);
+        inner.calls.get_or_create(&calls_labels(line, cdr.outcome)).inc();
+        let seconds = |length: Duration| length.as_secs_f64();
+        if cdr.position.is_some() {
+            inner.waits.observe(seconds(cdr.wait));
+        }
+        if cdr.outcome == Outcome::Answered {
+            inner.talks.observe(seconds(cdr.talk));
+        }
+        for quality in std::iter::once(&cdr.caller_quality).chain(&cdr.counselor_quality) {
+            inner.packets.inc_by(quality.received);
+            inner.lost.inc_by(quality.lost);
+        }
+    }
+
+    /// Takes the gauges from a new picture. A line's counters begin at zero when the line appears,
+    /// so that its first call is seen as an increase.
+    pub fn board(&self, board: &Board) {
+        let mut values = Values::default();
+        for line in &board.lines {
+            values.waiting.insert(line.line.to_string(), line.waiting);
+        }
+        for call in &board.calls {
+            *values.phases.entry(call.phase.name()).or_default() += 1;
+        }
+        for counselor in &board.counselors {
+            *values.counselors.entry(counselor.state.name()).or_default() += 1;
+        }
+        let is_new = |line: &&String| !self.0.gauges.lock().waiting.contains_key(*line);
+        let new = values.waiting.keys().filter(is_new).cloned().collect::<Vec<_>>();
+        for line in new {
+            for outcome in Outcome::ALL {
+                drop(self.0.calls.get_or_create(&calls_labels(&line, outcome)));
+            }
+        }
+        *self.0.gauges.lock() = values;
+    }
+
+    /// Takes the counts of SIP messages since the start: method, direction (`in` or `out`), count.
+    pub fn sip<'a>(&self, counts: impl IntoIterator<Item = (&'a str, &'static str, u64)>) {
+        let mut sums = BTreeMap::new();
+        for (method, direction, count) in counts {
+            let known = METHODS.iter().find(|known| **known == method);
+            *sums.entry((known.copied().unwrap_or("other"), direction)).or_insert(0) += count;
+        }
+        for ((method, direction), count) in sums {
+            let labels = [("method", method.to_owned()), ("direction", direction.to_owned())];
+            self.0.messages.get_or_create(&labels).inner().store(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Everything in the Prometheus text format, version 0.0.4.
+    pub fn encode(&self) -> String {
+        let mut out = String::new();
+        match text::encode(&mut out, &self.0.registry) {
+            Ok(()) => prometheus_text(&out),
+            Err(fmt::Error) => String::new(),
+        }
+    }
+}
+
+fn calls_labels(line: &str, outcome: Outcome) -> Labels<2> {
+    [("line", line.to_owned()), ("outcome", outcome.name().to_owned())]
+}
+
+/// OpenMetrics names a counter's family without `_total`, under which `koebashi_calls` would be
+/// counter and gauge in one; the older format names it in full.
+fn prometheus_text(open_metrics: &str) -> String {
+    let mut out = String::with_capacity(open_metrics.len());
+    let mut help = None;
+    for line in open_metrics.lines() {
+        if line.starts_with("# HELP ") {
+            help = Some(line);
+            continue;
+        }
+        let counter = line.strip_prefix("# TYPE ").and_then(|rest| rest.strip_suffix(" counter"));
+        let mut write = |line: &str| {
+            match counter {
+                Some(name) => out += &line.replacen(name, &format!("{name}_total"), 1),
+                None => out += line,
+            }
+            out.push('\n');
+        };
+        if line != "# EOF" {
+            help.take().into_iter().chain([line]).for_each(&mut write);
+        }
+    }
+    out
+}
+
+/// What the last picture showed; read when somebody asks for the metrics.
+#[derive(Debug, Default)]
+struct Gauges(Mutex<Values>);
+
+#[derive(Clone, Debug, Default)]
+struct Values {
+    waiting: BTreeMap<String, u32>,
+    phases: BTreeMap<&'static str, u32>,
+    counselors: BTreeMap<&'static str, u32>,
+}
+
+impl Gauges {
+    fn lock(&self) -> MutexGuard<'_, Values> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for Gauges {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let values = self.lock().clone();
+        let phases = PhaseName::ALL.map(PhaseName::name);
+        let phases = phases.map(|name| (name, values.phases.get(name).copied().unwrap_or(0)));
+        let states = CounselorState::NAMES;
+        let states = states.map(|name| (name, values.counselors.get(name).copied().unwrap_or(0)));
+        let waiting = values.waiting.iter().map(|(line, n)| (line.as_str(), *n));
+        gauge(&mut encoder, "koebashi_calls", "Calls in each stage", "phase", phases)?;
+        gauge(&mut encoder, "koebashi_waiting", "Callers who wait", "line", waiting)?;
+        let help = "Counselors in each state";
+        gauge(&mut encoder, "koebashi_counselors", help, "state", states)
+    }
+}
+
+fn gauge<'a>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: impl IntoIterator<Item = (&'a str, u32)>,
+) -> fmt::Result {
+    let help = format!("{help}.");
+    let mut metric = encoder.encode_descriptor(name, &help, None, MetricType::Gauge)?;
+    for (value, n) in values {
+        ConstGauge::new(i64::from(n)).encode(metric.encode_family(&[(label, value)])?)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::cdr::{EndReason, EndedBy, Presentation, Quality};
+    use crate::call::config::LineId;
+    use crate::call::{board, cdr};
+    use crate::time::Timestamp;
+
+    fn ended(line: Option<&str>, outcome: Outcome) -> Cdr {
+        Cdr {
+            call: cdr::CallId("c".into()),
+            trunk: "navi".into(),
+            line: line.map(LineId::from),
+            started: Timestamp::UNIX_EPOCH,
+            answered: None,
+            ended: Timestamp::UNIX_EPOCH,
+            outcome,
+            ended_by: EndedBy::Caller,
+            reason: EndReason::Hangup,
+            presentation: Presentation::Shown,
+            guidance: Duration::ZERO,
+            wait: Duration::from_secs(25),
+            talk: Duration::from_secs(3_000),
+            paid_wait: Duration::ZERO,
+            position: Some(1),
+            offers: 0,
+            counselor: None,
+            talks: vec![],
+            test: false,
+            caller_quality: Quality { received: 100, lost: 3, ..Quality::default() },
+            counselor_quality: Some(Quality { received: 50, lost: 1, ..Quality::default() }),
+        }
+    }
+
+    fn line(id: &str, waiting: u32) -> board::LineView {
+        board::LineView {
+            line: LineId::from(id),
+            name: String::new(),
+            open: true,
+            changes_at: None,
+            waiting,
+            longest_wait: Duration::ZERO,
+            ready: 0,
+            today: vec![],
+        }
+    }
+
+    #[test]
+    fn every_family_is_there_under_its_name() {
+        let metrics = Metrics::default();
+        metrics.board(&Board { lines: vec![line("nijiiro", 2)], ..Board::default() });
+        metrics.cdr(&ended(Some("nijiiro"), Outcome::Answered));
+        metrics.cdr(&ended(None, Outcome::Refused));
+        metrics.cdr(&Cdr { test: true, ..ended(Some("nijiiro"), Outcome::Answered) });
+        metrics.sip([("INVITE", "in", 3), ("HACK", "in", 1), ("X", "in", 2), ("invite", "in", 4)]);
+        metrics.sip([("INVITE", "in", 5)]);
+        let text = metrics.encode();
+        let expected = [
+            "# TYPE koebashi_calls_total counter",
+            "koebashi_calls_total{line=\"nijiiro\",outcome=\"answered\"} 1",
+            "koebashi_calls_total{line=\"nijiiro\",outcome=\"failed\"} 0",
+            "koebashi_calls_total{line=\"-\",outcome=\"refused\"} 1",
+            "# TYPE koebashi_calls gauge",
+            "koebashi_calls{phase=\"queue\"} 0",
+            "koebashi_waiting{line=\"nijiiro\"} 2",
+            "koebashi_counselors{state=\"wrap_up\"} 0",
+            "# TYPE koebashi_wait_seconds histogram",
+            "koebashi_wait_seconds_bucket{le=\"20.0\"} 0",
+            "koebashi_wait_seconds_bucket{le=\"30.0\"} 2",
+            "koebashi_wait_seconds_bucket{le=\"1800.0\"} 2",
+            "koebashi_talk_seconds_bucket{le=\"7200.0\"} 1",
+            "koebashi_talk_seconds_sum 3000.0",
+            "koebashi_rtp_packets_total 300",
+            "koebashi_rtp_lost_total 8",
+            "koebashi_sip_messages_total{method=\"INVITE\",direction=\"in\"} 5",
+            "koebashi_sip_messages_total{method=\"other\",direction=\"in\"} 7",
+        ];
+        for line in expected {
+            assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+        }
+        let mut types = text.lines().filter(|line| line.starts_with("# TYPE")).collect::<Vec<_>>();
+        let families = types.len();
+        types.sort_unstable();
+        types.dedup_by_key(|line| line.split(' ').nth(2));
+        assert_eq!((types.len(), families), (9, 9), "{text}");
+        assert!(text.ends_with('\n') && !text.contains("EOF"));
+    }
+
+    #[test]
+    fn a_line_that_is_gone_waits_no_more() {
+        let metrics = Metrics::default();
+        metrics.board(&Board { lines: vec![line("a", 1), line("b", 1)], ..Board::default() });
+        metrics.board(&Board { lines: vec![line("b", 0)], ..Board::default() });
+        let text = metrics.encode();
+        assert!(!text.contains("koebashi_waiting{line=\"a\"}"), "{text}");
+        assert!(text.contains("koebashi_waiting{line=\"b\"} 0"), "{text}");
+    }
+}

@@ -1,0 +1,444 @@
+//! A telephone on the other side: the caller behind the trunk, or a counselor's softphone.
+//!
+//! It is made of the project's own SIP stack with a script on top, and a microphone that sends one
+//! byte value over and over, so that who hears whom is seen at a glance. What a phone of another make
+//! does is tested on real sockets.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use koebashi::chance::Chance;
+use koebashi::sip::endpoint::Endpoint;
+use koebashi::sip::header::Name;
+use koebashi::sip::print::Draft;
+use koebashi::sip::registration::{Account, Limits, Pacer, Registration};
+use koebashi::sip::sdp::{self, Agreed, Codec, Direction, Ours};
+use koebashi::sip::{
+    self, Admit, Cause, Event, Flow, Invite, Policy, SessionId, Transport,
+};
+
+/// Which phone of the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PhoneId(pub usize);
+
+/// What a phone does when it is rung.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Rings, and answers after this.
+    After(Duration),
+    /// Rings for ever.
+    Never,
+    /// Refuses with this code.
+    Refuses(u16),
+    /// Does not react to anything at all.
+    Dead,
+}
+
+/// What a phone heard at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// When.
+    pub at: Instant,
+    /// RTP sequence number.
+    pub sequence: u16,
+    /// RTP timestamp.
+    pub timestamp: u32,
+    /// RTP SSRC.
+    pub ssrc: u32,
+    /// Payload type.
+    pub payload: u8,
+    /// First byte of the payload.
+    pub byte: u8,
+    /// Last byte of the payload.
+    pub last: u8,
+}
+
+/// One call of a phone.
+#[derive(Debug)]
+pub struct PhoneCall {
+    /// The phone's session.
+    pub session: SessionId,
+    ours: Ours,
+    agreed: Option<Agreed>,
+    /// Answered, by either side.
+    pub is_up: bool,
+    /// How it ended, if it has.
+    pub ended: Option<Cause>,
+    /// Whether it ended by our own hand.
+    pub is_hung_up: bool,
+}
+
+/// A telephone.
+pub struct Phone {
+    /// Its SIP address.
+    pub sip: SocketAddr,
+    /// Its RTP address.
+    pub rtp: SocketAddr,
+    /// Its stack.
+    pub endpoint: Endpoint,
+    /// What it does when rung.
+    pub answer: Answer,
+    /// Codecs that it offers.
+    pub codecs: Vec<Codec>,
+    /// What its microphone sends, byte after byte; `None`: nothing (muted, packets and all).
+    pub voice: Option<u8>,
+    /// Whether the phone still reacts to SIP.
+    pub is_alive: bool,
+    /// Calls, in order.
+    pub calls: Vec<PhoneCall>,
+    /// All events of its stack, first to last.
+    pub events: Vec<Event>,
+    /// All packets that arrived.
+    pub heard: Vec<Heard>,
+    /// When to answer.
+    answers: BTreeMap<Instant, SessionId>,
+    next_packet: Option<Instant>,
+    sequence: u16,
+    timestamp: u32,
+    /// Packets to send before anything else: telephone-events.
+    queued: Vec<(u8, bool, u32, Vec<u8>)>,
+    registration: Option<(Registration, Pacer, Flow)>,
+    transactions: Vec<sip::ClientTx>,
+    server: SocketAddr,
+    chance: Chance,
+}
+
+impl Phone {
+    /// A phone at `sip`, whose peer is `server`.
+    pub fn new(sip: SocketAddr, server: SocketAddr, voice: u8) -> Self {
+        let config = sip::Config {
+            domain: "koebashi.local".to_owned(),
+            listen: vec![(Transport::Udp, sip)],
+            ..sip::Config::default()
+        };
+        let mut chance = Chance::from_number(u64::from(sip.port()));
+        Self {
+            sip,
+            rtp: SocketAddr::new(sip.ip(), sip.port() + 10_000),
+            endpoint: Endpoint::new(config, chance.split()),
+            answer: Answer::After(Duration::from_secs(2)),
+            codecs: vec![Codec::Pcmu],
+            voice: Some(voice),
+            is_alive: true,
+            calls: Vec::new(),
+            events: Vec::new(),
+            heard: Vec::new(),
+            answers: BTreeMap::new(),
+            next_packet: None,
+            sequence: 1,
+            timestamp: 1000,
+            queued: Vec::new(),
+            registration: None,
+            transactions: Vec::new(),
+            server,
+            chance,
+        }
+    }
+
+    /// The flow to the server.
+    pub fn flow(&self) -> Flow {
+        Flow { transport: Transport::Udp, local: self.sip, remote: self.server, connection: None }
+    }
+
+    fn policy() -> Policy {
+        Policy { rel100: true, session_expires: None, advertised: None, contact_user: "ua".into() }
+    }
+
+    fn ours(&mut self, direction: Direction) -> Ours {
+        Ours {
+            codecs: self.codecs.clone(),
+            events: true,
+            address: self.rtp.ip(),
+            port: self.rtp.port(),
+            id: 1,
+            version: 1,
+            direction,
+        }
+    }
+
+    /// Begins to register as `user`.
+    pub fn register(&mut self, now: Instant, user: &str, password: &str) {
+        let account = Account {
+            registrar: "sip:koebashi.local".to_owned(),
+            aor: format!("sip:{user}@koebashi.local"),
+            user: user.to_owned(),
+            password: Some(koebashi::pii::Pii::new(password)),
+            contact_user: Some(user.to_owned()),
+            contact_at: self.sip,
+            transport: Transport::Udp,
+            expires: Duration::from_secs(3600),
+        };
+        let registration =
+            Registration::new(now, account, Limits::default(), self.chance.split());
+        let flow = self.flow();
+        self.registration = Some((registration, Pacer::new(Duration::from_millis(1)), flow));
+        self.poll_registration(now);
+    }
+
+    /// Takes the registration back.
+    pub fn unregister(&mut self, now: Instant) {
+        if let Some((registration, ..)) = &mut self.registration {
+            registration.stop(now);
+        }
+        self.poll_registration(now);
+    }
+
+    fn poll_registration(&mut self, now: Instant) {
+        if let Some((registration, pacer, flow)) = &mut self.registration
+            && let Some(draft) = registration.poll(now, pacer)
+        {
+            let tx = self.endpoint.request(now, *flow, draft);
+            self.transactions.push(tx);
+        }
+    }
+
+    /// Calls `number`, as `from` (a name-addr), with these headers more.
+    pub fn call(&mut self, now: Instant, number: &str, from: &str, headers: &[(Name, &str)]) {
+        let ours = self.ours(Direction::SendRecv);
+        let sdp = sdp::offer(&ours);
+        self.call_with(now, number, from, headers, sdp, ours);
+    }
+
+    /// Calls without an offer.
+    pub fn call_without_offer(&mut self, now: Instant, number: &str, from: &str) {
+        let ours = self.ours(Direction::SendRecv);
+        self.call_with(now, number, from, &[], Bytes::new(), ours);
+    }
+
+    fn call_with(
+        &mut self,
+        now: Instant,
+        number: &str,
+        from: &str,
+        headers: &[(Name, &str)],
+        sdp: Bytes,
+        ours: Ours,
+    ) {
+        let uri = format!("sip:{number}@{}", self.server);
+        let invite = Invite {
+            flow: self.flow(),
+            to: format!("<{uri}>"),
+            uri,
+            from: from.to_owned(),
+            headers: headers.iter().map(|(n, v)| (n.clone(), (*v).to_owned())).collect(),
+            sdp,
+            policy: Self::policy(),
+        };
+        let session = self.endpoint.invite(now, invite);
+        self.calls.push(PhoneCall {
+            session,
+            ours,
+            agreed: None,
+            is_up: false,
+            ended: None,
+            is_hung_up: false,
+        });
+    }
+
+    /// The latest call.
+    pub fn last(&self) -> &PhoneCall {
+        self.calls.last().expect("the phone has had a call")
+    }
+
+    /// Whether the latest call is answered and not over.
+    pub fn is_talking(&self) -> bool {
+        self.calls.last().is_some_and(|c| c.is_up && c.ended.is_none() && !c.is_hung_up)
+    }
+
+    /// Hangs up the latest call.
+    pub fn hang_up(&mut self, now: Instant) {
+        if let Some(call) = self.calls.last_mut()
+            && call.ended.is_none()
+        {
+            call.is_hung_up = true;
+            let session = call.session;
+            self.endpoint.hangup(now, session, None);
+        }
+    }
+
+    /// Puts the latest call on hold, or takes it back.
+    pub fn hold(&mut self, now: Instant, on: bool) {
+        let direction = if on { Direction::SendOnly } else { Direction::SendRecv };
+        let Some(call) = self.calls.last_mut() else { return };
+        call.ours.direction = direction;
+        call.ours.version += 1;
+        let (session, sdp) = (call.session, sdp::offer(&call.ours));
+        self.endpoint.reoffer(now, session, sdp);
+    }
+
+    /// Presses a key: RFC 4733 packets of a 100 ms press, the end thrice.
+    pub fn press(&mut self, event: u8, has_marker: bool) {
+        let timestamp = self.timestamp;
+        for n in 1..=8u16 {
+            let is_end = n > 5;
+            let duration = n.min(6) * 160;
+            let flags = if is_end { 0x8a } else { 0x0a };
+            let payload =
+                vec![event, flags, (duration >> 8) as u8, (duration & 0xff) as u8];
+            self.queued.push((101, has_marker && n == 1, timestamp, payload));
+        }
+    }
+
+    /// A datagram has arrived at the SIP address.
+    pub fn on_sip(&mut self, now: Instant, bytes: &[u8]) {
+        if !self.is_alive || self.answer == Answer::Dead {
+            return;
+        }
+        let admit = Admit::Peer(Self::policy());
+        let flow = self.flow();
+        self.endpoint.handle(now, flow, bytes, &admit);
+        self.on_events(now);
+    }
+
+    /// A packet has arrived at the RTP address.
+    pub fn on_rtp(&mut self, now: Instant, packet: &[u8]) {
+        if packet.len() < 13 || !self.is_alive {
+            return;
+        }
+        self.heard.push(Heard {
+            at: now,
+            sequence: u16::from_be_bytes([packet[2], packet[3]]),
+            timestamp: u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]),
+            ssrc: u32::from_be_bytes([packet[8], packet[9], packet[10], packet[11]]),
+            payload: packet[1] & 0x7f,
+            byte: packet[12],
+            last: packet[packet.len() - 1],
+        });
+    }
+
+    /// Deadlines that are due.
+    pub fn on_time(&mut self, now: Instant) {
+        if !self.is_alive {
+            return;
+        }
+        self.endpoint.handle_timeout(now);
+        while let Some(entry) = self.answers.first_entry()
+            && *entry.key() <= now
+        {
+            let session = entry.remove();
+            let Some(call) = self.calls.iter_mut().find(|c| c.session == session) else { continue };
+            if call.ended.is_none() {
+                call.is_up = true;
+                let sdp = sdp::offer(&call.ours);
+                self.endpoint.answer(now, session, sdp);
+            }
+        }
+        self.poll_registration(now);
+        self.on_events(now);
+    }
+
+    fn on_events(&mut self, now: Instant) {
+        while let Some(event) = self.endpoint.poll_event() {
+            self.events.push(event.clone());
+            self.on_event(now, event);
+        }
+    }
+
+    fn call_of(&mut self, session: SessionId) -> Option<&mut PhoneCall> {
+        self.calls.iter_mut().find(|call| call.session == session)
+    }
+
+    fn on_event(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Invite { session, request, .. } => self.on_invite(now, session, request.sdp()),
+            Event::Answered { session, sdp } => {
+                if let Some(call) = self.call_of(session) {
+                    call.is_up = true;
+                    call.agreed = sdp.and_then(|sdp| sdp::agreed(&sdp, &call.ours).ok());
+                }
+                self.next_packet.get_or_insert(now);
+            }
+            Event::Progress { session, sdp: Some(sdp), .. } => {
+                if let Some(call) = self.call_of(session) {
+                    call.agreed = sdp::agreed(&sdp, &call.ours).ok();
+                }
+            }
+            Event::Confirmed { session, sdp, .. } => {
+                if let Some(call) = self.call_of(session)
+                    && let Some(sdp) = sdp
+                {
+                    call.agreed = sdp::agreed(&sdp, &call.ours).ok();
+                }
+                self.next_packet.get_or_insert(now);
+            }
+            Event::Offer { session, sdp } => {
+                let Some(call) = self.call_of(session) else { return };
+                let answer = match sdp.as_ref().map(|sdp| sdp::answer(sdp, &call.ours)) {
+                    Some(Ok((answer, agreed))) => {
+                        call.agreed = Some(agreed);
+                        answer
+                    }
+                    Some(Err(_)) | None => sdp::offer(&call.ours),
+                };
+                self.endpoint.accept_offer(now, session, answer);
+            }
+            Event::Ended { session, cause } => {
+                if let Some(call) = self.call_of(session) {
+                    call.ended = Some(cause);
+                }
+            }
+            Event::Response { response, .. } => {
+                if let Some((registration, ..)) = &mut self.registration {
+                    registration.on_response(now, response.as_ref());
+                }
+                self.poll_registration(now);
+            }
+            Event::Request { tx, request, .. } => {
+                self.endpoint.respond(now, tx, Draft::response(&request, 405));
+            }
+            _ => {}
+        }
+    }
+
+    fn on_invite(&mut self, now: Instant, session: SessionId, offer: Option<Bytes>) {
+        let ours = self.ours(Direction::SendRecv);
+        let agreed = offer.and_then(|offer| sdp::answer(&offer, &ours).ok());
+        let is_up = false;
+        let agreed = agreed.map(|(_, agreed)| agreed);
+        self.calls.push(PhoneCall { session, ours, agreed, is_up, ended: None, is_hung_up: false });
+        match self.answer {
+            Answer::After(after) => {
+                self.endpoint.ring(now, session, 180, None);
+                self.answers.insert(now + after, session);
+            }
+            Answer::Never => self.endpoint.ring(now, session, 180, None),
+            Answer::Refuses(code) => self.endpoint.refuse(now, session, code, &[]),
+            Answer::Dead => {}
+        }
+    }
+
+    /// When [`Self::on_time`] is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if !self.is_alive {
+            return None;
+        }
+        let registration = self.registration.as_ref().and_then(|(r, ..)| r.poll_timeout());
+        let answers = self.answers.keys().next().copied();
+        [self.endpoint.poll_timeout(), registration, answers].into_iter().flatten().min()
+    }
+
+    /// The packet of this 20 ms, and where it goes.
+    pub fn packet(&mut self, now: Instant) -> Option<(SocketAddr, Vec<u8>)> {
+        if !self.is_alive || self.next_packet.is_none_or(|at| at > now) {
+            return None;
+        }
+        self.next_packet = Some(now + Duration::from_millis(20));
+        let call = self.calls.iter().rev().find(|c| c.is_up && c.ended.is_none() && !c.is_hung_up)?;
+        let agreed = call.agreed.as_ref()?;
+        self.sequence = self.sequence.wrapping_add(1);
+        self.timestamp = self.timestamp.wrapping_add(160);
+        let (payload_type, marker, timestamp, payload) = if self.queued.is_empty() {
+            (agreed.payload_send, false, self.timestamp, vec![self.voice?; 160])
+        } else {
+            self.queued.remove(0)
+        };
+        let mut packet = vec![0x80, payload_type | u8::from(marker) << 7];
+        packet.extend(self.sequence.to_be_bytes());
+        packet.extend(timestamp.to_be_bytes());
+        packet.extend(u32::from(self.sip.port()).to_be_bytes());
+        packet.extend(payload);
+        Some((agreed.rtp, packet))
+    }
+}

@@ -1,0 +1,434 @@
+//! The world: one switchboard with its media engine, any number of phones, and time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use koebashi::call::board::Board;
+use koebashi::call::cdr::Cdr;
+use koebashi::call::config::Extension;
+use koebashi::call::intention::Intention;
+use koebashi::call::switchboard::{Command, Input, Output, Switchboard};
+use koebashi::chance::Chance;
+use koebashi::media::engine::Engine;
+use koebashi::media::prompt::{Clip, Library};
+use koebashi::media::{self, Channel, PortId, Prompt};
+use koebashi::sip::message::Message;
+use koebashi::sip::{Flow, Transport};
+use koebashi::time::{Now, Timestamp};
+
+use super::link::Link;
+use super::phone::{Phone, PhoneId};
+
+/// Where the service listens.
+pub const SERVER: &str = "10.0.0.1:5060";
+const TICK: Duration = Duration::from_millis(20);
+
+/// A SIP message on the wire.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// When it was sent.
+    pub at: Instant,
+    /// From.
+    pub from: SocketAddr,
+    /// To.
+    pub to: SocketAddr,
+    /// As sent.
+    pub bytes: Bytes,
+}
+
+impl Sent {
+    /// The message, read.
+    pub fn message(&self) -> Message {
+        Message::parse(&self.bytes).expect("what is sent can be read")
+    }
+}
+
+enum Parcel {
+    Sip { from: SocketAddr, to: SocketAddr, bytes: Bytes },
+    Rtp { from: SocketAddr, to: SocketAddr, bytes: Vec<u8> },
+}
+
+/// Everything.
+pub struct World {
+    /// The machine under test.
+    pub board: Switchboard,
+    engine: Engine,
+    /// Monotonic time now.
+    pub now: Instant,
+    /// Wall time minus monotonic time since the start; may be stepped.
+    pub wall: Timestamp,
+    started: Instant,
+    /// Phones.
+    pub phones: Vec<Phone>,
+    /// The links.
+    pub link: Link,
+    parcels: BTreeMap<(Instant, u64), Parcel>,
+    parcel_count: u64,
+    ports: BTreeMap<PortId, SocketAddr>,
+    /// Every SIP message, as sent.
+    pub wire: Vec<Sent>,
+    /// Records.
+    pub cdrs: Vec<Cdr>,
+    /// Steps of the calls' logs.
+    pub steps: Vec<String>,
+    /// The last board.
+    pub shown: Board,
+    /// What counselors chose.
+    pub intentions: BTreeMap<Extension, Intention>,
+    /// Ports that can't be bound, by number.
+    pub unbindable: Vec<u16>,
+    next_tick: Instant,
+    pending: VecDeque<media::Event>,
+}
+
+/// Prompts of the test library: name and byte (µ-law) that it consists of; each half a second.
+fn library(config: &koebashi::call::config::Config) -> (Library, BTreeMap<Prompt, Duration>) {
+    let mut clips = Vec::new();
+    let mut lengths = BTreeMap::new();
+    let names = config.prompt_lengths.keys().cloned();
+    for name in names {
+        let clip = Clip::from_pcm(vec![1000i16; 4000]).expect("a clip of half a second");
+        lengths.insert(name.clone(), clip.duration());
+        clips.push((name, clip));
+    }
+    (Library::from_clips(clips), lengths)
+}
+
+impl World {
+    /// A world whose configuration is this TOML.
+    pub fn new(toml: &str) -> Self {
+        Self::restarted(toml, BTreeMap::new(), 1)
+    }
+
+    /// A world in which counselors have chosen before, with this seed.
+    pub fn restarted(toml: &str, intentions: BTreeMap<Extension, Intention>, seed: u64) -> Self {
+        let loaded = super::super::config::load(toml);
+        let mut call = loaded.call;
+        let (library, lengths) = library(&call);
+        call.prompt_lengths = lengths;
+        let mut chance = Chance::from_number(seed);
+        let started = Instant::now();
+        // A Saturday, 19:00 in Tokyo.
+        let wall = "2026-11-28T10:00:00Z".parse().expect("a moment");
+        let engine = Engine::new(loaded.media.clone(), Arc::new(library), chance.split());
+        let now = Now { mono: started, wall };
+        let board = Switchboard::new(
+            Arc::new(call),
+            loaded.sip,
+            &loaded.media,
+            intentions,
+            chance,
+            now,
+        );
+        let mut world = Self {
+            board,
+            engine,
+            now: started,
+            wall,
+            started,
+            phones: Vec::new(),
+            link: Link::default(),
+            parcels: BTreeMap::new(),
+            parcel_count: 0,
+            ports: BTreeMap::new(),
+            wire: Vec::new(),
+            cdrs: Vec::new(),
+            steps: Vec::new(),
+            shown: Board::default(),
+            intentions: BTreeMap::new(),
+            unbindable: Vec::new(),
+            next_tick: started + TICK,
+            pending: VecDeque::new(),
+        };
+        world.flush();
+        world
+    }
+
+    fn clock(&self) -> Now {
+        let since = chrono::Duration::from_std(self.now - self.started).expect("a short test");
+        Now { mono: self.now, wall: self.wall + since }
+    }
+
+    /// Adds a phone at this address.
+    pub fn add(&mut self, sip: &str, voice: u8) -> PhoneId {
+        let phone = Phone::new(sip.parse().expect("an address"), server(), voice);
+        self.phones.push(phone);
+        PhoneId(self.phones.len() - 1)
+    }
+
+    /// The trunk's caller.
+    pub fn add_caller(&mut self, n: u8, voice: u8) -> PhoneId {
+        self.add(&format!("10.0.1.{n}:5060"), voice)
+    }
+
+    /// A counselor's phone that registers, and time for it.
+    pub fn add_counselor(&mut self, extension: &str, voice: u8) -> PhoneId {
+        let n: u16 = extension.parse().expect("a numeric extension");
+        let id = self.add(&format!("10.0.2.{}:5060", n % 100), voice);
+        let now = self.now;
+        self.phones[id.0].register(now, extension, &format!("password-{extension}"));
+        self.run(Duration::from_millis(200));
+        id
+    }
+
+    /// A phone of the world.
+    pub fn phone(&mut self, id: PhoneId) -> &mut Phone {
+        &mut self.phones[id.0]
+    }
+
+    /// Lets a phone do something now.
+    pub fn with(&mut self, id: PhoneId, f: impl FnOnce(&mut Phone, Instant)) {
+        let now = self.now;
+        f(&mut self.phones[id.0], now);
+        self.flush();
+    }
+
+    /// A caller dials the first line, number shown.
+    pub fn dial(&mut self, id: PhoneId) {
+        self.with(id, |phone, now| {
+            phone.call(now, "0570000000", "<sip:09011112222@carrier.example>", &[]);
+        });
+    }
+
+    /// Gives the switchboard a command.
+    pub fn command(&mut self, command: Command) {
+        self.input(Input::Command(command));
+        self.flush();
+    }
+
+    /// Sends raw bytes to the service from an address.
+    pub fn send_raw(&mut self, from: &str, bytes: &[u8]) {
+        let from = from.parse().expect("an address");
+        self.deliver(Parcel::Sip { from, to: server(), bytes: Bytes::copy_from_slice(bytes) });
+        self.flush();
+    }
+
+    /// A packet from anyone to a media port of the service.
+    pub fn send_rtp(&mut self, from: &str, to: SocketAddr, packet: Vec<u8>) {
+        let from = from.parse().expect("an address");
+        self.deliver(Parcel::Rtp { from, to, bytes: packet });
+        self.flush();
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        let now = self.clock();
+        self.board.handle(now, input);
+    }
+
+    /// Moves time on.
+    pub fn run(&mut self, span: Duration) {
+        let until = self.now + span;
+        while let Some(at) = self.next_event().filter(|at| *at <= until) {
+            self.now = self.now.max(at);
+            self.step();
+        }
+        self.now = until;
+    }
+
+    /// Moves time on until the claim holds; panics when it does not within `limit`.
+    pub fn until(&mut self, what: &str, limit: Duration, claim: impl Fn(&Self) -> bool) {
+        let until = self.now + limit;
+        while !claim(self) {
+            match self.next_event().filter(|at| *at <= until) {
+                Some(at) => {
+                    self.now = self.now.max(at);
+                    self.step();
+                }
+                None => panic!("not within {limit:?}: {what}\n{}", self.story()),
+            }
+        }
+    }
+
+    /// What happened, for a failing test.
+    pub fn story(&self) -> String {
+        let wire = self.wire.iter().map(|sent| {
+            let first = String::from_utf8_lossy(&sent.bytes);
+            let first = first.lines().next().unwrap_or_default().to_owned();
+            let ms = (sent.at - self.started).as_millis();
+            format!("{ms:>8} ms {} -> {} {first}", sent.from, sent.to)
+        });
+        let steps = self.steps.iter().cloned();
+        wire.chain(steps).collect::<Vec<_>>().join("\n")
+    }
+
+    fn next_event(&self) -> Option<Instant> {
+        let phones = self.phones.iter().filter_map(Phone::poll_timeout);
+        let board = self.board.poll_timeout().map(|(at, _)| at);
+        let parcel = self.parcels.keys().next().map(|(at, _)| *at);
+        phones.chain(board).chain(parcel).chain([self.next_tick]).min()
+    }
+
+    fn step(&mut self) {
+        let now = self.now;
+        while let Some(entry) = self.parcels.first_entry()
+            && entry.key().0 <= now
+        {
+            let parcel = entry.remove();
+            self.deliver(parcel);
+        }
+        for phone in &mut self.phones {
+            if phone.poll_timeout().is_some_and(|at| at <= now) {
+                phone.on_time(now);
+            }
+        }
+        if self.board.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            self.input(Input::Timeout);
+        }
+        if self.next_tick <= now {
+            self.next_tick += TICK;
+            self.tick();
+        }
+        self.flush();
+    }
+
+    fn tick(&mut self) {
+        self.engine.tick(self.now);
+        let mut packets = Vec::new();
+        for phone in &mut self.phones {
+            let from = phone.rtp;
+            packets.extend(phone.packet(self.now).map(|(to, bytes)| Parcel::Rtp { from, to, bytes }));
+        }
+        for packet in packets {
+            self.post(Duration::from_millis(5), packet);
+        }
+    }
+
+    fn post(&mut self, delay: Duration, parcel: Parcel) {
+        self.parcel_count += 1;
+        self.parcels.insert((self.now + delay, self.parcel_count), parcel);
+    }
+
+    fn deliver(&mut self, parcel: Parcel) {
+        let now = self.now;
+        match parcel {
+            Parcel::Sip { from, to, bytes } if to == server() => {
+                let flow = Flow {
+                    transport: Transport::Udp,
+                    local: server(),
+                    remote: from,
+                    connection: None,
+                };
+                self.input(Input::Sip { flow, bytes: &bytes });
+            }
+            Parcel::Sip { to, bytes, .. } => {
+                if let Some(phone) = self.phones.iter_mut().find(|phone| phone.sip == to) {
+                    phone.on_sip(now, &bytes);
+                }
+            }
+            Parcel::Rtp { from, to, mut bytes } => {
+                if let Some(phone) = self.phones.iter_mut().find(|phone| phone.rtp == to) {
+                    return phone.on_rtp(now, &bytes);
+                }
+                let port = self.ports.iter().find(|(_, local)| **local == to).map(|(id, _)| *id);
+                if let Some(port) = port
+                    && let Some(forward) = self.engine.handle_rtp(now, port, from, &mut bytes)
+                {
+                    let bytes = bytes[forward.range.clone()].to_vec();
+                    let from = self.ports.get(&forward.port).copied().expect("an open port");
+                    self.post(Duration::from_millis(5), Parcel::Rtp { from, to: forward.to, bytes });
+                }
+            }
+        }
+    }
+
+    /// Carries out all that anyone wants done, until nobody wants anything.
+    fn flush(&mut self) {
+        loop {
+            let mut is_quiet = true;
+            while let Some(output) = self.board.poll_output() {
+                is_quiet = false;
+                self.on_output(output);
+            }
+            while let Some(transmit) = self.engine.poll_transmit() {
+                is_quiet = false;
+                if let Some(from) = self.ports.get(&transmit.port).copied() {
+                    let (to, bytes) = (transmit.to, transmit.bytes().to_vec());
+                    if transmit.channel == Channel::Rtp {
+                        self.post(Duration::from_millis(5), Parcel::Rtp { from, to, bytes });
+                    }
+                }
+            }
+            while let Some(event) = self.engine.poll_event() {
+                self.pending.push_back(event);
+            }
+            while let Some(event) = self.pending.pop_front() {
+                is_quiet = false;
+                self.input(Input::Media(event));
+            }
+            for at in 0..self.phones.len() {
+                while let Some(transmit) = self.phones[at].endpoint.poll_transmit() {
+                    is_quiet = false;
+                    if self.phones[at].is_alive {
+                        let from = self.phones[at].sip;
+                        self.send(from, transmit.flow.remote, transmit.bytes);
+                    }
+                }
+            }
+            if is_quiet {
+                return;
+            }
+        }
+    }
+
+    fn send(&mut self, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
+        self.wire.push(Sent { at: self.now, from, to, bytes: bytes.clone() });
+        for delay in self.link.next() {
+            self.post(delay, Parcel::Sip { from, to, bytes: bytes.clone() });
+        }
+    }
+
+    fn on_output(&mut self, output: Output) {
+        match output {
+            Output::Sip(transmit) => self.send(server(), transmit.flow.remote, transmit.bytes),
+            Output::Media(command) => self.on_command(command),
+            Output::Cdr(cdr) => self.cdrs.push(*cdr),
+            Output::Intention { extension, intention } => {
+                self.intentions.insert(extension, intention);
+            }
+            Output::Board(board) => self.shown = *board,
+            Output::Step(step) => {
+                let ms = (self.now - self.started).as_millis();
+                self.steps.push(format!("{ms:>8} ms {}: {}", step.call, step.what));
+            }
+        }
+    }
+
+    fn on_command(&mut self, command: media::Command) {
+        if let media::Command::Open { port, local, .. } = &command {
+            if self.unbindable.contains(&local.port()) {
+                self.pending.push_back(media::Event::OpenFailed { port: *port });
+                return;
+            }
+            self.ports.insert(*port, *local);
+        }
+        if let media::Command::Close { port } = &command {
+            self.ports.remove(port);
+        }
+        self.engine.command(self.now, command);
+    }
+
+    /// Messages that the service sent to this phone.
+    pub fn to_phone(&self, id: PhoneId) -> Vec<Message> {
+        let address = self.phones[id.0].sip;
+        self.wire.iter().filter(|sent| sent.to == address).map(Sent::message).collect()
+    }
+
+    /// Messages of this phone.
+    pub fn from_phone(&self, id: PhoneId) -> Vec<Message> {
+        let address = self.phones[id.0].sip;
+        self.wire.iter().filter(|sent| sent.from == address).map(Sent::message).collect()
+    }
+
+    /// Media ports that are open now.
+    pub fn open_ports(&self) -> usize {
+        self.engine.ports()
+    }
+}
+
+/// Where the service listens.
+pub fn server() -> SocketAddr {
+    SERVER.parse().expect("an address")
+}
