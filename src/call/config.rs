@@ -440,19 +440,103 @@ pub struct Codes {
 }
 
 impl Said {
-    /// x
-    pub fn name(self) -> String {
-        String::new()
+    /// Everything that there is to say.
+    pub const ALL: [Self; 30] = [
+        Self::Closed,
+        Self::ClosedYearEnd,
+        Self::Help,
+        Self::AllBusy,
+        Self::NoCounselor,
+        Self::Connecting,
+        Self::StillWaiting,
+        Self::TimedOut,
+        Self::Position(1),
+        Self::Position(2),
+        Self::Position(3),
+        Self::Position(4),
+        Self::Position(5),
+        Self::Position(6),
+        Self::Position(7),
+        Self::Position(8),
+        Self::Position(9),
+        Self::Position(10),
+        Self::PositionMore,
+        Self::Ask186,
+        Self::Fault,
+        Self::CounselorLost,
+        Self::Goodbye,
+        Self::Draining,
+        Self::Ready,
+        Self::Paused,
+        Self::WrapUpEnded,
+        Self::WrapUpExtended,
+        Self::LoggedOut,
+        Self::CodeRefused,
+    ];
+
+    /// Its key in the configuration, and the name of the shipped prompt. A place beyond 10 (or 0)
+    /// has no prompt of its own and is `position_more`.
+    pub fn name(self) -> &'static str {
+        const POSITIONS: [&str; 10] = [
+            "position_1",
+            "position_2",
+            "position_3",
+            "position_4",
+            "position_5",
+            "position_6",
+            "position_7",
+            "position_8",
+            "position_9",
+            "position_10",
+        ];
+        match self {
+            Self::Closed => "closed",
+            Self::ClosedYearEnd => "closed_year_end",
+            Self::Help => "help",
+            Self::AllBusy => "all_busy",
+            Self::NoCounselor => "no_counselor",
+            Self::Connecting => "connecting",
+            Self::StillWaiting => "still_waiting",
+            Self::TimedOut => "timed_out",
+            Self::Position(n) => {
+                let place = usize::from(n).checked_sub(1).and_then(|i| POSITIONS.get(i));
+                place.copied().unwrap_or("position_more")
+            }
+            Self::PositionMore => "position_more",
+            Self::Ask186 => "ask_186",
+            Self::Fault => "fault",
+            Self::CounselorLost => "counselor_lost",
+            Self::Goodbye => "goodbye",
+            Self::Draining => "draining",
+            Self::Ready => "ready",
+            Self::Paused => "paused",
+            Self::WrapUpEnded => "wrap_up_ended",
+            Self::WrapUpExtended => "wrap_up_extended",
+            Self::LoggedOut => "logged_out",
+            Self::CodeRefused => "code_refused",
+        }
     }
 }
-impl Config {
-    /// The prompt by which the line says something: its own, the service's, or the shipped one.
-    pub fn prompt(&self, line: &Line, said: Said) -> Prompt {
-        line.prompts.0.get(&said).cloned().unwrap_or_else(|| self.prompt_of_service(said))
-    }
 
-    /// The prompt by which the service says something, whatever the line.
-    pub fn prompt_of_service(&self, said: Said) -> Prompt {
-        self.prompts.0.get(&said).cloned().unwrap_or_else(|| Prompt::from(&*said.name()))
+impl Config {
+    /// The prompt that says this on this line: the line's own, else the service's, else the shipped.
+    pub fn prompt(&self, line: Option<&Line>, said: Said) -> Prompt {
+        let own = line.and_then(|line| line.prompts.0.get(&said));
+        let named = own.or_else(|| self.prompts.0.get(&said)).cloned();
+        named.unwrap_or_else(|| said.name().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_said_has_a_name_of_its_own() {
+        let names: std::collections::BTreeSet<_> = Said::ALL.iter().map(|s| s.name()).collect();
+        assert_eq!(names.len(), Said::ALL.len());
+        assert_eq!(Said::Position(10).name(), "position_10");
+        assert_eq!(Said::Position(11).name(), "position_more");
+        assert_eq!(Said::Position(0).name(), "position_more");
     }
 }

@@ -114,7 +114,7 @@ pub(super) struct Message {
 impl Message {
     /// Begins to speak.
     pub(super) fn say(cx: &mut Cx<'_, '_>, said: &[Said], then: Target) -> Self {
-        let prompts = said.iter().map(|said| cx.config.prompt(cx.line, *said)).collect();
+        let prompts = said.iter().map(|said| cx.config.prompt(Some(cx.line), *said)).collect();
         Self { play: say(cx, prompts), then }
     }
 

@@ -233,7 +233,7 @@ impl Internal {
                     return self.end(io);
                 }
                 if let State::Confirming(said) = self.state {
-                    let prompt = self.config.prompt_of_service(said);
+                    let prompt = self.config.prompt(None, said);
                     let play = self.leg.play(io, vec![prompt], Then::Silence);
                     self.state = State::Saying(play);
                 }

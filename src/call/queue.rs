@@ -93,7 +93,7 @@ impl Waiting {
     /// Speaks, and lets the music go on from where it was.
     fn announce(&self, cx: &mut Cx<'_, '_>, said: &[Said]) {
         let prompts: Vec<Prompt> =
-            said.iter().map(|said| cx.config.prompt(cx.line, *said)).collect();
+            said.iter().map(|said| cx.config.prompt(Some(cx.line), *said)).collect();
         cx.caller.play(cx.io, prompts, Then::Loop(cx.line.queue.hold.clone()));
         if !cx.line.queue.announce_every.is_zero() {
             cx.io.set(CallTimer::Announce, cx.line.queue.announce_every);

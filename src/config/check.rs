@@ -1,0 +1,174 @@
+//! What can be judged only when everything is read: names that must fit each other, paths that must
+//! end, prompts that must be there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::nearest::hint;
+use super::sheet::Section;
+use super::{Complaint, Loaded, Severity, place, service};
+use crate::call::config::{Config, Line, LineId, Node, NodeId, Said, Target};
+use crate::call::graph::{Exit, Fault, Place, START, faults};
+use crate::media::Prompt;
+
+/// A guidance longer than this loses callers, who pay for it.
+const GUIDANCE: Duration = Duration::from_secs(20);
+
+/// Complains about everything that does not fit together.
+pub(super) fn whole(root: &Section<'_>, config: &Config, ports: &(u16, u16)) {
+    for (extension, counselor) in &config.counselors {
+        let key = format!("counselor.{extension}");
+        for line in counselor.lines.iter().filter(|line| !config.lines.contains_key(*line)) {
+            let lines = config.lines.keys().map(|id| &*id.0);
+            let what = format!("there is no line \"{line}\"{}", hint(&line.0, lines));
+            root.error(&format!("{key}.lines"), what);
+        }
+        for (name, code) in service::named(&config.codes) {
+            if extension.0.starts_with(code) {
+                let what = format!("begins like the code {name} (\"{code}\")");
+                root.error(&format!("{key}.extension"), what);
+            }
+        }
+        for (id, line) in &config.lines {
+            if line.numbers.iter().any(|number| **number == *extension.0) {
+                root.error(&format!("{key}.extension"), format!("is a number of line {id}"));
+            }
+        }
+    }
+    for fault in faults(config) {
+        let (key, near) = fault_place(&fault, config);
+        let what = format!("{fault}{near}");
+        if fault.is_error() { root.error(&key, what) } else { root.warn(&key, what) }
+    }
+    if config.trunks.is_empty() && !config.lines.is_empty() {
+        root.warn("trunk", "there is none: nobody can call the lines");
+    }
+    let pairs = usize::from((ports.1 - ports.0) / 2 + 1) / 2;
+    if pairs < config.limits.max_calls {
+        let what = format!(
+            "enough for {pairs} calls (two legs each), fewer than service.max_calls = {}",
+            config.limits.max_calls
+        );
+        root.warn("media.ports", what);
+    }
+}
+
+/// The key where a fault stands, and what may have been meant.
+fn fault_place(fault: &Fault, config: &Config) -> (String, String) {
+    match fault {
+        Fault::NoStart(line) => (format!("line.{line}.guidance"), String::new()),
+        Fault::UnknownNode(from, exit, node) => {
+            let line = match from {
+                Place::Node(line, _) | Place::Queue(line) => config.lines.get(line),
+            };
+            let nodes = line.into_iter().flat_map(|l| l.guidance.keys()).map(|n| &*n.0);
+            let known = nodes.chain(["queue", "help", "hangup"]);
+            (exit_key(from, *exit), hint(&node.0, known))
+        }
+        Fault::UnknownLine(from, exit, line) => {
+            (exit_key(from, *exit), hint(&line.0, config.lines.keys().map(|id| &*id.0)))
+        }
+        Fault::Circle(places) => (places.first().map(place_key).unwrap_or_default(), String::new()),
+        Fault::NobodyTakes(line) | Fault::UnreachableLine(line) => {
+            (format!("line.{line}"), String::new())
+        }
+        Fault::UnreachableNode(line, node) => {
+            (place_key(&Place::Node(line.clone(), node.clone())), String::new())
+        }
+    }
+}
+
+fn place_key(place: &Place) -> String {
+    match place {
+        Place::Node(line, node) => format!("line.{line}.guidance.{node}"),
+        Place::Queue(line) => format!("line.{line}.queue"),
+    }
+}
+
+fn exit_key(from: &Place, exit: Exit) -> String {
+    let from = place_key(from);
+    match exit {
+        Exit::Next => format!("{from}.next"),
+        Exit::Key(digit) => format!("{from}.keys.{}", digit.char()),
+        Exit::OnTimeout => format!("{from}.on_timeout"),
+        Exit::OnFull => format!("{from}.on_full"),
+        Exit::OnNoCounselor => format!("{from}.on_no_counselor"),
+    }
+}
+
+/// Everything that looks wrong with a configuration that could be read, given the names and lengths
+/// of the prompts: the warnings of reading it, prompts that are not there (errors: their place in
+/// a call would be silent), and a guidance that is too long.
+pub fn check(loaded: &Loaded, library: &BTreeMap<Prompt, Duration>) -> Vec<Complaint> {
+    let config = &loaded.call;
+    let mut complaints = loaded.warnings.clone();
+    let complain = |severity, key: &str, what: String| Complaint {
+        severity,
+        file: loaded.file.clone(),
+        line: place(&loaded.places, key),
+        message: format!("{key}: {what}"),
+    };
+    let mut named: BTreeSet<(String, Prompt)> = Said::ALL
+        .map(|said| (format!("prompts.{}", said.name()), config.prompt(None, said)))
+        .into();
+    for (id, line) in &config.lines {
+        named.extend(prompts_of(id, line));
+    }
+    for (key, prompt) in named {
+        if !library.contains_key(&prompt) {
+            let near = hint(&prompt.0, library.keys().map(|name| &*name.0));
+            let what = format!("there is no prompt \"{}\"{near}", prompt.0);
+            complaints.push(complain(Severity::Error, &key, what));
+        }
+    }
+    for (id, line) in &config.lines {
+        let length = guidance_length(line, library);
+        if length > GUIDANCE {
+            let seconds = length.as_secs();
+            let what = format!(
+                "{seconds} s until the queue or the first choice; callers give up (at most {} s)",
+                GUIDANCE.as_secs()
+            );
+            complaints.push(complain(Severity::Warning, &format!("line.{id}.guidance"), what));
+        }
+    }
+    complaints.sort_by_key(|complaint| complaint.line);
+    complaints
+}
+
+/// The prompts that a line names itself, with their keys.
+fn prompts_of(id: &LineId, line: &Line) -> Vec<(String, Prompt)> {
+    let mut prompts = vec![(format!("line.{id}.queue.hold"), line.queue.hold.clone())];
+    for (said, prompt) in &line.prompts.0 {
+        prompts.push((format!("line.{id}.prompts.{}", said.name()), prompt.clone()));
+    }
+    for (node, Node { play, .. }) in &line.guidance {
+        let key = format!("line.{id}.guidance.{node}.play");
+        prompts.extend(play.iter().map(|prompt| (key.clone(), prompt.clone())));
+    }
+    for (_, prompt) in &line.counselor_tones {
+        prompts.push((format!("line.{id}.counselor_tones"), prompt.clone()));
+    }
+    prompts
+}
+
+/// How long a caller listens who presses nothing, until the queue or the first choice: the prompts
+/// along `next` from the start.
+fn guidance_length(line: &Line, library: &BTreeMap<Prompt, Duration>) -> Duration {
+    let mut length = Duration::ZERO;
+    let mut node_id = NodeId::from(START);
+    let mut seen = BTreeSet::new();
+    while let Some(node) = line.guidance.get(&node_id) {
+        if !seen.insert(node_id) {
+            break;
+        }
+        length += node.play.iter().filter_map(|prompt| library.get(prompt)).sum::<Duration>();
+        match &node.next {
+            Target::Node(next) if node.keys.is_empty() => node_id = next.clone(),
+            Target::Node(_) | Target::Queue | Target::Help | Target::Hangup | Target::Line(_) => {
+                break;
+            }
+        }
+    }
+    length
+}

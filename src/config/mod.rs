@@ -1,0 +1,305 @@
+//! The configuration: TOML in, each module's own `Config` out, or everything that is wrong with it.
+//!
+//! Owns reading ([`load`], [`parse`]), the checks that need the prompts ([`check`]), and what
+//! differs between two configurations ([`changes`]). `config/default.toml` is its manual. Does not
+//! own what the values mean (the modules' `Config`s do) nor when a file is read again (the shell).
+//!
+//! An empty file is a whole configuration: see [`DEMO_PASSWORD`].
+
+mod check;
+mod counselors;
+mod diff;
+mod guidance;
+mod lines;
+mod nearest;
+mod secrets;
+mod service;
+mod sheet;
+mod trunks;
+mod value;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use toml::de::DeTable;
+
+pub use check::check;
+pub use diff::{Change, changes};
+
+use crate::pii::Pii;
+use crate::{call, console, media, shell, sip, store};
+use sheet::{Section, Sheet};
+
+/// The password of extension 101 in the demo that an empty file opens. Everyone knows it, so it
+/// works on loopback only.
+pub const DEMO_PASSWORD: &str = "koebashi-demo";
+
+/// What is added to a file that names no trunk, no line and no counselor.
+const DEMO: &str = r#"
+[[trunk]]
+id = "demo"
+peers = ["127.0.0.1", "::1"]
+[[line]]
+id = "demo"
+name = "Demo"
+numbers = ["0570000000"]
+[[counselor]]
+extension = "101"
+name = "Demo"
+password = "koebashi-demo"
+lines = ["demo"]
+"#;
+
+/// The longest file that is read, in bytes.
+const MAX_FILE: usize = 1 << 20;
+
+/// A whole configuration.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// For the path of a call. Its prompt lengths are empty: the shell fills them from the library.
+    pub call: call::config::Config,
+    /// For the SIP stack.
+    pub sip: sip::Config,
+    /// For the media plane.
+    pub media: media::Config,
+    /// For the program around them.
+    pub shell: shell::Config,
+    /// For the pages.
+    pub console: console::Config,
+    /// For the database.
+    pub store: store::Config,
+    /// What looks wrong but can be run.
+    pub warnings: Vec<Complaint>,
+    /// The effective value of every key, written or by default, by its full name
+    /// (`line.nijiiro.queue.max_wait`).
+    pub settings: BTreeMap<String, Setting>,
+    file: String,
+    places: BTreeMap<String, usize>,
+}
+
+/// The effective value of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// May be shown.
+    Shown(String),
+    /// A password or what stands for one.
+    Secret(Pii),
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shown(text) => f.write_str(text),
+            Self::Secret(_) => f.write_str("(secret)"),
+        }
+    }
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Looks like a slip of the pen; it runs.
+    Warning,
+    /// Refused.
+    Error,
+}
+
+/// Something wrong with a configuration. Shown as `file:line: key: what`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file, as it was named.
+    pub file: String,
+    /// The line, from 1; `None`: it is not about a line (a file that is not there).
+    pub line: Option<usize>,
+    /// Key and clause. Never a secret.
+    pub message: String,
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        let kind = match self.severity {
+            Severity::Warning => "warning: ",
+            Severity::Error => "",
+        };
+        write!(f, ": {kind}{}", self.message)
+    }
+}
+
+/// Reads a file. Paths of password files are relative to its folder.
+///
+/// # Errors
+/// Everything that is wrong with it, in order of lines.
+pub fn load(path: &Path) -> Result<Loaded, Vec<Complaint>> {
+    let file = path.display().to_string();
+    let refuse = |line, message| vec![Complaint::error(&file, line, message)];
+    let bytes =
+        std::fs::read(path).map_err(|error| refuse(None, format!("can't be read: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        refuse(Some(line), "is not UTF-8".to_owned())
+    })?;
+    parse(&text, &file, path.parent().unwrap_or(Path::new("")))
+}
+
+/// Reads a file that need not be there: when it is missing, the demo opens as with an empty file,
+/// and a warning says so.
+///
+/// # Errors
+/// Everything that is wrong with it, in order of lines.
+pub fn load_or_demo(path: &Path) -> Result<Loaded, Vec<Complaint>> {
+    match path.try_exists() {
+        Ok(true) | Err(_) => load(path),
+        Ok(false) => {
+            let file = path.display().to_string();
+            let mut loaded = parse("", &file, path.parent().unwrap_or(Path::new("")))?;
+            let message = "is not there: the demo line opens on loopback".to_owned();
+            let severity = Severity::Warning;
+            loaded.warnings.push(Complaint { severity, file, line: None, message });
+            Ok(loaded)
+        }
+    }
+}
+
+/// Reads a text. `file` names it in complaints, `base_dir` is where relative password files lie.
+///
+/// # Errors
+/// Everything that is wrong with it, in order of lines.
+pub fn parse(text: &str, file: &str, base_dir: &Path) -> Result<Loaded, Vec<Complaint>> {
+    if text.len() > MAX_FILE {
+        let message = format!("has {} bytes; at most {MAX_FILE}", text.len());
+        return Err(vec![Complaint::error(file, None, message)]);
+    }
+    let written = table(text, file)?;
+    let is_demo = ["trunk", "line", "counselor"].iter().all(|key| !written.contains_key(*key));
+    if !is_demo {
+        return read(text, file, base_dir, false);
+    }
+    let text = format!("{text}\n{DEMO}");
+    read(&text, file, base_dir, true)
+}
+
+/// The text as TOML.
+fn table<'t>(text: &'t str, file: &str) -> Result<DeTable<'t>, Vec<Complaint>> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return Ok(table.into_inner());
+    }
+    let sheet = Sheet::new(file, text);
+    let mut complaints: Vec<Complaint> = errors
+        .iter()
+        .map(|error| {
+            let line = error.span().map(|span| sheet.line(span.start));
+            Complaint::error(file, line, error.message().replace('\n', "; "))
+        })
+        .collect();
+    complaints.sort_by_key(|complaint| complaint.line);
+    complaints.dedup();
+    Err(complaints)
+}
+
+/// What the readers of the sections have in common.
+struct Context<'a> {
+    /// Where relative password files lie.
+    base_dir: &'a Path,
+    /// Whether every SIP socket is on loopback: only then known passwords are good enough.
+    is_loopback: bool,
+    /// Realm of the extensions.
+    domain: &'a str,
+    /// Zone of every local time.
+    timezone: chrono_tz::Tz,
+}
+
+fn read(text: &str, file: &str, base_dir: &Path, is_demo: bool) -> Result<Loaded, Vec<Complaint>> {
+    let table = table(text, file)?;
+    let sheet = Sheet::new(file, text);
+    let loaded = read_root(&Section::root(&sheet, &table), base_dir, is_demo);
+    let found = sheet.into_found();
+    let is_refused = found.complaints.iter().any(|c| c.severity == Severity::Error);
+    match loaded {
+        Some(loaded) if !is_refused => Ok(Loaded {
+            warnings: found.complaints,
+            settings: found.settings,
+            places: found.places,
+            file: file.to_owned(),
+            ..loaded
+        }),
+        Some(_) | None => Err(found.complaints),
+    }
+}
+
+/// Reads every section. `None` only where something was complained about.
+fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loaded> {
+    let service = service::service(root);
+    let sip = service::sip(root);
+    let media = service::media(root);
+    let console = service::console(root);
+    let codes = service::codes(root);
+    let prompts = service::prompts(&root.section("prompts"));
+    let (service, sip) = (service?, sip?);
+    let context = Context {
+        base_dir,
+        is_loopback: sip.listen.iter().all(|(_, socket)| socket.ip().is_loopback()),
+        domain: &sip.domain,
+        timezone: service.timezone,
+    };
+    if is_demo && !context.is_loopback {
+        let how = "name a trunk, a line and a counselor to listen elsewhere";
+        root.error("sip.listen", format!("the demo line opens on loopback only: {how}"));
+        return None;
+    }
+    let trunks = trunks::trunks(root, &context);
+    let lines = lines::lines(root, &context);
+    let counselors = counselors::counselors(root, &context);
+    root.done();
+    let call = call::config::Config {
+        timezone: service.timezone,
+        trunks,
+        lines,
+        counselors,
+        codes: codes?,
+        prompts,
+        prompt_lengths: BTreeMap::new(),
+        limits: service.limits,
+    };
+    check::whole(root, &call, &media.as_ref()?.ports);
+    Some(Loaded {
+        call,
+        sip,
+        media: media?,
+        shell: service.shell,
+        console: console?,
+        store: service.store,
+        warnings: Vec::new(),
+        settings: BTreeMap::new(),
+        file: String::new(),
+        places: BTreeMap::new(),
+    })
+}
+
+impl Complaint {
+    fn error(file: &str, line: Option<usize>, message: String) -> Self {
+        Self { severity: Severity::Error, file: file.to_owned(), line, message }
+    }
+}
+
+/// The line of a key, or of the innermost table around it that is written.
+fn place(places: &BTreeMap<String, usize>, key: &str) -> Option<usize> {
+    let mut key = key;
+    loop {
+        if let Some(line) = places.get(key) {
+            return Some(*line);
+        }
+        key = key.rsplit_once('.')?.0;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! "Did you mean": the known name nearest to one that is not known.
+
+/// Names are listed in full up to this many.
+const LISTED: usize = 8;
+/// From this likeness on (0 to 1) a name may have been meant.
+const ALIKE: f64 = 0.5;
+
+/// The known name that is nearest to what was written; `None` when none resembles it.
+pub(super) fn nearest<'a>(
+    written: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let written = written.to_lowercase();
+    let likeness =
+        |name: &str| strsim::normalized_damerau_levenshtein(&written, &name.to_lowercase());
+    let scored = known.into_iter().map(|name| (likeness(name), name));
+    let best = scored.max_by(|(a, x), (b, y)| a.total_cmp(b).then_with(|| y.cmp(x)));
+    best.filter(|(score, _)| *score >= ALIKE).map(|(_, name)| name)
+}
+
+/// The end of a complaint about an unknown name: the nearest known one, or what there is.
+pub(super) fn hint<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    match nearest(written, known.iter().copied()) {
+        Some(name) => format!("; the nearest is \"{name}\""),
+        None if known.is_empty() => "; there is none".to_owned(),
+        None if known.len() <= LISTED => format!("; there is {}", known.join(", ")),
+        None => format!("; there is {}, …", known[..LISTED].join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_pen_is_understood() {
+        let known = ["ring_timeout", "retry", "max_wait", "max_wait_no_counselor", "wrap_up"];
+        let check = |written, expected| assert_eq!(nearest(written, known), expected, "{written}");
+        check("ring_timout", Some("ring_timeout"));
+        check("Max_Wait", Some("max_wait"));
+        check("wrapup", Some("wrap_up"));
+        check("xyz", None);
+        check("", None);
+    }
+
+    #[test]
+    fn what_resembles_nothing_is_told_what_there_is() {
+        assert_eq!(hint("xyz", ["udp", "tcp"]), "; there is udp, tcp");
+        assert_eq!(hint("upd", ["udp", "tcp"]), "; the nearest is \"udp\"");
+        assert_eq!(hint("x", []), "; there is none");
+    }
+}

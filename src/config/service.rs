@@ -1,0 +1,270 @@
+//! The sections that are there once: `[service]`, `[sip]`, `[media]`, `[console]`, `[codes]`,
+//! `[prompts]`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::nearest::hint;
+use super::sheet::Section;
+use super::value;
+use crate::call::config::{Codes, Limits, Prompts, Said};
+use crate::media::Digit;
+use crate::{console, media, shell, sip, store};
+
+/// Seconds.
+pub(super) const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Milliseconds.
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// An hour.
+pub(super) const HOUR: Duration = s(3600);
+/// A day.
+pub(super) const DAY: Duration = s(86_400);
+
+/// The file of the database in `state_dir`.
+const DATABASE: &str = "koebashi.db";
+
+/// What `[service]` gives to several modules.
+pub(super) struct Service {
+    pub(super) timezone: chrono_tz::Tz,
+    pub(super) limits: Limits,
+    pub(super) shell: shell::Config,
+    pub(super) store: store::Config,
+}
+
+/// `[service]`.
+pub(super) fn service(root: &Section<'_>) -> Option<Service> {
+    let section = root.section("service");
+    let timezone = section.parsed("timezone", "Asia/Tokyo", value::timezone);
+    let state_dir = section.parsed("state_dir", "state", folder);
+    let prompts_dir = section.parsed("prompts_dir", "prompts", folder);
+    let limits = limits(&section);
+    let log = section.section("log");
+    let formats = [("text", shell::LogFormat::Text), ("json", shell::LogFormat::Json)];
+    let log_format = log.choice("format", "text", &formats);
+    let levels = [
+        ("error", tracing::Level::ERROR),
+        ("warn", tracing::Level::WARN),
+        ("info", tracing::Level::INFO),
+        ("debug", tracing::Level::DEBUG),
+        ("trace", tracing::Level::TRACE),
+    ];
+    let log_level = log.choice("level", "info", &levels);
+    log.done();
+    let retention = section.section("retention");
+    let days = DAY..=DAY * 3650;
+    let cdr = retention.duration("cdr", "400d", days.clone());
+    let audit = retention.duration("audit", "1095d", days.clone());
+    let logs = retention.duration("logs", "14d", days);
+    retention.done();
+    section.done();
+    let state_dir = state_dir?;
+    Some(Service {
+        timezone: timezone?,
+        limits: limits?,
+        store: store::Config {
+            path: state_dir.join(DATABASE),
+            cdr_days: whole_days(cdr?),
+            audit_days: whole_days(audit?),
+            ..store::Config::default()
+        },
+        shell: shell::Config {
+            state_dir,
+            prompts_dir: prompts_dir?,
+            log_format: log_format?,
+            log_level: log_level?,
+            keep_logs: logs?,
+        },
+    })
+}
+
+fn limits(section: &Section<'_>) -> Option<Limits> {
+    let max_calls = section.number("max_calls", 2_000, 1..=50_000_u32);
+    let drain = section.duration("drain", "3h", s(0)..=DAY);
+    let vanish_after = section.duration("vanish_after", "8s", s(5)..=s(300));
+    let code_call = section.duration("code_call", "30s", s(5)..=s(300));
+    let lost_caller = section.duration("lost_caller", "30s", s(5)..=HOUR);
+    Some(Limits {
+        max_calls: usize::try_from(max_calls).ok()?,
+        drain: drain?,
+        vanish_after: vanish_after?,
+        code_call: code_call?,
+        lost_caller: lost_caller?,
+    })
+}
+
+fn folder(text: &str) -> value::Read<PathBuf> {
+    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
+/// `[sip]`.
+pub(super) fn sip(root: &Section<'_>) -> Option<sip::Config> {
+    let section = root.section("sip");
+    let listen =
+        section.list("listen", &["udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"], value::listener);
+    let domain = section.parsed("domain", "koebashi.local", value::host);
+    let advertised = section.parsed("advertised", "", value::address_or_none);
+    let t1 = section.duration("t1", "500ms", ms(100)..=s(2));
+    let t2 = section.duration("t2", "4s", s(1)..=s(32));
+    let t4 = section.duration("t4", "5s", s(1)..=s(32));
+    let max_transactions = section.number("max_transactions", 20_000, 100..=1_000_000_u32);
+    let max_sessions = section.number("max_sessions", 8_000, 10..=1_000_000_u32);
+    let shortest = section.duration("register_expires_min", "60s", s(10)..=DAY);
+    let longest = section.duration("register_expires_max", "1h", s(10)..=DAY);
+    let max_contacts = section.number("max_contacts", 5, 1..=50_u32);
+    let nonce_life = section.duration("nonce_life", "5m", s(10)..=DAY);
+    let (listen, advertised) = (listen?, advertised?);
+    if listen.is_empty() || listen.len() > 16 {
+        section.error("listen", "must name 1 to 16 sockets");
+    }
+    if let Some((_, socket)) = listen.iter().find(|(_, socket)| socket.ip().is_unspecified())
+        && advertised.is_none()
+    {
+        let how = "say in advertised which address peers shall call";
+        section.error("listen", format!("{socket} is every address: {how}"));
+    }
+    if t2? < t1? {
+        section.error("t2", "is shorter than t1");
+    }
+    if longest? < shortest? {
+        section.error("register_expires_max", "is shorter than register_expires_min");
+    }
+    section.done();
+    Some(sip::Config {
+        domain: domain?,
+        listen,
+        advertised,
+        t1: t1?,
+        t2: t2?,
+        t4: t4?,
+        max_transactions: usize::try_from(max_transactions).ok()?,
+        max_sessions: usize::try_from(max_sessions).ok()?,
+        register_expires: (shortest?, longest?),
+        max_contacts: usize::try_from(max_contacts).ok()?,
+        nonce_life: nonce_life?,
+    })
+}
+
+/// `[media]`.
+pub(super) fn media(root: &Section<'_>) -> Option<media::Config> {
+    let section = root.section("media");
+    let config = media::Config {
+        ports: section.parsed("ports", "30000-39998", value::ports)?,
+        threads: section.number("threads", 0, 0..=64_u8),
+        port_rest: section.duration("port_rest", "30s", s(0)..=HOUR)?,
+        silent_after: section.duration("silent_after", "4s", s(1)..=s(300))?,
+    };
+    section.done();
+    Some(config)
+}
+
+/// `[console]`.
+pub(super) fn console(root: &Section<'_>) -> Option<console::Config> {
+    let section = root.section("console");
+    let listen = section.parsed("listen", "127.0.0.1:8080", value::socket)?;
+    section.done();
+    Some(console::Config { listen, ..console::Config::default() })
+}
+
+/// `[codes]`.
+pub(super) fn codes(root: &Section<'_>) -> Option<Codes> {
+    let section = root.section("codes");
+    let code = |key: &'static str, default| section.parsed(key, default, value::code);
+    let codes = Codes {
+        ready: code("ready", "*21")?,
+        pause: code("pause", "*22")?,
+        end_wrap_up: code("end_wrap_up", "*23")?,
+        extend_wrap_up: code("extend_wrap_up", "*24")?,
+        log_out: code("log_out", "*20")?,
+        pause_reasons: pause_reasons(&section.section("pause_reasons")),
+    };
+    section.done();
+    let named = named(&codes);
+    for (n, (name, code)) in named.iter().enumerate() {
+        let clash = named.iter().enumerate().find(|(m, (_, other))| {
+            *m != n && code.starts_with(*other) && (other.len() < code.len() || *m < n)
+        });
+        if let Some((_, (other, _))) = clash {
+            let what = format!("\"{code}\" begins like {other}: which is meant can't be told");
+            section.error(name, what);
+        }
+    }
+    Some(codes)
+}
+
+/// The codes by their keys.
+pub(super) fn named(codes: &Codes) -> [(&'static str, &str); 5] {
+    [
+        ("ready", &codes.ready),
+        ("pause", &codes.pause),
+        ("end_wrap_up", &codes.end_wrap_up),
+        ("extend_wrap_up", &codes.extend_wrap_up),
+        ("log_out", &codes.log_out),
+    ]
+}
+
+fn pause_reasons(section: &Section<'_>) -> BTreeMap<Digit, String> {
+    const DEFAULTS: [(&str, &str); 4] =
+        [("1", "休憩"), ("2", "記録"), ("3", "相談"), ("4", "研修")];
+    let mut reasons = BTreeMap::new();
+    let written = section.names();
+    let keys = DEFAULTS.iter().map(|(key, _)| *key).filter(|_| !section.is_written());
+    for key in keys.chain(written) {
+        let default = DEFAULTS.iter().find(|(k, _)| *k == key).map_or("…", |(_, reason)| *reason);
+        let Some(digit) = digit(key) else {
+            section.error(key, "is no key of a telephone: 0-9, * or #");
+            continue;
+        };
+        if let Some(reason) = section.parsed(key, default, label) {
+            reasons.insert(digit, reason);
+        }
+    }
+    reasons
+}
+
+/// A key of a telephone, by its name in the file.
+pub(super) fn digit(key: &str) -> Option<Digit> {
+    let mut chars = key.chars();
+    let (first, rest) = (chars.next()?, chars.next());
+    if rest.is_some() { None } else { Digit::from_char(first) }
+}
+
+/// What people call something.
+pub(super) fn label(text: &str) -> value::Read<String> {
+    match text.chars().count() {
+        1..=100 => Ok(text.to_owned()),
+        0 => Err("is empty".to_owned()),
+        n => Err(format!("has {n} characters; at most 100")),
+    }
+}
+
+/// `[prompts]`, of the service or of a line: keys are what is said, values are names of prompts.
+/// Only the service's have defaults; a line that says nothing takes the service's.
+pub(super) fn prompts(section: &Section<'_>) -> Prompts {
+    let is_service = section.key("") == "prompts";
+    let mut prompts = BTreeMap::new();
+    for said in Said::ALL {
+        if is_service || section.has(said.name()) {
+            let prompt = section.parsed(said.name(), said.name(), value::prompt);
+            prompts.extend(prompt.map(|prompt| (said, prompt)));
+        }
+    }
+    for name in section.names() {
+        let known = Said::ALL.map(Said::name);
+        if !known.contains(&name) {
+            section.error(name, format!("koebashi does not say this{}", hint(name, known)));
+        }
+    }
+    Prompts(prompts)
+}
+
+/// Whole days of a duration, at least one.
+fn whole_days(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs() / 86_400).unwrap_or(u32::MAX).max(1)
+}

@@ -1,0 +1,154 @@
+//! `[[trunk]]`: where calls come from.
+
+use std::collections::BTreeMap;
+
+use super::Context;
+use super::secrets::{Chosen, password};
+use super::service::{DAY, s};
+use super::sheet::Section;
+use super::value;
+use crate::call::config::{DtmfMeans, NumberSource, Register, Trunk, TrunkId};
+use crate::media::Codec;
+
+/// Trunks at most.
+const MAX_TRUNKS: usize = 100;
+
+/// Every trunk.
+pub(super) fn trunks(root: &Section<'_>, context: &Context<'_>) -> BTreeMap<TrunkId, Trunk> {
+    let mut trunks = BTreeMap::new();
+    let sections = root.sections("trunk", Some("id"));
+    if sections.len() > MAX_TRUNKS {
+        root.error("trunk", format!("{} of them; at most {MAX_TRUNKS}", sections.len()));
+    }
+    for section in sections.iter().take(MAX_TRUNKS) {
+        let id = section.required("id", value::id);
+        let trunk = trunk(section, context);
+        section.done();
+        if let (Some(id), Some(trunk)) = (id, trunk) {
+            told_apart(section, &trunk, &trunks);
+            trunks.insert(TrunkId::from(id.as_str()), trunk);
+        }
+    }
+    trunks
+}
+
+/// A trunk is known by the address that it calls from, so no address may belong to two.
+fn told_apart(section: &Section<'_>, trunk: &Trunk, others: &BTreeMap<TrunkId, Trunk>) {
+    for (id, other) in others {
+        for peer in &trunk.peers {
+            if other.peers.contains(peer) {
+                section.error("peers", format!("{peer} belongs to trunk {id} already"));
+            } else if other.peers.iter().any(|o| o.contains(peer) || peer.contains(o)) {
+                section.warn("peers", format!("{peer} overlaps with trunk {id}"));
+            }
+        }
+    }
+}
+
+fn trunk(section: &Section<'_>, context: &Context<'_>) -> Option<Trunk> {
+    let sources = [
+        ("P-Called-Party-ID", NumberSource::PCalledPartyId),
+        ("To", NumberSource::To),
+        ("Request-URI", NumberSource::RequestUri),
+    ];
+    let means =
+        [("rfc4733", DtmfMeans::Rfc4733), ("info", DtmfMeans::Info), ("inband", DtmfMeans::Inband)];
+    let codecs = [("PCMU", Codec::Pcmu), ("PCMA", Codec::Pcma)];
+    let peers = section.list("peers", &[], value::network);
+    let register = registers(section, context);
+    let called_number = section.list("called_number", &sources.map(|(name, _)| name), |text| {
+        value::one_of(text, &sources)
+    });
+    let dtmf =
+        section.list("dtmf", &means.map(|(name, _)| name), |text| value::one_of(text, &means));
+    let codecs =
+        section.list("codecs", &codecs.map(|(name, _)| name), |text| value::one_of(text, &codecs));
+    let dscp = section.section("dscp");
+    let (dscp_sip, dscp_rtp) = (dscp.number("sip", 32, 0..=63), dscp.number("rtp", 46, 0..=63));
+    dscp.done();
+    let trunk = Trunk {
+        peers: peers?,
+        register,
+        called_number: called_number?,
+        add_prefix: section.parsed("add_prefix", "", prefix)?,
+        rel100: section.choice("rel100", "supported", &[("off", false), ("supported", true)])?,
+        session_expires: section.duration_or_off("session_expires", "300s", s(90)..=DAY)?,
+        dtmf: dtmf?,
+        codecs: codecs?,
+        dscp_sip,
+        dscp_rtp,
+        options_ping: section.duration_or_off("options_ping", "off", s(5)..=DAY)?,
+        advertised: section.parsed("advertised", "", value::address_or_none)?,
+    };
+    complete(section, &trunk);
+    Some(trunk)
+}
+
+/// Complains about what a trunk lacks.
+fn complete(section: &Section<'_>, trunk: &Trunk) {
+    if trunk.peers.is_empty() && !section.has("register") {
+        section.error("peers", "no peers and no register: no call could come");
+    }
+    if trunk.peers.iter().any(|peer| peer.prefix_len() == 0) {
+        section.warn("peers", "everyone may send calls");
+    }
+    if trunk.called_number.is_empty() {
+        section.error("called_number", "is empty: the line could not be told");
+    }
+    if trunk.codecs.is_empty() {
+        section.error("codecs", "is empty: nobody would be heard");
+    }
+}
+
+fn prefix(text: &str) -> value::Read<String> {
+    if text.len() <= 8 && text.chars().all(|c| c.is_ascii_digit()) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("\"{text}\" is no prefix: up to 8 digits"))
+}
+
+/// `register`: one table or several.
+fn registers(section: &Section<'_>, context: &Context<'_>) -> Vec<Register> {
+    let is_one = section.value("register").is_some_and(|(value, _)| value.is_table());
+    let tables =
+        if is_one { vec![section.section("register")] } else { section.sections("register", None) };
+    tables
+        .into_iter()
+        .filter_map(|table| {
+            let uri = table.required("uri", value::registrar);
+            let user = table.required("user", user);
+            let aor = table.optional("aor", aor);
+            let auth_user = table.optional("auth_user", user_or_name);
+            let password = password(&table, context, Chosen::ByCarrier);
+            let expires = table.duration("expires", "1h", s(60)..=DAY);
+            table.done();
+            let (uri, user, expires) = (uri?, user?, expires?);
+            Some(Register { uri, aor, user, auth_user, password, expires, addresses: Vec::new() })
+        })
+        .collect()
+}
+
+/// The user part of a URI, as it is written there.
+fn user(text: &str) -> value::Read<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.!~*'()&=+$,;?/%#".contains(c);
+    if !text.is_empty() && text.len() <= 100 && text.chars().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("\"{text}\" is no user of a SIP URI"))
+}
+
+/// A user name of a digest, which some carriers write with a domain.
+fn user_or_name(text: &str) -> value::Read<String> {
+    let odd = |c: char| c.is_whitespace() || matches!(c, '"' | '\\' | ':');
+    if !text.is_empty() && text.len() <= 200 && !text.contains(odd) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("\"{text}\" is no user name"))
+}
+
+fn aor(text: &str) -> value::Read<String> {
+    let how = "write it like \"sip:user@carrier.example\"";
+    let parts = text.strip_prefix("sip:").and_then(|rest| rest.split_once('@'));
+    let is_good = parts.is_some_and(|(name, host)| user(name).is_ok() && value::host(host).is_ok());
+    if is_good { Ok(text.to_owned()) } else { Err(format!("\"{text}\" is no address: {how}")) }
+}

@@ -1,0 +1,318 @@
+//! Single values out of text: durations, times of day, dates, addresses, names.
+//!
+//! Each reader takes what stands between the quotes and says in one clause what is wrong with it.
+//! Where it stands is the sheet's to know.
+
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
+use chrono_tz::Tz;
+use ipnet::IpNet;
+
+use super::nearest::hint;
+use crate::sip::Transport;
+use crate::time::Timestamp;
+
+/// What a reader says: the value, or a clause that says what is wrong.
+pub(super) type Read<T> = Result<T, String>;
+
+/// Milliseconds in each unit of a duration, largest first.
+const UNITS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+/// A duration: a whole number and its unit, `20s`.
+pub(super) fn duration(text: &str) -> Read<Duration> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let unit = UNITS.iter().find(|(name, _)| *name == unit);
+    let (Ok(number), Some((_, ms))) = (number.parse::<u64>(), unit) else {
+        let how = "write a whole number with its unit (ms, s, m, h, d), like \"20s\"";
+        return Err(format!("\"{text}\" is no duration: {how}"));
+    };
+    let ms = number.checked_mul(*ms).ok_or_else(|| format!("\"{text}\" is too long"))?;
+    Ok(Duration::from_millis(ms))
+}
+
+/// A duration within bounds.
+pub(super) fn duration_in(text: &str, range: &RangeInclusive<Duration>) -> Read<Duration> {
+    let value = duration(text)?;
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let how = if value < *range.start() { "short" } else { "long" };
+    let (least, most) = (show(*range.start()), show(*range.end()));
+    Err(format!("\"{text}\" is too {how}: \"{least}\" to \"{most}\""))
+}
+
+/// A duration as the configuration writes it, in the largest unit that needs no fraction.
+pub(super) fn show(duration: Duration) -> String {
+    let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let fits = UNITS.iter().find(|(_, unit)| ms >= *unit && ms % unit == 0);
+    fits.map_or_else(|| "0s".to_owned(), |(name, unit)| format!("{}{name}", ms / unit))
+}
+
+/// One of these names.
+pub(super) fn one_of<T: Copy>(text: &str, known: &[(&str, T)]) -> Read<T> {
+    known.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
+        let names = known.iter().map(|(name, _)| *name);
+        format!("\"{text}\" is not known{}", hint(text, names))
+    })
+}
+
+/// An id: it stands in URLs, metrics and targets, so it is plain.
+pub(super) fn id(text: &str) -> Read<String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+    if !text.is_empty() && text.len() <= 32 && text.chars().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("\"{text}\" is no id: 1 to 32 of a-z, 0-9, _ and -"))
+}
+
+/// The name of a prompt: a file name without folder and ending.
+pub(super) fn prompt(text: &str) -> Read<crate::media::Prompt> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !text.is_empty() && text.len() <= 64 && text.chars().all(plain) {
+        return Ok(text.into());
+    }
+    Err(format!("\"{text}\" is no prompt's name: 1 to 64 letters, digits, _ and -"))
+}
+
+/// A called number; hyphens and blanks are for the eye.
+pub(super) fn called_number(text: &str) -> Read<String> {
+    let digits: String = text.chars().filter(|c| !matches!(c, '-' | ' ')).collect();
+    let plain = |c: char| c.is_ascii_digit();
+    if (2..=20).contains(&digits.len()) && digits.chars().all(plain) {
+        return Ok(digits);
+    }
+    Err(format!("\"{text}\" is no number: write the digits that callers dial, like \"0570022282\""))
+}
+
+/// A counselor's extension.
+pub(super) fn extension(text: &str) -> Read<String> {
+    if (2..=8).contains(&text.len()) && text.chars().all(|c| c.is_ascii_digit()) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("\"{text}\" is no extension: 2 to 8 digits"))
+}
+
+/// A code that counselors dial.
+pub(super) fn code(text: &str) -> Read<String> {
+    let key = |c: char| c.is_ascii_digit() || c == '*' || c == '#';
+    if (2..=8).contains(&text.len()) && text.chars().all(key) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("\"{text}\" is no code: 2 to 8 of 0-9, * and #"))
+}
+
+/// An IP address; empty: none.
+pub(super) fn address_or_none(text: &str) -> Read<Option<IpAddr>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.parse::<IpAddr>() {
+        Ok(ip) if ip.is_unspecified() => Err(format!("\"{text}\" is not an address to call")),
+        Ok(ip) => Ok(Some(ip)),
+        Err(_) => Err(format!("\"{text}\" is no IP address")),
+    }
+}
+
+/// An address or a network.
+pub(super) fn network(text: &str) -> Read<IpNet> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    let network = address.or_else(|_| text.parse::<IpNet>().map(|net| net.trunc()));
+    network.map_err(|_| {
+        format!("\"{text}\" is neither an address nor a network, like \"192.0.2.0/24\"")
+    })
+}
+
+/// An address with its port.
+pub(super) fn socket(text: &str) -> Read<SocketAddr> {
+    let how = "write address and port, like \"127.0.0.1:8080\" or \"[::1]:8080\"";
+    text.parse().map_err(|_| format!("\"{text}\" is no socket address: {how}"))
+}
+
+/// A SIP socket: `udp://127.0.0.1:5060`.
+pub(super) fn listener(text: &str) -> Read<(Transport, SocketAddr)> {
+    let how = "write it like \"udp://127.0.0.1:5060\"";
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err(format!("\"{text}\" names no transport: {how}"));
+    };
+    let transport = match scheme {
+        "udp" => Transport::Udp,
+        "tcp" => Transport::Tcp,
+        "tls" | "wss" => return Err(format!("{scheme}:// is not served yet; there is udp, tcp")),
+        other => {
+            let near = hint(other, ["udp", "tcp"]);
+            return Err(format!("\"{other}\" is no transport{near}"));
+        }
+    };
+    let socket: SocketAddr =
+        rest.parse().map_err(|_| format!("\"{rest}\" is not an address with its port: {how}"))?;
+    if socket.port() == 0 {
+        return Err(format!("\"{text}\": port 0 can't be called"));
+    }
+    Ok((transport, socket))
+}
+
+/// The name of a host or domain.
+pub(super) fn host(text: &str) -> Read<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    if !text.is_empty() && text.len() <= 253 && text.chars().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("\"{text}\" is no domain"))
+}
+
+/// A time zone by its name. Never a fallback: an hour's error would shut callers out.
+pub(super) fn timezone(text: &str) -> Read<Tz> {
+    text.parse().map_err(|_| {
+        let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
+        format!("\"{text}\" is no time zone{}", hint(text, names))
+    })
+}
+
+/// A time of day, `18:00`; `24:00` is midnight at the day's end.
+pub(super) fn time_of_day(text: &str) -> Read<NaiveTime> {
+    if text == "24:00" {
+        return Ok(NaiveTime::MIN);
+    }
+    NaiveTime::parse_from_str(text, "%H:%M")
+        .map_err(|_| format!("\"{text}\" is no time of day: write it like \"18:00\""))
+}
+
+/// A date, `2026-12-26`.
+pub(super) fn date(text: &str) -> Read<NaiveDate> {
+    NaiveDate::parse_from_str(text, "%Y-%m-%d")
+        .map_err(|_| format!("\"{text}\" is no date: write it like \"2026-12-26\""))
+}
+
+/// A yearly range of days, `12-29..01-03`.
+pub(super) fn day_range(text: &str) -> Read<((u32, u32), (u32, u32))> {
+    let day = |text: &str| {
+        let (month, day) = text.split_once('-')?;
+        let (month, day) = (month.parse().ok()?, day.parse().ok()?);
+        // A leap year, so that 02-29 may be named.
+        NaiveDate::from_ymd_opt(2024, month, day).map(|_| (month, day))
+    };
+    let ends = text.split_once("..").and_then(|(from, to)| Some((day(from)?, day(to)?)));
+    ends.ok_or_else(|| format!("\"{text}\" is no range of days: write it like \"12-29..01-03\""))
+}
+
+/// A moment: RFC 3339, or local time in the service's zone.
+pub(super) fn moment(text: &str, zone: Tz) -> Read<Timestamp> {
+    if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
+        return Ok(moment.to_utc());
+    }
+    let forms = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"];
+    let local = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
+    let how = "write it like \"2026-12-26T21:00\"";
+    let local = local.ok_or_else(|| format!("\"{text}\" is no date with time: {how}"))?;
+    // An hour that comes twice (summer time ends): the first.
+    let moment = zone.from_local_datetime(&local).earliest();
+    moment.map(|m| m.to_utc()).ok_or_else(|| format!("\"{text}\" does not exist in {zone}"))
+}
+
+/// First and last RTP port, `30000-39998`, both even.
+pub(super) fn ports(text: &str) -> Read<(u16, u16)> {
+    let parsed = text.split_once('-').and_then(|(first, last)| {
+        Some((first.trim().parse::<u16>().ok()?, last.trim().parse::<u16>().ok()?))
+    });
+    let Some((first, last)) = parsed else {
+        return Err(format!("\"{text}\" is no range of ports: write it like \"30000-39998\""));
+    };
+    match () {
+        () if first % 2 != 0 => {
+            Err(format!("{first} is odd: RTP takes the even port, RTCP the next"))
+        }
+        () if last % 2 != 0 => {
+            Err(format!("{last} is odd: RTP takes the even port, RTCP the next"))
+        }
+        () if first < 1024 => Err(format!("{first} is below 1024")),
+        () if first >= last => Err(format!("{last} is not above {first}")),
+        () => Ok((first, last)),
+    }
+}
+
+/// A number within bounds.
+pub(super) fn within<T: PartialOrd + Display>(value: T, range: &RangeInclusive<T>) -> Read<T> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let how = if value < *range.start() { "small" } else { "large" };
+    Err(format!("{value} is too {how}: {} to {}", range.start(), range.end()))
+}
+
+/// A `sip:` URI whose host is an IP address, for a phone that does not register.
+pub(super) fn fixed_contact(text: &str) -> Read<String> {
+    let how = "write a sip: URI with an IP address, like \"sip:101@192.0.2.7:5060\"";
+    let bad = || format!("\"{text}\" can't be called: {how}");
+    let rest = text.strip_prefix("sip:").ok_or_else(bad)?;
+    let rest = rest.split_once(';').map_or(rest, |(uri, _)| uri);
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    let blank = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '?');
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let is_address = host.parse::<SocketAddr>().is_ok() || bare.parse::<IpAddr>().is_ok();
+    if is_address && !text.contains(blank) { Ok(text.to_owned()) } else { Err(bad()) }
+}
+
+/// A registrar: `sip:host[:port][;transport=tcp]`.
+pub(super) fn registrar(text: &str) -> Read<String> {
+    let how = "write it like \"sip:carrier.example:5060\"";
+    let bad = || format!("\"{text}\" is no registrar: {how}");
+    let rest = text.strip_prefix("sip:").ok_or_else(bad)?;
+    let address = rest.split_once(';').map_or(rest, |(address, _)| address);
+    let blank = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '@' | '?');
+    if address.is_empty() || text.contains(blank) || host(address).is_err() {
+        return Err(bad());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_their_unit() {
+        let s = Duration::from_secs;
+        let check = |text, expected| assert_eq!(duration(text).ok(), expected, "{text}");
+        check("0s", Some(s(0)));
+        check("500ms", Some(Duration::from_millis(500)));
+        check("20s", Some(s(20)));
+        check("5m", Some(s(300)));
+        check("2h", Some(s(7200)));
+        check("400d", Some(s(400 * 86_400)));
+        for text in ["", "20", "s", "-1s", "1.5s", "20 s", "20S", "1h30m", "99999999999999999d"] {
+            check(text, None);
+        }
+        for text in ["0s", "500ms", "20s", "90s", "5m", "2h", "400d"] {
+            assert_eq!(show(duration(text).unwrap()), text);
+        }
+        assert_eq!(show(s(120)), "2m");
+    }
+
+    #[test]
+    fn local_moments_are_in_the_services_zone() {
+        let utc = |text, zone| moment(text, zone).map(|m| m.to_rfc3339());
+        let tokyo = chrono_tz::Asia::Tokyo;
+        assert_eq!(utc("2026-12-26T21:00", tokyo).unwrap(), "2026-12-26T12:00:00+00:00");
+        assert_eq!(utc("2026-12-26T21:00:00Z", tokyo).unwrap(), "2026-12-26T21:00:00+00:00");
+        let berlin = chrono_tz::Europe::Berlin;
+        assert_eq!(utc("2026-10-25T02:30", berlin).unwrap(), "2026-10-25T00:30:00+00:00");
+        assert!(utc("2026-03-29T02:30", berlin).unwrap_err().contains("does not exist"));
+        assert!(utc("2026-12-26", tokyo).is_err());
+    }
+
+    #[test]
+    fn contacts_are_addresses() {
+        for text in ["sip:192.0.2.7", "sip:101@192.0.2.7:5062;transport=tcp", "sip:a@[::1]:5060"] {
+            assert!(fixed_contact(text).is_ok(), "{text}");
+        }
+        for text in ["101@192.0.2.7", "sip:101@phone.example", "sips:1@192.0.2.7", "sip:"] {
+            assert!(fixed_contact(text).is_err(), "{text}");
+        }
+    }
+}
