@@ -1,5 +1,13 @@
-//! The one integration binary. Each module below is one kind of test.
-#![expect(clippy::unwrap_used, reason = "this is test code")]
+//! The one integration binary: a module for each subject.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "this is test code")]
 
-/// The source itself: arrows, sans-IO, lengths, leftovers.
+/// Configurations for the tests.
+mod config;
+/// SIP messages: torture sets, a differential oracle, round trips.
+mod messages;
+/// Whole calls, claim by claim, in simulated time.
+mod path;
+/// The simulated world.
+mod sim;
+/// The source itself: arrows, bans, sizes.
 mod tidy;

@@ -232,7 +232,7 @@ impl Port {
     /// One tick: sends what is due.
     pub(super) fn tick(&mut self, at: Instant, config: &Config, out: &mut Outbox) {
         self.events_this_tick = 0;
-        let Some(peer) = self.peer.clone() else { return };
+        let Some(peer) = self.peer else { return };
         if peer.receive && !self.is_silent && at >= self.life + config.silent_after {
             self.is_silent = true;
             out.events.push_back(Event::Silent { port: self.id });

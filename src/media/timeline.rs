@@ -227,7 +227,7 @@ impl Relay {
             }
             if !(-AHEAD_US..=STALE_US).contains(&lag) {
                 let last = self.outside.replace(lag);
-                if !last.is_some_and(|last| (lag - last).abs() < PACE_US) {
+                if last.is_none_or(|last| (lag - last).abs() >= PACE_US) {
                     return None;
                 }
             } else if is_carried && gap >= 0 {

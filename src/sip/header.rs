@@ -10,7 +10,9 @@ use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use super::fault::ParseError;
+use super::message::Method;
 use super::method::{Method, is_token};
+use super::uri::{self, Params, Uri, secretive};
 use super::uri::{self, Params, Uri};
 
 /// Declares [`Name`] and its table from one list: variant, canonical form, compact form.
@@ -95,7 +97,7 @@ names! {
 }
 
 /// The place of a name in the list; [`Tag::OTHER`] for names outside it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tag(u8);
 
 /// Slots of the table of names: a power of two, several times their number.
@@ -340,7 +342,7 @@ impl<'a> Via<'a> {
 }
 
 /// A name and a URI: From, To, Contact, Route, Refer-To, P-Asserted-Identity and others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct NameAddr<'a> {
     /// The display name, quotes and escapes resolved; bytes that are not UTF-8 are replaced.
     pub display: Option<Cow<'a, str>>,
@@ -393,6 +395,8 @@ impl<'a> NameAddr<'a> {
         self.params.value(name)
     }
 }
+
+secretive! { NameAddr }
 
 /// Splits a display name off. `None` when its quotes don't close.
 fn display(value: &[u8]) -> Option<(Option<Cow<'_, str>>, &[u8])> {
@@ -491,3 +495,6 @@ fn digits(value: &[u8]) -> Option<u32> {
     let text = str::from_utf8(value).ok()?;
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
 }
+
+#[cfg(test)]
+mod tests;

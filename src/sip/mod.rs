@@ -4,18 +4,24 @@
 //! This file owns the border with the call path. [`endpoint::Endpoint`] is the machine.
 #![deny(clippy::disallowed_methods)]
 
-pub mod auth;
+mod client_invite;
+mod client_non_invite;
+mod dialog;
 pub mod endpoint;
 pub mod fault;
 pub mod frame;
 pub mod header;
+mod info;
 pub mod message;
 mod method;
 pub mod parse;
 pub mod print;
-pub mod registrar;
-pub mod registration;
-pub mod sdp;
+mod reliable;
+mod server_invite;
+mod server_non_invite;
+mod session;
+mod session_timer;
+mod transaction;
 pub mod uri;
 
 use std::net::{IpAddr, SocketAddr};

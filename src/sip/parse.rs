@@ -121,6 +121,10 @@ impl Head {
                 return Ok(head);
             }
             while let Some(b' ' | b'\t') = buffer.get(line.next) {
+                // No line may be folded before its colon; some would take the next for a header.
+                if !buffer[at..line.end].contains(&b':') {
+                    line.defect = Some(ParseError::Line { at });
+                }
                 buffer[line.end..line.next].fill(b' ');
                 let more = line_at(buffer, line.next);
                 line = Ended { defect: line.defect.or(more.defect), ..more };

@@ -1,7 +1,7 @@
 //! The figures that the public office gets, counted from the records of a month or fiscal year.
 //!
 //! Owns what is counted and how: every call exactly once by its outcome, test calls apart. Printing
-//! is [`print`]'s, months and years [`period`]'s, finding the records `store::cdr`'s.
+//! is [`mod@print`]'s, months and years [`period`]'s, finding the records `store::cdr`'s.
 //!
 //! | figure | formula |
 //! |---|---|

@@ -209,6 +209,9 @@ fn deleted_records_are_unreadable_in_every_file() {
     store.cdr(answered("young", chrono::Utc::now()));
     until(|| store.health().written == 201);
     assert!(found() >= 200, "the search must find them before");
+    // The log would keep them after the deletion: it is emptied although the store stays open.
+    let log = folder.0.join("state/koebashi.db-wal");
+    until(|| fs::metadata(&log).unwrap().len() == 0);
     store.close(secs(10)).unwrap();
     assert_eq!(rows(&config).len(), 201);
     assert!(found() >= 200);
@@ -244,6 +247,21 @@ fn a_locked_database_fills_the_spool_and_is_written_later() {
     assert_eq!(store.health().pending, 0);
     store.close(secs(10)).unwrap();
     assert_eq!(rows(&config).len(), 5);
+}
+
+#[test]
+fn a_database_that_refuses_is_tried_again_on_a_new_connection() {
+    let folder = Folder::new("refuses");
+    let config = folder.config();
+    let (store, _) = Store::open(&config).unwrap();
+    let other = Connection::open(&config.path).unwrap();
+    other.execute_batch("ALTER TABLE cdr RENAME TO away").unwrap();
+    store.cdr(answered("a", at("2026-11-07T09:00:00Z")));
+    until(|| store.health().fault.is_some_and(|fault| fault.contains("no such table")));
+    other.execute_batch("ALTER TABLE away RENAME TO cdr").unwrap();
+    until(|| store.health().written == 1);
+    store.close(secs(10)).unwrap();
+    assert_eq!(rows(&config).len(), 1);
 }
 
 #[test]

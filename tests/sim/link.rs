@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// What becomes of one datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// It arrives after the link's delay.
     Arrives,
     /// It never arrives.
@@ -16,7 +16,7 @@ pub enum Fate {
 }
 
 /// All links of the world: the fate of the n-th SIP datagram, counted from 0 in either direction.
-pub struct Link {
+pub(crate) struct Link {
     /// One-way delay of every datagram.
     pub delay: Duration,
     /// Decides.
@@ -33,7 +33,7 @@ impl Default for Link {
 
 impl Link {
     /// The delays after which the next datagram arrives: none, one or two.
-    pub fn next(&mut self) -> Vec<Duration> {
+    pub(crate) fn next(&mut self) -> Vec<Duration> {
         let n = self.count;
         self.count += 1;
         match (self.fate)(n) {

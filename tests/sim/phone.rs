@@ -15,17 +15,15 @@ use koebashi::sip::header::Name;
 use koebashi::sip::print::Draft;
 use koebashi::sip::registration::{Account, Limits, Pacer, Registration};
 use koebashi::sip::sdp::{self, Agreed, Codec, Direction, Ours};
-use koebashi::sip::{
-    self, Admit, Cause, Event, Flow, Invite, Policy, SessionId, Transport,
-};
+use koebashi::sip::{self, Admit, Cause, Event, Flow, Invite, Policy, SessionId, Transport};
 
 /// Which phone of the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PhoneId(pub usize);
+pub(crate) struct PhoneId(pub usize);
 
 /// What a phone does when it is rung.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// Rings, and answers after this.
     After(Duration),
     /// Rings for ever.
@@ -38,7 +36,7 @@ pub enum Answer {
 
 /// What a phone heard at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heard {
+pub(crate) struct Heard {
     /// When.
     pub at: Instant,
     /// RTP sequence number.
@@ -57,7 +55,7 @@ pub struct Heard {
 
 /// One call of a phone.
 #[derive(Debug)]
-pub struct PhoneCall {
+pub(crate) struct PhoneCall {
     /// The phone's session.
     pub session: SessionId,
     ours: Ours,
@@ -71,7 +69,7 @@ pub struct PhoneCall {
 }
 
 /// A telephone.
-pub struct Phone {
+pub(crate) struct Phone {
     /// Its SIP address.
     pub sip: SocketAddr,
     /// Its RTP address.
@@ -107,7 +105,7 @@ pub struct Phone {
 
 impl Phone {
     /// A phone at `sip`, whose peer is `server`.
-    pub fn new(sip: SocketAddr, server: SocketAddr, voice: u8) -> Self {
+    pub(crate) fn new(sip: SocketAddr, server: SocketAddr, voice: u8) -> Self {
         let config = sip::Config {
             domain: "koebashi.local".to_owned(),
             listen: vec![(Transport::Udp, sip)],
@@ -138,7 +136,7 @@ impl Phone {
     }
 
     /// The flow to the server.
-    pub fn flow(&self) -> Flow {
+    pub(crate) fn flow(&self) -> Flow {
         Flow { transport: Transport::Udp, local: self.sip, remote: self.server, connection: None }
     }
 
@@ -159,7 +157,7 @@ impl Phone {
     }
 
     /// Begins to register as `user`.
-    pub fn register(&mut self, now: Instant, user: &str, password: &str) {
+    pub(crate) fn register(&mut self, now: Instant, user: &str, password: &str) {
         let account = Account {
             registrar: "sip:koebashi.local".to_owned(),
             aor: format!("sip:{user}@koebashi.local"),
@@ -170,15 +168,14 @@ impl Phone {
             transport: Transport::Udp,
             expires: Duration::from_secs(3600),
         };
-        let registration =
-            Registration::new(now, account, Limits::default(), self.chance.split());
+        let registration = Registration::new(now, account, Limits::default(), self.chance.split());
         let flow = self.flow();
         self.registration = Some((registration, Pacer::new(Duration::from_millis(1)), flow));
         self.poll_registration(now);
     }
 
     /// Takes the registration back.
-    pub fn unregister(&mut self, now: Instant) {
+    pub(crate) fn unregister(&mut self, now: Instant) {
         if let Some((registration, ..)) = &mut self.registration {
             registration.stop(now);
         }
@@ -195,14 +192,20 @@ impl Phone {
     }
 
     /// Calls `number`, as `from` (a name-addr), with these headers more.
-    pub fn call(&mut self, now: Instant, number: &str, from: &str, headers: &[(Name, &str)]) {
+    pub(crate) fn call(
+        &mut self,
+        now: Instant,
+        number: &str,
+        from: &str,
+        headers: &[(Name, &str)],
+    ) {
         let ours = self.ours(Direction::SendRecv);
         let sdp = sdp::offer(&ours);
         self.call_with(now, number, from, headers, sdp, ours);
     }
 
     /// Calls without an offer.
-    pub fn call_without_offer(&mut self, now: Instant, number: &str, from: &str) {
+    pub(crate) fn call_without_offer(&mut self, now: Instant, number: &str, from: &str) {
         let ours = self.ours(Direction::SendRecv);
         self.call_with(now, number, from, &[], Bytes::new(), ours);
     }
@@ -238,17 +241,17 @@ impl Phone {
     }
 
     /// The latest call.
-    pub fn last(&self) -> &PhoneCall {
+    pub(crate) fn last(&self) -> &PhoneCall {
         self.calls.last().expect("the phone has had a call")
     }
 
     /// Whether the latest call is answered and not over.
-    pub fn is_talking(&self) -> bool {
+    pub(crate) fn is_talking(&self) -> bool {
         self.calls.last().is_some_and(|c| c.is_up && c.ended.is_none() && !c.is_hung_up)
     }
 
     /// Hangs up the latest call.
-    pub fn hang_up(&mut self, now: Instant) {
+    pub(crate) fn hang_up(&mut self, now: Instant) {
         if let Some(call) = self.calls.last_mut()
             && call.ended.is_none()
         {
@@ -259,7 +262,7 @@ impl Phone {
     }
 
     /// Puts the latest call on hold, or takes it back.
-    pub fn hold(&mut self, now: Instant, on: bool) {
+    pub(crate) fn hold(&mut self, now: Instant, on: bool) {
         let direction = if on { Direction::SendOnly } else { Direction::SendRecv };
         let Some(call) = self.calls.last_mut() else { return };
         call.ours.direction = direction;
@@ -269,20 +272,19 @@ impl Phone {
     }
 
     /// Presses a key: RFC 4733 packets of a 100 ms press, the end thrice.
-    pub fn press(&mut self, event: u8, has_marker: bool) {
+    pub(crate) fn press(&mut self, event: u8, has_marker: bool) {
         let timestamp = self.timestamp;
         for n in 1..=8u16 {
             let is_end = n > 5;
             let duration = n.min(6) * 160;
             let flags = if is_end { 0x8a } else { 0x0a };
-            let payload =
-                vec![event, flags, (duration >> 8) as u8, (duration & 0xff) as u8];
+            let payload = vec![event, flags, (duration >> 8) as u8, (duration & 0xff) as u8];
             self.queued.push((101, has_marker && n == 1, timestamp, payload));
         }
     }
 
     /// A datagram has arrived at the SIP address.
-    pub fn on_sip(&mut self, now: Instant, bytes: &[u8]) {
+    pub(crate) fn on_sip(&mut self, now: Instant, bytes: &[u8]) {
         if !self.is_alive || self.answer == Answer::Dead {
             return;
         }
@@ -293,7 +295,7 @@ impl Phone {
     }
 
     /// A packet has arrived at the RTP address.
-    pub fn on_rtp(&mut self, now: Instant, packet: &[u8]) {
+    pub(crate) fn on_rtp(&mut self, now: Instant, packet: &[u8]) {
         if packet.len() < 13 || !self.is_alive {
             return;
         }
@@ -309,7 +311,7 @@ impl Phone {
     }
 
     /// Deadlines that are due.
-    pub fn on_time(&mut self, now: Instant) {
+    pub(crate) fn on_time(&mut self, now: Instant) {
         if !self.is_alive {
             return;
         }
@@ -410,7 +412,7 @@ impl Phone {
     }
 
     /// When [`Self::on_time`] is due.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         if !self.is_alive {
             return None;
         }
@@ -420,12 +422,13 @@ impl Phone {
     }
 
     /// The packet of this 20 ms, and where it goes.
-    pub fn packet(&mut self, now: Instant) -> Option<(SocketAddr, Vec<u8>)> {
+    pub(crate) fn packet(&mut self, now: Instant) -> Option<(SocketAddr, Vec<u8>)> {
         if !self.is_alive || self.next_packet.is_none_or(|at| at > now) {
             return None;
         }
         self.next_packet = Some(now + Duration::from_millis(20));
-        let call = self.calls.iter().rev().find(|c| c.is_up && c.ended.is_none() && !c.is_hung_up)?;
+        let call =
+            self.calls.iter().rev().find(|c| c.is_up && c.ended.is_none() && !c.is_hung_up)?;
         let agreed = call.agreed.as_ref()?;
         self.sequence = self.sequence.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(160);

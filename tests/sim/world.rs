@@ -12,9 +12,9 @@ use koebashi::call::config::Extension;
 use koebashi::call::intention::Intention;
 use koebashi::call::switchboard::{Command, Input, Output, Switchboard};
 use koebashi::chance::Chance;
-use koebashi::media::engine::Engine;
+use koebashi::media::engine::{Channel, Engine};
 use koebashi::media::prompt::{Clip, Library};
-use koebashi::media::{self, Channel, PortId, Prompt};
+use koebashi::media::{self, PortId, Prompt};
 use koebashi::sip::message::Message;
 use koebashi::sip::{Flow, Transport};
 use koebashi::time::{Now, Timestamp};
@@ -23,12 +23,12 @@ use super::link::Link;
 use super::phone::{Phone, PhoneId};
 
 /// Where the service listens.
-pub const SERVER: &str = "10.0.0.1:5060";
+pub(crate) const SERVER: &str = "10.0.0.1:5060";
 const TICK: Duration = Duration::from_millis(20);
 
 /// A SIP message on the wire.
 #[derive(Clone, Debug)]
-pub struct Sent {
+pub(crate) struct Sent {
     /// When it was sent.
     pub at: Instant,
     /// From.
@@ -41,7 +41,7 @@ pub struct Sent {
 
 impl Sent {
     /// The message, read.
-    pub fn message(&self) -> Message {
+    pub(crate) fn message(&self) -> Message {
         Message::parse(&self.bytes).expect("what is sent can be read")
     }
 }
@@ -52,7 +52,7 @@ enum Parcel {
 }
 
 /// Everything.
-pub struct World {
+pub(crate) struct World {
     /// The machine under test.
     pub board: Switchboard,
     engine: Engine,
@@ -99,12 +99,16 @@ fn library(config: &koebashi::call::config::Config) -> (Library, BTreeMap<Prompt
 
 impl World {
     /// A world whose configuration is this TOML.
-    pub fn new(toml: &str) -> Self {
+    pub(crate) fn new(toml: &str) -> Self {
         Self::restarted(toml, BTreeMap::new(), 1)
     }
 
     /// A world in which counselors have chosen before, with this seed.
-    pub fn restarted(toml: &str, intentions: BTreeMap<Extension, Intention>, seed: u64) -> Self {
+    pub(crate) fn restarted(
+        toml: &str,
+        intentions: BTreeMap<Extension, Intention>,
+        seed: u64,
+    ) -> Self {
         let loaded = super::super::config::load(toml);
         let mut call = loaded.call;
         let (library, lengths) = library(&call);
@@ -115,14 +119,8 @@ impl World {
         let wall = "2026-11-28T10:00:00Z".parse().expect("a moment");
         let engine = Engine::new(loaded.media.clone(), Arc::new(library), chance.split());
         let now = Now { mono: started, wall };
-        let board = Switchboard::new(
-            Arc::new(call),
-            loaded.sip,
-            &loaded.media,
-            intentions,
-            chance,
-            now,
-        );
+        let board =
+            Switchboard::new(Arc::new(call), loaded.sip, &loaded.media, intentions, chance, now);
         let mut world = Self {
             board,
             engine,
@@ -153,19 +151,19 @@ impl World {
     }
 
     /// Adds a phone at this address.
-    pub fn add(&mut self, sip: &str, voice: u8) -> PhoneId {
+    pub(crate) fn add(&mut self, sip: &str, voice: u8) -> PhoneId {
         let phone = Phone::new(sip.parse().expect("an address"), server(), voice);
         self.phones.push(phone);
         PhoneId(self.phones.len() - 1)
     }
 
     /// The trunk's caller.
-    pub fn add_caller(&mut self, n: u8, voice: u8) -> PhoneId {
+    pub(crate) fn add_caller(&mut self, n: u8, voice: u8) -> PhoneId {
         self.add(&format!("10.0.1.{n}:5060"), voice)
     }
 
     /// A counselor's phone that registers, and time for it.
-    pub fn add_counselor(&mut self, extension: &str, voice: u8) -> PhoneId {
+    pub(crate) fn add_counselor(&mut self, extension: &str, voice: u8) -> PhoneId {
         let n: u16 = extension.parse().expect("a numeric extension");
         let id = self.add(&format!("10.0.2.{}:5060", n % 100), voice);
         let now = self.now;
@@ -175,39 +173,39 @@ impl World {
     }
 
     /// A phone of the world.
-    pub fn phone(&mut self, id: PhoneId) -> &mut Phone {
+    pub(crate) fn phone(&mut self, id: PhoneId) -> &mut Phone {
         &mut self.phones[id.0]
     }
 
     /// Lets a phone do something now.
-    pub fn with(&mut self, id: PhoneId, f: impl FnOnce(&mut Phone, Instant)) {
+    pub(crate) fn with(&mut self, id: PhoneId, f: impl FnOnce(&mut Phone, Instant)) {
         let now = self.now;
         f(&mut self.phones[id.0], now);
         self.flush();
     }
 
     /// A caller dials the first line, number shown.
-    pub fn dial(&mut self, id: PhoneId) {
+    pub(crate) fn dial(&mut self, id: PhoneId) {
         self.with(id, |phone, now| {
             phone.call(now, "0570000000", "<sip:09011112222@carrier.example>", &[]);
         });
     }
 
     /// Gives the switchboard a command.
-    pub fn command(&mut self, command: Command) {
+    pub(crate) fn command(&mut self, command: Command) {
         self.input(Input::Command(command));
         self.flush();
     }
 
     /// Sends raw bytes to the service from an address.
-    pub fn send_raw(&mut self, from: &str, bytes: &[u8]) {
+    pub(crate) fn send_raw(&mut self, from: &str, bytes: &[u8]) {
         let from = from.parse().expect("an address");
         self.deliver(Parcel::Sip { from, to: server(), bytes: Bytes::copy_from_slice(bytes) });
         self.flush();
     }
 
     /// A packet from anyone to a media port of the service.
-    pub fn send_rtp(&mut self, from: &str, to: SocketAddr, packet: Vec<u8>) {
+    pub(crate) fn send_rtp(&mut self, from: &str, to: SocketAddr, packet: Vec<u8>) {
         let from = from.parse().expect("an address");
         self.deliver(Parcel::Rtp { from, to, bytes: packet });
         self.flush();
@@ -219,7 +217,7 @@ impl World {
     }
 
     /// Moves time on.
-    pub fn run(&mut self, span: Duration) {
+    pub(crate) fn run(&mut self, span: Duration) {
         let until = self.now + span;
         while let Some(at) = self.next_event().filter(|at| *at <= until) {
             self.now = self.now.max(at);
@@ -229,7 +227,7 @@ impl World {
     }
 
     /// Moves time on until the claim holds; panics when it does not within `limit`.
-    pub fn until(&mut self, what: &str, limit: Duration, claim: impl Fn(&Self) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, limit: Duration, claim: impl Fn(&Self) -> bool) {
         let until = self.now + limit;
         while !claim(self) {
             match self.next_event().filter(|at| *at <= until) {
@@ -243,7 +241,7 @@ impl World {
     }
 
     /// What happened, for a failing test.
-    pub fn story(&self) -> String {
+    pub(crate) fn story(&self) -> String {
         let wire = self.wire.iter().map(|sent| {
             let first = String::from_utf8_lossy(&sent.bytes);
             let first = first.lines().next().unwrap_or_default().to_owned();
@@ -289,7 +287,11 @@ impl World {
         let mut packets = Vec::new();
         for phone in &mut self.phones {
             let from = phone.rtp;
-            packets.extend(phone.packet(self.now).map(|(to, bytes)| Parcel::Rtp { from, to, bytes }));
+            packets.extend(phone.packet(self.now).map(|(to, bytes)| Parcel::Rtp {
+                from,
+                to,
+                bytes,
+            }));
         }
         for packet in packets {
             self.post(Duration::from_millis(5), packet);
@@ -328,7 +330,10 @@ impl World {
                 {
                     let bytes = bytes[forward.range.clone()].to_vec();
                     let from = self.ports.get(&forward.port).copied().expect("an open port");
-                    self.post(Duration::from_millis(5), Parcel::Rtp { from, to: forward.to, bytes });
+                    self.post(
+                        Duration::from_millis(5),
+                        Parcel::Rtp { from, to: forward.to, bytes },
+                    );
                 }
             }
         }
@@ -411,24 +416,24 @@ impl World {
     }
 
     /// Messages that the service sent to this phone.
-    pub fn to_phone(&self, id: PhoneId) -> Vec<Message> {
+    pub(crate) fn to_phone(&self, id: PhoneId) -> Vec<Message> {
         let address = self.phones[id.0].sip;
         self.wire.iter().filter(|sent| sent.to == address).map(Sent::message).collect()
     }
 
     /// Messages of this phone.
-    pub fn from_phone(&self, id: PhoneId) -> Vec<Message> {
+    pub(crate) fn from_phone(&self, id: PhoneId) -> Vec<Message> {
         let address = self.phones[id.0].sip;
         self.wire.iter().filter(|sent| sent.from == address).map(Sent::message).collect()
     }
 
     /// Media ports that are open now.
-    pub fn open_ports(&self) -> usize {
+    pub(crate) fn open_ports(&self) -> usize {
         self.engine.ports()
     }
 }
 
 /// Where the service listens.
-pub fn server() -> SocketAddr {
+pub(crate) fn server() -> SocketAddr {
     SERVER.parse().expect("an address")
 }

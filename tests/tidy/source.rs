@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// One file of `src/`.
-pub struct Source {
+pub(super) struct Source {
     /// Path below `src/`, with `/`.
     pub path: String,
     /// Where it stands in the crate: `["call", "queue"]` for `call/queue.rs` and
@@ -19,7 +19,7 @@ pub struct Source {
 
 impl Source {
     /// The file at `path` below `src/` with this text.
-    pub fn new(path: &str, text: &str) -> Self {
+    pub(super) fn new(path: &str, text: &str) -> Self {
         let stem = path.strip_suffix(".rs").unwrap_or(path);
         let stem = stem.strip_suffix("/mod").unwrap_or(stem);
         let module = stem.split('/').filter(|m| *m != "lib").map(str::to_owned).collect();
@@ -28,7 +28,7 @@ impl Source {
     }
 
     /// The top module that the file belongs to.
-    pub fn top(&self) -> &str {
+    pub(super) fn top(&self) -> &str {
         self.module.first().map_or("lib", String::as_str)
     }
 
@@ -38,7 +38,7 @@ impl Source {
     }
 
     /// Every path into this crate that the code names, from the crate's root.
-    pub fn imports(&self) -> Vec<Vec<String>> {
+    pub(super) fn imports(&self) -> Vec<Vec<String>> {
         let mut found = Vec::new();
         for (at, root) in roots(&self.code) {
             let mut base = match root {
@@ -52,13 +52,13 @@ impl Source {
     }
 
     /// Whether the code has this name or path, as a whole word.
-    pub fn names(&self, word: &str) -> bool {
+    pub(super) fn names(&self, word: &str) -> bool {
         positions(&self.code, word).next().is_some()
     }
 }
 
 /// Every file of `src/` that is no test, in order of their paths.
-pub fn all() -> Vec<Source> {
+pub(super) fn all() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut dirs = vec![root.clone()];
     let mut sources = vec![];
@@ -146,7 +146,7 @@ fn element<'a>(text: &'a str, base: &mut Vec<String>, found: &mut Vec<Vec<String
 }
 
 /// Blanks comments and the contents of texts and characters; lines stay where they are.
-pub fn without_prose(text: &str) -> String {
+pub(super) fn without_prose(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {

@@ -255,7 +255,7 @@ impl Switchboard {
     }
 
     /// What the SIP stack has counted.
-    pub fn counts(&self) -> &Counts {
+    pub fn counts(&self) -> Counts {
         self.sip.counts()
     }
 

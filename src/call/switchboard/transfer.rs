@@ -8,7 +8,6 @@ use crate::call::config::{Extension, LineId, Target};
 use crate::call::io::Io;
 use crate::call::queue::Order;
 use crate::call::{Cx, Next};
-use crate::sip::print::Draft;
 use crate::sip::uri::Uri;
 use crate::sip::{self, ServerTx, SessionId};
 use crate::time::Now;
@@ -31,7 +30,7 @@ impl Switchboard {
                 let consult = replaces.and_then(|s| self.joined_consult(s));
                 match (to, consult) {
                     (To::Colleague(_), Some(internal)) => {
-                        self.sip_respond(now, tx, 202);
+                        self.sip.respond_code(now.mono, tx, 202);
                         return self.hand_over(now, key, session, internal);
                     }
                     (To::Colleague(extension), None) => {
@@ -42,7 +41,7 @@ impl Switchboard {
                         return self.blind(now, tx, key, &extension);
                     }
                     (To::Line(line), _) => {
-                        self.sip_respond(now, tx, 202);
+                        self.sip.respond_code(now.mono, tx, 202);
                         return self.hand_to_line(now, key, line);
                     }
                 }
@@ -52,7 +51,7 @@ impl Switchboard {
                     // Some phones send the REFER in the consultation and name the caller's dialog.
                     Some((other, Some(Owner::Call(call)))) => {
                         let call = *call;
-                        self.sip_respond(now, tx, 202);
+                        self.sip.respond_code(now.mono, tx, 202);
                         return self.hand_over(now, call, other, key);
                     }
                     Some(_) | None => 403,
@@ -60,14 +59,7 @@ impl Switchboard {
             }
             (Some(Owner::Call(_)) | None, Some(_)) => 403,
         };
-        self.sip_respond(now, tx, code);
-    }
-
-    fn sip_respond(&mut self, now: Now, tx: ServerTx, code: u16) {
-        if let Some(request) = self.sip.request_of(tx) {
-            let draft = Draft::response(&request, code);
-            self.sip.respond(now.mono, tx, draft);
-        }
+        self.sip.respond_code(now.mono, tx, code);
     }
 
     /// Only our own domain's counselors and lines: an outside number is never dialed.
@@ -117,9 +109,9 @@ impl Switchboard {
         let is_free = !self.activities().contains_key(extension);
         let candidates = self.candidates(now, key, extension);
         if !is_free || candidates.is_empty() {
-            return self.sip_respond(now, tx, if is_free { 480 } else { 486 });
+            return self.sip.respond_code(now.mono, tx, if is_free { 480 } else { 486 });
         }
-        self.sip_respond(now, tx, 202);
+        self.sip.respond_code(now.mono, tx, 202);
         self.with_owner(now, Owner::Call(key), |owned, io| {
             if let super::Owned::Call(call) = owned {
                 call.record.offers += 1;

@@ -1,1 +1,524 @@
+#![expect(clippy::disallowed_methods, reason = "a base to count from")]
 
+use std::time::Duration;
+
+use super::*;
+use crate::media::prompt::Clip;
+use crate::media::rtp::{Header, Stamp};
+use crate::media::{Codec, Digit, Peer, PlayId, Prompt, Quality, TelephoneEvents, Then, g711};
+
+mod bridge;
+mod keys;
+mod reports;
+
+const MS: Duration = Duration::from_millis(1);
+const EVENTS: TelephoneEvents = TelephoneEvents { send: 101, receive: 96, clock: 8000 };
+
+/// A packet that reached a peer.
+#[derive(Clone, Debug)]
+struct Heard {
+    at: Instant,
+    to: SocketAddr,
+    header: Header,
+    payload: Vec<u8>,
+}
+
+/// An engine, a clock, and what the peers heard.
+struct World {
+    engine: Engine,
+    now: Instant,
+    heard: Vec<(PortId, Heard)>,
+    rtcp: Vec<(PortId, SocketAddr, Vec<u8>)>,
+    events: Vec<Event>,
+}
+
+fn port(n: u32) -> PortId {
+    PortId { n, shard: 0 }
+}
+
+/// The address of a port's peer.
+fn address(n: u32) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, n as u8], 4000))
+}
+
+fn peer(n: u32) -> Peer {
+    Peer {
+        rtp: address(n),
+        rtcp: None,
+        codec: Codec::Pcmu,
+        payload_send: 0,
+        payload_receive: 0,
+        events: Some(EVENTS),
+        send: true,
+        receive: true,
+        proven: true,
+        latch: None,
+    }
+}
+
+/// A clip whose samples can be told apart, `n` samples long.
+fn clip(seed: i32, n: usize) -> Clip {
+    let samples: Vec<i16> =
+        (0..n as i32).map(|i| ((i * 37 + seed * 501) % 8000 - 4000) as i16 | 1).collect();
+    Clip::from_pcm(samples).unwrap()
+}
+
+fn library() -> Library {
+    // Lengths that are no multiples of a packet.
+    Library::from_clips([
+        (Prompt::from("welcome"), clip(1, 1001)),
+        (Prompt::from("wait"), clip(2, 777)),
+        (Prompt::from("hold"), clip(3, 2003)),
+    ])
+}
+
+impl World {
+    fn new() -> Self {
+        let engine = Engine::new(Config::default(), Arc::new(library()), Chance::from_number(1));
+        let now = Instant::now();
+        Self { engine, now, heard: vec![], rtcp: vec![], events: vec![] }
+    }
+
+    /// With ports 1 to `n`, each with its peer.
+    fn with_ports(n: u32) -> Self {
+        let mut world = Self::new();
+        for n in 1..=n {
+            world.open(n);
+            world.command(Command::Connect { port: port(n), peer: peer(n) });
+        }
+        world
+    }
+
+    fn open(&mut self, n: u32) {
+        self.command(Command::Open { port: port(n), local: address(n), dscp: 46 });
+    }
+
+    fn command(&mut self, command: Command) {
+        self.engine.command(self.now, command);
+        self.collect();
+    }
+
+    fn listen(&mut self, n: u32, source: Source) {
+        self.command(Command::Listen { port: port(n), source });
+    }
+
+    fn play(&mut self, n: u32, prompts: &[&str], then: Then) {
+        let prompts = prompts.iter().map(|p| Prompt::from(*p)).collect();
+        self.listen(n, Source::Play { play: PlayId(7), prompts, then });
+    }
+
+    fn bridge(&mut self, a: u32, b: u32) {
+        self.listen(a, Source::Port(port(b)));
+        self.listen(b, Source::Port(port(a)));
+    }
+
+    fn collect(&mut self) {
+        while let Some(transmit) = self.engine.poll_transmit() {
+            let (to, bytes) = (transmit.to, transmit.bytes());
+            match transmit.channel {
+                Channel::Rtp => self.note(transmit.port, to, bytes),
+                Channel::Rtcp => self.rtcp.push((transmit.port, to, bytes.to_vec())),
+            }
+        }
+        while let Some(event) = self.engine.poll_event() {
+            self.events.push(event);
+        }
+    }
+
+    fn note(&mut self, port: PortId, to: SocketAddr, bytes: &[u8]) {
+        let header = Header::read(bytes).unwrap();
+        let payload = bytes[header.payload.clone()].to_vec();
+        self.heard.push((port, Heard { at: self.now, to, header, payload }));
+    }
+
+    /// Lets time pass, with every tick at its time.
+    fn pass(&mut self, span: Duration) {
+        let end = self.now + span;
+        while let Some(at) = self.engine.poll_timeout().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.engine.tick(self.now);
+            self.collect();
+        }
+        self.now = end;
+    }
+
+    fn speak_from(&mut self, n: u32, from: SocketAddr, packet: &[u8]) -> bool {
+        let mut packet = packet.to_vec();
+        let forward = self.engine.handle_rtp(self.now, port(n), from, &mut packet);
+        self.collect();
+        if let Some(Forward { port, to, range }) = &forward {
+            self.note(*port, *to, &packet[range.clone()]);
+        }
+        forward.is_some()
+    }
+
+    fn speak(&mut self, n: u32, packet: &[u8]) -> bool {
+        self.speak_from(n, address(n), packet)
+    }
+
+    /// What port `n`'s peer heard so far; forgets it.
+    fn take(&mut self, n: u32) -> Vec<Heard> {
+        let (mine, others) =
+            std::mem::take(&mut self.heard).into_iter().partition(|(id, _)| *id == port(n));
+        self.heard = others;
+        mine.into_iter().map(|(_, heard): (PortId, Heard)| heard).collect()
+    }
+
+    fn keys(&self) -> String {
+        let mut keys = String::new();
+        for event in &self.events {
+            if let Event::Digit { digit, .. } = event {
+                keys.push(digit.char());
+            }
+        }
+        keys
+    }
+
+    fn close(&mut self, n: u32) -> Quality {
+        self.command(Command::Close { port: port(n) });
+        match self.events.last() {
+            Some(Event::Closed { port: id, quality }) if *id == port(n) => *quality,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// The stream of one peer.
+struct Voice {
+    n: u32,
+    stamp: Stamp,
+    payload_type: u8,
+    fill: u8,
+}
+
+impl Voice {
+    fn new(n: u32) -> Self {
+        let stamp =
+            Stamp { ssrc: 1000 + n, sequence: 65_500, timestamp: 4_294_960_000, marker: true };
+        Self { n, stamp, payload_type: 0, fill: n as u8 }
+    }
+
+    fn packet(&mut self) -> Vec<u8> {
+        let mut packet = vec![0; 12];
+        self.stamp.write(self.payload_type, &mut packet);
+        packet.extend((0..160u16).map(|i| self.fill.wrapping_add((i * 7) as u8)));
+        self.fill = self.fill.wrapping_add(1);
+        self.skip(1);
+        self.stamp.marker = false;
+        packet
+    }
+
+    /// Says nothing for `n` packets that it numbers.
+    fn skip(&mut self, n: u16) {
+        self.stamp.sequence = self.stamp.sequence.wrapping_add(n);
+        self.stamp.timestamp = self.stamp.timestamp.wrapping_add(u32::from(n) * 160);
+    }
+
+    fn event(&mut self, payload_type: u8, payload: [u8; 4], timestamp: u32) -> Vec<u8> {
+        let mut packet = vec![0; 12];
+        let stamp = Stamp { timestamp, ..self.stamp };
+        stamp.write(payload_type, &mut packet);
+        packet.extend(payload);
+        self.stamp.sequence = self.stamp.sequence.wrapping_add(1);
+        packet
+    }
+}
+
+/// Both speak for `n` packets, a few milliseconds after the tick.
+fn talk(world: &mut World, voices: &mut [&mut Voice], n: usize) {
+    for _ in 0..n {
+        world.pass(13 * MS);
+        for voice in voices.iter_mut() {
+            let packet = voice.packet();
+            world.speak(voice.n, &packet);
+        }
+        world.pass(7 * MS);
+    }
+}
+
+/// One SSRC, no sequence number left out or used twice, a timestamp that runs with the clock.
+fn assert_unbroken(heard: &[Heard]) {
+    let first = heard.first().unwrap();
+    for pair in heard.windows(2) {
+        let (a, b) = (&pair[0], &pair[1]);
+        assert_eq!(b.header.ssrc, first.header.ssrc);
+        assert_eq!(b.header.sequence, a.header.sequence.wrapping_add(1), "{a:?}\n{b:?}");
+        let step = b.header.timestamp.wrapping_sub(a.header.timestamp) as i32;
+        assert!(step >= 0, "{a:?}\n{b:?}");
+        if step > 160 {
+            assert!(b.header.marker, "a jump of {step} without marker");
+        }
+    }
+    for heard in heard {
+        let ran = heard.header.timestamp.wrapping_sub(first.header.timestamp) as i64;
+        let real = (heard.at - first.at).as_millis() as i64 * 8;
+        assert!((ran - real).abs() <= 45 * 8, "{ran} samples in {real}");
+    }
+}
+
+/// No pause of more than 60 ms + one packet.
+fn assert_no_pause(heard: &[Heard], longest: Duration) {
+    for pair in heard.windows(2) {
+        let pause = pair[1].at - pair[0].at;
+        assert!(pause <= longest, "{pause:?}");
+    }
+}
+
+fn encoded(names: &[&str]) -> Vec<u8> {
+    let library = library();
+    names
+        .iter()
+        .flat_map(|n| library.clip(&Prompt::from(*n)).unwrap().encoded(Codec::Pcmu).to_vec())
+        .collect()
+}
+
+#[test]
+fn fifty_packets_a_second_from_connect_on() {
+    let mut world = World::new();
+    world.open(1);
+    world.pass(200 * MS);
+    assert!(world.take(1).is_empty());
+    world.command(Command::Connect { port: port(1), peer: peer(1) });
+    world.pass(1000 * MS);
+    let heard = world.take(1);
+    assert!((49..=51).contains(&heard.len()));
+    assert_unbroken(&heard);
+    assert!(heard[0].header.marker && !heard[1].header.marker);
+    assert!(heard.iter().all(|h| h.payload == [0xff; 160] && h.header.payload_type == 0));
+}
+
+#[test]
+fn nothing_goes_to_whom_nothing_proves() {
+    let mut world = World::new();
+    world.open(1);
+    let unproven = Peer { proven: false, latch: Some([203, 0, 113, 5].into()), ..peer(1) };
+    world.command(Command::Connect { port: port(1), peer: unproven });
+    world.play(1, &["welcome"], Then::Silence);
+    world.pass(1000 * MS);
+    let mut voice = Voice::new(1);
+    // Strangers, and a wrong payload type from the right source, prove nothing.
+    assert!(!world.speak_from(1, address(9), &voice.packet()));
+    voice.payload_type = 18;
+    world.speak(1, &voice.packet());
+    world.speak(1, &[0; 30]);
+    world.pass(1000 * MS);
+    assert!(world.take(1).is_empty() && world.rtcp.is_empty());
+    voice.payload_type = 0;
+    world.speak(1, &voice.packet());
+    assert!(world.events.contains(&Event::Heard { port: port(1) }));
+    world.pass(20 * MS);
+    let heard = world.take(1);
+    // The prompt waited for somebody to hear it.
+    assert_eq!(heard[0].payload, encoded(&["welcome"])[..160]);
+    assert_eq!(heard[0].to, address(1));
+}
+
+#[test]
+fn locks_on_the_signaling_address_and_counts_strangers() {
+    let mut world = World::new();
+    world.open(1);
+    let nat = SocketAddr::from(([203, 0, 113, 5], 61_234));
+    let natted = Peer { latch: Some(nat.ip()), ..peer(1) };
+    world.command(Command::Connect { port: port(1), peer: natted });
+    let mut voice = Voice::new(1);
+    world.speak_from(1, nat, &voice.packet());
+    world.pass(20 * MS);
+    assert!(world.take(1).iter().all(|h| h.to == nat));
+    // Locked: not even SDP's own address, nor another port of the same host.
+    for stranger in [address(1), SocketAddr::new(nat.ip(), 61_235), address(9)] {
+        world.speak_from(1, stranger, &voice.packet());
+    }
+    world.pass(20 * MS);
+    assert!(world.take(1).iter().all(|h| h.to == nat));
+    // The same again changes nothing; another address opens the lock.
+    world.command(Command::Connect { port: port(1), peer: natted });
+    world.speak_from(1, address(1), &voice.packet());
+    let moved = Peer { rtp: address(2), ..natted };
+    world.command(Command::Connect { port: port(1), peer: moved });
+    world.pass(20 * MS);
+    assert!(world.take(1).iter().all(|h| h.to == nat || h.to == address(2)));
+    world.speak_from(1, address(2), &voice.packet());
+    world.speak_from(1, nat, &voice.packet());
+    assert_eq!(world.close(1).strangers, 5);
+}
+
+#[test]
+fn prompts_then_music_without_a_gap() {
+    let mut world = World::with_ports(1);
+    world.play(1, &["welcome", "missing", "wait"], Then::Loop(Prompt::from("hold")));
+    world.pass(1200 * MS);
+    let heard = world.take(1);
+    assert_unbroken(&heard);
+    let audio: Vec<u8> = heard.iter().flat_map(|h| h.payload.clone()).collect();
+    let wanted = encoded(&["welcome", "wait", "hold", "hold", "hold", "hold"]);
+    assert_eq!(audio, wanted[..audio.len()]);
+    let played = world.events.iter().filter(|e| matches!(e, Event::Played { .. })).count();
+    assert_eq!(played, 1);
+}
+
+#[test]
+fn the_end_of_the_last_prompt_is_told_in_time() {
+    let mut world = World::with_ports(1);
+    world.play(1, &["welcome"], Then::Silence);
+    // 1001 samples: seven packets.
+    world.pass(120 * MS);
+    assert!(!world.events.iter().any(|e| matches!(e, Event::Played { .. })));
+    world.pass(20 * MS);
+    assert_eq!(world.events.last(), Some(&Event::Played { port: port(1), play: PlayId(7) }));
+    world.pass(40 * MS);
+    assert_eq!(world.take(1).last().unwrap().payload, [0xff; 160]);
+    world.play(1, &["missing"], Then::Silence);
+    world.pass(20 * MS);
+    let played = world.events.iter().filter(|e| matches!(e, Event::Played { .. })).count();
+    assert_eq!(played, 2, "a playing of nothing ends at once");
+}
+
+#[test]
+fn music_goes_on_where_it_was_left() {
+    let mut world = World::with_ports(1);
+    let hold = || Then::Loop(Prompt::from("hold"));
+    world.play(1, &[], hold());
+    world.pass(100 * MS);
+    world.play(1, &["wait"], hold());
+    world.pass(300 * MS);
+    let audio: Vec<u8> = world.take(1).into_iter().flat_map(|h| h.payload).collect();
+    let (music, wait) = (encoded(&["hold", "hold"]), encoded(&["wait"]));
+    let wanted = [&music[..800], &wait[..], &music[800..]].concat();
+    assert_eq!(audio, wanted[..audio.len()]);
+}
+
+#[test]
+fn an_overlay_covers_and_the_rest_goes_on_unheard() {
+    let mut world = World::with_ports(1);
+    world.play(1, &[], Then::Loop(Prompt::from("hold")));
+    world.pass(40 * MS);
+    world.command(Command::Overlay { port: port(1), prompts: vec![Prompt::from("wait")] });
+    world.pass(160 * MS);
+    let heard = world.take(1);
+    assert_unbroken(&heard);
+    let audio: Vec<u8> = heard.into_iter().flat_map(|h| h.payload).collect();
+    let (music, wait) = (encoded(&["hold"]), encoded(&["wait"]));
+    let covered = 320 + wait.len();
+    assert_eq!(audio, [&music[..320], &wait[..], &music[covered..1600]].concat());
+}
+
+#[test]
+fn a_held_peer_gets_nothing_and_time_goes_on() {
+    let mut world = World::with_ports(1);
+    world.pass(100 * MS);
+    world.command(Command::Connect { port: port(1), peer: Peer { send: false, ..peer(1) } });
+    assert!(!world.take(1).is_empty());
+    world.play(1, &["welcome"], Then::Silence);
+    world.pass(1000 * MS);
+    assert!(world.take(1).is_empty());
+    assert!(world.events.iter().any(|e| matches!(e, Event::Played { .. })));
+    let before = world.now;
+    world.command(Command::Connect { port: port(1), peer: peer(1) });
+    world.pass(100 * MS);
+    let heard = world.take(1);
+    assert!(heard[0].header.marker && heard[0].at <= before + TICK);
+    assert_unbroken(&heard);
+}
+
+#[test]
+fn a_freeze_ends_without_a_burst() {
+    let mut world = World::with_ports(1);
+    world.pass(100 * MS);
+    world.take(1);
+    world.now += 5000 * MS;
+    world.engine.tick(world.now);
+    world.collect();
+    assert!(world.take(1).len() <= CATCH_UP_MAX as usize);
+    let next = world.engine.poll_timeout().unwrap();
+    assert!(next > world.now && next <= world.now + TICK);
+    world.pass(1000 * MS);
+    let heard = world.take(1);
+    assert!((49..=51).contains(&heard.len()));
+    assert_unbroken(&heard);
+}
+
+#[test]
+fn a_late_tick_is_made_up_for() {
+    let mut world = World::with_ports(1);
+    world.pass(100 * MS);
+    for _ in 0..20 {
+        world.now += 33 * MS;
+        world.engine.tick(world.now);
+        world.collect();
+    }
+    let heard = world.take(1);
+    assert!((37..=39).contains(&heard.len()), "{}", heard.len());
+    for pair in heard.windows(2) {
+        assert_eq!(pair[1].header.timestamp.wrapping_sub(pair[0].header.timestamp), 160);
+    }
+}
+
+#[test]
+fn silence_is_told_once_and_so_is_life() {
+    let mut world = World::with_ports(1);
+    let told = |w: &World| -> Vec<Event> {
+        let of = |e: &&Event| matches!(e, Event::Silent { .. } | Event::Resumed { .. });
+        w.events.iter().filter(of).cloned().collect()
+    };
+    world.pass(3900 * MS);
+    assert!(told(&world).is_empty());
+    world.pass(5000 * MS);
+    assert_eq!(told(&world), [Event::Silent { port: port(1) }]);
+    let mut voice = Voice::new(1);
+    world.speak(1, &voice.packet());
+    assert_eq!(told(&world).len(), 2);
+    assert_eq!(told(&world)[1], Event::Resumed { port: port(1) });
+    // A peer that holds us owes us nothing.
+    world.command(Command::Connect { port: port(1), peer: Peer { receive: false, ..peer(1) } });
+    world.pass(20_000 * MS);
+    assert_eq!(told(&world).len(), 2);
+    world.command(Command::Connect { port: port(1), peer: peer(1) });
+    world.pass(3900 * MS);
+    assert_eq!(told(&world).len(), 2);
+    world.pass(200 * MS);
+    assert_eq!(told(&world).len(), 3);
+}
+
+#[test]
+fn orders_for_nobody_change_nothing() {
+    let mut world = World::new();
+    world.listen(1, Source::Silence);
+    world.bridge(1, 2);
+    world.command(Command::Close { port: port(1) });
+    world.command(Command::SendDigit { port: port(1), digit: Digit::from_char('1').unwrap() });
+    world.pass(100 * MS);
+    assert!(world.events.is_empty() && world.engine.poll_timeout().is_none());
+    world.open(1);
+    world.open(1);
+    assert_eq!(world.events, [Event::Opened { port: port(1) }]);
+    world.close(1);
+    assert_eq!((world.engine.ports(), world.engine.poll_timeout()), (0, None));
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_packets_are_survived(
+        packets in proptest::collection::vec(
+            (0u8..4, 1u32..3, proptest::collection::vec(0u8..=255, 0..64)), 0..40,
+        )
+    ) {
+        let mut world = World::with_ports(2);
+        world.bridge(1, 2);
+        world.command(Command::Detect { port: port(1), rfc4733: true, inband: true });
+        let mut voice = Voice::new(1);
+        world.speak(1, &voice.packet());
+        for (kind, n, mut bytes) in packets {
+            if kind > 0 {
+                bytes.splice(..0, [0x80]);
+            }
+            if kind > 1 && bytes.len() > 1 {
+                bytes[1] = [0, 96, 101, 13][usize::from(bytes[1] % 4)];
+            }
+            if kind == 0 {
+                world.engine.handle_rtcp(world.now, port(n), address(n), &bytes);
+            }
+            world.speak(n, &bytes);
+            world.pass(5 * MS);
+        }
+    }
+}

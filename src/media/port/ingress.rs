@@ -16,6 +16,8 @@ use crate::media::{Codec, Digit, Event, Peer, g711};
 
 /// Audio shorter (5 ms) or longer (200 ms) than this is not passed on.
 const SAMPLES: std::ops::RangeInclusive<usize> = 40..=1600;
+/// A step back of the sequence by more than this is a new beginning, not a late packet.
+const LATE_MAX: i16 = 100;
 /// Comfort noise (RFC 3389): a sign of life, not audio.
 const COMFORT_NOISE: u8 = 13;
 /// RTCP on the RTP port (RFC 5761 §4): its packet types, seen as the second byte.
@@ -51,8 +53,8 @@ pub(super) struct Ears {
     rfc4733: bool,
     events: Events,
     inband: Option<Box<Detector>>,
-    /// Newest sequence number that the detector heard: late packets would confuse it.
-    newest: u16,
+    /// SSRC and newest sequence number that the detector heard: late packets would confuse it.
+    newest: Option<(u32, u16)>,
     keys: Keys,
 }
 
@@ -68,11 +70,14 @@ impl Ears {
     /// Takes audio; keys in it are told to `tell`.
     fn hear(&mut self, header: &Header, codec: Codec, audio: &[u8], mut tell: impl FnMut(Digit)) {
         let Some(detector) = &mut self.inband else { return };
-        let step = header.sequence.wrapping_sub(self.newest) as i16;
-        if (-100..=0).contains(&step) {
+        let is_late = self.newest.is_some_and(|(ssrc, newest)| {
+            let step = header.sequence.wrapping_sub(newest) as i16;
+            ssrc == header.ssrc && (-LATE_MAX..=0).contains(&step)
+        });
+        if is_late {
             return;
         }
-        self.newest = header.sequence;
+        self.newest = Some((header.ssrc, header.sequence));
         for byte in audio {
             if let Some(digit) = detector.sample(g711::decode(codec, *byte)) {
                 tell(digit);
@@ -94,7 +99,7 @@ impl Port {
             self.receive_rtcp(now, from, packet, out);
             return None;
         }
-        let peer = self.peer.clone()?;
+        let peer = self.peer?;
         if !self.may_speak(&peer, from) {
             self.strangers += 1;
             return None;

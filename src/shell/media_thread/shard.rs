@@ -156,7 +156,7 @@ impl Shard {
         let Some(n) = u32::try_from(token.0 / 2).ok() else { return false };
         for _ in 0..PACKETS_A_TURN {
             let Some((port, sockets)) = self.ports.get(&n) else { return false };
-            let is_rtp = token.0 % 2 == 0;
+            let is_rtp = token.0.is_multiple_of(2);
             let socket = if is_rtp { &sockets.rtp } else { &sockets.rtcp };
             let (length, from) = match socket.recv_from(&mut self.buffer[..]) {
                 Ok(read) => read,

@@ -87,7 +87,7 @@ fn a_phone_registers_refreshes_asks_and_leaves() {
     assert_eq!(office.changes(), [true]);
     assert_eq!(office.registrar.poll_timeout(), Some(office.at(600)));
     office.register(300, udp(2), &[contact, "Expires: 600"]);
-    assert_eq!(office.changes(), [], "a refresh is no change");
+    assert!(office.changes().is_empty(), "a refresh is no change");
     let binding = office.registrar.bindings("101", office.at(300)).next().unwrap().clone();
     assert_eq!((binding.flow, binding.expires), (udp(2), office.at(900)));
     let reply = office.register(400, udp(2), &[]);
@@ -315,7 +315,7 @@ fn a_lost_flow_takes_its_bindings() {
     office.cseq = 20;
     office.register(2, udp(1), &["Contact: <sip:101@a>"]);
     office.registrar.retain(|user| user != "101");
-    assert_eq!(office.changes(), [], "came and went unseen");
+    assert!(office.changes().is_empty(), "came and went unseen");
 }
 
 #[test]

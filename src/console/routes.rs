@@ -1,0 +1,176 @@
+//! The console's paths.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `GET /live` | 200 while the loop goes round, else 503 |
+//! | `GET /ready` | 200 when new calls are welcome, else 503 with the reasons |
+//! | `GET /metrics` | Prometheus text format |
+//! | `GET /api/v1/board` | the live board ([`view::Board`]) |
+//! | `GET /api/v1/events` | server-sent events: `board` with the board whenever it changed |
+//!
+//! Nothing here ever carries a caller's number: the board has none.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use futures_util::stream::{self, Stream};
+use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::{Config, view};
+use crate::call::board::Board;
+use crate::shell::handle::Handle;
+
+/// Bytes of a request's body; no path takes more.
+const BODY_MAX: u64 = 64 * 1024;
+/// Shortest time between two events of one subscriber; what changes in between is in the next.
+const EVENT_PAUSE: Duration = Duration::from_millis(250);
+
+/// Headers of every answer: nothing is cached, guessed at, framed or told to other sites.
+const HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff")),
+    (HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer")),
+    (
+        HeaderName::from_static("content-security-policy"),
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    ),
+];
+
+#[derive(Clone)]
+struct Shared {
+    handle: Handle,
+    subscribers: Arc<Semaphore>,
+    heartbeat: Duration,
+    printed: Arc<Mutex<Printed>>,
+}
+
+/// The board as last printed, so that it is printed once for all subscribers.
+#[derive(Default)]
+struct Printed {
+    board: Arc<Board>,
+    json: Arc<str>,
+}
+
+/// All paths.
+pub fn router(handle: Handle, config: &Config) -> Router {
+    let shared = Shared {
+        handle,
+        subscribers: Arc::new(Semaphore::new(config.subscribers)),
+        heartbeat: config.heartbeat,
+        printed: Arc::default(),
+    };
+    Router::new()
+        .route("/live", get(live))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/api/v1/board", get(board))
+        .route("/api/v1/events", get(events))
+        .fallback(async || error(StatusCode::NOT_FOUND, "not_found"))
+        .method_not_allowed_fallback(async || {
+            error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
+        })
+        .layer(middleware::from_fn(guard))
+        .with_state(shared)
+}
+
+/// What holds for every path: the limit on bodies (of stated length only) and the headers.
+async fn guard(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let fits = length.is_none_or(|text| text.parse::<u64>().is_ok_and(|n| n <= BODY_MAX));
+    let mut response = if fits && !headers.contains_key(TRANSFER_ENCODING) {
+        next.run(request).await
+    } else {
+        error(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
+    };
+    response.headers_mut().extend(HEADERS);
+    response
+}
+
+fn error(code: StatusCode, what: &str) -> Response {
+    (code, Json(json!({ "error": what }))).into_response()
+}
+
+fn verdict(well: bool) -> StatusCode {
+    if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+async fn live(State(shared): State<Shared>) -> Response {
+    let live = shared.handle.is_live();
+    (verdict(live), Json(json!({ "live": live }))).into_response()
+}
+
+async fn ready(State(shared): State<Shared>) -> Response {
+    let reasons = shared.handle.unready();
+    let ready = reasons.is_empty();
+    (verdict(ready), Json(json!({ "ready": ready, "reasons": reasons }))).into_response()
+}
+
+async fn metrics(State(shared): State<Shared>) -> Response {
+    let form = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(CONTENT_TYPE, form)], shared.handle.metrics()).into_response()
+}
+
+async fn board(State(shared): State<Shared>) -> Response {
+    let board = shared.handle.board().borrow().clone();
+    let form = HeaderValue::from_static("application/json");
+    ([(CONTENT_TYPE, form)], shared.print(&board).to_string()).into_response()
+}
+
+async fn events(State(shared): State<Shared>) -> Response {
+    let Ok(permit) = Arc::clone(&shared.subscribers).try_acquire_owned() else {
+        return error(StatusCode::SERVICE_UNAVAILABLE, "too_many_subscribers");
+    };
+    let heartbeat = KeepAlive::new().interval(shared.heartbeat).text("heartbeat");
+    let mut board = shared.handle.board();
+    board.mark_changed();
+    let subscriber = Subscriber { board, shared, next: Instant::now(), _permit: permit };
+    Sse::new(subscriber.events()).keep_alive(heartbeat).into_response()
+}
+
+impl Shared {
+    fn print(&self, board: &Arc<Board>) -> Arc<str> {
+        let mut printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
+        if printed.json.is_empty() || !Arc::ptr_eq(&printed.board, board) {
+            let json = serde_json::to_string(&view::Board::from(&**board));
+            // A view is made of texts, numbers and lists only, so that this can't fail.
+            printed.json = json.unwrap_or_default().into();
+            printed.board = Arc::clone(board);
+        }
+        Arc::clone(&printed.json)
+    }
+}
+
+/// One reader of the event stream. Its place is free again when the connection ends.
+struct Subscriber {
+    board: watch::Receiver<Arc<Board>>,
+    shared: Shared,
+    /// When it may get the next event.
+    next: Instant,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Subscriber {
+    /// The board at once, then whenever it has changed; ends with the loop.
+    fn events(self) -> impl Stream<Item = Result<Event, Infallible>> {
+        stream::unfold(self, async |mut subscriber| {
+            sleep_until(subscriber.next).await;
+            subscriber.board.changed().await.ok()?;
+            subscriber.next = Instant::now() + EVENT_PAUSE;
+            let board = subscriber.board.borrow_and_update().clone();
+            let event = Event::default().event("board").data(&*subscriber.shared.print(&board));
+            Some((Ok(event), subscriber))
+        })
+    }
+}

@@ -1,0 +1,313 @@
+//! The console on a real socket of loopback, asked as a browser or a scraper would.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::*;
+use crate::call::board::*;
+use crate::call::cdr::{CallId, Outcome, Presentation};
+use crate::call::config::{Extension, LineId, TrunkId};
+use crate::shell::handle::{Feed, channel};
+use crate::shell::metrics::Metrics;
+use crate::store::{self, Store};
+use crate::time::Timestamp;
+
+struct Server {
+    address: SocketAddr,
+    feed: Feed,
+    store: Store,
+    database: std::path::PathBuf,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+        drop(std::fs::remove_dir_all(self.database.parent().unwrap()));
+    }
+}
+
+impl Server {
+    /// A console of a service that is ready, but for what the test does to it.
+    async fn start(config: Config) -> Self {
+        static NTH: AtomicU32 = AtomicU32::new(0);
+        let nth = NTH.fetch_add(1, Ordering::Relaxed);
+        let folder = format!("koebashi-console-{}-{nth}", std::process::id());
+        let database = std::env::temp_dir().join(folder).join("koebashi.db");
+        let config_store = store::Config { path: database.clone(), ..store::Config::default() };
+        let (store, _) = Store::open(&config_store).unwrap();
+        let (feed, handle) = channel(store.clone(), Metrics::default());
+        feed.bound(true);
+        feed.beat();
+        feed.show(board());
+        let config = Config { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..config };
+        let listener = bind(&config).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let task = tokio::spawn(serve(listener, config, handle, std::future::pending()));
+        Self { address, feed, store, database, task }
+    }
+
+    /// Status and whole answer.
+    async fn send(&self, request: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
+        (status.unwrap_or_default(), answer)
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await
+    }
+
+    async fn subscribe(&self) -> BufReader<TcpStream> {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = "GET /api/v1/events HTTP/1.1\r\nHost: x\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        BufReader::new(stream)
+    }
+}
+
+/// The next line with this beginning.
+async fn line(stream: &mut BufReader<TcpStream>, beginning: &str) -> String {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        let read = timeout(Duration::from_secs(10), stream.read_line(&mut line)).await;
+        assert!(read.expect("a line in time").unwrap() > 0, "the stream ended");
+        if line.starts_with(beginning) {
+            return line;
+        }
+    }
+}
+
+fn board() -> Board {
+    let at = "2026-11-07T09:30:00Z".parse::<Timestamp>().unwrap();
+    let seconds = Duration::from_secs;
+    Board {
+        at,
+        draining: false,
+        lines: vec![LineView {
+            line: LineId::from("nijiiro"),
+            name: "にじいろ県民相談".to_owned(),
+            open: true,
+            changes_at: Some(at + seconds(3 * 3_600)),
+            waiting: 1,
+            longest_wait: seconds(75),
+            ready: 1,
+            today: vec![(Outcome::Answered, 4), (Outcome::Closed, 0)],
+        }],
+        calls: vec![CallView {
+            call: CallId("k7f2".into()),
+            line: Some(LineId::from("nijiiro")),
+            phase: PhaseName::Ringing,
+            since: at - seconds(90),
+            in_phase: seconds(75),
+            position: Some(1),
+            counselors: vec![Extension::from("101")],
+            presentation: Presentation::Withheld,
+        }],
+        counselors: vec![
+            counselor("101", "相談員A", CounselorState::Ringing),
+            counselor("102", "B", CounselorState::Paused("休憩".to_owned())),
+        ],
+        trunks: vec![TrunkView {
+            trunk: TrunkId::from("navi"),
+            state: TrunkState::Down,
+            reason: Some("registrar does not answer".to_owned()),
+        }],
+    }
+}
+
+fn counselor(extension: &str, name: &str, state: CounselorState) -> CounselorView {
+    CounselorView {
+        extension: Extension::from(extension),
+        name: name.to_owned(),
+        state,
+        for_: Duration::from_secs(4_000),
+        missed: 0,
+        taken: 3,
+        lines: vec![LineId::from("nijiiro")],
+    }
+}
+
+#[tokio::test]
+async fn each_path_answers_and_the_rest_is_404() {
+    let server = Server::start(Config::default()).await;
+    let (code, live) = server.get("/live").await;
+    assert!(code == 200 && live.ends_with(r#"{"live":true}"#), "{live}");
+    let (code, ready) = server.get("/ready").await;
+    assert!(code == 200 && ready.ends_with(r#"{"ready":true,"reasons":[]}"#), "{ready}");
+    let (code, metrics) = server.get("/metrics").await;
+    assert_eq!(code, 200);
+    assert!(metrics.contains("text/plain; version=0.0.4"));
+    assert!(metrics.contains("koebashi_waiting{line=\"nijiiro\"} 1"), "{metrics}");
+    assert!(metrics.contains("koebashi_counselors{state=\"paused\"} 1"));
+    let (code, board) = server.get("/api/v1/board").await;
+    assert_eq!(code, 200);
+    assert!(board.contains("content-type: application/json"), "{board}");
+    for path in ["/", "/api/v1/", "/api/v1/board/x", "/%00", "/metrics/../x"] {
+        let (code, answer) = server.get(path).await;
+        assert_eq!(code, 404, "{path}");
+        assert!(answer.ends_with(r#"{"error":"not_found"}"#), "{answer}");
+    }
+    let (code, _) = server.send("POST /live HTTP/1.1\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(code, 405);
+    for answer in [&live, &ready, &metrics, &board] {
+        assert!(answer.contains("cache-control: no-store"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_should_get_no_calls_says_why() {
+    let server = Server::start(Config::default()).await;
+    server.feed.bound(false);
+    let (code, answer) = server.get("/ready").await;
+    assert!(code == 503 && answer.contains("SIP is not bound"), "{answer}");
+    server.feed.bound(true);
+    server.feed.show(Board { draining: true, ..board() });
+    let (code, answer) = server.get("/ready").await;
+    assert!(code == 503 && answer.contains(r#"["draining"]"#), "{answer}");
+    server.feed.show(board());
+    server.store.close(Duration::from_secs(10)).unwrap();
+    let (code, answer) = server.get("/ready").await;
+    assert!(code == 503 && answer.contains("store: "), "{answer}");
+    assert_eq!(server.get("/live").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_loop_that_never_went_round_is_not_live() {
+    let store = Server::start(Config::default()).await;
+    let (_feed, handle) = channel(store.store.clone(), Metrics::default());
+    assert!(!handle.is_live());
+    assert!(handle.unready().contains(&"the loop does not beat".to_owned()));
+}
+
+#[tokio::test]
+async fn subscribers_get_the_board_at_once_and_when_it_changes() {
+    let config = Config { heartbeat: Duration::from_millis(50), ..Config::default() };
+    let server = Server::start(config).await;
+    let mut stream = server.subscribe().await;
+    assert!(line(&mut stream, "HTTP/").await.contains("200"));
+    assert!(line(&mut stream, "content-type").await.contains("text/event-stream"));
+    line(&mut stream, "event: board").await;
+    let first = line(&mut stream, "data: ").await;
+    assert_eq!(status::parse(&first[6..]).unwrap(), view::Board::from(&board()));
+    line(&mut stream, ": heartbeat").await;
+    server.feed.show(Board { draining: true, ..board() });
+    assert!(status::parse(&line(&mut stream, "data: ").await[6..]).unwrap().draining);
+}
+
+#[tokio::test]
+async fn subscribers_are_limited_and_a_place_is_free_again() {
+    let server = Server::start(Config { subscribers: 2, ..Config::default() }).await;
+    let mut first = server.subscribe().await;
+    let mut second = server.subscribe().await;
+    line(&mut first, "data: ").await;
+    line(&mut second, "data: ").await;
+    let (code, answer) = server.get("/api/v1/events").await;
+    assert!(code == 503 && answer.contains("too_many_subscribers"));
+    drop(first);
+    let mut third = loop {
+        let mut stream = server.subscribe().await;
+        if line(&mut stream, "HTTP/").await.contains("200") {
+            break stream;
+        }
+    };
+    line(&mut third, "data: ").await;
+}
+
+#[tokio::test]
+async fn requests_have_limits() {
+    let config =
+        Config { connections: 3, header_timeout: Duration::from_millis(200), ..Config::default() };
+    let server = Server::start(config).await;
+    let body = "GET /live HTTP/1.1\r\nContent-Length: 65537\r\nConnection: close\r\n\r\n";
+    assert_eq!(server.send(body).await.0, 413);
+    let body = "GET /live HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+    assert_eq!(server.send(body).await.0, 413);
+    let head = format!("GET /live HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(20_000));
+    assert_eq!(server.send(&head).await.0, 431);
+    let head = format!("GET /live HTTP/1.1\r\n{}\r\n", "X: x\r\n".repeat(100));
+    assert_eq!(server.send(&head).await.0, 431);
+    // A head that never ends is given up, and so is a connection that never begins.
+    assert_eq!(server.send("GET /live HTTP/1.1\r\nX: ").await.0, 0);
+    assert_eq!(server.send("").await.0, 0);
+    assert_eq!(server.get("/live").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_connection_too_many_is_closed_and_the_others_go_on() {
+    let server = Server::start(Config { connections: 2, ..Config::default() }).await;
+    let mut first = server.subscribe().await;
+    let mut second = server.subscribe().await;
+    line(&mut first, "data: ").await;
+    line(&mut second, "data: ").await;
+    let mut third = TcpStream::connect(server.address).await.unwrap();
+    let mut nothing = vec![];
+    let read = timeout(Duration::from_secs(10), third.read_to_end(&mut nothing)).await;
+    assert!(read.unwrap().is_err() || nothing.is_empty());
+    server.feed.show(Board { draining: true, ..board() });
+    line(&mut first, "data: ").await;
+}
+
+#[tokio::test]
+async fn status_reads_the_board_back_and_prints_it() {
+    let server = Server::start(Config::default()).await;
+    let json = status::fetch(server.address).await.unwrap();
+    let view = status::parse(&json).unwrap();
+    assert_eq!(view, view::Board::from(&board()));
+    insta::assert_snapshot!(status::print_board(&view, chrono_tz::Asia::Tokyo));
+}
+
+#[tokio::test]
+async fn status_says_who_does_not_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stranger = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort").await.unwrap();
+        let mut request = vec![0; 1_024];
+        let _read = stream.read(&mut request).await.unwrap();
+    });
+    let error = status::fetch(address).await.unwrap_err().to_string();
+    assert!(error.contains("5 of 9 bytes came"), "{error}");
+    stranger.await.unwrap();
+    let error = status::fetch(address).await.unwrap_err().to_string();
+    assert!(error.contains(&address.to_string()) && error.contains("running?"), "{error}");
+}
+
+/// Nothing that could tell who called may get a field or a label: a new one is to be weighed and
+/// added here.
+#[tokio::test]
+async fn fields_and_labels_are_those_allowed() {
+    let server = Server::start(Config::default()).await;
+    let json = status::fetch(server.address).await.unwrap();
+    let mut fields = BTreeSet::new();
+    names(&serde_json::from_str(&json).unwrap(), &mut fields);
+    let allowed = "answered at call calls changes_at closed counselors draining extension \
+        for_seconds in_phase_seconds line lines longest_wait_seconds missed name open \
+        pause_reason phase position presentation ready reason since state taken today trunk \
+        trunks waiting";
+    assert_eq!(fields.iter().map(String::as_str).collect::<Vec<_>>().join(" "), allowed);
+    let (_, metrics) = server.get("/metrics").await;
+    let labels = metrics.split(['{', ',']).filter_map(|part| part.split_once("=\""));
+    let labels = labels.map(|(name, _)| name).collect::<BTreeSet<_>>();
+    let allowed = ["le", "line", "outcome", "phase", "state"];
+    assert_eq!(labels.into_iter().collect::<Vec<_>>(), allowed);
+}
+
+/// Every name of every object within.
+fn names(json: &serde_json::Value, into: &mut BTreeSet<String>) {
+    let fields = json.as_object().into_iter().flatten();
+    for (name, value) in fields {
+        into.insert(name.clone());
+        names(value, into);
+    }
+    json.as_array().into_iter().flatten().for_each(|value| names(value, into));
+}

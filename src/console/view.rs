@@ -1,0 +1,190 @@
+//! The board's form in JSON: `/api/v1/board`, the events, and what `koebashi status` reads back.
+//!
+//! Owns the names of the API's fields. The core's types know nothing of it. Moments are RFC 3339
+//! in UTC, lengths whole seconds, outcomes and states by their names.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::SecondsFormat;
+use serde::{Deserialize, Serialize};
+
+use crate::call::board;
+use crate::call::board::CounselorState;
+use crate::time::Timestamp;
+
+/// Everything that a supervisor sees at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Board {
+    /// When it was drawn.
+    pub at: String,
+    /// No new calls are taken.
+    pub draining: bool,
+    /// Lines, in order of their ids.
+    pub lines: Vec<Line>,
+    /// Calls, oldest first.
+    pub calls: Vec<Call>,
+    /// Counselors, in order of the configuration.
+    pub counselors: Vec<Counselor>,
+    /// Trunks, in order of their ids.
+    pub trunks: Vec<Trunk>,
+}
+
+/// A line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// Its id.
+    pub line: String,
+    /// What people call it.
+    pub name: String,
+    /// Whether a caller would be taken.
+    pub open: bool,
+    /// When that changes next, if it ever does.
+    pub changes_at: Option<String>,
+    /// How many wait.
+    pub waiting: u32,
+    /// How long the first of them has waited.
+    pub longest_wait_seconds: u64,
+    /// Counselors who are ready.
+    pub ready: u32,
+    /// Calls that ended since midnight, by outcome.
+    pub today: BTreeMap<String, u32>,
+}
+
+/// A call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// Its id, random.
+    pub call: String,
+    /// Its line, once known.
+    pub line: Option<String>,
+    /// Its stage: trunk, guidance, queue, ringing, bridge.
+    pub phase: String,
+    /// When it came.
+    pub since: String,
+    /// How long it has been in this stage.
+    pub in_phase_seconds: u64,
+    /// Place in the queue, from 1.
+    pub position: Option<u32>,
+    /// Extensions that ring or talk.
+    pub counselors: Vec<String>,
+    /// Whether the caller shows a number, and if not, why; never the number.
+    pub presentation: String,
+}
+
+/// A counselor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counselor {
+    /// Their extension.
+    pub extension: String,
+    /// Shown to colleagues.
+    pub name: String,
+    /// offline, unreachable, paused, ready, ringing, talking, wrap_up.
+    pub state: String,
+    /// Why they are paused.
+    pub pause_reason: Option<String>,
+    /// How long the state has lasted.
+    pub for_seconds: u64,
+    /// Rings missed in a row.
+    pub missed: u32,
+    /// Calls taken since the process began.
+    pub taken: u32,
+    /// Their lines.
+    pub lines: Vec<String>,
+}
+
+/// A trunk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trunk {
+    /// Its id.
+    pub trunk: String,
+    /// assumed, up, down.
+    pub state: String,
+    /// What the last failure said.
+    pub reason: Option<String>,
+}
+
+impl From<&board::Board> for Board {
+    fn from(board: &board::Board) -> Self {
+        Self {
+            at: moment(board.at),
+            draining: board.draining,
+            lines: board.lines.iter().map(Line::from).collect(),
+            calls: board.calls.iter().map(Call::from).collect(),
+            counselors: board.counselors.iter().map(Counselor::from).collect(),
+            trunks: board.trunks.iter().map(Trunk::from).collect(),
+        }
+    }
+}
+
+impl From<&board::LineView> for Line {
+    fn from(line: &board::LineView) -> Self {
+        Self {
+            line: line.line.to_string(),
+            name: line.name.clone(),
+            open: line.open,
+            changes_at: line.changes_at.map(moment),
+            waiting: line.waiting,
+            longest_wait_seconds: seconds(line.longest_wait),
+            ready: line.ready,
+            today: line.today.iter().map(|(o, n)| (o.name().to_owned(), *n)).collect(),
+        }
+    }
+}
+
+impl From<&board::CallView> for Call {
+    fn from(call: &board::CallView) -> Self {
+        Self {
+            call: call.call.to_string(),
+            line: call.line.as_ref().map(ToString::to_string),
+            phase: call.phase.name().to_owned(),
+            since: moment(call.since),
+            in_phase_seconds: seconds(call.in_phase),
+            position: call.position,
+            counselors: call.counselors.iter().map(ToString::to_string).collect(),
+            presentation: call.presentation.name().to_owned(),
+        }
+    }
+}
+
+impl From<&board::CounselorView> for Counselor {
+    fn from(counselor: &board::CounselorView) -> Self {
+        let reason = match &counselor.state {
+            CounselorState::Paused(reason) => Some(reason.clone()),
+            CounselorState::Offline
+            | CounselorState::Unreachable
+            | CounselorState::Ready
+            | CounselorState::Ringing
+            | CounselorState::Talking
+            | CounselorState::WrapUp => None,
+        };
+        Self {
+            extension: counselor.extension.to_string(),
+            name: counselor.name.clone(),
+            state: counselor.state.name().to_owned(),
+            pause_reason: reason,
+            for_seconds: seconds(counselor.for_),
+            missed: counselor.missed,
+            taken: counselor.taken,
+            lines: counselor.lines.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl From<&board::TrunkView> for Trunk {
+    fn from(trunk: &board::TrunkView) -> Self {
+        Self {
+            trunk: trunk.trunk.to_string(),
+            state: trunk.state.name().to_owned(),
+            reason: trunk.reason.clone(),
+        }
+    }
+}
+
+fn moment(moment: Timestamp) -> String {
+    moment.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+fn seconds(length: Duration) -> u64 {
+    length.as_secs()
+}

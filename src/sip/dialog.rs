@@ -1,0 +1,253 @@
+//! Dialogs (RFC 3261 §12): identity, sequence numbers, route set and remote target.
+//!
+//! Owns what an in-dialog request looks like. From and To are kept as text, so that a peer that
+//! compares them byte for byte finds its own. No URI is ever resolved: a request goes to where the
+//! dialog's messages come from, whatever its Contact says. Does not own the session in it.
+
+use crate::sip::Flow;
+use crate::sip::header::{Contact, Name};
+use crate::sip::message::{Message, Method};
+use crate::sip::print::Draft;
+use crate::sip::transaction::{from_tag, sequence, to_tag};
+use crate::sip::uri::Uri;
+
+/// Elements of a route set that are kept.
+const ROUTES_MAX: usize = 32;
+
+/// A dialog, early or confirmed.
+#[derive(Clone)]
+pub(crate) struct Dialog {
+    pub(crate) call_id: String,
+    /// Our From or To, tag included.
+    local: String,
+    /// The peer's, tag included when it has one.
+    remote: String,
+    pub(crate) local_tag: String,
+    pub(crate) remote_tag: String,
+    /// `CSeq` of our latest request.
+    pub(crate) local_seq: u32,
+    /// `CSeq` of the peer's latest request.
+    remote_seq: Option<u32>,
+    /// In the order in which our requests visit them.
+    routes: Vec<String>,
+    /// Remote target: the URI of the peer's latest Contact.
+    target: String,
+    /// Where our requests go.
+    pub(crate) flow: Flow,
+}
+
+/// A request that is older than one that came before (§12.2.2): 500.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OutOfOrder;
+
+impl Dialog {
+    /// The dialog that an INVITE to us starts; `tag` is ours.
+    pub(crate) fn uas(invite: &Message, flow: Flow, tag: &str) -> Self {
+        let from = text(invite, &Name::From);
+        Self {
+            call_id: invite.call_id().unwrap_or("").to_owned(),
+            local: format!("{};tag={tag}", text(invite, &Name::To)),
+            remote: from,
+            local_tag: tag.to_owned(),
+            remote_tag: from_tag(invite).to_owned(),
+            local_seq: 0,
+            remote_seq: invite.cseq().ok().map(|cseq| cseq.seq),
+            routes: routes(invite).collect(),
+            target: contact(invite)
+                .or_else(|| invite.from().ok().map(|from| from.uri.to_owned()))
+                .unwrap_or_default(),
+            flow,
+        }
+    }
+
+    /// The dialog that a response to our INVITE starts.
+    pub(crate) fn uac(invite: &Draft, response: &Message, flow: Flow) -> Self {
+        let mut routes: Vec<String> = routes(response).collect();
+        routes.reverse();
+        Self {
+            call_id: invite.header(&Name::CallId).unwrap_or("").to_owned(),
+            local: invite.header(&Name::From).unwrap_or("").to_owned(),
+            remote: text(response, &Name::To),
+            local_tag: from_tag(response).to_owned(),
+            remote_tag: to_tag(response).to_owned(),
+            local_seq: sequence(invite),
+            remote_seq: None,
+            routes,
+            target: contact(response).unwrap_or_else(|| invite.uri().unwrap_or("").to_owned()),
+            flow,
+        }
+    }
+
+    /// The dialog that an INVITE of ours may start: no peer yet.
+    pub(crate) fn placeholder(invite: &Draft, tag: &str, flow: Flow) -> Self {
+        Self {
+            call_id: invite.header(&Name::CallId).unwrap_or("").to_owned(),
+            local: invite.header(&Name::From).unwrap_or("").to_owned(),
+            remote: String::new(),
+            local_tag: tag.to_owned(),
+            remote_tag: String::new(),
+            local_seq: 0,
+            remote_seq: None,
+            routes: Vec::new(),
+            target: invite.uri().unwrap_or("").to_owned(),
+            flow,
+        }
+    }
+
+    /// Whether a request of the peer belongs here.
+    pub(crate) fn has(&self, request: &Message) -> bool {
+        request.call_id().is_ok_and(|id| id == self.call_id)
+            && to_tag(request) == self.local_tag
+            && from_tag(request) == self.remote_tag
+    }
+
+    /// A request to the peer, with the next sequence number.
+    pub(crate) fn request(&mut self, method: &Method) -> Draft {
+        self.local_seq += 1;
+        self.draft(method, self.local_seq)
+    }
+
+    /// The ACK to a 2xx to our INVITE numbered `seq`.
+    pub(crate) fn ack(&self, seq: u32) -> Draft {
+        self.draft(&Method::Ack, seq).with(Name::MaxForwards, 70)
+    }
+
+    fn draft(&self, method: &Method, seq: u32) -> Draft {
+        let is_loose = |route: &String| route_uri(route).is_none_or(|(_, loose)| loose);
+        let strict = self.routes.first().filter(|route| !is_loose(route));
+        let mut draft = match strict.and_then(|route| route_uri(route)) {
+            // §12.2.1.1: the first route takes the place of the target, which goes last.
+            Some((uri, _)) => {
+                let target = format!("<{}>", self.target);
+                let rest = self.routes.iter().skip(1).cloned().chain([target]);
+                let rest: Vec<String> = rest.collect();
+                Draft::request(method, uri).with(Name::Route, rest.join(", "))
+            }
+            None if self.routes.is_empty() => Draft::request(method, &self.target),
+            None => Draft::request(method, &self.target).with(Name::Route, self.routes.join(", ")),
+        };
+        draft.push(Name::From, &self.local);
+        draft.push(Name::To, &self.remote);
+        draft.push(Name::CallId, &self.call_id);
+        draft.push(Name::CSeq, format_args!("{seq} {method}"));
+        draft
+    }
+
+    /// Takes note of a request of the peer. It must not be older than the latest.
+    pub(crate) fn receive(&mut self, request: &Message, flow: Flow) -> Result<(), OutOfOrder> {
+        let seq = request.cseq().map_err(|_| OutOfOrder)?.seq;
+        if self.remote_seq.is_some_and(|last| seq < last) {
+            return Err(OutOfOrder);
+        }
+        self.remote_seq = Some(seq);
+        self.flow = flow;
+        Ok(())
+    }
+
+    /// A target refresh: INVITE or UPDATE of the peer, or its 2xx to ours.
+    pub(crate) fn refresh(&mut self, message: &Message) {
+        if let Some(target) = contact(message) {
+            self.target = target;
+        }
+    }
+
+    /// Its connection is gone: the next request asks for a new one.
+    pub(crate) fn forget_connection(&mut self, flow: Flow) {
+        if self.flow == flow {
+            self.flow.connection = None;
+        }
+    }
+}
+
+/// The header as it stands; bytes that are not UTF-8 are replaced.
+fn text(message: &Message, name: &Name) -> String {
+    String::from_utf8_lossy(message.header(name).unwrap_or_default()).into_owned()
+}
+
+fn routes(message: &Message) -> impl Iterator<Item = String> {
+    message.list(&Name::RecordRoute).take(ROUTES_MAX).map(str::to_owned)
+}
+
+/// The URI of the first Contact.
+fn contact(message: &Message) -> Option<String> {
+    match message.contacts().next()?.ok()? {
+        Contact::Star => None,
+        Contact::Addr(address) => Some(address.uri.to_owned()),
+    }
+}
+
+/// The URI of a route, and whether it is a loose one.
+fn route_uri(route: &str) -> Option<(&str, bool)> {
+    let uri = route.split_once('<')?.1.split_once('>')?.0;
+    let is_loose = match Uri::parse(uri).ok()? {
+        Uri::Sip(sip) => sip.params.has("lr"),
+        Uri::Tel(_) | Uri::Other { .. } => true,
+    };
+    Some((uri, is_loose))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::Transport;
+
+    fn flow() -> Flow {
+        Flow {
+            transport: Transport::Udp,
+            local: "192.0.2.2:5060".parse().unwrap(),
+            remote: "192.0.2.1:5060".parse().unwrap(),
+            connection: None,
+        }
+    }
+
+    fn invite(routes: &str) -> Message {
+        let text = format!(
+            "INVITE sip:a@192.0.2.2 SIP/2.0\r\nv: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\n\
+             {routes}f: \"A, B\"  <sip:x@y;user=phone>;tag=f\r\nt: sip:0480000000@z\r\ni: c@d\r\n\
+             CSeq: 7 INVITE\r\nm: <sip:31337@192.0.2.1:5070>\r\nl: 0\r\n\r\n"
+        );
+        Message::parse(text.as_bytes()).unwrap()
+    }
+
+    fn print(draft: &Draft) -> String {
+        String::from_utf8(draft.print().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn from_and_to_are_kept_byte_for_byte() {
+        let mut dialog = Dialog::uas(&invite(""), flow(), "ours");
+        assert_eq!(
+            print(&dialog.request(&Method::Bye)),
+            "BYE sip:31337@192.0.2.1:5070 SIP/2.0\r\nFrom: sip:0480000000@z;tag=ours\r\n\
+             To: \"A, B\"  <sip:x@y;user=phone>;tag=f\r\nCall-ID: c@d\r\nCSeq: 1 BYE\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn loose_and_strict_routes() {
+        let check = |routes: &str, uri: &str, route: &str| {
+            let mut dialog = Dialog::uas(&invite(routes), flow(), "ours");
+            let bye = dialog.request(&Method::Bye);
+            assert_eq!((bye.uri(), bye.header(&Name::Route)), (Some(uri), Some(route)));
+        };
+        check(
+            "Record-Route: <sip:p1;lr>, <sip:p2;lr>\r\nRecord-Route: <sip:p3>\r\n",
+            "sip:31337@192.0.2.1:5070",
+            "<sip:p1;lr>, <sip:p2;lr>, <sip:p3>",
+        );
+        check(
+            "Record-Route: <sip:p1>, <sip:p2;lr>\r\n",
+            "sip:p1",
+            "<sip:p2;lr>, <sip:31337@192.0.2.1:5070>",
+        );
+    }
+
+    #[test]
+    fn older_requests_are_refused() {
+        let mut dialog = Dialog::uas(&invite(""), flow(), "ours");
+        assert_eq!(dialog.receive(&invite(""), flow()), Ok(()));
+        dialog.remote_seq = Some(8);
+        assert_eq!(dialog.receive(&invite(""), flow()), Err(OutOfOrder));
+    }
+}

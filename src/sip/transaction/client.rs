@@ -1,0 +1,340 @@
+//! Client transactions: matching of responses (RFC 3261 §17.1.3), running of the `client_invite`
+//! and `client_non_invite` machines, ACK to a refusal, CANCEL (§9.1), and the memory of the ACK
+//! that each 2xx got (§13.2.2.4).
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::{Action, Deadline, Timer, Transactions, User, step, to_tag};
+use crate::sip::header::Name;
+use crate::sip::message::{Message, Method};
+use crate::sip::print::Draft;
+use crate::sip::{ClientTx, Flow, client_invite, client_non_invite};
+
+/// Further 2xx of one INVITE that are acknowledged; more are dropped.
+const FORKS_MAX: usize = 16;
+
+/// What tells a response's transaction.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    branch: String,
+    method: Method,
+}
+
+enum Machine {
+    Invite(client_invite::State),
+    Other(client_non_invite::State),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum On {
+    Code(u16),
+    Timer(Timer),
+    TransportError,
+}
+
+/// A request of ours.
+pub(super) struct Client {
+    machine: Machine,
+    user: User,
+    flow: Flow,
+    draft: Draft,
+    bytes: Bytes,
+    interval: Duration,
+    key: Key,
+    /// The ACK that the 2xx with each tag got.
+    acks: Vec<(String, Flow, Bytes)>,
+}
+
+/// What came of a request of ours.
+pub(crate) struct Outcome {
+    pub(crate) tx: ClientTx,
+    pub(crate) user: User,
+    pub(crate) method: Method,
+    /// Where a response came by; where the request went, when there is none.
+    pub(crate) flow: Flow,
+    pub(crate) what: What,
+}
+
+/// What came.
+pub(crate) enum What {
+    /// A response.
+    Response(Message),
+    /// Nothing, in the time given.
+    Timeout,
+    /// The transport failed.
+    Failure,
+}
+
+/// What a step leaves to do.
+#[derive(Default)]
+struct Done {
+    pass: bool,
+    timeout: bool,
+    failure: bool,
+    ack: bool,
+}
+
+impl Transactions {
+    /// Sends a request: adds Via and, where it is missing, Max-Forwards.
+    pub(crate) fn send(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        advertised: Option<IpAddr>,
+        mut draft: Draft,
+        user: User,
+    ) -> ClientTx {
+        let branch = format!("z9hG4bK{}", self.chance.token(16));
+        draft.push_front(Name::Via, self.place(flow, advertised).via(&branch));
+        self.start(now, flow, branch, draft, user)
+    }
+
+    fn start(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        branch: String,
+        mut draft: Draft,
+        user: User,
+    ) -> ClientTx {
+        if draft.header(&Name::MaxForwards).is_none() {
+            draft.push(Name::MaxForwards, 70);
+        }
+        let tx = ClientTx(self.id());
+        let method = draft.method().cloned().unwrap_or(Method::Options);
+        let (machine, timers) = if method == Method::Invite {
+            (Machine::Invite(client_invite::State::Calling), [Timer::A, Timer::B])
+        } else {
+            (Machine::Other(client_non_invite::State::Trying), [Timer::E, Timer::F])
+        };
+        let bytes = draft.print();
+        let key = Key { branch, method: method.clone() };
+        self.client_keys.insert(key.clone(), tx);
+        let interval = self.config.t1;
+        let acks = Vec::new();
+        let client =
+            Client { machine, user, flow, draft, bytes: bytes.clone(), interval, key, acks };
+        self.clients.insert(tx, client);
+        for timer in timers {
+            if let Some(wait) = timer.first(&self.config, flow.transport) {
+                self.timers.set(Deadline::Client(tx, timer), now + wait);
+            }
+        }
+        self.transmit(flow, &method, bytes);
+        tx
+    }
+
+    /// Cancels an INVITE of ours (§9.1). The INVITE goes on until its final response.
+    pub(crate) fn cancel(&mut self, now: Instant, tx: ClientTx, reason: Option<&str>) {
+        let Some(client) = self.clients.get(&tx) else { return };
+        let invite = &client.draft;
+        let mut draft = Draft::request(&Method::Cancel, invite.uri().unwrap_or(""));
+        for name in [Name::Via, Name::Route, Name::From, Name::To, Name::CallId] {
+            if let Some(value) = invite.header(&name) {
+                draft.push(name, value);
+            }
+        }
+        draft.push(Name::CSeq, format_args!("{} CANCEL", sequence(invite)));
+        if let Some(reason) = reason {
+            draft.push(Name::Reason, reason);
+        }
+        let (flow, branch) = (client.flow, client.key.branch.clone());
+        self.start(now, flow, branch, draft, User::Nobody);
+    }
+
+    /// What we sent.
+    pub(crate) fn client_draft(&self, tx: ClientTx) -> Option<&Draft> {
+        self.clients.get(&tx).map(|client| &client.draft)
+    }
+
+    /// Sends the ACK to a 2xx and keeps it: each further copy of that 2xx gets it again.
+    pub(crate) fn acknowledge(&mut self, tx: ClientTx, tag: &str, flow: Flow, ack: Bytes) {
+        if let Some(client) = self.clients.get_mut(&tx)
+            && client.acks.len() < FORKS_MAX
+        {
+            client.acks.push((tag.to_owned(), flow, ack.clone()));
+        }
+        self.transmit(flow, &Method::Ack, ack);
+    }
+
+    /// Takes a response in. `None`: nobody needs to know.
+    pub(crate) fn receive_response(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        response: Message,
+    ) -> Option<Outcome> {
+        let code = response.code()?;
+        let branch = response.via().ok().and_then(|via| via.branch()).unwrap_or("").to_owned();
+        let key = Key { branch, method: response.cseq().ok()?.method };
+        let Some(&tx) = self.client_keys.get(&key) else {
+            self.counts.unmatched += 1;
+            return None;
+        };
+        let done = self.step_client(now, tx, On::Code(code))?;
+        if done.ack {
+            self.acknowledge_refusal(tx, &response);
+        }
+        if !done.pass {
+            return None;
+        }
+        let client = self.clients.get(&tx)?;
+        if key.method == Method::Invite && (200..300).contains(&code) {
+            let tag = to_tag(&response);
+            let known = client.acks.iter().find(|(known, ..)| known == tag);
+            if let Some((_, flow, ack)) = known.cloned() {
+                self.transmit(flow, &Method::Ack, ack);
+                return None;
+            }
+            if client.acks.len() >= FORKS_MAX {
+                return None;
+            }
+        }
+        let user = client.user;
+        Some(Outcome { tx, user, method: key.method, flow, what: What::Response(response) })
+    }
+
+    /// The transport of `flow` failed: what waits for an answer by it waits in vain.
+    pub(crate) fn fail(&mut self, now: Instant, flow: Flow) -> Vec<Outcome> {
+        let hit = self.clients.iter().filter(|(_, client)| client.flow == flow);
+        let hit: Vec<ClientTx> = hit.map(|(tx, _)| *tx).collect();
+        hit.into_iter().filter_map(|tx| self.tell(now, tx, On::TransportError)).collect()
+    }
+
+    /// Forgets a transaction whose end nobody waits for any longer.
+    pub(crate) fn abandon(&mut self, tx: ClientTx) {
+        self.close_client(tx);
+    }
+
+    pub(super) fn expire_client(
+        &mut self,
+        now: Instant,
+        tx: ClientTx,
+        timer: Timer,
+    ) -> Option<Outcome> {
+        self.tell(now, tx, On::Timer(timer))
+    }
+
+    fn tell(&mut self, now: Instant, tx: ClientTx, on: On) -> Option<Outcome> {
+        let client = self.clients.get(&tx)?;
+        let (user, method, flow) = (client.user, client.key.method.clone(), client.flow);
+        let done = self.step_client(now, tx, on)?;
+        let what = match done {
+            Done { timeout: true, .. } => What::Timeout,
+            Done { failure: true, .. } => What::Failure,
+            Done { .. } => return None,
+        };
+        Some(Outcome { tx, user, method, flow, what })
+    }
+
+    /// ACK to a refusal: the INVITE's own, with the To of the response (§17.1.1.3).
+    fn acknowledge_refusal(&mut self, tx: ClientTx, response: &Message) {
+        let Some(client) = self.clients.get(&tx) else { return };
+        let invite = &client.draft;
+        let mut draft = Draft::request(&Method::Ack, invite.uri().unwrap_or(""));
+        for name in [Name::Via, Name::Route, Name::MaxForwards, Name::From, Name::CallId] {
+            if let Some(value) = invite.header(&name) {
+                draft.push(name, value);
+            }
+        }
+        let to = response.header(&Name::To).unwrap_or_default();
+        draft.push(Name::To, String::from_utf8_lossy(to));
+        draft.push(Name::CSeq, format_args!("{} ACK", sequence(invite)));
+        let flow = client.flow;
+        self.transmit(flow, &Method::Ack, draft.print());
+    }
+
+    /// Takes a step; `None` when the event means nothing in this state.
+    fn step_client(&mut self, now: Instant, tx: ClientTx, on: On) -> Option<Done> {
+        let client = self.clients.get_mut(&tx)?;
+        let (act, over) = match &mut client.machine {
+            Machine::Invite(state) => {
+                let (to, act) = step(client_invite::TABLE, *state, to_invite(on))?;
+                *state = to;
+                (act, to == client_invite::State::Terminated)
+            }
+            Machine::Other(state) => {
+                let (to, act) = step(client_non_invite::TABLE, *state, to_other(on))?;
+                *state = to;
+                (act, to == client_non_invite::State::Terminated)
+            }
+        };
+        let (flow, interval) = (client.flow, client.interval);
+        let mut done = Done::default();
+        for action in act {
+            match *action {
+                Action::Send | Action::Resend => self.resend_client(tx),
+                Action::Ack => done.ack = true,
+                Action::Pass => done.pass = true,
+                Action::TellTimeout => done.timeout = true,
+                Action::TellFailure => done.failure = true,
+                Action::Start(timer) => {
+                    if let Some(wait) = timer.first(&self.config, flow.transport) {
+                        self.timers.set(Deadline::Client(tx, timer), now + wait);
+                    }
+                }
+                Action::Again(timer) => {
+                    let wait = timer.after(interval, &self.config);
+                    self.repeat_client(now, tx, timer, wait);
+                }
+                Action::Slow(timer) => self.repeat_client(now, tx, timer, self.config.t2),
+                Action::Stop(timer) => self.timers.clear(&Deadline::Client(tx, timer)),
+            }
+        }
+        if over {
+            self.close_client(tx);
+        }
+        Some(done)
+    }
+
+    fn repeat_client(&mut self, now: Instant, tx: ClientTx, timer: Timer, wait: Duration) {
+        if let Some(client) = self.clients.get_mut(&tx) {
+            client.interval = wait;
+            self.timers.set(Deadline::Client(tx, timer), now + wait);
+        }
+    }
+
+    fn resend_client(&mut self, tx: ClientTx) {
+        let Some(client) = self.clients.get(&tx) else { return };
+        let (flow, method, bytes) = (client.flow, client.key.method.clone(), client.bytes.clone());
+        self.transmit(flow, &method, bytes);
+    }
+
+    fn close_client(&mut self, tx: ClientTx) {
+        let Some(client) = self.clients.remove(&tx) else { return };
+        self.client_keys.remove(&client.key);
+        for timer in Timer::ALL {
+            self.timers.clear(&Deadline::Client(tx, timer));
+        }
+    }
+}
+
+/// The number in `CSeq` of a request of ours.
+pub(crate) fn sequence(draft: &Draft) -> u32 {
+    let value = draft.header(&Name::CSeq).unwrap_or("");
+    value.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+fn to_invite(on: On) -> client_invite::Event {
+    use client_invite::Event;
+    match on {
+        On::Code(..200) => Event::Provisional,
+        On::Code(200..300) => Event::Success,
+        On::Code(300..) => Event::Failure,
+        On::Timer(timer) => Event::Timer(timer),
+        On::TransportError => Event::TransportError,
+    }
+}
+
+fn to_other(on: On) -> client_non_invite::Event {
+    use client_non_invite::Event;
+    match on {
+        On::Code(..200) => Event::Provisional,
+        On::Code(200..) => Event::Final,
+        On::Timer(timer) => Event::Timer(timer),
+        On::TransportError => Event::TransportError,
+    }
+}

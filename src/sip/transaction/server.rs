@@ -1,0 +1,337 @@
+//! Server transactions: matching of requests (RFC 3261 §17.2.3, §8.2.2.2) and running of the
+//! `server_invite` and `server_non_invite` machines.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::via::{response_flow, stamp};
+use super::{Action, Deadline, Timer, Transactions, User, from_tag, step, to_tag};
+use crate::sip::message::{Message, Method};
+use crate::sip::print::Draft;
+use crate::sip::{Flow, ServerTx, server_invite, server_non_invite};
+
+/// What starts every branch since RFC 3261.
+const COOKIE: &str = "z9hG4bK";
+
+/// What tells a request's transaction.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    branch: String,
+    sent_by: String,
+    method: Method,
+}
+
+impl Key {
+    /// The key of a request; that of its INVITE for an ACK, and for a CANCEL when `cancelled`.
+    fn of(request: &Message, cancelled: bool) -> Option<Self> {
+        let via = request.via().ok()?;
+        let method = request.method()?;
+        let is_invites = *method == Method::Ack || (cancelled && *method == Method::Cancel);
+        let method = if is_invites { Method::Invite } else { method.clone() };
+        let branch = match via.branch() {
+            Some(branch) if branch.starts_with(COOKIE) => branch.to_owned(),
+            // RFC 2543: by what a retransmission has in common with its original.
+            branch => format!(
+                "{} {} {} {}",
+                request.call_id().ok()?,
+                from_tag(request),
+                request.cseq().ok()?.seq,
+                branch.unwrap_or("")
+            ),
+        };
+        let sent_by = format!("{}:{}", via.host.to_ascii_lowercase(), via.port.unwrap_or(0));
+        Some(Self { branch, sent_by, method })
+    }
+}
+
+/// What a request has in common with itself when it comes by two ways (§8.2.2.2).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Merge {
+    call_id: String,
+    from_tag: String,
+    seq: u32,
+}
+
+impl Merge {
+    fn of(request: &Message) -> Option<Self> {
+        let is_first = request.method() == Some(&Method::Invite) && to_tag(request).is_empty();
+        if !is_first {
+            return None;
+        }
+        let call_id = request.call_id().ok()?.to_owned();
+        Some(Self {
+            call_id,
+            from_tag: from_tag(request).to_owned(),
+            seq: request.cseq().ok()?.seq,
+        })
+    }
+}
+
+enum Machine {
+    Invite(server_invite::State),
+    Other(server_non_invite::State),
+}
+
+/// What happens to a server transaction.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum On {
+    /// The request came again.
+    Request,
+    /// ACK came.
+    Ack,
+    /// We answer with this code.
+    Code(u16),
+    /// A timer ran out.
+    Timer(Timer),
+}
+
+impl On {
+    fn to_invite(self) -> server_invite::Event {
+        use server_invite::Event;
+        match self {
+            Self::Request => Event::Request,
+            Self::Ack => Event::Ack,
+            Self::Code(..200) => Event::Provisional,
+            Self::Code(200..300) => Event::Success,
+            Self::Code(300..) => Event::Failure,
+            Self::Timer(timer) => Event::Timer(timer),
+        }
+    }
+
+    fn to_other(self) -> Option<server_non_invite::Event> {
+        use server_non_invite::Event;
+        Some(match self {
+            Self::Request => Event::Request,
+            Self::Ack => return None,
+            Self::Code(..200) => Event::Provisional,
+            Self::Code(200..) => Event::Final,
+            Self::Timer(timer) => Event::Timer(timer),
+        })
+    }
+}
+
+/// A request of a peer.
+pub(super) struct Server {
+    machine: Machine,
+    user: User,
+    /// Where responses go.
+    pub(super) flow: Flow,
+    /// Where the request came by.
+    source: Flow,
+    request: Message,
+    /// The tag of our To.
+    tag: String,
+    last: Option<Bytes>,
+    interval: Duration,
+    key: Key,
+    merge: Option<Merge>,
+}
+
+/// What a request is to the transactions that exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// It belongs to one of them and has been dealt with.
+    Absorbed,
+    /// It is the ACK to a 2xx, or belongs to none.
+    New,
+}
+
+impl Transactions {
+    /// Deals with what belongs to a transaction: retransmissions, and ACK to a refusal.
+    pub(crate) fn receive_request(&mut self, now: Instant, request: &Message) -> Known {
+        let found = Key::of(request, false).and_then(|key| self.server_keys.get(&key).copied());
+        let Some(tx) = found else { return Known::New };
+        if request.method() != Some(&Method::Ack) {
+            self.step_server(now, tx, On::Request, None);
+            return Known::Absorbed;
+        }
+        let is_for_user = self.step_server(now, tx, On::Ack, None);
+        if is_for_user { Known::New } else { Known::Absorbed }
+    }
+
+    /// The INVITE that a CANCEL names, and whom it serves.
+    pub(crate) fn cancelled(&self, cancel: &Message) -> Option<(ServerTx, User)> {
+        let tx = *self.server_keys.get(&Key::of(cancel, true)?)?;
+        Some((tx, self.servers.get(&tx)?.user))
+    }
+
+    /// Whether the request is one that is being dealt with and came by another way too.
+    pub(crate) fn is_merged(&self, request: &Message) -> bool {
+        Merge::of(request).is_some_and(|merge| self.merges.contains_key(&merge))
+    }
+
+    /// Starts a transaction.
+    pub(crate) fn open(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        request: &Message,
+        user: User,
+    ) -> Option<ServerTx> {
+        let key = Key::of(request, false)?;
+        let tx = ServerTx(self.id());
+        let merge = Merge::of(request);
+        let machine = if key.method == Method::Invite {
+            Machine::Invite(server_invite::State::Proceeding)
+        } else {
+            let wait = Timer::Unanswered.first(&self.config, flow.transport).unwrap_or_default();
+            self.timers.set(Deadline::Server(tx, Timer::Unanswered), now + wait);
+            Machine::Other(server_non_invite::State::Trying)
+        };
+        self.server_keys.insert(key.clone(), tx);
+        if let Some(merge) = &merge {
+            self.merges.entry(merge.clone()).or_insert(tx);
+        }
+        let server = Server {
+            machine,
+            user,
+            flow: response_flow(request, flow),
+            source: flow,
+            request: request.clone(),
+            tag: self.chance.token(12),
+            last: None,
+            interval: Duration::ZERO,
+            key,
+            merge,
+        };
+        self.servers.insert(tx, server);
+        Some(tx)
+    }
+
+    /// The tag that we put into To.
+    pub(crate) fn tag(&self, tx: ServerTx) -> Option<&str> {
+        self.servers.get(&tx).map(|server| server.tag.as_str())
+    }
+
+    /// The request.
+    pub(crate) fn server_request(&self, tx: ServerTx) -> Option<&Message> {
+        self.servers.get(&tx).map(|server| &server.request)
+    }
+
+    /// Where the responses go.
+    pub(crate) fn server_flow(&self, tx: ServerTx) -> Option<Flow> {
+        self.servers.get(&tx).map(|server| server.flow)
+    }
+
+    /// Whom it serves from here on.
+    pub(crate) fn serve(&mut self, tx: ServerTx, user: User) {
+        if let Some(server) = self.servers.get_mut(&tx) {
+            server.user = user;
+        }
+    }
+
+    /// A response in the making; `None` when the transaction is gone.
+    pub(crate) fn response(&self, tx: ServerTx, code: u16) -> Option<Draft> {
+        self.servers.get(&tx).map(|server| Draft::response(&server.request, code))
+    }
+
+    /// Answers; nothing happens when the transaction is gone or has its final response.
+    pub(crate) fn respond(&mut self, now: Instant, tx: ServerTx, mut draft: Draft) {
+        let Some(server) = self.servers.get(&tx) else { return };
+        let Some(code) = draft.code() else { return };
+        stamp(&mut draft, server.source.remote);
+        if code > 100 {
+            draft = draft.to_tag(&server.tag);
+        }
+        let bytes = draft.print();
+        self.step_server(now, tx, On::Code(code), Some(bytes));
+    }
+
+    /// Answers with nothing but a code.
+    pub(crate) fn reply(&mut self, now: Instant, tx: ServerTx, code: u16) {
+        if let Some(draft) = self.response(tx, code) {
+            self.respond(now, tx, draft);
+        }
+    }
+
+    /// Answers a request outside any transaction.
+    pub(crate) fn reject(&mut self, flow: Flow, request: &Message, code: u16) {
+        let method = request.method().cloned().unwrap_or(Method::Options);
+        let tag = self.chance.token(12);
+        let mut draft = Draft::response(request, code).to_tag(&tag);
+        stamp(&mut draft, flow.remote);
+        self.transmit(response_flow(request, flow), &method, draft.print());
+    }
+
+    /// Sends the latest response again.
+    pub(crate) fn resend(&mut self, tx: ServerTx) {
+        let Some(server) = self.servers.get(&tx) else { return };
+        let Some(bytes) = server.last.clone() else { return };
+        let (flow, method) = (server.flow, server.key.method.clone());
+        self.transmit(flow, &method, bytes);
+    }
+
+    /// Takes a step. Whether the user is to act on it.
+    pub(super) fn step_server(
+        &mut self,
+        now: Instant,
+        tx: ServerTx,
+        on: On,
+        bytes: Option<Bytes>,
+    ) -> bool {
+        let Some(server) = self.servers.get_mut(&tx) else { return false };
+        let (act, over) = match &mut server.machine {
+            Machine::Invite(state) => {
+                let Some((to, act)) = step(server_invite::TABLE, *state, on.to_invite()) else {
+                    return false;
+                };
+                *state = to;
+                (act, to == server_invite::State::Terminated)
+            }
+            Machine::Other(state) => {
+                let next = on.to_other().and_then(|on| step(server_non_invite::TABLE, *state, on));
+                let Some((to, act)) = next else { return false };
+                *state = to;
+                (act, to == server_non_invite::State::Terminated)
+            }
+        };
+        if bytes.is_some() {
+            server.last = bytes;
+        }
+        let mut is_for_user = false;
+        for action in act {
+            match *action {
+                Action::Send | Action::Resend => self.resend(tx),
+                Action::Pass => is_for_user = true,
+                Action::Start(timer) => self.start_server(now, tx, timer, None),
+                Action::Again(timer) => {
+                    let last = self.servers.get(&tx).map(|server| server.interval);
+                    self.start_server(now, tx, timer, last);
+                }
+                Action::Stop(timer) => self.timers.clear(&Deadline::Server(tx, timer)),
+                Action::Ack | Action::TellTimeout | Action::TellFailure | Action::Slow(_) => {}
+            }
+        }
+        if over {
+            self.close_server(tx);
+        }
+        is_for_user
+    }
+
+    fn start_server(&mut self, now: Instant, tx: ServerTx, timer: Timer, last: Option<Duration>) {
+        let Some(server) = self.servers.get_mut(&tx) else { return };
+        let wait = match last {
+            Some(last) => Some(timer.after(last, &self.config)),
+            None => timer.first(&self.config, server.flow.transport),
+        };
+        let Some(wait) = wait else { return };
+        if timer == Timer::G {
+            server.interval = wait;
+        }
+        self.timers.set(Deadline::Server(tx, timer), now + wait);
+    }
+
+    fn close_server(&mut self, tx: ServerTx) {
+        let Some(server) = self.servers.remove(&tx) else { return };
+        self.server_keys.remove(&server.key);
+        if let Some(merge) = server.merge
+            && self.merges.get(&merge) == Some(&tx)
+        {
+            self.merges.remove(&merge);
+        }
+        for timer in Timer::ALL {
+            self.timers.clear(&Deadline::Server(tx, timer));
+        }
+    }
+}

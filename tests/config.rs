@@ -1,0 +1,53 @@
+//! Configurations for tests, as an operator would write them.
+
+use std::path::Path;
+
+use koebashi::call::config::Said;
+use koebashi::config::{self, Loaded};
+use koebashi::media::Prompt;
+
+/// One trunk (10.0.1.0/24), one line that is always open, two counselors.
+pub(crate) const BASIC: &str = r#"
+[sip]
+listen = ["udp://10.0.0.1:5060"]
+[[trunk]]
+id = "navi"
+peers = ["10.0.1.0/24"]
+[[line]]
+id = "main"
+name = "相談"
+numbers = ["0570000000"]
+[line.queue]
+wrap_up = "0s"
+[[counselor]]
+extension = "101"
+name = "相談員A"
+password = "password-101"
+lines = ["main"]
+[[counselor]]
+extension = "102"
+name = "相談員B"
+password = "password-102"
+lines = ["main"]
+"#;
+
+/// Reads a configuration and gives it every prompt that it names.
+pub(crate) fn load(toml: &str) -> Loaded {
+    let mut loaded = match config::parse(toml, "test.toml", Path::new(".")) {
+        Ok(loaded) => loaded,
+        Err(complaints) => {
+            let all: Vec<_> = complaints.iter().map(ToString::to_string).collect();
+            panic!("{}", all.join("\n"))
+        }
+    };
+    let mut names: Vec<Prompt> = Said::ALL.iter().map(|said| said.name().into()).collect();
+    for line in loaded.call.lines.values() {
+        names.extend(line.guidance.values().flat_map(|node| node.play.iter().cloned()));
+        names.extend(line.prompts.0.values().cloned());
+        names.extend(line.counselor_tones.iter().map(|(_, prompt)| prompt.clone()));
+        names.push(line.queue.hold.clone());
+    }
+    let half = std::time::Duration::from_millis(500);
+    loaded.call.prompt_lengths = names.into_iter().map(|name| (name, half)).collect();
+    loaded
+}
