@@ -18,7 +18,7 @@ const ADDRESSES_MAX: usize = 8;
 const PORT: u16 = 5060;
 
 /// Fills in what needs no looking up: registrars that are named by address.
-pub fn literals(config: &mut Config) {
+pub(super) fn literals(config: &mut Config) {
     for register in registers(config) {
         if let Some(ip) = host(&register.uri).and_then(|host| literal(&host)) {
             register.addresses = vec![ip];
@@ -28,7 +28,7 @@ pub fn literals(config: &mut Config) {
 
 /// Looks up every registrar's name. One that can't be found now keeps the addresses it has.
 /// Says whether anything is different from before.
-pub async fn names(config: &mut Config) -> bool {
+pub(super) async fn names(config: &mut Config) -> bool {
     let mut is_new = false;
     for register in registers(config) {
         let Some(host) = host(&register.uri).filter(|host| literal(host).is_none()) else {
@@ -47,14 +47,8 @@ pub async fn names(config: &mut Config) -> bool {
     is_new
 }
 
-/// Whether there is any name to look up.
-pub fn has_names(config: &Config) -> bool {
-    let mut hosts = config.trunks.values().flat_map(|t| &t.register).map(|r| host(&r.uri));
-    hosts.any(|host| host.is_some_and(|host| literal(&host).is_none()))
-}
-
 /// Keeps the addresses that another configuration has found for the same registrars.
-pub fn keep(config: &mut Config, known: &Config) {
+pub(super) fn keep(config: &mut Config, known: &Config) {
     for register in registers(config).filter(|r| r.addresses.is_empty()) {
         let mut same = known.trunks.values().flat_map(|t| &t.register);
         if let Some(same) = same.find(|r| r.uri == register.uri) {

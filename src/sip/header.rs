@@ -10,10 +10,8 @@ use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use super::fault::ParseError;
-use super::message::Method;
 use super::method::{Method, is_token};
 use super::uri::{self, Params, Uri, secretive};
-use super::uri::{self, Params, Uri};
 
 /// Declares [`Name`] and its table from one list: variant, canonical form, compact form.
 macro_rules! names {

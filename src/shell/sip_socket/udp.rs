@@ -154,7 +154,9 @@ impl Udp {
                 let Ok((Some(flow), _, Some(error))) = taken else { continue };
                 // Whoever sent it may have named our address, or the socket's wildcard.
                 let bound = (flow.local != local).then_some(Flow { local, ..flow });
-                for flow in [Some(flow), bound].into_iter().flatten().filter(|_| is_unreachable(error)) {
+                for flow in
+                    [Some(flow), bound].into_iter().flatten().filter(|_| is_unreachable(error))
+                {
                     if reports.send(Report::Failed(flow)).await.is_err() {
                         return;
                     }
