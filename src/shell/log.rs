@@ -73,11 +73,11 @@ pub fn start(format: LogFormat, level: Level) -> io::Result<Log> {
 fn write(lines: &Receiver<Vec<u8>>, lost: &AtomicU64) {
     let mut out = io::stderr();
     while let Ok(line) = lines.recv() {
-        let mut said = out.write_all(&line);
         let missing = lost.swap(0, Relaxed);
-        if missing > 0 {
-            said = said.and(writeln!(out, "{missing} log lines lost: nobody read them in time"));
-        }
+        let said = out.write_all(&line).and_then(|()| match missing {
+            0 => Ok(()),
+            n => writeln!(out, "{n} log lines lost: nobody read them in time"),
+        });
         if said.is_err() {
             lost.fetch_add(missing + 1, Relaxed);
         }

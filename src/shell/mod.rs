@@ -390,8 +390,8 @@ impl Shell {
 
     fn beat(&mut self) {
         self.feed.beat();
-        let counts = self.switchboard.counts().messages.iter();
-        self.metrics.sip(counts.map(|((method, direction), count)| {
+        let messages = self.switchboard.counts().messages;
+        self.metrics.sip(messages.iter().map(|((method, direction), count)| {
             let direction = match direction {
                 Direction::In => "in",
                 Direction::Out => "out",
