@@ -283,3 +283,6 @@ fn lead<'a>(config: &Config, from: &Place, target: &'a Target) -> Lead<'a> {
         Target::Line(line) => Lead::NoLine(line),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,10 +35,18 @@ pub(super) fn whole(root: &Section<'_>, config: &Config, ports: &(u16, u16)) {
             }
         }
     }
+    // Errors come first. After one, a warning may only be what follows from it.
     for fault in faults(config) {
         let (key, near) = fault_place(&fault, config);
         let what = format!("{fault}{near}");
-        if fault.is_error() { root.error(&key, what) } else { root.warn(&key, what) }
+        match fault.is_error() {
+            true => root.error(&key, what),
+            false if root.is_refused("") => return,
+            false => root.warn(&key, what),
+        }
+    }
+    if root.is_refused("") {
+        return;
     }
     if config.trunks.is_empty() && !config.lines.is_empty() {
         root.warn("trunk", "there is none: nobody can call the lines");

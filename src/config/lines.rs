@@ -132,7 +132,7 @@ fn window(section: &Section<'_>) -> Option<Window> {
     section.done();
     let (days, open, intake_end) = (days?, open?, intake_end?);
     let window = Window { days, open, intake_end, service_end: service_end? };
-    if window.days.is_empty() {
+    if window.days.is_empty() && !section.is_refused("days") {
         section.error("days", "names no day");
     }
     if minutes_after(window.open, window.intake_end)

@@ -146,7 +146,7 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Complaint>> {
         let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
         refuse(Some(line), "is not UTF-8".to_owned())
     })?;
-    parse(&text, &file, path.parent().unwrap_or(Path::new("")))
+    parse(&text, &file, path.parent().unwrap_or_else(|| Path::new("")))
 }
 
 /// Reads a file that need not be there: when it is missing, the demo opens as with an empty file,
@@ -159,7 +159,7 @@ pub fn load_or_demo(path: &Path) -> Result<Loaded, Vec<Complaint>> {
         Ok(true) | Err(_) => load(path),
         Ok(false) => {
             let file = path.display().to_string();
-            let mut loaded = parse("", &file, path.parent().unwrap_or(Path::new("")))?;
+            let mut loaded = parse("", &file, path.parent().unwrap_or_else(|| Path::new("")))?;
             let message = "is not there: the demo line opens on loopback".to_owned();
             let severity = Severity::Warning;
             loaded.warnings.push(Complaint { severity, file, line: None, message });

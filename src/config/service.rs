@@ -108,7 +108,7 @@ pub(super) fn sip(root: &Section<'_>) -> Option<sip::Config> {
     let section = root.section("sip");
     let listen =
         section.list("listen", &["udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"], value::listener);
-    let domain = section.parsed("domain", "koebashi.local", value::host);
+    let domain = section.parsed("domain", "koebashi.local", value::domain);
     let advertised = section.parsed("advertised", "", value::address_or_none);
     let t1 = section.duration("t1", "500ms", ms(100)..=s(2));
     let t2 = section.duration("t2", "4s", s(1)..=s(32));

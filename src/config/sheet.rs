@@ -78,6 +78,12 @@ impl Sheet {
         self.complain(Severity::Warning, key, self.place(key), what.into());
     }
 
+    /// Whether there is an error about a key or something in it; about anything, when it is empty.
+    fn is_refused(&self, key: &str) -> bool {
+        let is_error = |c: &Complaint| c.severity == Severity::Error && c.message.starts_with(key);
+        self.complaints.borrow().iter().any(is_error)
+    }
+
     /// The line of a key, or of the innermost table around it that is written.
     pub(super) fn place(&self, key: &str) -> Option<usize> {
         super::place(&self.places.borrow(), key)
@@ -116,11 +122,6 @@ impl<'s> Section<'s> {
         Self { sheet, table, path, asked: RefCell::default() }
     }
 
-    /// The sheet that it is part of.
-    pub(super) fn sheet(&self) -> &'s Sheet {
-        self.sheet
-    }
-
     /// Whether the table is written.
     pub(super) fn is_written(&self) -> bool {
         self.table.is_some()
@@ -143,6 +144,12 @@ impl<'s> Section<'s> {
     /// A warning about one of its keys; about itself when `key` is empty.
     pub(super) fn warn(&self, key: &str, what: impl Into<String>) {
         self.sheet.warn(&self.key(key), what);
+    }
+
+    /// Whether there is an error about one of its keys, or about anything in it when `key` is empty:
+    /// then what seems to follow from it need not be said.
+    pub(super) fn is_refused(&self, key: &str) -> bool {
+        self.sheet.is_refused(&self.key(key))
     }
 
     /// Whether the key is written.

@@ -1,1 +1,609 @@
+//! The configuration as operators meet it: the empty file, the manual, mistakes and what is said of
+//! them, reloads.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::call::config::{AnnouncePosition, Extension, Override, Said, Secret, Target};
+use crate::media::Prompt;
+
+const MANUAL: &str = include_str!("../../config/default.toml");
+
+fn ok(text: &str) -> Loaded {
+    parse(text, "k.toml", Path::new("")).unwrap_or_else(|c| panic!("{}", shown(&c)))
+}
+
+fn shown(complaints: &[Complaint]) -> String {
+    complaints.iter().map(|c| format!("{c}\n")).collect()
+}
+
+/// What is said of a bad text, or of a good one.
+fn said(text: &str) -> String {
+    match parse(text, "k.toml", Path::new("")) {
+        Ok(loaded) => shown(&loaded.warnings),
+        Err(complaints) => shown(&complaints),
+    }
+}
+
+/// A library with everything that koebashi says and the manual names, five seconds each.
+fn library() -> BTreeMap<Prompt, Duration> {
+    let said = Said::ALL.map(Said::name);
+    let more = ["welcome", "hold", "closed_nijiiro", "tone_15m", "tone_5m", "tone_1m"];
+    said.iter().chain(&more).map(|n| (Prompt::from(*n), Duration::from_secs(5))).collect()
+}
+
+/// A trunk, a line and a counselor that are in order, to put a mistake in.
+const GOOD: &str = r#"[[trunk]]
+id = "navi"
+peers = ["192.0.2.1"]
+[[line]]
+id = "nijiiro"
+numbers = ["0570-022-282"]
+[[counselor]]
+extension = "101"
+password = "k7m2q9xw"
+lines = ["nijiiro"]
+"#;
+
+#[test]
+fn an_empty_file_opens_the_demo_on_loopback() {
+    let loaded = ok("");
+    assert_eq!(shown(&loaded.warnings), "");
+    assert_eq!(shown(&check(&loaded, &library())), "");
+    assert!(loaded.sip.listen.iter().all(|(_, socket)| socket.ip().is_loopback()));
+    let trunk = &loaded.call.trunks[&"demo".into()];
+    let peers: Vec<IpAddr> = trunk.peers.iter().map(|net| net.addr()).collect();
+    assert_eq!(peers, ["127.0.0.1", "::1"].map(|ip| ip.parse::<IpAddr>().unwrap()));
+    assert!(trunk.peers.iter().all(|net| net.prefix_len() == net.max_prefix_len()));
+    let line = &loaded.call.lines[&"demo".into()];
+    assert_eq!(line.numbers, ["0570000000"]);
+    assert!(line.schedule.hours.is_empty());
+    let counselor = &loaded.call.counselors[&"101".into()];
+    let ha1 = sip::auth::ha1(sip::auth::Algorithm::Md5, "101", "koebashi.local", DEMO_PASSWORD);
+    assert_eq!(counselor.secret.as_ref().unwrap().md5.expose(), ha1);
+    assert_eq!(loaded.call.lines.len() + loaded.call.counselors.len(), 2);
+}
+
+#[test]
+fn the_demo_opens_on_loopback_only() {
+    insta::assert_snapshot!(said("[sip]\nlisten = [\"udp://192.0.2.9:5060\"]\n"), @"k.toml:2: sip.listen: the demo line opens on loopback only: name a trunk, a line and a counselor to listen elsewhere");
+    // Nor can it be copied out of there.
+    let text = GOOD.replace("k7m2q9xw", DEMO_PASSWORD);
+    let text = format!("{text}\n[sip]\nlisten = [\"udp://192.0.2.9:5060\"]\n");
+    insta::assert_snapshot!(said(&text), @"k.toml:9: counselor.101.password: is a placeholder, good on loopback only");
+}
+
+#[test]
+fn a_missing_file_is_the_demo_and_says_so() {
+    let path = Path::new("no/such/koebashi.toml");
+    let loaded = load_or_demo(path).unwrap();
+    assert_eq!(
+        shown(&loaded.warnings),
+        "no/such/koebashi.toml: warning: is not there: the demo line opens on loopback\n"
+    );
+    assert!(shown(&load(path).unwrap_err()).starts_with("no/such/koebashi.toml: can't be read: "));
+}
+
+#[test]
+fn what_callers_and_operators_count_on_is_the_default() {
+    let loaded = ok(GOOD);
+    assert_eq!(loaded.sip, sip::Config { listen: loaded.sip.listen.clone(), ..Default::default() });
+    assert_eq!(loaded.media, media::Config::default());
+    let line = &loaded.call.lines[&"nijiiro".into()];
+    assert_eq!(line.numbers, ["0570022282"]);
+    assert_eq!(line.name, "nijiiro");
+    assert_eq!(line.queue.announce_position, AnnouncePosition::Limit(3));
+    assert_eq!(line.queue.on_full, Target::Help);
+    assert_eq!(loaded.call.prompt(Some(line), Said::Help), "help".into());
+    assert_eq!(loaded.store.database, Path::new("state/koebashi.db"));
+}
+
+/// Keys without the ids and numbers of list elements: `line.queue.retry`.
+fn pattern(key: &str) -> String {
+    let parts: Vec<&str> = key.split('.').collect();
+    match parts.as_slice() {
+        ["trunk" | "line" | "counselor", _, "hours", _, rest] => format!("line.hours.{rest}"),
+        [list @ ("trunk" | "line" | "counselor"), _, rest @ ..] => {
+            format!("{list}.{}", rest.join("."))
+        }
+        parts => parts.join("."),
+    }
+}
+
+#[test]
+fn the_manual_is_clean_and_states_the_defaults() {
+    let manual = ok(MANUAL);
+    assert_eq!(shown(&check(&manual, &library())), "");
+    let plain =
+        ok("[[trunk]]\nid = \"navi\"\npeers = [\"127.0.0.1\"]\n[[line]]\nid = \"nijiiro\"\n\
+        numbers = [\"1234\"]\n[[counselor]]\nextension = \"101\"\npassword = \"x\"\n\
+        lines = [\"nijiiro\"]\n");
+    // What the example has of its own.
+    let own = ["line.name", "line.numbers", "line.closed.ranges", "line.prompts.closed"];
+    let own = own.into_iter().chain(["counselor.name", "counselor.password"]);
+    let own: BTreeSet<&str> = own.collect();
+    let differing: Vec<String> = changes(&plain, &manual)
+        .iter()
+        .map(|change| pattern(&change.key))
+        .filter(|key| !own.contains(key.as_str()))
+        .filter(|key| !key.starts_with("line.hours.") && !key.starts_with("line.guidance."))
+        .collect();
+    assert_eq!(differing, [""; 0]);
+}
+
+#[test]
+fn the_manual_names_every_key_and_its_examples_are_right() {
+    let all: String = MANUAL
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(key) if !key.starts_with([' ', '\n']) && !key.is_empty() => key,
+            Some(_) | None => line,
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    // Everything uncommented at once: passwords are there twice over, and their files are not.
+    insta::assert_snapshot!(said(&all), @r##"
+k.toml:130: trunk.navi.register.password_file: there is a password too: keep one of them
+k.toml:142: warning: line.nijiiro.override_until: means nothing while override is "auto"
+k.toml:199: counselor.101.password_file: there is a password too: keep one of them
+"##);
+    for key in ok(GOOD).settings.keys() {
+        let last = key.rsplit('.').next().unwrap();
+        let named = |line: &str| line.trim_start_matches('#').starts_with(&format!("{last} = "));
+        let inside = format!("{last} = ");
+        assert!(
+            MANUAL.lines().any(|l| named(l) || l.contains(&inside)),
+            "{key} is not in the manual"
+        );
+    }
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one file with everything wrong, and what is said of it")]
+fn every_mistake_is_told_with_its_line_and_the_nearest_name() {
+    let text = r#"
+[service]
+timezone = "Asia/Tokio"
+max_cals = 5
+[service.log]
+level = "verbose"
+[sip]
+listen = ["udp://127.0.0.1:5060", "upd://127.0.0.1", "tls://127.0.0.1:5061", "udp://0.0.0.0:5060"]
+t1 = 500
+[media]
+ports = "30001-39998"
+[[trunk]]
+id = "navi"
+peers = ["192.0.2.300"]
+codecs = ["PCMU", "G729"]
+session_expires = "30s"
+[[line]]
+id = "nijiiro"
+numbers = ["0570-022-282"]
+answer = "imediate"
+override = "closed"
+override_until = "tomorrow"
+[[line.hours]]
+days = ["sat", "caturday"]
+open = "18:00"
+intake_end = "22:30"
+service_end = "22:00"
+[line.closed]
+ranges = ["12-29..02-30"]
+[line.guidance]
+start = { play = ["welcome"], keys = { 1 = "quue", x = "help" }, next = "menu" }
+meny = { play = [], next = "line:nijiro" }
+[line.queue]
+ring_timout = "20s"
+max_wait = "3min"
+on_full = "queue"
+[line.prompts]
+clossed = "closed_nijiiro"
+[[counselor]]
+extension = "101"
+lines = ["nijiro"]
+[[counselor]]
+extension = "101"
+password = "k7m2q9xw"
+password_file = "x"
+[counsellor]
+"#;
+    insta::assert_snapshot!(said(text), @r##"
+k.toml:3: service.timezone: "Asia/Tokio" is no time zone; the nearest is "Asia/Tokyo"
+k.toml:4: service.max_cals: no such key; the nearest is "max_calls"
+k.toml:6: service.log.level: "verbose" is not known; there is error, warn, info, debug, trace
+k.toml:8: sip.listen: "upd" is no transport; the nearest is "udp"
+k.toml:8: sip.listen: tls:// is not served yet; there is udp, tcp
+k.toml:8: sip.listen: 0.0.0.0:5060 is every address: say in advertised which address peers shall call
+k.toml:9: sip.t1: must be a string, like "500ms", not a number
+k.toml:11: media.ports: 30001 is odd: RTP takes the even port, RTCP the next
+k.toml:14: trunk.navi.peers: "192.0.2.300" is neither an address nor a network, like "192.0.2.0/24"
+k.toml:15: trunk.navi.codecs: "G729" is not known; there is PCMU, PCMA
+k.toml:16: trunk.navi.session_expires: "30s" is too short: "90s" to "1d"
+k.toml:20: line.nijiiro.answer: "imediate" is not known; the nearest is "immediate"
+k.toml:22: line.nijiiro.override_until: "tomorrow" is no date with time: write it like "2026-12-26T21:00"
+k.toml:24: line.nijiiro.hours.1.days: "caturday" is not known; there is mon, tue, wed, thu, fri, sat, sun
+k.toml:26: line.nijiiro.hours.1.intake_end: is after service_end
+k.toml:29: line.nijiiro.closed.ranges: "12-29..02-30" is no range of days: write it like "12-29..01-03"
+k.toml:31: line.nijiiro.guidance.start.keys.x: is no key of a telephone: 0-9, * or #
+k.toml:31: line.nijiiro.guidance.start.next: there is no node "menu"; the nearest is "meny"
+k.toml:31: line.nijiiro.guidance.start.keys.1: there is no node "quue"; the nearest is "queue"
+k.toml:32: line.nijiiro.guidance.meny.next: there is no line "nijiro"; the nearest is "nijiiro"
+k.toml:34: line.nijiiro.queue.ring_timout: no such key; the nearest is "ring_timeout"
+k.toml:35: line.nijiiro.queue.max_wait: "3min" is no duration: write a whole number with its unit (ms, s, m, h, d), like "20s"
+k.toml:36: line.nijiiro.queue.on_full: the queue can't lead to itself: help, hangup, line:ID or a node
+k.toml:37: line.nijiiro.prompts.clossed: koebashi does not say this; the nearest is "closed"
+k.toml:39: counselor.101: has no password, password_file, ha1 or fixed contact
+k.toml:42: counselor.101: there already is one, in line 39
+k.toml:45: counselor.2.password_file: there is a password too: keep one of them
+k.toml:46: counsellor: no such key; the nearest is "counselor"
+"##);
+}
+
+/// One mistake each: what is put in place of what in [`GOOD`], and what is said.
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn single_mistakes() {
+    let cases = [
+        ("id = \"navi\"\n", ""),
+        ("id = \"navi\"", "id = \"Navi 1\""),
+        ("peers = [\"192.0.2.1\"]\n", ""),
+        ("peers = [\"192.0.2.1\"]", "peers = \"192.0.2.1\""),
+        ("peers = [\"192.0.2.1\"]", "peers = [\"192.0.2.1\", \"192.0.2.1/32\"]"),
+        ("peers = [\"192.0.2.1\"]", "peers = [\"0.0.0.0/0\"]"),
+        (
+            "id = \"navi\"",
+            "id = \"navi\"\nregister = { uri = \"carrier\", user = \"a b\", pasword = \"x\" }",
+        ),
+        ("id = \"navi\"", "id = \"navi\"\nregister = 5"),
+        ("id = \"navi\"", "id = \"navi\"\ndscp = { sip = 64 }"),
+        ("id = \"navi\"", "id = \"navi\"\nadvertised = \"0.0.0.0\""),
+        ("\"0570-022-282\"", "\"+81570022282\""),
+        ("\"0570-022-282\"", "\"101\""),
+        ("id = \"nijiiro\"", "id = \"nijiiro\"\nname = \"a\\nb\""),
+        ("id = \"nijiiro\"", "id = \"nijiiro\"\nguidance = { menu = { next = \"queue\" } }"),
+        (
+            "id = \"nijiiro\"",
+            "id = \"nijiiro\"\nguidance = { start = { next = \"queue\" }, help = { next = \"queue\" } }",
+        ),
+        ("id = \"nijiiro\"", "id = \"nijiiro\"\nqueue.max_wait_no_counselor = \"5m\""),
+        ("id = \"nijiiro\"", "id = \"nijiiro\"\nqueue.max_callers = -1"),
+        ("id = \"nijiiro\"", "id = \"nijiiro\"\nqueue.retry = 2"),
+        ("id = \"nijiiro\"", "id = \"nijiiro\"\ncounselor_tones = [[\"15m\"]]"),
+        ("id = \"nijiiro\"", "id = \"nijiiro\"\noverride_until = \"2026-12-26T21:00\""),
+        ("extension = \"101\"", "extension = \"chief\""),
+        ("extension = \"101\"", "extension = \"101\"\ncontact = \"sip:101@phone.example\""),
+        ("password = \"k7m2q9xw\"\n", ""),
+        ("password = \"k7m2q9xw\"", "password_file = \"no/such\""),
+        ("password = \"k7m2q9xw\"", "ha1 = \"xyz\""),
+        ("password = \"k7m2q9xw\"", "ha1_sha256 = \"xyz\""),
+        ("lines = [\"nijiiro\"]", "lines = []"),
+        ("lines = [\"nijiiro\"]", "lines = [\"nijiiro\"]\n[codes]\nready = \"10\""),
+        ("lines = [\"nijiiro\"]", "lines = [\"nijiiro\"]\n[codes]\nready = \"*2\""),
+        ("lines = [\"nijiiro\"]", "lines = [\"nijiiro\"]\n[codes.pause_reasons]\n11 = \"x\""),
+        ("lines = [\"nijiiro\"]", "lines = [\"nijiiro\"]\n[media]\nports = \"30000-30010\""),
+        ("lines = [\"nijiiro\"]", "lines = [\"nijiiro\"\n[media"),
+        ("[[trunk]]", "[trunk]"),
+    ];
+    let told = cases.map(|(of, with)| {
+        assert!(GOOD.contains(of), "{of}");
+        format!("{}\n{}", with.replace('\n', "⏎"), said(&GOOD.replacen(of, with, 1)))
+    });
+    insta::assert_snapshot!(told.join("\n"), @r##"
+k.toml:1: trunk.1.id: is missing
+
+id = "Navi 1"
+k.toml:2: trunk.Navi 1.id: "Navi 1" is no id: 1 to 32 of a-z, 0-9, _ and -
+
+
+k.toml:1: trunk.navi.peers: no peers and no register: no call could come
+
+peers = "192.0.2.1"
+k.toml:3: trunk.navi.peers: must be a list, like ["…"], not a string
+
+peers = ["192.0.2.1", "192.0.2.1/32"]
+k.toml:3: trunk.navi.peers: "192.0.2.1/32" is there twice
+
+peers = ["0.0.0.0/0"]
+k.toml:3: warning: trunk.navi.peers: everyone may send calls
+
+id = "navi"⏎register = { uri = "carrier", user = "a b", pasword = "x" }
+k.toml:3: trunk.navi.register.uri: "carrier" is no registrar: write it like "sip:carrier.example:5060"
+k.toml:3: trunk.navi.register.user: "a b" is no user of a SIP URI
+k.toml:3: trunk.navi.register.pasword: no such key; the nearest is "password"
+
+id = "navi"⏎register = 5
+k.toml:3: trunk.navi.register: must be a list of tables: write [[register]] above each of its tables
+
+id = "navi"⏎dscp = { sip = 64 }
+k.toml:3: trunk.navi.dscp.sip: 64 is too large: 0 to 63
+
+id = "navi"⏎advertised = "0.0.0.0"
+k.toml:3: trunk.navi.advertised: "0.0.0.0" is not an address to call
+
+"+81570022282"
+k.toml:6: line.nijiiro.numbers: "+81570022282" is no number: write the digits that callers dial, like "0570022282"
+
+"101"
+k.toml:8: counselor.101.extension: is a number of line nijiiro
+
+id = "nijiiro"⏎name = "a\nb"
+k.toml:6: line.nijiiro.name: has a control character in it
+
+id = "nijiiro"⏎guidance = { menu = { next = "queue" } }
+k.toml:6: line.nijiiro.guidance: the guidance has no node "start" to begin with
+
+id = "nijiiro"⏎guidance = { start = { next = "queue" }, help = { next = "queue" } }
+k.toml:6: line.nijiiro.guidance.help: is a target of its own and can't be the name of a node
+
+id = "nijiiro"⏎queue.max_wait_no_counselor = "5m"
+k.toml:6: line.nijiiro.queue.max_wait_no_counselor: is longer than max_wait and could never end a wait
+
+id = "nijiiro"⏎queue.max_callers = -1
+k.toml:6: line.nijiiro.queue.max_callers: -1 is out of bounds: 0 to 10000
+
+id = "nijiiro"⏎queue.retry = 2
+k.toml:6: line.nijiiro.queue.retry: must be a string, like "2s", not a number
+
+id = "nijiiro"⏎counselor_tones = [["15m"]]
+k.toml:6: line.nijiiro.counselor_tones: must be a list of pairs, like [["15m", "tone_15m"]]
+
+id = "nijiiro"⏎override_until = "2026-12-26T21:00"
+k.toml:6: warning: line.nijiiro.override_until: means nothing while override is "auto"
+
+extension = "chief"
+k.toml:8: counselor.chief.extension: "chief" is no extension: 2 to 8 digits
+
+extension = "101"⏎contact = "sip:101@phone.example"
+k.toml:9: counselor.101.contact: "sip:101@phone.example" can't be called: write a sip: URI with an IP address, like "sip:101@192.0.2.7:5060"
+
+
+k.toml:7: counselor.101: has no password, password_file, ha1 or fixed contact
+
+password_file = "no/such"
+k.toml:9: counselor.101.password_file: "no/such" can't be read: No such file or directory (os error 2)
+
+ha1 = "xyz"
+k.toml:9: counselor.101.ha1: must be 32 hexadecimal digits
+
+ha1_sha256 = "xyz"
+k.toml:9: counselor.101.ha1_sha256: must be 64 hexadecimal digits
+k.toml:9: counselor.101.ha1_sha256: ha1 is needed beside it: most phones know MD5 only
+
+lines = []
+k.toml:4: warning: line.nijiiro: no counselor takes this line's calls
+
+lines = ["nijiiro"]⏎[codes]⏎ready = "10"
+k.toml:8: counselor.101.extension: begins like the code ready ("10")
+
+lines = ["nijiiro"]⏎[codes]⏎ready = "*2"
+k.toml:11: codes.pause: "*22" begins like ready: which is meant can't be told
+k.toml:11: codes.end_wrap_up: "*23" begins like ready: which is meant can't be told
+k.toml:11: codes.extend_wrap_up: "*24" begins like ready: which is meant can't be told
+k.toml:11: codes.log_out: "*20" begins like ready: which is meant can't be told
+
+lines = ["nijiiro"]⏎[codes.pause_reasons]⏎11 = "x"
+k.toml:11: codes.pause_reasons.11: is no key of a telephone: 0-9, * or #
+
+lines = ["nijiiro"]⏎[media]⏎ports = "30000-30010"
+k.toml:12: warning: media.ports: enough for 3 calls (two legs each), fewer than service.max_calls = 2000
+
+lines = ["nijiiro"⏎[media
+k.toml:11: missing comma between array elements, expected `,`
+k.toml:11: unclosed array, expected `]`
+k.toml:11: string values must be quoted, expected literal string
+
+[trunk]
+k.toml:1: trunk: must be a list of tables: write [[trunk]] above each of its tables
+"##);
+}
+
+#[test]
+fn numbers_and_trunks_belong_to_one() {
+    let text = format!(
+        "{GOOD}\n[[line]]\nid = \"other\"\nnumbers = [\"0570022282\"]\n\
+         [[trunk]]\nid = \"twin\"\npeers = [\"192.0.2.1\"]\n\
+         [[trunk]]\nid = \"wide\"\npeers = [\"192.0.2.0/24\"]\n\
+         [[line]]\nid = \"other\"\n"
+    );
+    insta::assert_snapshot!(said(&text), @r##"
+k.toml:14: line.other.numbers: 0570022282 belongs to line nijiiro already
+k.toml:17: trunk.twin.peers: 192.0.2.1/32 belongs to trunk navi already
+k.toml:20: warning: trunk.wide.peers: 192.0.2.0/24 overlaps with trunk navi
+k.toml:20: warning: trunk.wide.peers: 192.0.2.0/24 overlaps with trunk twin
+k.toml:21: line.other: there already is one, in line 12
+"##);
+}
+
+#[test]
+fn windows_may_cross_midnight_but_not_each_other() {
+    let hours = |windows: &[(&str, &str, &str, &str)]| {
+        let windows: String = windows
+            .iter()
+            .map(|(days, open, intake, service)| {
+                format!(
+                    "[[line.hours]]\ndays = [{days}]\nopen = \"{open}\"\n\
+                     intake_end = \"{intake}\"\nservice_end = \"{service}\"\n"
+                )
+            })
+            .collect();
+        said(&GOOD.replace("[[counselor]]", &format!("{windows}[[counselor]]")))
+    };
+    let sat = "\"sat\"";
+    assert_eq!(hours(&[(sat, "18:00", "21:30", "22:00")]), "");
+    assert_eq!(hours(&[(sat, "14:00", "05:30", "06:00")]), "");
+    assert_eq!(
+        hours(&[(sat, "00:00", "24:00", "24:00"), ("\"sun\"", "00:00", "00:00", "00:00")]),
+        ""
+    );
+    insta::assert_snapshot!(hours(&[(sat, "18:00", "22:30", "22:00")]), @"k.toml:10: line.nijiiro.hours.1.intake_end: is after service_end");
+    insta::assert_snapshot!(hours(&[(sat, "18:00", "21:00", "22:00"), (sat, "21:30", "23:00", "23:00")]), @"k.toml:7: warning: line.nijiiro.hours.1: overlaps with another window on sat 21:30");
+    insta::assert_snapshot!(hours(&[("\"sun\"", "22:00", "02:00", "02:00"), ("\"mon\"", "01:00", "03:00", "03:00")]), @"k.toml:7: warning: line.nijiiro.hours.1: overlaps with another window on mon 01:00");
+}
+
+#[test]
+fn paths_that_never_end_are_refused() {
+    let with = |guidance: &str, queue: &str| {
+        let tables = format!("[line.guidance]\n{guidance}\n[line.queue]\n{queue}\n[[counselor]]");
+        said(&GOOD.replace("[[counselor]]", &tables))
+    };
+    let start = "start = { next = \"queue\" }";
+    assert_eq!(with(start, ""), "");
+    insta::assert_snapshot!(with("start = { next = \"start\" }", ""), @"k.toml:8: line.nijiiro.guidance.start: a caller who presses nothing goes round for ever: nijiiro/start → nijiiro/start");
+    insta::assert_snapshot!(with(&format!("{start}\nsorry = {{ next = \"queue\" }}"), "on_timeout = \"sorry\""), @"k.toml:9: line.nijiiro.guidance.sorry: a caller who presses nothing goes round for ever: nijiiro/sorry → nijiiro/queue → nijiiro/sorry");
+    insta::assert_snapshot!(with(start, "on_full = \"line:nijiiro\""), @"k.toml:8: line.nijiiro.guidance.start: a caller who presses nothing goes round for ever: nijiiro/start → nijiiro/queue → nijiiro/start");
+    // By a key a caller may go round as often as they like.
+    assert_eq!(with("start = { keys = { 9 = \"start\" }, next = \"queue\" }", ""), "");
+    insta::assert_snapshot!(with(&format!("{start}\nlonely = {{ next = \"help\" }}"), ""), @"k.toml:9: warning: line.nijiiro.guidance.lonely: no caller ever gets to this node");
+}
+
+#[test]
+fn prompts_that_are_not_there_are_named() {
+    let text = GOOD.replace(
+        "id = \"nijiiro\"",
+        "id = \"nijiiro\"\nprompts = { help = \"hlep\" }\n\
+         guidance.start = { play = [\"welcom\", \"welcome\", \"hold\", \"help\", \"fault\", \"closed\"], next = \"queue\" }",
+    );
+    insta::assert_snapshot!(shown(&check(&ok(&text), &library())), @r##"
+k.toml:6: line.nijiiro.prompts.help: there is no prompt "hlep"; the nearest is "help"
+k.toml:7: line.nijiiro.guidance.start.play: there is no prompt "welcom"; the nearest is "welcome"
+k.toml:7: warning: line.nijiiro.guidance: 25 s until the queue or the first choice; callers give up (at most 20 s)
+"##);
+}
+
+#[test]
+fn proofs_are_as_the_phone_computes_them() {
+    let secret = |with: &str| {
+        let loaded = ok(&GOOD.replace("password = \"k7m2q9xw\"", with));
+        loaded.call.counselors[&Extension::from("101")].secret.clone().unwrap()
+    };
+    // printf '101:koebashi.local:k7m2q9xw' | md5sum, sha256sum
+    let plain = secret("password = \"k7m2q9xw\"");
+    let strong = secret("password = \"k7m2q9xw\"\ndigest = \"sha256\"");
+    assert_eq!(plain.md5.expose(), "df06fa740cc276f87efacbcf500e3f6f");
+    assert_eq!(plain.sha256, None);
+    assert_eq!(
+        strong.sha256.unwrap().expose(),
+        "2c0b9ce6f3e26eb1c22716fc65fbd75db8fd0970ca52c2c8e9e0eca976a53a85"
+    );
+    let Secret { md5, .. } = secret("ha1 = \"0123456789ABCDEF0123456789abcdef\"");
+    assert_eq!(md5.expose(), "0123456789abcdef0123456789abcdef");
+}
+
+#[test]
+fn passwords_may_lie_in_files() {
+    let dir = std::env::temp_dir().join(format!("koebashi-config-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("101.password"), "k7m2q9xw\n").unwrap();
+    let text = GOOD.replace("password = \"k7m2q9xw\"", "password_file = \"101.password\"");
+    std::fs::write(dir.join("k.toml"), &text).unwrap();
+    let loaded = load(&dir.join("k.toml")).unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
+    let extension = Extension::from("101");
+    assert_eq!(
+        loaded.call.counselors[&extension].secret,
+        ok(GOOD).call.counselors[&extension].secret
+    );
+}
+
+#[test]
+fn an_override_is_in_the_services_time() {
+    let text = "id = \"nijiiro\"\noverride = \"closed\"\noverride_until = \"2026-12-26T21:00\"";
+    let loaded = ok(&GOOD.replace("id = \"nijiiro\"", text));
+    let until = "2026-12-26T12:00:00Z".parse().unwrap();
+    assert_eq!(loaded.call.lines[&"nijiiro".into()].schedule.over, Override::Closed(Some(until)));
+}
+
+#[test]
+fn secrets_are_in_no_printed_form() {
+    let text = format!(
+        "{GOOD}[[trunk]]\nid = \"b\"\nregister = {{ uri = \"sip:c\", user = \"u\", password = \"hush-hush\" }}\n"
+    );
+    let loaded = ok(&text);
+    let settings: String = loaded.settings.values().map(|s| format!("{s} ")).collect();
+    for printed in [format!("{loaded:?}"), settings] {
+        assert!(!printed.contains("k7m2q9xw") && !printed.contains("hush-hush"));
+    }
+}
+
+#[test]
+fn changes_name_keys_and_what_waits_for_a_restart() {
+    let old = ok(GOOD);
+    assert_eq!(changes(&old, &ok(&format!("# 3m is 180s\n{GOOD}"))), []);
+    let new = GOOD
+        .replace("id = \"nijiiro\"", "id = \"nijiiro\"\nqueue.max_wait = \"4m\"")
+        .replace("k7m2q9xw", "k7m2q9xx")
+        .replace("\"101\"", "\"101\"\nname = \"A\"");
+    let new = format!(
+        "{new}[[counselor]]\nextension = \"102\"\npassword = \"k7m2q9xw\"\n\
+         [console]\nlisten = \"127.0.0.1:8081\"\n"
+    );
+    let show = |setting: Option<Setting>| setting.map_or_else(|| "-".to_owned(), |s| s.to_string());
+    let told: Vec<String> = changes(&old, &ok(&new))
+        .into_iter()
+        .map(|c| {
+            let when = if c.after_restart { " (after restart)" } else { "" };
+            format!("{}: {} → {}{when}", c.key, show(c.old), show(c.new))
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("\n"), @r##"
+console.listen: 127.0.0.1:8080 → 127.0.0.1:8081 (after restart)
+counselor.101.name: 101 → A
+counselor.101.password: (secret) → (secret)
+counselor.102: - → counselor.102
+line.nijiiro.queue.max_wait: 3m → 4m
+"##);
+}
+
+#[test]
+fn what_is_no_text_or_too_long_is_refused() {
+    let dir = std::env::temp_dir().join(format!("koebashi-bytes-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("k.toml"), b"[sip]\n# \xff\n").unwrap();
+    let complaint = shown(&load(&dir.join("k.toml")).unwrap_err());
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert!(complaint.ends_with("k.toml:2: is not UTF-8\n"), "{complaint}");
+    let deep = format!("a = {}", "[".repeat(100_000));
+    assert!(parse(&deep, "k.toml", Path::new("")).is_err());
+    let long = "#".repeat(MAX_FILE + 1);
+    assert_eq!(said(&long), "k.toml: has 1048577 bytes; at most 1048576\n");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Any text is loaded or refused with a complaint.
+    #[test]
+    fn no_text_is_too_odd(text in "(\\PC|[\\[\\]=\"{}#\\n.,a-z0-9]){0,200}") {
+        if let Err(complaints) = parse(&text, "k.toml", Path::new("")) {
+            prop_assert!(!complaints.is_empty());
+        }
+    }
+
+    /// The manual with lines taken out, doubled, swapped or with values of other kinds.
+    #[test]
+    fn no_edit_of_the_manual_is_too_odd(
+        edits in proptest::collection::vec((0_usize..220, 0_usize..220, 0_u8..6), 1..6),
+    ) {
+        let mut lines: Vec<String> = MANUAL.lines().map(str::to_owned).collect();
+        for (a, b, how) in edits {
+            let (a, b) = (a % lines.len(), b % lines.len());
+            let key = lines[a].split('=').next().unwrap_or_default().to_owned();
+            match how {
+                0 => { lines.remove(a); }
+                1 => { let line = lines[a].clone(); lines.insert(b, line); }
+                2 => lines.swap(a, b),
+                3 => lines[a] = format!("{key}= -99999999999999999999"),
+                4 => lines[a] = format!("{key}= [[{{ x = \"\" }}], 1.5, true]"),
+                _ => lines[a] = format!("{key}= \"18446744073709551615d\""),
+            }
+        }
+        if let Err(complaints) = parse(&lines.join("\n"), "k.toml", Path::new("")) {
+            prop_assert!(!complaints.is_empty());
+        }
+    }
+}

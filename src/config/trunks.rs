@@ -86,16 +86,16 @@ fn trunk(section: &Section<'_>, context: &Context<'_>) -> Option<Trunk> {
 
 /// Complains about what a trunk lacks.
 fn complete(section: &Section<'_>, trunk: &Trunk) {
-    if trunk.peers.is_empty() && !section.has("register") {
+    if trunk.peers.is_empty() && !section.has("register") && !section.is_refused("peers") {
         section.error("peers", "no peers and no register: no call could come");
     }
     if trunk.peers.iter().any(|peer| peer.prefix_len() == 0) {
         section.warn("peers", "everyone may send calls");
     }
-    if trunk.called_number.is_empty() {
+    if trunk.called_number.is_empty() && !section.is_refused("called_number") {
         section.error("called_number", "is empty: the line could not be told");
     }
-    if trunk.codecs.is_empty() {
+    if trunk.codecs.is_empty() && !section.is_refused("codecs") {
         section.error("codecs", "is empty: nobody would be heard");
     }
 }

@@ -4,7 +4,7 @@
 //! Where it stands is the sheet's to know.
 
 use std::fmt::Display;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -157,13 +157,22 @@ pub(super) fn listener(text: &str) -> Read<(Transport, SocketAddr)> {
     Ok((transport, socket))
 }
 
-/// The name of a host or domain.
+/// A domain. No port: it is the realm of the digest, whose parts are divided by colons.
+pub(super) fn domain(text: &str) -> Read<String> {
+    let host = host(text)?;
+    if host.contains([':', '[', ']']) {
+        return Err(format!("\"{text}\" is no domain: a name, without port"));
+    }
+    Ok(host)
+}
+
+/// A host, with or without port.
 pub(super) fn host(text: &str) -> Read<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
     if !text.is_empty() && text.len() <= 253 && text.chars().all(plain) {
         return Ok(text.to_owned());
     }
-    Err(format!("\"{text}\" is no domain"))
+    Err(format!("\"{text}\" is no host"))
 }
 
 /// A time zone by its name. Never a fallback: an hour's error would shut callers out.
@@ -253,8 +262,10 @@ pub(super) fn fixed_contact(text: &str) -> Read<String> {
     let rest = rest.split_once(';').map_or(rest, |(uri, _)| uri);
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     let blank = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '?');
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let is_address = host.parse::<SocketAddr>().is_ok() || bare.parse::<IpAddr>().is_ok();
+    let v6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_address = host.parse::<SocketAddr>().is_ok()
+        || host.parse::<Ipv4Addr>().is_ok()
+        || v6.is_some_and(|host| host.parse::<Ipv6Addr>().is_ok());
     if is_address && !text.contains(blank) { Ok(text.to_owned()) } else { Err(bad()) }
 }
 
@@ -311,7 +322,9 @@ mod tests {
         for text in ["sip:192.0.2.7", "sip:101@192.0.2.7:5062;transport=tcp", "sip:a@[::1]:5060"] {
             assert!(fixed_contact(text).is_ok(), "{text}");
         }
-        for text in ["101@192.0.2.7", "sip:101@phone.example", "sips:1@192.0.2.7", "sip:"] {
+        for text in
+            ["101@192.0.2.7", "sip:101@phone.example", "sips:1@192.0.2.7", "sip:", "sip:::1"]
+        {
             assert!(fixed_contact(text).is_err(), "{text}");
         }
     }
