@@ -1,8 +1,10 @@
-//! The one integration binary.
+//! The one integration binary: a module for each subject.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "this is test code")]
 
 /// Configurations for the tests.
 mod config;
+/// SIP messages: torture sets, a differential oracle, round trips.
+mod messages;
 /// Whole calls, claim by claim, in simulated time.
 mod path;
 /// The simulated world.

@@ -359,3 +359,6 @@ static REASONS: &[(u16, &str)] = &[
     (607, "Unwanted"),
     (608, "Rejected"),
 ];
+
+#[cfg(test)]
+mod tests;

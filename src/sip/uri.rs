@@ -10,8 +10,9 @@ use super::fault::ParseError;
 /// Longest user part or number that [`Uri::number`] reads, in bytes.
 const NUMBER_MAX: usize = 64;
 
-/// `;name=value;flag` of a header or URI, read when asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// `;name=value;flag` of a header or URI, read when asked for. `Debug` shows no contents, here and
+/// in what is built of it: numbers are written in them.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Params<'a>(&'a str);
 
 impl<'a> Params<'a> {
@@ -79,7 +80,7 @@ fn unquoted(text: &str) -> &str {
 }
 
 /// A URI of any scheme.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Uri<'a> {
     /// `sip:` or `sips:`.
     Sip(SipUri<'a>),
@@ -95,7 +96,7 @@ pub enum Uri<'a> {
 }
 
 /// `sip:user:password@host:port;params?headers`. The password is not kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SipUri<'a> {
     /// `sips:`.
     pub secure: bool,
@@ -112,7 +113,7 @@ pub struct SipUri<'a> {
 }
 
 /// `tel:number;params`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TelUri<'a> {
     /// As written, visual separators included.
     pub number: &'a str,
@@ -121,6 +122,20 @@ pub struct TelUri<'a> {
     /// All parameters.
     pub params: Params<'a>,
 }
+
+/// Implements a `Debug` that shows the type and nothing of its contents.
+macro_rules! secretive {
+    ($($name:ident)*) => {$(
+        impl std::fmt::Debug for $name<'_> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(…)"))
+            }
+        }
+    )*};
+}
+pub(crate) use secretive;
+
+secretive! { Params SipUri TelUri Uri }
 
 impl<'a> Uri<'a> {
     /// Reads a URI that stands alone, without angle brackets.
@@ -301,3 +316,6 @@ pub(crate) fn unescape(text: &str) -> Result<Cow<'_, str>, ParseError> {
     }
     String::from_utf8(out).map(Cow::Owned).map_err(|_| ParseError::Uri)
 }
+
+#[cfg(test)]
+mod tests;

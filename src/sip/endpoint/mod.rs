@@ -241,7 +241,7 @@ impl Endpoint {
                 self.with(id, |session, core| session.on_outcome(core, now, outcome));
             }
             // The session is gone, but a 2xx to its INVITE must still be dealt with.
-            User::Session(_) | User::Nobody => reap(&mut self.core, now, outcome),
+            User::Session(_) | User::Nobody => reap(&mut self.core, now, &outcome),
             User::Outside => {
                 let response = match outcome.what {
                     What::Response(response) => Some(response),

@@ -291,10 +291,10 @@ impl Session {
     pub(crate) fn on_outcome(&mut self, core: &mut Core, now: Instant, outcome: Outcome) {
         match &self.stage {
             Stage::Calling(calling) if calling.tx == outcome.tx => {
-                self.on_invite_outcome(core, now, outcome);
+                self.on_invite_outcome(core, now, &outcome);
             }
             Stage::Unwanted { tx, .. } | Stage::Cancelling { tx } if *tx == outcome.tx => {
-                self.on_unwanted_outcome(core, now, outcome);
+                self.on_unwanted_outcome(core, now, &outcome);
             }
             Stage::Ending { tx } if *tx == outcome.tx => self.stage = Stage::Over,
             Stage::Incoming(_)
@@ -310,7 +310,7 @@ impl Session {
                 } else if self.exchange.is_sent(outcome.tx) && self.is_talking() {
                     self.on_exchange_outcome(core, now, outcome);
                 } else {
-                    reap(core, now, outcome);
+                    reap(core, now, &outcome);
                 }
             }
         }
@@ -353,7 +353,7 @@ impl Session {
     /// The interval that we ask for, in seconds.
     fn wanted_interval(&self) -> Option<u32> {
         let policy = self.policy.session_expires.map(|it| it.as_secs().min(u32::MAX.into()) as u32);
-        policy.or(self.timer.map(|it| it.seconds))
+        policy.or_else(|| self.timer.map(|it| it.seconds))
     }
 
     /// The session timer headers of a request of ours, and those of the 2xx to one of the peer.

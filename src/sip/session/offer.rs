@@ -190,7 +190,7 @@ impl Session {
                     Exchange::Sent { tx: outcome.tx, what, receiver: Receiver::default(), glares };
                 return self.on_exchange_lost(core, now, Cause::Bye);
             }
-            _ => self.on_exchange_refused(core, now, what, is_invite, code),
+            _ => self.on_exchange_refused(core, now, &what, is_invite, code),
         }
         self.send_queued(core, now);
     }
@@ -219,7 +219,7 @@ impl Session {
         self.start_timer(core, now, session_timer::accepted(agreed));
         let sdp = response.sdp();
         let is_news = sdp.is_some() && sdp != self.remote_sdp;
-        self.remote_sdp = sdp.clone().or(self.remote_sdp.take());
+        self.remote_sdp = sdp.clone().or_else(|| self.remote_sdp.take());
         // An answer to a refresh is of interest only when it says something else than before.
         if matches!(what, What::Offer(_)) || is_news {
             core.events.push_back(Event::Reoffered { session: self.id, result: Ok(sdp) });
@@ -230,7 +230,7 @@ impl Session {
         &mut self,
         core: &mut Core,
         now: Instant,
-        what: What,
+        what: &What,
         is_invite: bool,
         code: u16,
     ) {

@@ -48,7 +48,7 @@ pub(crate) fn retry_after(core: &mut Core, now: Instant, tx: ServerTx) {
 /// Takes and at once ends a session that a 2xx started and nobody wants: a further fork, or an
 /// answer that crossed our CANCEL. A 2xx to a re-INVITE is only acknowledged; other outcomes mean
 /// nothing.
-pub(crate) fn reap(core: &mut Core, now: Instant, outcome: Outcome) {
+pub(crate) fn reap(core: &mut Core, now: Instant, outcome: &Outcome) {
     let What::Response(response) = &outcome.what else { return };
     let is_success = response.code().is_some_and(|code| (200..300).contains(&code));
     if outcome.method != Method::Invite || !is_success {

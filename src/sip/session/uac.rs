@@ -94,9 +94,9 @@ impl Session {
         self.set(core, Timer::Answer, now + ANSWER_LIMIT);
     }
 
-    pub(super) fn on_invite_outcome(&mut self, core: &mut Core, now: Instant, outcome: Outcome) {
-        match outcome.what {
-            What::Response(ref response) => match response.code().unwrap_or(500) {
+    pub(super) fn on_invite_outcome(&mut self, core: &mut Core, now: Instant, outcome: &Outcome) {
+        match &outcome.what {
+            What::Response(response) => match response.code().unwrap_or(500) {
                 ..=100 => self.hear(),
                 101..200 => self.on_provisional(core, now, outcome.flow, response),
                 200..300 => self.on_success(core, now, outcome),
@@ -150,7 +150,7 @@ impl Session {
     }
 
     /// The first 2xx: the session is with whoever sent it.
-    fn on_success(&mut self, core: &mut Core, now: Instant, outcome: Outcome) {
+    fn on_success(&mut self, core: &mut Core, now: Instant, outcome: &Outcome) {
         let What::Response(response) = &outcome.what else { return };
         let Stage::Calling(calling) = &mut self.stage else { return };
         let Some(draft) = core.txs.client_draft(outcome.tx) else { return };
@@ -214,7 +214,7 @@ impl Session {
         self.stage = Stage::Cancelling { tx };
     }
 
-    pub(super) fn on_unwanted_outcome(&mut self, core: &mut Core, now: Instant, outcome: Outcome) {
+    pub(super) fn on_unwanted_outcome(&mut self, core: &mut Core, now: Instant, outcome: &Outcome) {
         let code = match &outcome.what {
             What::Response(response) => response.code().unwrap_or(500),
             What::Timeout | What::Failure => 500,

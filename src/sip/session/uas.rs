@@ -223,7 +223,7 @@ impl Session {
         core.txs.reply(now, tx, if sdp.is_some() && !is_answer { 488 } else { 200 });
         if is_first || is_answer {
             let sdp = sdp.filter(|_| is_answer);
-            self.remote_sdp = sdp.clone().or(self.remote_sdp.take());
+            self.remote_sdp = sdp.clone().or_else(|| self.remote_sdp.take());
             core.events.push_back(Event::Confirmed { session: self.id, sdp, early: true });
         }
         if let Some(sdp) = answer {
@@ -321,7 +321,7 @@ impl Session {
         }
         let sdp = sdp.filter(|_| unacked.offered);
         if unacked.initial || unacked.offered {
-            self.remote_sdp = sdp.clone().or(self.remote_sdp.take());
+            self.remote_sdp = sdp.clone().or_else(|| self.remote_sdp.take());
             core.events.push_back(Event::Confirmed { session: self.id, sdp, early: false });
         }
         self.send_queued(core, now);

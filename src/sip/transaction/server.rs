@@ -26,11 +26,9 @@ impl Key {
     /// The key of a request; that of its INVITE for an ACK, and for a CANCEL when `cancelled`.
     fn of(request: &Message, cancelled: bool) -> Option<Self> {
         let via = request.via().ok()?;
-        let method = match request.method()? {
-            Method::Ack => Method::Invite,
-            Method::Cancel if cancelled => Method::Invite,
-            method => method.clone(),
-        };
+        let method = request.method()?;
+        let is_invites = *method == Method::Ack || (cancelled && *method == Method::Cancel);
+        let method = if is_invites { Method::Invite } else { method.clone() };
         let branch = match via.branch() {
             Some(branch) if branch.starts_with(COOKIE) => branch.to_owned(),
             // RFC 2543: by what a retransmission has in common with its original.

@@ -23,7 +23,7 @@ pub(crate) struct Place {
 impl Place {
     /// Our end of `flow`, under another address when one is to be advertised.
     pub(crate) fn new(flow: Flow, advertised: Option<IpAddr>) -> Self {
-        let ip = advertised.unwrap_or(flow.local.ip());
+        let ip = advertised.unwrap_or_else(|| flow.local.ip());
         let address = SocketAddr::new(ip, flow.local.port());
         Self { address, transport: flow.transport }
     }

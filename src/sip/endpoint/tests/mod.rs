@@ -234,7 +234,10 @@ pub(super) fn tag_of(message: &Message) -> String {
 /// `200 INVITE` for a response, `BYE` for a request.
 pub(super) fn line(message: &Message) -> String {
     let method = message.cseq().unwrap().method;
-    message.code().map_or(method.to_string(), |code| format!("{code} {method}"))
+    match message.code() {
+        Some(code) => format!("{code} {method}"),
+        None => method.to_string(),
+    }
 }
 
 pub(super) fn lines(messages: &[Message]) -> Vec<String> {
