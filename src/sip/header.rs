@@ -12,8 +12,8 @@ use std::net::IpAddr;
 use super::fault::ParseError;
 use super::message::Method;
 use super::method::{Method, is_token};
-use super::uri::{self, Params, Uri, secretive};
 use super::uri::{self, Params, Uri};
+use super::uri::{self, Params, Uri, secretive};
 
 /// Declares [`Name`] and its table from one list: variant, canonical form, compact form.
 macro_rules! names {

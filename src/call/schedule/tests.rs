@@ -55,7 +55,7 @@ fn say(opening: Opening, tz: Tz) -> String {
         Opening::Open { intake_end, service_end } => {
             format!("open {} {}", show(intake_end, tz), show(service_end, tz))
         }
-        Opening::Winding { service_end } => format!("winding {}", show(service_end, tz)),
+        Opening::Winding { service_end } => format!("winding {}", show(Some(service_end), tz)),
         Opening::Closed { why, next_open } => {
             let why = match why {
                 Why::OutsideHours => "hours".into(),
@@ -393,6 +393,19 @@ fn round_the_clock_every_day_has_no_end() {
             ("2026-12-08T00:00", "closed (hours) 12-14T00:00"),
         ],
     );
+}
+
+#[test]
+fn counseling_round_the_clock_has_no_end_in_sight() {
+    let schedule = hours(&[window(&ALL_DAYS, "09:00-17:00-09:00")]);
+    check(&schedule, &[("2026-12-07T10:00", "open 12-07T17:00 12-08T09:00")]);
+    let schedule =
+        hours(&[window(&ALL_DAYS, "09:00-17:00-08:00"), window(&ALL_DAYS, "07:00-07:30-12:00")]);
+    check(&schedule, &[("2026-12-07T10:00", "open 12-07T17:00 never")]);
+    assert_eq!(change(&schedule, "2026-12-07T18:00"), "12-08T07:00");
+    let wall = jst("2026-12-07T18:00");
+    let service_end = wall + TimeDelta::days(400);
+    assert_eq!(at(&schedule, Tokyo, wall), Opening::Winding { service_end });
 }
 
 #[test]
