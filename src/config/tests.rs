@@ -99,7 +99,7 @@ fn what_callers_and_operators_count_on_is_the_default() {
     assert_eq!(line.queue.announce_position, AnnouncePosition::Limit(3));
     assert_eq!(line.queue.on_full, Target::Help);
     assert_eq!(loaded.call.prompt(Some(line), Said::Help), "help".into());
-    assert_eq!(loaded.store.database, Path::new("state/koebashi.db"));
+    assert_eq!(loaded.store.path, Path::new("state/koebashi.db"));
 }
 
 /// Keys without the ids and numbers of list elements: `line.queue.retry`.

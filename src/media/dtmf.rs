@@ -1,8 +1,8 @@
 //! Keys: telephone-events (RFC 4733), tones in the audio (ITU-T Q.23, Q.24), and one report a press
 //! however many of the two tell of it.
 //!
-//! [`events`] reads telephone-events, [`inband`] hears tones, [`tone`] makes them, [`press`] sends a
-//! key. This file owns [`Keys`], which joins what both ways of hearing report.
+//! [`events`] reads telephone-events, [`inband`] hears tones, [`tone`] makes them, [`press`] sends
+//! a key. This file owns [`Keys`], which joins what both ways of hearing report.
 
 pub mod events;
 pub mod inband;

@@ -130,8 +130,8 @@ pub enum Command {
         /// DSCP of RTP and RTCP (0–63).
         dscp: u8,
     },
-    /// Talk to this peer, from now on in this form. Repeated when signaling changes something; SSRC,
-    /// sequence and timestamp go on.
+    /// Talk to this peer, from now on in this form. Repeated when signaling changes something;
+    /// SSRC, sequence and timestamp go on.
     Connect {
         /// Whose.
         port: PortId,
@@ -233,7 +233,8 @@ pub enum Event {
         /// Which playing.
         play: PlayId,
     },
-    /// No RTP and no RTCP for the configured time (`Config::silent_after`), although the peer may send.
+    /// No RTP and no RTCP for the configured time (`Config::silent_after`), although the peer may
+    /// send.
     Silent {
         /// Who is silent.
         port: PortId,

@@ -35,7 +35,8 @@ pub(super) struct Sent {
 #[derive(Clone, Debug)]
 pub(super) struct Reports {
     cname: String,
-    /// The base of our NTP timestamps: a host without a wall clock may count from anywhere (§6.4.1).
+    /// The base of our NTP timestamps: a host without a wall clock may count from anywhere
+    /// (§6.4.1).
     epoch: Instant,
     /// The peer's last sender report: the middle of its NTP timestamp, and when it came.
     last_sender_report: Option<(u32, Instant)>,

@@ -3,9 +3,10 @@
 //! Owns the numbers of the stream that we send: SSRC, sequence, timestamp, marker, and how a stream
 //! of another peer is carried over into it ([`Relay`]). Owns no audio and sends nothing.
 //!
-//! The stream's timestamp runs with real time: `due` is when the sample `timestamp` is due. A packet
-//! of our own takes the next place. A relayed stream keeps its own spacing, loss and order by a fixed
-//! offset, which is chosen anew after a change of source, a pause that we filled, or a jump.
+//! The stream's timestamp runs with real time: `due` is when the sample `timestamp` is due. A
+//! packet of our own takes the next place. A relayed stream keeps its own spacing, loss and order
+//! by a fixed offset, which is chosen anew after a change of source, a pause that we filled, or a
+//! jump.
 
 use std::time::{Duration, Instant};
 
@@ -18,12 +19,14 @@ pub(super) const FRAME: usize = 160;
 pub(super) const TICK: Duration = Duration::from_millis(20);
 /// How far from its due time a packet of our own may be sent without moving the timestamp.
 const HALF_TICK: Duration = Duration::from_millis(10);
-/// After how long without a packet from the relayed side we fill in silence.
-const FILL_AFTER: Duration = Duration::from_millis(60);
+/// How long after the end of the last relayed packet's audio we fill in silence: 60 ms after the
+/// arrival of a packet of 20 ms.
+const FILL_AFTER: Duration = Duration::from_millis(40);
 /// Relayed packets that come later than this behind the stream are stale: after a freeze or a stall
 /// the rest is dropped instead of being sent in a burst.
 const STALE_US: i64 = 200_000;
-/// Relayed packets further ahead of real time than this are dropped: nobody can flood the other leg.
+/// Relayed packets further ahead of real time than this are dropped: nobody can flood the other
+/// leg.
 const AHEAD_US: i64 = 240_000;
 /// Two packets whose lag differs by less than this come at the pace of a living stream.
 const PACE_US: i64 = 5_000;
@@ -123,8 +126,8 @@ impl Timeline {
 #[derive(Clone, Debug)]
 pub(super) struct Relay {
     state: State,
-    /// When the last packet came over.
-    heard: Instant,
+    /// When the last packet came over, and its length added.
+    until: Instant,
     /// Lag of the last packet that was dropped as stale or early, in microseconds.
     outside: Option<i64>,
     /// The telephone-event that comes over: its timestamp there and here.
@@ -181,7 +184,7 @@ impl Map {
 
 impl Relay {
     pub(super) fn new(now: Instant) -> Self {
-        Self { state: State::Filling(None), heard: now, outside: None, event: None }
+        Self { state: State::Filling(None), until: now, outside: None, event: None }
     }
 
     /// Forgets the offsets: something else is heard, and silence until the next packet.
@@ -192,7 +195,7 @@ impl Relay {
 
     /// Whether silence must be sent at the tick `at`, for want of packets.
     pub(super) fn fill(&mut self, at: Instant) -> bool {
-        if at < self.heard + FILL_AFTER && matches!(self.state, State::Carrying(_)) {
+        if at < self.until + FILL_AFTER && matches!(self.state, State::Carrying(_)) {
             return false;
         }
         if let State::Carrying(map) = &self.state {
@@ -232,7 +235,7 @@ impl Relay {
                 }
             } else if is_carried && gap >= 0 {
                 self.outside = None;
-                self.heard = now;
+                self.until = now + duration_of(samples);
                 line.pass(gap as u32 + samples);
                 line.sequence = sequence.wrapping_add(1);
                 line.creep(now, samples);
@@ -241,6 +244,7 @@ impl Relay {
             }
         }
         self.anchor(line, now, header)?;
+        self.until = now + duration_of(samples);
         line.mark();
         Some(line.stamp(now, samples))
     }
@@ -261,7 +265,7 @@ impl Relay {
                 if (sequence.wrapping_sub(line.sequence) as i16) >= 0 {
                     line.sequence = sequence.wrapping_add(1);
                 }
-                self.heard = now;
+                self.until = now + TICK;
                 let timestamp = self.event_timestamp(line, now, header);
                 Some(Stamp { ssrc: line.ssrc, sequence, timestamp, marker: header.marker })
             }
@@ -280,7 +284,7 @@ impl Relay {
             && map.fits(header)
             && map.is_news(header)
         {
-            self.heard = now;
+            self.until = now + TICK;
             map.note(header);
             map.from = header.sequence.wrapping_add(1);
             map.sequence = map.sequence.wrapping_sub(1);
@@ -306,7 +310,7 @@ impl Relay {
         }
         line.catch_up(now);
         self.outside = None;
-        self.heard = now;
+        self.until = now + TICK;
         self.state = State::Carrying(Map {
             ssrc: header.ssrc,
             from: header.sequence,

@@ -1,9 +1,9 @@
 //! The media threads: RTP sockets and the 20 ms tick, beside and independent of the loop.
 //!
-//! Owns the threads, their queues, and the handle through which the loop talks to them. Each thread
-//! runs one [`crate::media::engine::Engine`] ([`shard`]) on its own sockets ([`socket`]); nothing is
-//! shared between threads. Commands go in by a bounded queue, events come out by another; neither
-//! side ever waits for the other.
+//! Owns the threads, their queues, and the handle through which the loop talks to them. Each
+//! thread runs one [`crate::media::engine::Engine`] (`shard`) on its own sockets (`socket`);
+//! nothing is shared between threads. Commands go in by a bounded queue, events come out by
+//! another; neither side ever waits for the other.
 
 mod shard;
 mod socket;
@@ -48,8 +48,8 @@ pub enum SendError {
 pub struct MediaThreads;
 
 impl MediaThreads {
-    /// Starts `config.threads` threads (0: one a core, less one). Events come out of `events`' other
-    /// end. Fails when the system refuses a thread or a poll.
+    /// Starts `config.threads` threads (0: one a core, less one). Events come out of `events`'
+    /// other end. Fails when the system refuses a thread or a poll.
     pub fn start(
         config: &Config,
         library: &Arc<Library>,

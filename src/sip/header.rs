@@ -10,9 +10,7 @@ use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use super::fault::ParseError;
-use super::message::Method;
 use super::method::{Method, is_token};
-use super::uri::{self, Params, Uri};
 use super::uri::{self, Params, Uri, secretive};
 
 /// Declares [`Name`] and its table from one list: variant, canonical form, compact form.
@@ -26,6 +24,12 @@ macro_rules! names {
             Other(Box<str>),
         }
 
+        /// The places of the names in the list.
+        #[derive(Clone, Copy)]
+        pub(crate) enum Place {
+            $($variant,)*
+        }
+
         /// The variants in the order of the list.
         static KNOWN: &[Name] = &[$(Name::$variant),*];
         /// Canonical and compact forms in the same order.
@@ -37,6 +41,14 @@ macro_rules! names {
                 match self {
                     $(Self::$variant => $canonical,)*
                     Self::Other(name) => name,
+                }
+            }
+
+            /// Its place in the list.
+            pub(crate) fn tag(&self) -> Tag {
+                match self {
+                    $(Self::$variant => Tag(Place::$variant as u8),)*
+                    Self::Other(name) => Tag::of(name.as_bytes()),
                 }
             }
         }
@@ -96,6 +108,18 @@ names! {
     Timestamp "Timestamp" "";
 }
 
+impl Place {
+    /// A bit for each of these.
+    pub(crate) const fn bits(places: &[Self]) -> u64 {
+        let (mut bits, mut i) = (0, 0);
+        while i < places.len() {
+            bits |= 1 << places[i] as u8;
+            i += 1;
+        }
+        bits
+    }
+}
+
 /// The place of a name in the list; [`Tag::OTHER`] for names outside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tag(u8);
@@ -108,6 +132,16 @@ static TABLE: [Tag; SLOTS] = table();
 impl Tag {
     /// Not in the list.
     pub(crate) const OTHER: Self = Self(u8::MAX);
+
+    /// A bit of its own; none for names outside the list.
+    pub(crate) fn bit(self) -> u64 {
+        1u64.checked_shl(u32::from(self.0)).unwrap_or(0)
+    }
+
+    /// The canonical form; empty for names outside the list.
+    pub(crate) fn label(self) -> &'static str {
+        FORMS.get(usize::from(self.0)).map_or("", |(canonical, _)| canonical)
+    }
 
     /// The tag of a name as it stands in a message.
     pub(crate) fn of(name: &[u8]) -> Self {
@@ -167,11 +201,6 @@ impl Name {
             Some(known) => known.clone(),
             None => Self::Other(String::from_utf8_lossy(name).into()),
         }
-    }
-
-    /// Its place in the list.
-    pub(crate) fn tag(&self) -> Tag {
-        Tag::of(self.as_str().as_bytes())
     }
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::fault::{Fault, ParseError};
 use super::header::{
-    CSeq, Contact, Name, NameAddr, RAck, SessionExpires, Tag, Via, elements, trim,
+    CSeq, Contact, Name, NameAddr, Place, RAck, SessionExpires, Tag, Via, elements, trim,
 };
 pub use super::method::Method;
 use super::uri::{Params, Uri};
@@ -270,10 +270,13 @@ impl Message {
         if let Some(defect) = self.defect {
             return Err(defect);
         }
-        for (name, label) in SINGLE {
-            if self.headers(name).nth(1).is_some() {
-                return Err(ParseError::Duplicate(label));
+        let mut seen = 0u64;
+        for line in &self.lines {
+            let bit = line.tag.bit() & SINGLE;
+            if seen & bit != 0 {
+                return Err(ParseError::Duplicate(line.tag.label()));
             }
+            seen |= bit;
         }
         self.via()?;
         self.from()?;
@@ -289,30 +292,30 @@ impl Message {
         if hops.is_some_and(|hops| !matches!(hops, Some(0..=255))) {
             return Err(ParseError::Value("Max-Forwards"));
         }
-        for via in self.headers(&Name::Via).flat_map(elements) {
+        for via in self.headers(&Name::Via).flat_map(elements).skip(1) {
             Via::parse(str::from_utf8(via).map_err(|_| ParseError::Value("Via"))?)?;
         }
         self.contacts().try_for_each(|contact| contact.map(|_| ()))
     }
 }
 
-/// Headers that may be there only once.
-static SINGLE: &[(Name, &str)] = &[
-    (Name::From, "From"),
-    (Name::To, "To"),
-    (Name::CallId, "Call-ID"),
-    (Name::CSeq, "CSeq"),
-    (Name::MaxForwards, "Max-Forwards"),
-    (Name::ContentType, "Content-Type"),
-    (Name::Expires, "Expires"),
-    (Name::SessionExpires, "Session-Expires"),
-    (Name::MinSe, "Min-SE"),
-    (Name::RSeq, "RSeq"),
-    (Name::RAck, "RAck"),
-    (Name::ReferTo, "Refer-To"),
-    (Name::Replaces, "Replaces"),
-    (Name::Event, "Event"),
-];
+/// Headers that may be there only once, a bit for each.
+const SINGLE: u64 = Place::bits(&[
+    Place::From,
+    Place::To,
+    Place::CallId,
+    Place::CSeq,
+    Place::MaxForwards,
+    Place::ContentType,
+    Place::Expires,
+    Place::SessionExpires,
+    Place::MinSe,
+    Place::RSeq,
+    Place::RAck,
+    Place::ReferTo,
+    Place::Replaces,
+    Place::Event,
+]);
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -59,7 +59,13 @@ impl fmt::Display for Method {
 
 /// RFC 3261 §25.1 `token`.
 pub(crate) fn is_token(value: &[u8]) -> bool {
-    !value.is_empty() && value.iter().all(|b| IS_TOKEN[usize::from(*b)])
+    !value.is_empty() && token(value).0.len() == value.len()
+}
+
+/// Splits what is a token off the front.
+pub(crate) fn token(value: &[u8]) -> (&[u8], &[u8]) {
+    let end = value.iter().position(|b| !IS_TOKEN[usize::from(*b)]);
+    value.split_at(end.unwrap_or(value.len()))
 }
 
 static IS_TOKEN: [bool; 256] = {

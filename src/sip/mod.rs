@@ -4,6 +4,7 @@
 //! This file owns the border with the call path. [`endpoint::Endpoint`] is the machine.
 #![deny(clippy::disallowed_methods)]
 
+pub mod auth;
 mod client_invite;
 mod client_non_invite;
 mod dialog;
@@ -16,7 +17,10 @@ pub mod message;
 mod method;
 pub mod parse;
 pub mod print;
+pub mod registrar;
+pub mod registration;
 mod reliable;
+pub mod sdp;
 mod server_invite;
 mod server_non_invite;
 mod session;

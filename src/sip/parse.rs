@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::fault::ParseError;
 use super::header::{Name, Tag, trim};
 use super::message::{Line, Message, Method, Span, Start};
-use super::method::is_token;
+use super::method::token;
 
 /// How much of a message is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,13 +152,12 @@ impl Head {
         if let Some(defect) = line.defect {
             self.blame(defect);
         }
-        let text = &buffer[at..line.end];
-        let colon = memchr::memchr(b':', text).unwrap_or(text.len());
-        let name = text[..colon].trim_ascii_end();
-        if !is_token(name) || colon == text.len() {
+        let (name, rest) = token(&buffer[at..line.end]);
+        let [b':', value @ ..] = trim(rest) else { return self.blame(ParseError::Line { at }) };
+        if name.is_empty() {
             return self.blame(ParseError::Line { at });
         }
-        let value = trim(&text[colon + 1..]);
+        let value = trim(value);
         let tag = Tag::of(name);
         if tag == Name::ContentLength.tag() {
             self.content_length(value);

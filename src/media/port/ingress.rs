@@ -18,6 +18,9 @@ use crate::media::{Codec, Digit, Event, Peer, g711};
 const SAMPLES: std::ops::RangeInclusive<usize> = 40..=1600;
 /// A step back of the sequence by more than this is a new beginning, not a late packet.
 const LATE_MAX: i16 = 100;
+/// Payload types with a fixed meaning (RFC 3551 §6).
+const PCMU: u8 = 0;
+const PCMA: u8 = 8;
 /// Comfort noise (RFC 3389): a sign of life, not audio.
 const COMFORT_NOISE: u8 = 13;
 /// RTCP on the RTP port (RFC 5761 §4): its packet types, seen as the second byte.
@@ -41,7 +44,7 @@ pub(in crate::media) enum Payload {
 
 /// What a payload type says before the payload is looked at.
 enum Kind {
-    Audio,
+    Audio(Codec),
     Event(TelephoneEvent),
     /// Valid, but nothing to pass on.
     Life,
@@ -111,14 +114,14 @@ impl Port {
             self.lock = Some(from);
             out.events.push_back(Event::Heard { port: self.id });
         }
-        let is_timed = matches!(kind, Kind::Audio);
+        let is_timed = matches!(kind, Kind::Audio(_));
         self.reception.packet(&header, samples_between(self.epoch, now), is_timed);
         self.lives(now, out);
         let payload = match kind {
             Kind::Life => return None,
-            Kind::Audio => {
-                self.hear_tones(now, &header, peer.codec, payload, out);
-                Payload::Audio(peer.codec)
+            Kind::Audio(codec) => {
+                self.hear_tones(now, &header, codec, payload, out);
+                Payload::Audio(codec)
             }
             Kind::Event(event) => {
                 let (ssrc, timestamp) = (header.ssrc, header.timestamp);
@@ -175,13 +178,17 @@ impl Port {
             let event = TelephoneEvent::read(payload).filter(|_| payload.len() == LENGTH);
             Some(event.map_or(Kind::Life, Kind::Event))
         } else if payload_type == peer.payload_receive {
-            Some(if SAMPLES.contains(&payload.len()) { Kind::Audio } else { Kind::Life })
+            Some(audio(peer.codec, payload))
         } else if self.lock.is_none() {
             None
-        } else if payload_type == COMFORT_NOISE {
-            Some(Kind::Life)
         } else {
-            TelephoneEvent::guess(payload_type, payload).map(Kind::Event)
+            match payload_type {
+                // Whoever lists both laws may change between them without a word (RFC 3264 §7).
+                PCMU => Some(audio(Codec::Pcmu, payload)),
+                PCMA => Some(audio(Codec::Pcma, payload)),
+                COMFORT_NOISE => Some(Kind::Life),
+                other => TelephoneEvent::guess(other, payload).map(Kind::Event),
+            }
         }
     }
 
@@ -215,4 +222,9 @@ impl Port {
             out.events.push_back(Event::Resumed { port: self.id });
         }
     }
+}
+
+/// Audio, when it is of a plausible length.
+fn audio(codec: Codec, payload: &[u8]) -> Kind {
+    if SAMPLES.contains(&payload.len()) { Kind::Audio(codec) } else { Kind::Life }
 }

@@ -58,18 +58,21 @@ pub fn import(bytes: &[u8]) -> Result<Vec<i16>, Error> {
         .map(|frame| frame.iter().sum::<f32>() / channels as f32)
         .map(|sample| if sample.is_finite() { sample } else { 0.0 })
         .collect();
-    let seconds = mono.len() / rate as usize;
-    if seconds * RATE as usize > SAMPLES_MAX {
-        return Err(Error::TooLong);
-    }
     let mut samples = resample(mono, rate)?;
     level(trim(&mut samples))
+}
+
+/// Fails when so many frames play for longer than a clip may.
+fn limit(frames: usize, rate: u32) -> Result<(), Error> {
+    let seconds = frames / (rate.max(1) as usize);
+    if seconds * RATE as usize > SAMPLES_MAX { Err(Error::TooLong) } else { Ok(()) }
 }
 
 fn read_pcm(bytes: &[u8]) -> Result<Recording, Error> {
     let reader = hound::WavReader::new(Cursor::new(bytes))?;
     let spec = reader.spec();
     let (rate, channels) = (spec.sample_rate, usize::from(spec.channels));
+    limit(reader.duration() as usize, rate)?;
     let samples = match spec.sample_format {
         hound::SampleFormat::Float => reader.into_samples::<f32>().collect::<Result<_, _>>()?,
         hound::SampleFormat::Int => {
@@ -109,6 +112,7 @@ fn read_g711(bytes: &[u8]) -> Result<Option<Recording>, Error> {
             }
             b"data" => {
                 let (codec, rate, channels) = format.ok_or_else(|| malformed("no format"))?;
+                limit(body.len() / channels.max(1), rate)?;
                 let decoded = |b: &u8| f32::from(g711::decode(codec, *b)) / 32_768.0;
                 let samples = body.iter().map(decoded).collect();
                 return Ok(Some(Recording { rate, channels, samples }));

@@ -1,9 +1,9 @@
 //! One media thread: its engine, its sockets, its loop.
 //!
-//! A turn of the loop reads what has come and passes it on, ticks when it is time, and takes orders;
-//! each with a budget, so that one flood starves neither the tick nor the others. A panic in the
-//! engine costs the packet that caused it; panics without end cost the thread's calls, not the
-//! thread.
+//! A turn of the loop reads what has come and passes it on, ticks when it is time, and takes
+//! orders; each with a budget, so that one flood starves neither the tick nor the others. A panic
+//! in the engine costs the packet that caused it; panics without end cost the thread's calls, not
+//! the thread.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -289,5 +289,61 @@ impl Shard {
 fn sent(result: io::Result<usize>) {
     if let Err(error) = result {
         tracing::trace!(%error, "a media packet was not sent");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    #[test]
+    fn panics_without_end_cost_the_calls_not_the_thread() {
+        let (events, mut told) = mpsc::channel(8);
+        let (_orders, inbox) = sync_channel(1);
+        let (config, library) = (Config::default(), Arc::new(Library::default()));
+        let chance = Chance::from_number(1);
+        let poll = Poll::new().unwrap();
+        let mut shard = Shard::new(poll, inbox, events, config, library, chance);
+        let port = PortId { n: 1, shard: 0 };
+        let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let local = std::net::SocketAddr::new(free.ip(), free.port() & !1);
+        let open = || Command::Open { port, local, dscp: 0 };
+        shard.command(open());
+        shard.flush();
+        if told.try_recv() != Ok(Event::Opened { port }) {
+            return; // somebody else has the port
+        }
+        (1..PANICS_MAX).for_each(|_| shard.after_panic());
+        assert_eq!(shard.engine.ports(), 1);
+        shard.after_panic();
+        shard.command(open());
+        shard.flush();
+        let quality = Quality::default();
+        assert_eq!(told.try_recv(), Ok(Event::Closed { port, quality }));
+        assert_eq!(told.try_recv(), Ok(Event::Opened { port }));
+    }
+
+    #[test]
+    fn a_loop_that_takes_no_events_loses_only_what_it_can_do_without() {
+        let (events, mut told) = mpsc::channel(1);
+        let (_orders, inbox) = sync_channel(1);
+        let (config, library) = (Config::default(), Arc::new(Library::default()));
+        let chance = Chance::from_number(1);
+        let poll = Poll::new().unwrap();
+        let mut shard = Shard::new(poll, inbox, events, config, library, chance);
+        let port = PortId { n: 1, shard: 0 };
+        (0..2 * BACKLOG_MAX).for_each(|_| shard.tell(Event::Silent { port }));
+        assert_eq!(shard.backlog.len(), BACKLOG_MAX);
+        let quality = Quality::default();
+        shard.tell(Event::Closed { port, quality });
+        let mut last = None;
+        for _ in 0..=BACKLOG_MAX {
+            shard.flush();
+            last = told.try_recv().ok();
+        }
+        assert_eq!(last, Some(Event::Closed { port, quality }));
     }
 }

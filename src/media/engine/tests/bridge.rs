@@ -250,3 +250,40 @@ fn a_slow_clock_does_not_drift_away() {
         assert!(filled <= 2, "{filled}");
     }
 }
+
+#[test]
+fn long_packets_are_not_mistaken_for_a_pause() {
+    let mut world = World::with_ports(2);
+    world.bridge(1, 2);
+    let mut voice = Voice::new(1);
+    world.speak(1, &voice.packet());
+    world.take(2);
+    for _ in 0..50 {
+        let mut packet = voice.packet();
+        packet.extend([0x33; 320]);
+        voice.stamp.timestamp = voice.stamp.timestamp.wrapping_add(320);
+        world.pass(20 * MS);
+        world.speak(1, &packet);
+        world.pass(40 * MS);
+    }
+    let heard = world.take(2);
+    assert_eq!(heard.len(), 50);
+    assert!(heard.iter().all(|h| h.payload.len() == 480));
+}
+
+#[test]
+fn the_other_law_is_understood_once_the_source_is_proven() {
+    let mut world = World::with_ports(2);
+    world.bridge(1, 2);
+    let mut voice = Voice::new(1);
+    voice.payload_type = 8;
+    assert!(!world.speak(1, &voice.packet()));
+    voice.payload_type = 0;
+    world.speak(1, &voice.packet());
+    voice.payload_type = 8;
+    let mut packet = voice.packet();
+    assert!(world.speak(1, &packet));
+    g711::convert(Codec::Pcma, Codec::Pcmu, &mut packet[12..]);
+    let heard = world.take(2).pop().unwrap();
+    assert_eq!((heard.payload, heard.header.payload_type), (packet[12..].to_vec(), 0));
+}
