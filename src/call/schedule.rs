@@ -10,7 +10,6 @@
 //! are one. Where summer time skips a written time, the first moment after the gap counts; where it
 //! repeats one, opening counts at the first and closing at the second.
 
-mod explain;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +20,6 @@ use super::config::{Override, Schedule, Window};
 use super::holidays;
 use crate::time::Timestamp;
 
-pub use explain::{NoSuchLine, explain};
 /// How many days ahead an opening or an end is looked for; beyond, there is none in sight.
 const DAYS_AHEAD: u64 = 400;
 
@@ -41,8 +39,8 @@ pub enum Opening {
     },
     /// The intake is over: no new callers, but counseling goes on.
     Winding {
-        /// From here on counseling is over; where no end is in sight, as far as is looked.
-        service_end: Timestamp,
+        /// From here on counseling is over; `None`: no end in sight.
+        service_end: Option<Timestamp>,
     },
     /// Nobody is taken.
     Closed {
@@ -90,7 +88,7 @@ pub fn at(schedule: &Schedule, tz: Tz, wall: Timestamp) -> Opening {
             match by_hours(schedule, tz, until) {
                 open @ Opening::Open { .. } => open,
                 Opening::Winding { service_end } => {
-                    Opening::Open { intake_end: Some(until), service_end: Some(service_end) }
+                    Opening::Open { intake_end: Some(until), service_end }
                 }
                 Opening::Closed { .. } => {
                     Opening::Open { intake_end: Some(until), service_end: Some(until) }
@@ -175,11 +173,7 @@ fn by_hours(schedule: &Schedule, tz: Tz, wall: Timestamp) -> Opening {
     }
     match (intake, service) {
         (Some(intake_end), Some(service_end)) => Opening::Open { intake_end, service_end },
-        (None, Some(end)) => {
-            let far = TimeDelta::days(DAYS_AHEAD as i64);
-            let as_far_as_is_looked = || wall.checked_add_signed(far).unwrap_or(wall);
-            Opening::Winding { service_end: end.unwrap_or_else(as_far_as_is_looked) }
-        }
+        (None, Some(service_end)) => Opening::Winding { service_end },
         (_, None) => Opening::Closed { why: why_closed(schedule, tz, wall), next_open },
     }
 }
@@ -188,7 +182,7 @@ fn next_change_by_hours(schedule: &Schedule, tz: Tz, wall: Timestamp) -> Option<
     match by_hours(schedule, tz, wall) {
         Opening::Open { intake_end, .. } => intake_end,
         Opening::Winding { service_end } => {
-            next_opening(schedule, tz, wall).into_iter().chain([service_end]).min()
+            next_opening(schedule, tz, wall).into_iter().chain(service_end).min()
         }
         Opening::Closed { next_open, .. } => next_open,
     }

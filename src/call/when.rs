@@ -1,16 +1,16 @@
-//! The schedule in words: how a line stands at a moment, why, and what a caller would hear.
+//! A moment in words: how a line stands at a moment, why, and what a caller would hear.
 //!
-//! Owns the wording of `koebashi when`. Decides nothing: the judgment is [`at`]'s, the way through
-//! the guidance follows the configuration. What depends on the moment's other callers (nobody on
+//! Owns the wording of `koebashi when`. Decides nothing: the judgment is the schedule's, the way
+//! through the guidance follows the configuration. What depends on who else calls then (nobody on
 //! duty, a full queue) is told as what may happen.
 
 use std::collections::BTreeSet;
 
 use chrono::{Datelike, Weekday};
 
-use super::{Opening, Why, at, next_change, next_openings};
-use crate::call::config::{AnswerMode, Config, Line, LineId, NodeId, Override, Said, Target};
-use crate::call::graph::START;
+use super::config::{AnswerMode, Config, Line, LineId, NodeId, Override, Said, Target};
+use super::graph::START;
+use super::schedule::{Opening, Why, at, next_change, next_openings};
 use crate::media::Prompt;
 use crate::time::{Duration, Timestamp};
 
@@ -70,10 +70,9 @@ impl<'a> Words<'a> {
                 ),
                 (Some(intake), _) => format!("open: until {}", self.moment(intake)),
             },
-            Opening::Winding { service_end } => format!(
-                "intake is over: no new callers; counseling goes on until {}",
-                self.moment(service_end)
-            ),
+            Opening::Winding { service_end } => {
+                format!("no new callers; counseling goes on{}", self.until(service_end))
+            }
             Opening::Closed { why, .. } => format!("closed: {}", reason(why)),
         };
         self.line(depth, text);
