@@ -12,9 +12,10 @@ use crate::media::{Command, PortId};
 pub(super) fn set(cx: &mut Cx<'_, '_>) {
     clear(cx.io);
     let end = match schedule::at(&cx.line.schedule, cx.config.timezone, cx.io.now.wall) {
-        Opening::Open { service_end: Some(end), .. } | Opening::Winding { service_end: end } => end,
-        Opening::Open { service_end: None, .. } | Opening::Closed { .. } => return,
+        Opening::Open { service_end, .. } | Opening::Winding { service_end } => service_end,
+        Opening::Closed { .. } => None,
     };
+    let Some(end) = end else { return };
     for (n, (left, _)) in (0..TONES_MAX).zip(&cx.line.counselor_tones) {
         let Ok(until_end) = (end - cx.io.now.wall).to_std() else { return };
         if let Some(after) = until_end.checked_sub(*left) {

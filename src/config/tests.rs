@@ -155,11 +155,14 @@ fn the_manual_names_every_key_and_its_examples_are_right() {
         .map(|line| format!("{line}\n"))
         .collect();
     // Everything uncommented at once: passwords are there twice over, and their files are not.
-    insta::assert_snapshot!(said(&all), @r##"
-k.toml:142: trunk.navi.register.password_file: there is a password too: keep one of them
-k.toml:154: warning: line.nijiiro.override_until: means nothing while override is "auto"
-k.toml:211: counselor.101.password_file: there is a password too: keep one of them
-"##);
+    insta::assert_snapshot!(
+        said(&all),
+        @r#"
+    k.toml:142: trunk.navi.register.password_file: there is a password too: keep one of them
+    k.toml:154: warning: line.nijiiro.override_until: means nothing while override is "auto"
+    k.toml:211: counselor.101.password_file: there is a password too: keep one of them
+    "#
+    );
     for key in ok(GOOD).settings.keys() {
         let last = key.rsplit('.').next().unwrap();
         let named = |line: &str| line.trim_start_matches('#').starts_with(&format!("{last} = "));

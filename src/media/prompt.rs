@@ -1,7 +1,7 @@
 //! Prompts: spoken texts and music, encoded once for each codec, and where playing has got to.
 //!
-//! Owns [`Clip`], [`Library`] and the position of a playing ([`player`]). Reads WAV from bytes,
-//! never from files; bringing other recordings to our form is [`import`].
+//! Owns [`Clip`], [`Library`] and the position of a playing (`player`). Reads WAV from bytes,
+//! never from files; bringing other recordings to our form is [`mod@import`].
 
 pub mod import;
 pub(in crate::media) mod player;

@@ -1,9 +1,9 @@
 //! The media threads: RTP sockets and the 20 ms tick, beside and independent of the loop.
 //!
 //! Owns the threads, their queues, and the handle through which the loop talks to them. Each
-//! thread runs one [`crate::media::engine::Engine`] ([`shard`]) on its own sockets ([`socket`]);
-//! nothing is shared between threads. Commands go in by a bounded queue, events come out by another;
-//! neither side ever waits for the other.
+//! thread runs one [`crate::media::engine::Engine`] (`shard`) on its own sockets (`socket`);
+//! nothing is shared between threads. Commands go in by a bounded queue, events come out by
+//! another; neither side ever waits for the other.
 
 mod shard;
 mod socket;

@@ -1,6 +1,7 @@
 //! The INVITE client transaction: an INVITE that we sent and its responses.
 //!
-//! Owns the machine of RFC 3261 §17.1.1 as corrected by RFC 6026 §8.4. Does not own the ACK to a
+//! Owns the machine of RFC 3261 §17.1.1 as corrected by RFC 6026 §8.4, with one addition: an INVITE
+//! whose outcome nobody wants any longer does not wait for it forever. Does not own the ACK to a
 //! 2xx, which belongs to the session.
 
 use crate::sip::transaction::{Action, Row, Timer};
@@ -40,7 +41,7 @@ pub(crate) const TABLE: &[Row<State, Event>] = {
     use Action::{Ack, Again, Pass, Resend, Start, Stop, TellFailure, TellTimeout};
     use Event::{Failure, Provisional, Success, TransportError};
     use State::{Accepted, Calling, Completed, Proceeding, Terminated};
-    use Timer::{A, B, D, M};
+    use Timer::{A, B, D, M, Unanswered};
     &[
         Row { from: Calling, on: Event::Timer(A), to: Calling, act: &[Resend, Again(A)] },
         Row { from: Calling, on: Event::Timer(B), to: Terminated, act: &[TellTimeout] },
@@ -56,6 +57,7 @@ pub(crate) const TABLE: &[Row<State, Event>] = {
         Row { from: Proceeding, on: Provisional, to: Proceeding, act: &[Pass] },
         Row { from: Proceeding, on: Success, to: Accepted, act: &[Start(M), Pass] },
         Row { from: Proceeding, on: Failure, to: Completed, act: &[Ack, Start(D), Pass] },
+        Row { from: Proceeding, on: Event::Timer(Unanswered), to: Terminated, act: &[TellTimeout] },
         Row { from: Proceeding, on: TransportError, to: Terminated, act: &[TellFailure] },
         Row { from: Accepted, on: Success, to: Accepted, act: &[Pass] },
         Row { from: Accepted, on: Event::Timer(M), to: Terminated, act: &[] },
@@ -87,6 +89,7 @@ mod tests {
             Event::Timer(B),
             Event::Timer(D),
             Event::Timer(M),
+            Event::Timer(Timer::Unanswered),
             Event::TransportError,
         ];
         insta::assert_snapshot!(print(TABLE, &states, &events));

@@ -8,7 +8,7 @@ use crate::sip::Flow;
 use crate::sip::header::{Contact, Name};
 use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
-use crate::sip::transaction::{from_tag, sequence, to_tag};
+use crate::sip::transaction::{from_tag, is_same, sequence, to_tag};
 use crate::sip::uri::Uri;
 
 /// Elements of a route set that are kept.
@@ -153,7 +153,7 @@ impl Dialog {
 
     /// Its connection is gone: the next request asks for a new one.
     pub(crate) fn forget_connection(&mut self, flow: Flow) {
-        if self.flow == flow {
+        if is_same(self.flow, flow) {
             self.flow.connection = None;
         }
     }

@@ -72,7 +72,7 @@ impl Endpoint {
     fn on_cancel(&mut self, now: Instant, flow: Flow, cancel: &Message, admit: &Admit) {
         let found = self.core.txs.cancelled(cancel);
         if found.is_none() && matches!(admit, Admit::Stranger) {
-            self.core.txs.counts.strangers += 1;
+            self.core.txs.counts.dropped_strangers += 1;
             return;
         }
         let Some(tx) = self.open(now, flow, cancel, User::Nobody) else { return };
@@ -105,7 +105,7 @@ impl Endpoint {
     fn on_dialog_request(&mut self, now: Instant, flow: Flow, request: &Message, admit: &Admit) {
         let Some(id) = self.session_of(request) else {
             if matches!(admit, Admit::Stranger) {
-                self.core.txs.counts.strangers += 1;
+                self.core.txs.counts.dropped_strangers += 1;
             } else if let Some(tx) = self.open(now, flow, request, User::Nobody) {
                 self.core.txs.reply(now, tx, 481);
             }
@@ -115,7 +115,7 @@ impl Endpoint {
         if request.method() == Some(&Method::Refer) {
             self.on_refer(now, id, tx, request);
         } else {
-            self.with(id, |session, core| session.on_request(core, now, tx, flow));
+            self.with(id, |session, core| session.on_request(core, now, tx));
         }
     }
 
@@ -126,10 +126,15 @@ impl Endpoint {
             Admit::Peer(policy) => Some(policy),
             Admit::Stranger if is_register => None,
             Admit::Stranger => {
-                self.core.txs.counts.strangers += 1;
+                self.core.txs.counts.dropped_strangers += 1;
                 return;
             }
         };
+        // Strangers get half of the room at most, so that a flood does not shut out our peers.
+        if policy.is_none() && self.core.txs.is_half_full() {
+            self.core.txs.counts.overloaded += 1;
+            return;
+        }
         let is_merged = self.core.txs.is_merged(request);
         let Some(tx) = self.open(now, flow, request, User::Outside) else { return };
         if is_merged {

@@ -16,7 +16,7 @@ impl Endpoint {
         tx: ServerTx,
         request: &Message,
     ) {
-        let Some(flow) = self.core.txs.server_flow(tx) else { return };
+        let Some(flow) = self.core.txs.peer(tx) else { return };
         let judged = match self.sessions.get_mut(&id) {
             Some(session) => session.receive(request, flow).and_then(|()| {
                 let is_talking = session.is_talking();

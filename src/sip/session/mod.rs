@@ -50,8 +50,6 @@ pub(crate) enum Timer {
     AckLimit,
     /// Our INVITE rings, but is not answered.
     Answer,
-    /// Our CANCEL brought no final response (§9.1).
-    Cancel,
     /// Our re-INVITE met the peer's: try again (§14.1).
     Retry,
     /// Refresh the session (RFC 4028 §10).
@@ -63,14 +61,13 @@ pub(crate) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 10] = [
         Self::Ring,
         Self::Reliable,
         Self::PrackLimit,
         Self::Success,
         Self::AckLimit,
         Self::Answer,
-        Self::Cancel,
         Self::Retry,
         Self::Refresh,
         Self::Expire,
@@ -249,7 +246,7 @@ impl Session {
 
     /// Sends BYE.
     fn bye(&mut self, core: &mut Core, now: Instant, reason: Option<&str>) {
-        self.drop_received(core, now);
+        self.drop_exchange(core, now);
         self.clear(core);
         self.unacked = None;
         let mut draft = self.dialog.request(&Method::Bye);
@@ -325,7 +322,6 @@ impl Session {
             Timer::Success => self.success_again(core, now),
             Timer::AckLimit => self.on_ack_lost(core, now),
             Timer::Answer => self.on_answer_limit(core, now),
-            Timer::Cancel => self.on_cancel_limit(core),
             Timer::Retry => self.on_retry(core, now),
             Timer::Refresh => self.refresh(core, now),
             Timer::Expire => {

@@ -216,7 +216,9 @@ impl Session {
     ) {
         self.learn(response);
         let agreed = response.session_expires().and_then(Result::ok);
-        self.start_timer(core, now, session_timer::accepted(agreed));
+        // A peer that knows no timers does not tell them; who refreshes may go on (RFC 4028 §7.2).
+        let kept = self.timer.filter(|timer| timer.ours);
+        self.start_timer(core, now, session_timer::accepted(agreed).or(kept));
         let sdp = response.sdp();
         let is_news = sdp.is_some() && sdp != self.remote_sdp;
         self.remote_sdp = sdp.clone().or_else(|| self.remote_sdp.take());
@@ -356,11 +358,12 @@ impl Session {
         self.send_queued(core, now);
     }
 
-    /// The peer's offer is void: its transaction gets 487.
-    pub(super) fn drop_received(&mut self, core: &mut Core, now: Instant) {
-        if let Exchange::Received { tx, .. } = self.exchange {
-            self.exchange = Exchange::Idle;
-            core.txs.reply(now, tx, 487);
+    /// The exchange is void: the peer's gets 487, the outcome of ours is not waited for.
+    pub(super) fn drop_exchange(&mut self, core: &mut Core, now: Instant) {
+        match std::mem::replace(&mut self.exchange, Exchange::Idle) {
+            Exchange::Received { tx, .. } => core.txs.reply(now, tx, 487),
+            Exchange::Sent { tx, .. } => core.txs.limit(now, tx),
+            Exchange::Idle | Exchange::Waiting { .. } => {}
         }
     }
 

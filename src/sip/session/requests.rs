@@ -69,9 +69,9 @@ pub(crate) fn reap(core: &mut Core, now: Instant, outcome: &Outcome) {
 
 impl Session {
     /// A request in the dialog (not ACK, CANCEL or REFER) that has got its transaction.
-    pub(crate) fn on_request(&mut self, core: &mut Core, now: Instant, tx: ServerTx, flow: Flow) {
+    pub(crate) fn on_request(&mut self, core: &mut Core, now: Instant, tx: ServerTx) {
         let Some(request) = core.txs.server_request(tx).cloned() else { return };
-        let flow = core.txs.server_flow(tx).unwrap_or(flow);
+        let Some(flow) = core.txs.peer(tx) else { return };
         if let Err(code) = self.receive(&request, flow) {
             return core.txs.reply(now, tx, code);
         }
@@ -139,10 +139,10 @@ impl Session {
                 self.tell_end(core, Cause::Bye);
             }
             Stage::Talking => {
-                self.drop_received(core, now);
+                self.drop_exchange(core, now);
                 self.tell_end(core, Cause::Bye);
             }
-            Stage::Leaving { .. } => self.drop_received(core, now),
+            Stage::Leaving { .. } => self.drop_exchange(core, now),
             // Both hung up; ours is answered as well.
             Stage::Ending { tx } => self.stage = Stage::Ending { tx },
             // An early dialog is ended by the final response to our INVITE, which goes on.

@@ -210,7 +210,7 @@ impl Session {
 
     fn send_cancel(&mut self, core: &mut Core, now: Instant, tx: ClientTx, reason: Option<&str>) {
         core.txs.cancel(now, tx, reason);
-        self.set(core, Timer::Cancel, now + core.limit());
+        core.txs.limit(now, tx);
         self.stage = Stage::Cancelling { tx };
     }
 
@@ -240,13 +240,6 @@ impl Session {
             self.tell_end(core, Cause::Unanswered);
         } else {
             self.on_exchange_limit(core, now);
-        }
-    }
-
-    pub(super) fn on_cancel_limit(&mut self, core: &mut Core) {
-        if let Stage::Cancelling { tx } = self.stage {
-            core.txs.abandon(tx);
-            self.stage = Stage::Over;
         }
     }
 

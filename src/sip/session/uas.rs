@@ -107,9 +107,9 @@ impl Session {
         policy: Policy,
     ) -> Option<Self> {
         let request = core.txs.server_request(tx)?.clone();
-        let flow = core.txs.server_flow(tx)?;
+        let flow = core.txs.source(tx)?;
         core.txs.reply(now, tx, 100);
-        let dialog = Dialog::uas(&request, flow, core.txs.tag(tx)?);
+        let dialog = Dialog::uas(&request, core.txs.peer(tx)?, core.txs.tag(tx)?);
         let supports = request.has_token(&Name::Supported, "100rel")
             || request.has_token(&Name::Require, "100rel");
         let offer = request.sdp();
@@ -335,6 +335,7 @@ impl Session {
         code: u16,
         headers: &[(Name, String)],
     ) {
+        self.drop_exchange(core, now);
         let Stage::Incoming(incoming) = &self.stage else { return };
         let code = if (300..700).contains(&code) { code } else { 500 };
         if let Some(mut draft) = core.txs.response(incoming.tx, code) {
@@ -363,7 +364,7 @@ impl Session {
             | Stage::Ending { .. }
             | Stage::Over => {
                 if self.exchange.is_received(tx) {
-                    self.drop_received(core, now);
+                    self.drop_exchange(core, now);
                     self.send_queued(core, now);
                 }
             }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Action, Deadline, Timer, Transactions, User, step, to_tag};
+use super::{Action, Deadline, Timer, Transactions, User, is_hit, step, to_tag};
 use crate::sip::header::Name;
 use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
@@ -199,14 +199,18 @@ impl Transactions {
 
     /// The transport of `flow` failed: what waits for an answer by it waits in vain.
     pub(crate) fn fail(&mut self, now: Instant, flow: Flow) -> Vec<Outcome> {
-        let hit = self.clients.iter().filter(|(_, client)| client.flow == flow);
+        let hit = self.clients.iter().filter(|(_, client)| is_hit(client.flow, flow));
         let hit: Vec<ClientTx> = hit.map(|(tx, _)| *tx).collect();
         hit.into_iter().filter_map(|tx| self.tell(now, tx, On::TransportError)).collect()
     }
 
-    /// Forgets a transaction whose end nobody waits for any longer.
-    pub(crate) fn abandon(&mut self, tx: ClientTx) {
-        self.close_client(tx);
+    /// Nobody wants the answer to an INVITE any longer: it waits for its final response, because
+    /// that must be acknowledged, but only as long as a CANCEL may take (§9.1).
+    pub(crate) fn limit(&mut self, now: Instant, tx: ClientTx) {
+        if self.clients.contains_key(&tx) {
+            let at = now + self.config.t1 * 64;
+            self.timers.set(Deadline::Client(tx, Timer::Unanswered), at);
+        }
     }
 
     pub(super) fn expire_client(

@@ -23,7 +23,7 @@ pub struct Counts {
     /// Messages that could not be understood.
     pub malformed: u64,
     /// Requests of unknown peers that got no answer.
-    pub strangers: u64,
+    pub dropped_strangers: u64,
     /// Responses and ACKs that belong to nothing.
     pub unmatched: u64,
     /// Requests dropped because there were too many transactions.

@@ -56,7 +56,8 @@ pub(crate) enum Timer {
     L,
     /// Further 2xx of a forked INVITE still come.
     M,
-    /// A request waits for our own side; not of the RFC, so that no wait is without limit.
+    /// A request waits for our own side, or an INVITE of ours for an end that nobody wants to know;
+    /// not of the RFC, so that no wait is without limit.
     Unanswered,
 }
 
@@ -248,6 +249,11 @@ impl Transactions {
         self.len() >= self.config.max_transactions
     }
 
+    /// Whether new requests of strangers have no room.
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.len() >= self.config.max_transactions / 2
+    }
+
     /// The earliest deadline.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next().map(|(at, _)| at)
@@ -290,10 +296,23 @@ impl Transactions {
 
     /// The connection is gone: what would use it asks for a new one.
     pub(crate) fn forget_connection(&mut self, flow: Flow) {
-        for server in self.servers.values_mut().filter(|it| it.flow == flow) {
+        for server in self.servers.values_mut().filter(|it| is_same(it.flow, flow)) {
             server.flow.connection = None;
         }
     }
+}
+
+/// Whether two flows are one: a connection is known by its number alone.
+pub(crate) fn is_same(a: Flow, b: Flow) -> bool {
+    a == b || (a.connection.is_some() && a.connection == b.connection)
+}
+
+/// Whether a request sent by `flow` waits in vain when `failed` fails: also one that asked for a
+/// connection and was not told which it got.
+fn is_hit(flow: Flow, failed: Flow) -> bool {
+    let has_asked = flow.transport == Transport::Tcp && flow.connection.is_none();
+    let is_there = flow.transport == failed.transport && flow.remote == failed.remote;
+    is_same(flow, failed) || (has_asked && is_there)
 }
 
 /// The tag of an address header; empty when it has none.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::via::{response_flow, stamp};
+use super::via::{peer_flow, response_flow, stamp};
 use super::{Action, Deadline, Timer, Transactions, User, from_tag, step, to_tag};
 use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
@@ -209,9 +209,14 @@ impl Transactions {
         self.servers.get(&tx).map(|server| &server.request)
     }
 
-    /// Where the responses go.
-    pub(crate) fn server_flow(&self, tx: ServerTx) -> Option<Flow> {
-        self.servers.get(&tx).map(|server| server.flow)
+    /// Where the request came by.
+    pub(crate) fn source(&self, tx: ServerTx) -> Option<Flow> {
+        self.servers.get(&tx).map(|server| server.source)
+    }
+
+    /// Where requests to its sender go.
+    pub(crate) fn peer(&self, tx: ServerTx) -> Option<Flow> {
+        self.servers.get(&tx).map(|server| peer_flow(&server.request, server.source))
     }
 
     /// Whom it serves from here on.

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::sip::header::{Name, elements};
+use crate::sip::header::{Name, Via, elements};
 use crate::sip::message::Message;
 use crate::sip::print::Draft;
 use crate::sip::{Flow, Transport};
@@ -72,6 +72,18 @@ pub(crate) fn response_flow(request: &Message, flow: Flow) -> Flow {
     Flow { remote, ..flow }
 }
 
+/// Where requests to the sender of a request go that came by `flow`: there; but a sender without
+/// `rport` that is not behind NAT is reached where its responses are, at the port that Via names.
+pub(super) fn peer_flow(request: &Message, flow: Flow) -> Flow {
+    let is_direct = request.via().is_ok_and(|via| host(via.host) == Some(flow.remote.ip()));
+    if is_direct { response_flow(request, flow) } else { flow }
+}
+
+/// The address that a host is, if it is one.
+fn host(text: &str) -> Option<IpAddr> {
+    text.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
 /// Writes `received` and `rport` into the topmost Via of a response, as RFC 3261 §18.2.1 and
 /// RFC 3581 §4 have it.
 pub(crate) fn stamp(response: &mut Draft, source: SocketAddr) {
@@ -91,16 +103,8 @@ fn stamped(line: &str, source: SocketAddr) -> Option<String> {
     };
     let params: Vec<&str> = parts.collect();
     let has_rport = params.iter().any(|part| is_named(part, "rport"));
-    let place = head.trim_end().rsplit([' ', '\t']).next()?;
-    let host = place.parse::<SocketAddr>().map(|it| it.ip()).or_else(|_| {
-        place
-            .split(':')
-            .next()
-            .unwrap_or("")
-            .parse()
-            .or_else(|_| place.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>())
-    });
-    if !has_rport && host == Ok(source.ip()) {
+    let is_true = Via::parse(first).is_ok_and(|via| host(via.host) == Some(source.ip()));
+    if !has_rport && is_true {
         return None;
     }
     let mut out = head.trim_end().to_owned();
