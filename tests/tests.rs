@@ -11,3 +11,5 @@ mod path;
 mod sim;
 /// The source itself: arrows, bans, sizes.
 mod tidy;
+/// What `koebashi when` says.
+mod when;
