@@ -48,6 +48,7 @@ pub mod pii;
 pub mod time;
 
 pub mod call;
+pub mod cli;
 pub mod config;
 pub mod console;
 pub mod media;
