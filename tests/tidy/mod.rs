@@ -46,8 +46,8 @@ const SIDE_BY_SIDE: &[(&str, &[&str])] = &[
 /// The state machines.
 const CORE: &[&str] = &["time", "pii", "chance", "sip", "media", "call"];
 
-/// What the core may not name: clocks, sockets, files, threads, locks, channels, the runtime, chance
-/// of its own, maps in random order, forms of storage.
+/// What the core may not name: clocks, sockets, files, threads, locks, channels, the runtime,
+/// chance of its own, maps in random order, forms of storage.
 const NOT_IN_CORE: &[&str] = &[
     "Instant::now",
     "SystemTime",

@@ -36,7 +36,8 @@ pub(super) enum Origin {
 }
 
 impl Switchboard {
-    /// Whose the flow is: a registered phone's exactly, else a trunk's or a fixed phone's by address.
+    /// Whose the flow is: a registered phone's exactly, else a trunk's or a fixed phone's by
+    /// address.
     pub(super) fn origin(&self, flow: &Flow) -> Origin {
         if self.registrar.owner_of_flow(flow).is_some() {
             return Origin::Phone;
