@@ -297,6 +297,15 @@ impl Leg {
         }
     }
 
+    /// The peer answered an offer of ours within the session. An answer that can't be used changes
+    /// nothing.
+    pub(super) fn on_reoffered(&mut self, io: &mut Io<'_>, answer: &[u8]) {
+        if let Ok(agreed) = sdp::agreed(answer, &self.ours) {
+            self.agreed = Some(agreed);
+            self.connect(io);
+        }
+    }
+
     fn connect(&self, io: &mut Io<'_>) {
         let Some(agreed) = &self.agreed else { return };
         let (send, receive) = match agreed.direction {

@@ -48,6 +48,7 @@ use record::Record;
 use ring::{Candidate, Miss, Rang, Ring};
 use trunk::Arrival;
 
+use crate::media::dtmf::Keys;
 use crate::pii::Pii;
 
 /// What a stage sees of its call.
@@ -143,6 +144,8 @@ struct Call {
     order: Order,
     asks: Vec<Ask>,
     hops: usize,
+    /// Joins keys by SIP INFO with the same keys by the media plane.
+    keys: Keys,
 }
 
 /// Runs `$body` with the stage's view of the call as `$cx`.

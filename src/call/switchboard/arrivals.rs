@@ -17,6 +17,7 @@ use crate::call::record::Record;
 use crate::call::trunk::Arrival;
 use crate::call::{Phase, identity};
 use crate::media::Quality;
+use crate::media::dtmf::Keys;
 use crate::sip::auth::{Accounts, Ha1, Source, Verdict};
 use crate::sip::header::Name;
 use crate::sip::message::{Message, Method};
@@ -164,6 +165,7 @@ impl Switchboard {
             order: Order(0),
             asks: Vec::new(),
             hops: 0,
+            keys: Keys::default(),
         };
         self.calls.insert(key, call);
     }
