@@ -149,6 +149,11 @@ impl World {
         world
     }
 
+    /// Other prompts from now on.
+    pub(crate) fn set_library(&mut self, library: Library) {
+        self.engine.set_library(Arc::new(library));
+    }
+
     /// When the world began.
     pub(crate) fn started(&self) -> Instant {
         self.started
