@@ -148,9 +148,8 @@ impl Call {
         if self.caller.is(session) {
             if alive {
                 io.clear(CallTimer::CallerLost);
-                io.set(CallTimer::CallerProbe, again);
             }
-            return;
+            return io.set(CallTimer::CallerProbe, again);
         }
         self.in_bridge(io, |bridge, cx| bridge.on_probed(cx.io, alive, again));
     }
@@ -267,7 +266,9 @@ impl Call {
         if port == self.caller.port() {
             let Some(session) = self.caller.session() else { return };
             io.sip.probe(io.now.mono, session, limit);
-            io.set(CallTimer::CallerLost, limits.lost_caller);
+            if !io.is_set(CallTimer::CallerLost) {
+                io.set(CallTimer::CallerLost, limits.lost_caller);
+            }
             return;
         }
         self.in_bridge(io, |bridge, cx| {

@@ -203,6 +203,10 @@ impl Io<'_> {
         self.timers.set(Timer::Call(self.owner, timer), self.now.mono + after);
     }
 
+    pub(super) fn is_set(&self, timer: CallTimer) -> bool {
+        self.timers.at(&Timer::Call(self.owner, timer)).is_some()
+    }
+
     pub(super) fn clear(&mut self, timer: CallTimer) {
         self.timers.clear(&Timer::Call(self.owner, timer));
     }

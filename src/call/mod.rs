@@ -204,7 +204,7 @@ impl Call {
     /// The media port is open: what does the caller get?
     fn on_arrived(&mut self, io: &mut Io<'_>) {
         let presentation = self.presentation;
-        let next = with_cx!(self, io, |cx| trunk::first(cx, presentation));
+        let next = with_cx!(self, io, |cx| trunk::arrive(cx, presentation));
         self.go(io, next);
     }
 
