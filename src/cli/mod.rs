@@ -100,9 +100,8 @@ pub fn main() -> ExitCode {
     match dispatch(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let line = format!("koebashi: {error:#}");
             // Nobody is left to tell when even this fails.
-            drop(writeln!(io::stderr(), "{}", line.trim_end()));
+            drop(writeln!(io::stderr(), "koebashi: {}", line(&error)));
             ExitCode::FAILURE
         }
     }
@@ -136,6 +135,19 @@ fn say(text: &str) -> Result<()> {
     }
 }
 
+/// A mistake and its causes in one line; a cause that has been quoted is not said again.
+fn line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
+}
+
 /// Complaints about the configuration as one mistake.
 fn refuse(complaints: Vec<String>) -> anyhow::Error {
     anyhow!(complaints.join("\nkoebashi: "))
@@ -150,6 +162,12 @@ mod tests {
     #[test]
     fn arguments_fit_together() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn causes_are_said_once() {
+        let error = anyhow!("no such file").context("a.toml: no such file").context("can't run");
+        assert_eq!(line(&error), "can't run: a.toml: no such file");
     }
 
     #[test]

@@ -198,7 +198,8 @@ impl Shell {
         self.handle.clone()
     }
 
-    /// Where people's commands go in; a full queue refuses them.
+    /// Where people's commands go in; a full queue refuses them. [`Command::Drain`] ends the
+    /// service as SIGTERM does.
     pub fn commands(&self) -> mpsc::Sender<Command> {
         self.command_sender.clone()
     }
@@ -253,7 +254,7 @@ impl Shell {
             match self.wait(wake_at).await {
                 Woken::Sip | Woken::Time => {}
                 Woken::Media(event) => self.give(Input::Media(event)),
-                Woken::Command(command) => self.give(Input::Command(command)),
+                Woken::Command(command) => self.command(command),
                 Woken::Change(fresh) => self.change(*fresh),
                 Woken::Signal(name) => self.on_signal(name),
             }
@@ -290,7 +291,7 @@ impl Shell {
                 is_idle = false;
             }
             if let Ok(command) = self.commands.try_recv() {
-                self.give(Input::Command(command));
+                self.command(command);
                 is_idle = false;
             }
             if is_idle {
@@ -360,13 +361,20 @@ impl Shell {
         tracing::info!("the configuration is taken over; live calls keep theirs");
     }
 
+    fn command(&mut self, command: Command) {
+        if matches!(command, Command::Drain) && self.stage == Stage::Serving {
+            tracing::info!("no new calls; waits for the live ones");
+            systemd::tell(systemd::Stage::Draining);
+            self.stage = Stage::Draining(clock::now().mono + self.drain);
+        }
+        self.give(Input::Command(command));
+    }
+
     fn on_signal(&mut self, name: &str) {
         match self.stage {
             Stage::Serving => {
-                tracing::info!("{name}: no new calls; waits for the live ones");
-                systemd::tell(systemd::Stage::Draining);
-                self.stage = Stage::Draining(clock::now().mono + self.drain);
-                self.give(Input::Command(Command::Drain));
+                tracing::info!("{name}");
+                self.command(Command::Drain);
             }
             Stage::Draining(_) if name == "SIGINT" => {
                 tracing::warn!("{name} again: ends at once");
