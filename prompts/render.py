@@ -167,8 +167,8 @@ def reading(prompt):
 
 def render_all():
     made = 0
-    for prompt in tomllib.loads(MANIFEST.read_text())["prompt"]:
-        path = HERE / f"{prompt['name']}.wav"
+    for name, prompt in tomllib.loads(MANIFEST.read_text()).items():
+        path = HERE / f"{name}.wav"
         if path.exists() and prompt.get("made_from") == made_from(prompt):
             continue
         kind, _, tone = prompt["voice"].partition(":")
@@ -176,9 +176,9 @@ def render_all():
             write(path, TONES[tone]())
         else:
             speak(reading(prompt), prompt["voice"], prompt.get("speed", 0.95), path)
-        record(prompt, path, LICENCES[kind])
+        record(name, prompt, path, LICENCES[kind])
         made += 1
-        print(f"{prompt['name']}.wav {seconds(path):.2f} s", flush=True)
+        print(f"{path.name} {seconds(path):.2f} s", flush=True)
     print(f"{made} made")
 
 
@@ -187,7 +187,7 @@ def seconds(path):
         return f.getnframes() / f.getframerate()
 
 
-def record(prompt, path, licence):
+def record(name, prompt, path, licence):
     """Writes what was made into the prompt's entry; all else in the file stays as it is."""
     facts = {
         "licence": f'"{licence}"',
@@ -195,9 +195,9 @@ def record(prompt, path, licence):
         "sha256": f'"{hashlib.sha256(path.read_bytes()).hexdigest()}"',
         "made_from": f'"{made_from(prompt)}"',
     }
-    head, *entries = re.split(r"(?m)^(?=\[\[prompt\]\]$)", MANIFEST.read_text())
+    head, *entries = re.split(r"(?m)^(?=\[\w+\]$)", MANIFEST.read_text())
     for i, entry in enumerate(entries):
-        if f'\nname = "{prompt["name"]}"\n' not in entry:
+        if not entry.startswith(f"[{name}]\n"):
             continue
         lines = entry.split("\n")
         lines = [line for line in lines if line.split(" = ")[0] not in facts]

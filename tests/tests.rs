@@ -15,3 +15,5 @@ mod shell;
 mod sim;
 /// The source itself: arrows, bans, sizes.
 mod tidy;
+/// What `koebashi when` says.
+mod when;

@@ -32,6 +32,7 @@ mod ring;
 pub mod schedule;
 pub mod switchboard;
 mod trunk;
+pub mod when;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -39,7 +39,7 @@ pub enum Opening {
     },
     /// The intake is over: no new callers, but counseling goes on.
     Winding {
-        /// From here on counseling is over.
+        /// From here on counseling is over; `None`: no end in sight.
         service_end: Option<Timestamp>,
     },
     /// Nobody is taken.
