@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -79,6 +80,13 @@ fn secret_is_new_every_time_and_can_be_pasted() {
     assert!(said.status.success(), "{}", text(&said.stdout));
 }
 
+/// A port that nobody has at this moment.
+fn free_port() -> u16 {
+    let (udp, tcp) = (UdpSocket::bind("127.0.0.1:0"), TcpListener::bind("127.0.0.1:0"));
+    let (udp, tcp) = (udp.unwrap().local_addr().unwrap(), tcp.unwrap().local_addr().unwrap());
+    udp.port().max(tcp.port())
+}
+
 /// Sends a signal by name.
 fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
@@ -87,8 +95,11 @@ fn signal(child: &Child, name: &str) {
 
 #[test]
 fn signals_reload_drain_and_end_the_service() {
-    let ports = "[sip]\nlisten = [\"udp://127.0.0.1:0\"]\n[console]\nlisten = \"127.0.0.1:0\"\n";
-    let path = config("signals", ports);
+    let (sip, console) = (free_port(), free_port());
+    let ports = format!(
+        "[sip]\nlisten = [\"udp://127.0.0.1:{sip}\"]\n[console]\nlisten = \"127.0.0.1:{console}\"\n"
+    );
+    let path = config("signals", &ports);
     let mut child = Command::new(env!("CARGO_BIN_EXE_koebashi"))
         .args(["run", "--config", &path])
         .stderr(Stdio::piped())

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 /// Nothing here takes longer, unless it fails.
 const SOON: Duration = Duration::from_secs(20);
 
-/// A folder of its own for each test, with a configuration that listens on any port.
+/// A folder of its own for each test, with a configuration.
 fn folder(test: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
     if folder.exists() {
@@ -29,17 +29,17 @@ fn folder(test: &str) -> PathBuf {
 fn write(folder: &Path, more: &str) {
     let state = folder.join("state");
     let prompts = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts");
-    let text = format!(
-        "[service]\nstate_dir = {state:?}\nprompts_dir = {prompts:?}\n\
-         [sip]\nlisten = [\"udp://127.0.0.1:0\", \"tcp://127.0.0.1:0\"]\n{more}"
-    );
+    let text = format!("[service]\nstate_dir = {state:?}\nprompts_dir = {prompts:?}\n{more}");
     fs::write(folder.join("koebashi.toml"), text).unwrap();
 }
 
 fn start(folder: &Path) -> Shell {
     let path = folder.join("koebashi.toml");
-    let setup = load(&path).unwrap().setup(Some(path)).unwrap();
-    Shell::start(setup).unwrap()
+    let mut ready = load(&path).unwrap();
+    for (_, address) in &mut ready.loaded.sip.listen {
+        address.set_port(0);
+    }
+    Shell::start(ready.setup(Some(path)).unwrap()).unwrap()
 }
 
 /// Waits for a board that is as it should be.

@@ -21,8 +21,8 @@ const CONFIG: &str = "config/koebashi.toml";
 /// The variable that says otherwise.
 const CONFIG_VARIABLE: &str = "KOEBASHI_CONFIG";
 
-/// Answers the calls of a counseling line, plays the guidance, keeps callers in order and joins each
-/// with the next free counselor.
+/// Answers the calls of a counseling line, plays the guidance, keeps callers in order and joins
+/// each with the next free counselor.
 #[derive(Debug, Parser)]
 #[command(name = "koebashi", version)]
 struct Arguments {
@@ -92,8 +92,8 @@ enum Period {
     ThisMonth,
 }
 
-/// Does what the arguments ask for. A mistake is one line on standard error and exit code 1 (2 where
-/// the arguments themselves are wrong).
+/// Does what the arguments ask for. A mistake is one line on standard error and exit code 1 (2
+/// where the arguments themselves are wrong).
 pub fn main() -> ExitCode {
     process::hide_panics();
     let arguments = Arguments::parse();

@@ -1,9 +1,10 @@
-//! The only async code: sockets, clocks, threads, signals; and the loop that drives the switchboard.
+//! The only async code beside the console: sockets, clocks, threads, signals, and the loop that
+//! drives the switchboard.
 //!
-//! Owns [`Shell`], the loop: one task has the [`Switchboard`] by `&mut`, so nothing in it is locked.
-//! Each round goes: outputs first, then inputs up to a budget, then what is due; then it waits for
-//! whatever comes first. After every input all outputs are carried out before the next. Nothing in
-//! the loop waits for a peer, a disk or a reader.
+//! Owns [`Shell`], the loop: one task has the [`Switchboard`] by `&mut`, so nothing in it is
+//! locked. Each round goes: outputs first, then inputs up to a budget, then what is due; then it
+//! waits for whatever comes first. After every input all outputs are carried out before the next.
+//! Nothing in the loop waits for a peer, a disk or a reader.
 
 pub mod clock;
 mod config;
@@ -348,7 +349,7 @@ impl Shell {
         }
     }
 
-    fn change(&mut self, fresh: Fresh) {
+    fn change(&mut self, mut fresh: Fresh) {
         for note in &fresh.notes {
             tracing::info!("{note}");
         }
@@ -356,6 +357,8 @@ impl Shell {
             tracing::error!(%error, "the prompts stay as they were on some media thread");
         }
         self.drain = fresh.call.limits.drain;
+        // Other sockets wait for a restart.
+        fresh.sip.listen = self.sockets.listening().to_vec();
         let command = Command::Configure(Arc::new(fresh.call), Box::new(fresh.sip));
         self.give(Input::Command(command));
         tracing::info!("the configuration is taken over; live calls keep theirs");
