@@ -31,6 +31,7 @@ use tokio::task::{JoinHandle, yield_now};
 use tokio::time::sleep_until;
 
 pub use config::{Config, LogFormat};
+pub use signals::Stopper;
 
 use crate::call::config::Extension;
 use crate::call::intention::Intention;
@@ -203,6 +204,11 @@ impl Shell {
     /// service as SIGTERM does.
     pub fn commands(&self) -> mpsc::Sender<Command> {
         self.command_sender.clone()
+    }
+
+    /// Ends it from within the process.
+    pub fn stopper(&self) -> Stopper {
+        self.signals.stopper()
     }
 
     /// The SIP sockets that are open.
