@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::config::{self, Loaded, Severity};
 use crate::media::Prompt;
 use crate::media::prompt::{Clip, Library};
+use crate::shell::Setup;
 use crate::shell::reload::{Fresh, Source};
-use crate::shell::{Setup, sip_socket};
 use crate::store::Store;
 
 /// A configuration that can be run, with its prompts.
@@ -77,12 +77,9 @@ impl Ready {
         std::fs::create_dir_all(folder)
             .map_err(|error| anyhow::anyhow!("{}: {error}", folder.display()))?;
         let (store, intentions) = Store::open(&self.loaded.store)?;
-        let dscp = self.loaded.call.trunks.values().next().map(|trunk| trunk.dscp_sip);
-        let mut sockets = sip_socket::Limits::default();
-        sockets.dscp = dscp.unwrap_or(sockets.dscp);
         Ok(Setup {
             media: self.loaded.media.clone(),
-            sockets,
+            sockets: self.loaded.shell.sockets.clone(),
             store,
             intentions,
             source: path.map(|path| self.source(path)),

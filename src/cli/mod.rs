@@ -149,7 +149,7 @@ fn line(error: &anyhow::Error) -> String {
 }
 
 /// Complaints about the configuration as one mistake.
-fn refuse(complaints: Vec<String>) -> anyhow::Error {
+fn refuse(complaints: &[String]) -> anyhow::Error {
     anyhow!(complaints.join("\nkoebashi: "))
 }
 

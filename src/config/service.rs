@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::nearest::hint;
 use super::sheet::Section;
-use super::value;
+use super::{sockets, value};
 use crate::call::config::{Codes, Limits, Prompts, Said};
 use crate::media::Digit;
 use crate::{console, media, shell, sip, store};
@@ -86,6 +86,8 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
             log_format: log_format?,
             log_level: log_level?,
             keep_logs: logs?,
+            // Filled in with `[sip]`.
+            sockets: shell::sip_socket::Limits::default(),
         },
     })
 }
@@ -109,8 +111,8 @@ fn folder(text: &str) -> value::Read<PathBuf> {
     if text.is_empty() { Err("is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 
-/// `[sip]`.
-pub(super) fn sip(root: &Section<'_>) -> Option<sip::Config> {
+/// `[sip]`: for the stack and for its sockets.
+pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, shell::sip_socket::Limits)> {
     let section = root.section("sip");
     let listen =
         section.list("listen", &["udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"], value::listener);
@@ -125,6 +127,7 @@ pub(super) fn sip(root: &Section<'_>) -> Option<sip::Config> {
     let longest = section.duration("register_expires_max", "1h", s(10)..=DAY);
     let max_contacts = count(&section, "max_contacts", 5, 1..=50);
     let nonce_life = section.duration("nonce_life", "5m", s(10)..=DAY);
+    let sockets = sockets::limits(&section);
     let (listen, advertised) = (listen?, advertised?);
     if listen.is_empty() || listen.len() > 16 {
         section.error("listen", "must name 1 to 16 sockets");
@@ -141,8 +144,11 @@ pub(super) fn sip(root: &Section<'_>) -> Option<sip::Config> {
     if longest? < shortest? {
         section.error("register_expires_max", "is shorter than register_expires_min");
     }
+    if sockets.as_ref()?.idle_timeout <= longest? {
+        section.error("idle_timeout", "is not longer than register_expires_max");
+    }
     section.done();
-    Some(sip::Config {
+    let config = sip::Config {
         domain: domain?,
         listen,
         advertised,
@@ -154,7 +160,8 @@ pub(super) fn sip(root: &Section<'_>) -> Option<sip::Config> {
         register_expires: (shortest?, longest?),
         max_contacts: max_contacts?,
         nonce_life: nonce_life?,
-    })
+    };
+    Some((config, sockets?))
 }
 
 /// `[media]`.
@@ -192,7 +199,7 @@ pub(super) fn console(root: &Section<'_>) -> Option<console::Config> {
 }
 
 /// A count of things.
-fn count(
+pub(super) fn count(
     section: &Section<'_>,
     key: &str,
     default: u32,
