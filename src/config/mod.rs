@@ -15,7 +15,6 @@ mod nearest;
 mod secrets;
 mod service;
 mod sheet;
-mod sockets;
 mod trunks;
 mod value;
 

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use super::nearest::hint;
 use super::sheet::Section;
-use super::{sockets, value};
+use super::value;
 use crate::call::config::{Codes, Limits, Prompts, Said};
 use crate::media::Digit;
+use crate::shell::sip_socket::Limits as SocketLimits;
 use crate::{console, media, shell, sip, store};
 
 /// Seconds.
@@ -87,7 +88,7 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
             log_level: log_level?,
             keep_logs: logs?,
             // Filled in with `[sip]`.
-            sockets: shell::sip_socket::Limits::default(),
+            sockets: SocketLimits::default(),
         },
     })
 }
@@ -112,7 +113,7 @@ fn folder(text: &str) -> value::Read<PathBuf> {
 }
 
 /// `[sip]`: for the stack and for its sockets.
-pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, shell::sip_socket::Limits)> {
+pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, SocketLimits)> {
     let section = root.section("sip");
     let listen =
         section.list("listen", &["udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"], value::listener);
@@ -127,7 +128,7 @@ pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, shell::sip_socket:
     let longest = section.duration("register_expires_max", "1h", s(10)..=DAY);
     let max_contacts = count(&section, "max_contacts", 5, 1..=50);
     let nonce_life = section.duration("nonce_life", "5m", s(10)..=DAY);
-    let sockets = sockets::limits(&section);
+    let sockets = sockets(&section);
     let (listen, advertised) = (listen?, advertised?);
     if listen.is_empty() || listen.len() > 16 {
         section.error("listen", "must name 1 to 16 sockets");
@@ -162,6 +163,27 @@ pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, shell::sip_socket:
         nonce_life: nonce_life?,
     };
     Some((config, sockets?))
+}
+
+/// The keys of the sockets. What streams are marked with is the trunk's.
+fn sockets(section: &Section<'_>) -> Option<SocketLimits> {
+    let most = count(section, "max_connections", 2_000, 10..=50_000);
+    let of_source = count(section, "max_connections_per_source", 64, 1..=50_000);
+    let connect = section.duration("connect_timeout", "4s", s(1)..=s(30));
+    let idle = section.duration("idle_timeout", "65m", s(60)..=DAY * 2);
+    let stranger = section.duration("stranger_timeout", "64s", s(5)..=HOUR);
+    let message = section.duration("message_timeout", "10s", s(1)..=s(60));
+    let write = section.duration("write_timeout", "5s", s(1)..=s(60));
+    Some(SocketLimits {
+        max_connections: most?,
+        max_connections_per_source: of_source?,
+        connect_timeout: connect?,
+        idle_timeout: idle?,
+        stranger_timeout: stranger?,
+        message_timeout: message?,
+        write_timeout: write?,
+        ..SocketLimits::default()
+    })
 }
 
 /// `[media]`.
@@ -199,7 +221,7 @@ pub(super) fn console(root: &Section<'_>) -> Option<console::Config> {
 }
 
 /// A count of things.
-pub(super) fn count(
+fn count(
     section: &Section<'_>,
     key: &str,
     default: u32,

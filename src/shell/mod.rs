@@ -13,6 +13,7 @@ pub mod log;
 pub mod media_thread;
 pub mod metrics;
 pub mod process;
+pub mod prompts;
 pub mod reload;
 mod resolve;
 mod signals;
