@@ -1,9 +1,10 @@
 //! The command line: what can be asked for, and how answers and mistakes are printed.
 //!
-//! Owns arguments, exit codes and standard output. What a command does is in [`run`] and [`tools`];
-//! how configuration and prompts become a service is [`load`]'s.
+//! Owns arguments, exit codes and standard output. What a command does is in [`run`], [`tools`] and
+//! [`prompts`]; how configuration and prompts become a service is [`load`]'s.
 
 pub mod load;
+mod prompts;
 mod run;
 mod tools;
 
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::config::Complaint;
 use crate::shell::process;
 
 /// Where the configuration is when nobody says otherwise.
@@ -65,6 +67,9 @@ enum Command {
         #[arg(long, value_enum, default_value = "text")]
         format: StatusFormat,
     },
+    /// List, import or make prompts.
+    #[command(subcommand)]
+    Prompts(prompts::Action),
     /// Make a new password for an extension, and its stored form.
     Secret {
         /// The extension, such as 101.
@@ -123,6 +128,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
             tools::report(&path, &period, &format)
         }
         Command::Status { format } => tools::status(&path, format),
+        Command::Prompts(action) => prompts::run(&path, action),
         Command::Secret { extension } => tools::secret(&path, &extension),
     }
 }
@@ -146,6 +152,11 @@ fn line(error: &anyhow::Error) -> String {
         }
     }
     line
+}
+
+/// Complaints as text.
+fn complaints(all: &[Complaint]) -> Vec<String> {
+    all.iter().map(ToString::to_string).collect()
 }
 
 /// Complaints about the configuration as one mistake.
