@@ -27,6 +27,7 @@ contact=\"{EXTENSION}\" <sip:{EXTENSION}@127.0.0.1>
 audio_rtp_port={RTP}
 [proxy_0]
 reg_proxy=<sip:{SERVICE};transport=udp>
+reg_route=<sip:{SERVICE};transport=udp;lr>
 reg_identity=<sip:{EXTENSION}@{DOMAIN}>
 reg_expires=60
 reg_sendregister=1

@@ -209,6 +209,7 @@ impl Service {
     pub(crate) fn command(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_koebashi"));
         command.args(arguments).arg("--config").arg(&self.config);
+        command.current_dir(self.config.parent().unwrap());
         let output = command.output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?}: {error}");
