@@ -9,8 +9,8 @@ use std::ops::RangeInclusive;
 
 use chrono::{Datelike, NaiveDate, Weekday};
 
-/// Years for which [`name`] knows the holidays. Before them the law read differently, after them the
-/// formulas of the equinoxes do not hold.
+/// Years for which [`name`] knows the holidays. Before them the law read differently, after them
+/// the formulas of the equinoxes do not hold.
 pub const YEARS: RangeInclusive<i32> = 2020..=2099;
 
 /// A day that becomes a holiday in place of one that falls on a Sunday (§3 (2)).

@@ -5,10 +5,10 @@
 //! is the shell's; what a closed line says and how long a caller may wait is the call path's. In
 //! words for a person: [`explain`].
 //!
-//! A window belongs to the day on which it opens: one that opens on a Saturday evening and runs past
-//! midnight is Saturday's, and a closed Sunday takes nothing from it. Windows that touch or overlap
-//! are one. Where summer time skips a written time, the first moment after the gap counts; where it
-//! repeats one, opening counts at the first and closing at the second.
+//! A window belongs to the day on which it opens: one that opens on a Saturday evening and runs
+//! past midnight is Saturday's, and a closed Sunday takes nothing from it. Windows that touch or
+//! overlap are one. Where summer time skips a written time, the first moment after the gap counts;
+//! where it repeats one, opening counts at the first and closing at the second.
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 pub mod handle;
 pub mod media_thread;
 pub mod metrics;
+pub mod prompts;
 pub mod sip_socket;
 
 use std::path::PathBuf;
