@@ -21,7 +21,8 @@ impl Chance {
         Self(ChaCha12Rng::seed_from_u64(seed))
     }
 
-    /// A generator of its own for a part of the program, so that the parts don't disturb each other.
+    /// A generator of its own for a part of the program, so that the parts don't disturb each
+    /// other.
     pub fn split(&mut self) -> Self {
         let mut seed = [0; 32];
         self.0.fill_bytes(&mut seed);

@@ -5,7 +5,8 @@
 //!
 //! ```text
 //!  caller ── 0570 network ── trunk INVITE ─► trunk ─► guidance ─► queue ─► bridge ─► CDR
-//!                                             │ open? │ prompts  │ order  │ ring, answer, join, end
+//!                                             │ open? │ prompts  │ order  │ ring, answer, join,
+//! end
 //!                                             │ room? │ digits   │ hold   │
 //!                                             ▼       ▼          ▼        ▼
 //!                                           schedule  media    counselor  media
@@ -48,6 +49,7 @@ pub mod pii;
 pub mod time;
 
 pub mod call;
+pub mod cli;
 pub mod config;
 pub mod console;
 pub mod media;

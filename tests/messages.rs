@@ -1,5 +1,5 @@
-//! Whole SIP messages, as files: what becomes of each, whether rsip sees the same in it, and whether
-//! it survives being printed and read again.
+//! Whole SIP messages, as files: what becomes of each, whether rsip sees the same in it, and
+//! whether it survives being printed and read again.
 #![expect(clippy::unwrap_used, reason = "this is test code")]
 
 mod verdicts;

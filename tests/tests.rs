@@ -3,6 +3,8 @@
 
 /// Configurations for the tests.
 mod config;
+/// The real program against real phones, over real sockets.
+mod loopback;
 /// SIP messages: torture sets, a differential oracle, round trips.
 mod messages;
 /// Whole calls, claim by claim, in simulated time.

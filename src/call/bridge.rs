@@ -1,4 +1,5 @@
-//! Stage 4, the bridge: caller and counselor joined; hold, silence, tones, transfer; either side's end.
+//! Stage 4, the bridge: caller and counselor joined; hold, silence, tones, transfer; either side's
+//! end.
 //!
 //! Owns the counselor's leg from its answer on. Whom a transfer may reach is the switchboard's
 //! choice; how phones are rung is `ring`'s.

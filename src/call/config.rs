@@ -519,7 +519,8 @@ impl Said {
 }
 
 impl Config {
-    /// The prompt that says this on this line: the line's own, else the service's, else the shipped.
+    /// The prompt that says this on this line: the line's own, else the service's, else the
+    /// shipped.
     pub fn prompt(&self, line: Option<&Line>, said: Said) -> Prompt {
         let own = line.and_then(|line| line.prompts.0.get(&said));
         let named = own.or_else(|| self.prompts.0.get(&said)).cloned();

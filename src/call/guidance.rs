@@ -32,7 +32,8 @@ enum State {
 }
 
 impl Guidance {
-    /// Enters a node and begins to speak. Nodes that say nothing and ask nothing are walked through.
+    /// Enters a node and begins to speak. Nodes that say nothing and ask nothing are walked
+    /// through.
     pub(super) fn enter(cx: &mut Cx<'_, '_>, node: &NodeId) -> Result<Self, Next> {
         let mut at = node.clone();
         for _ in 0..=cx.line.guidance.len() {

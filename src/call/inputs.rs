@@ -1,7 +1,7 @@
 //! What happens to a call: its sessions' events, its ports' events, its deadlines.
 //!
-//! Owns the routing of one call's inputs to the stage that is on. What a stage answers is carried out
-//! by `Call::go` alone.
+//! Owns the routing of one call's inputs to the stage that is on. What a stage answers is carried
+//! out by `Call::go` alone.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! A call by an extension: a dialed code with its spoken confirmation, or a colleague consulted.
 //!
-//! Owns that call from its INVITE to its end. What a code changes is the switchboard's; nothing here
-//! reaches the outside network.
+//! Owns that call from its INVITE to its end. What a code changes is the switchboard's; nothing
+//! here reaches the outside network.
 
 use super::config::{Codes, Config, Extension, Said};
 use super::counselor::Activity;

@@ -1,7 +1,7 @@
 //! What a stage may touch: the SIP stack, the media plane, timers and chance, for one owner.
 //!
-//! Owns [`Io`], [`Owner`], [`Timer`] and [`Output`]. Decides nothing: a stage asks, this passes it on
-//! and keeps the indexes (session → owner, port → owner) right.
+//! Owns [`Io`], [`Owner`], [`Timer`] and [`Output`]. Decides nothing: a stage asks, this passes it
+//! on and keeps the indexes (session → owner, port → owner) right.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;

@@ -1,7 +1,8 @@
 //! The path of a call: trunk → guidance → queue → bridge → CDR.
 //!
-//! This file owns [`Call`] and [`Phase`], and is the only place where a phase changes: a stage returns
-//! [`Next`], `Call::go` carries it out. Calls know nothing of each other; the switchboard does.
+//! This file owns [`Call`] and [`Phase`], and is the only place where a phase changes: a stage
+//! returns [`Next`], `Call::go` carries it out. Calls know nothing of each other; the switchboard
+//! does.
 //!
 //! ```text
 //!            ┌───────────────── Message (closed, full, help …) ───────► end

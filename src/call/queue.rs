@@ -1,7 +1,7 @@
 //! Stage 3, the queue: a caller's place, hold music, what is said meanwhile, when to give up.
 //!
-//! Owns one caller's waiting. Who is next is read off [`Order`] by the switchboard, which alone sees
-//! more than one caller; ringing goes on beside this, in bridge.
+//! Owns one caller's waiting. Who is next is read off [`Order`] by the switchboard, which alone
+//! sees more than one caller; ringing goes on beside this, in bridge.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,8 @@
-//! Stage 1, the INVITE from the trunk: is the line open, is there room; what the caller hears first.
+//! Stage 1, the INVITE from the trunk: is the line open, is there room; what the caller hears
+//! first.
 //!
-//! Owns the time from INVITE until the caller can hear us. Does not play anything (guidance) and does
-//! not choose a line by number (the switchboard does, before there is a call).
+//! Owns the time from INVITE until the caller can hear us. Does not play anything (guidance) and
+//! does not choose a line by number (the switchboard does, before there is a call).
 
 use super::config::{Anonymous, AnswerMode, Line, NodeId, Said, Target};
 use super::schedule::{self, Opening, Why};

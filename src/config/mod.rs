@@ -1,6 +1,6 @@
 //! The configuration: TOML in, each module's own `Config` out, or everything that is wrong with it.
 //!
-//! Owns reading ([`load`], [`parse`]), the checks that need the prompts ([`check`]), and what
+//! Owns reading ([`load`], [`parse`]), the checks that need the prompts ([`check()`]), and what
 //! differs between two configurations ([`changes`]). `config/default.toml` is its manual. Does not
 //! own what the values mean (the modules' `Config`s do) nor when a file is read again (the shell).
 //!

@@ -1,10 +1,10 @@
 //! The sheet: TOML with its lines, read key by key.
 //!
-//! Owns where everything stands, the complaints, and the effective value of every key (written or by
-//! default). A [`Section`] is one table of it: whoever reads a section asks for its keys one by one,
-//! and [`Section::done`] complains about those that nobody asked for. A bad value is complained
-//! about and replaced by the default, so that reading goes on and finds the rest; the whole is
-//! refused in the end.
+//! Owns where everything stands, the complaints, and the effective value of every key (written or
+//! by default). A [`Section`] is one table of it: whoever reads a section asks for its keys one by
+//! one, and [`Section::done`] complains about those that nobody asked for. A bad value is
+//! complained about and replaced by the default, so that reading goes on and finds the rest; the
+//! whole is refused in the end.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -146,8 +146,8 @@ impl<'s> Section<'s> {
         self.sheet.warn(&self.key(key), what);
     }
 
-    /// Whether there is an error about one of its keys, or about anything in it when `key` is empty:
-    /// then what seems to follow from it need not be said.
+    /// Whether there is an error about one of its keys, or about anything in it when `key` is
+    /// empty: then what seems to follow from it need not be said.
     pub(super) fn is_refused(&self, key: &str) -> bool {
         self.sheet.is_refused(&self.key(key))
     }
@@ -203,8 +203,8 @@ impl<'s> Section<'s> {
         Self::new(self.sheet, table, self.key(key))
     }
 
-    /// A list of tables (`[[key]]`), each named by the value of its `id` key where that is given and
-    /// there, else by its number from 1.
+    /// A list of tables (`[[key]]`), each named by the value of its `id` key where that is given
+    /// and there, else by its number from 1.
     pub(super) fn sections(&self, key: &str, id: Option<&str>) -> Vec<Self> {
         let Some((value, _)) = self.value(key) else { return Vec::new() };
         let Some(list) =

@@ -1,34 +1,451 @@
-//! Shell.
-//! The only async code: sockets, clocks, threads, signals.
+//! The only async code: sockets, clocks, threads, signals; and the loop that drives the switchboard.
+//!
+//! Owns [`Shell`], the loop: one task has the [`Switchboard`] by `&mut`, so nothing in it is locked.
+//! Each round goes: outputs first, then inputs up to a budget, then what is due; then it waits for
+//! whatever comes first. After every input all outputs are carried out before the next. Nothing in
+//! the loop waits for a peer, a disk or a reader.
+
+pub mod clock;
+mod config;
 pub mod handle;
+pub mod log;
 pub mod media_thread;
 pub mod metrics;
+pub mod process;
 pub mod prompts;
+pub mod prompts;
+pub mod reload;
+mod resolve;
+mod signals;
 pub mod sip_socket;
+pub mod systemd;
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, yield_now};
+use tokio::time::sleep_until;
+
+pub use config::{Config, LogFormat};
+pub use signals::Stopper;
+
+use crate::call::config::Extension;
+use crate::call::intention::Intention;
+use crate::call::switchboard::{Command, Input, Output, Step, Switchboard};
+use crate::chance::Chance;
+use crate::media::{self, Quality};
+use crate::sip::Transport;
+use crate::sip::endpoint::Direction;
+use crate::store::Store;
+use handle::{Feed, Handle};
+use media_thread::{MediaHandle, MediaThreads};
+use metrics::Metrics;
+use reload::{Fresh, Source};
+use signals::Signals;
+use sip_socket::{Arrived, Limits, Sockets};
+
+/// Inputs of one round.
+const BUDGET: usize = 128;
+/// Events of the media threads that wait for the loop.
+const EVENTS_MAX: usize = 8_192;
+/// Commands of people that wait for the loop.
+const COMMANDS_MAX: usize = 64;
+/// How often the loop says that it lives and counts are taken over.
+const BEAT: Duration = Duration::from_secs(1);
+/// How long what is under way is waited for after the last call.
+const LINGER: Duration = Duration::from_millis(200);
+/// Faults of our own, within [`FAULTS_WITHIN`], that the process survives.
+const FAULTS_MAX: usize = 20;
+/// See [`FAULTS_MAX`].
+const FAULTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// What a service is made of.
+pub struct Setup {
+    /// What may change while it runs.
+    pub fresh: Fresh,
+    /// The media plane.
+    pub media: media::Config,
+    /// The SIP sockets.
+    pub sockets: Limits,
+    /// Where records go.
+    pub store: Store,
+    /// What counselors chose last.
+    pub intentions: BTreeMap<Extension, Intention>,
+    /// Where another configuration comes from; `None`: it never changes.
+    pub source: Option<Source>,
+    /// Is shown every step of a call; must not wait.
+    pub on_step: Box<dyn FnMut(&Step) + Send>,
 }
 
-/// What the program around the machines is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// Where everything is kept that outlives a restart.
-    pub state_dir: PathBuf,
-    /// Where the operator's prompts lie.
-    pub prompts_dir: PathBuf,
-    /// How log lines look.
-    pub log_format: LogFormat,
-    /// What is logged: this level and what is graver.
-    pub log_level: tracing::Level,
-    /// How long logs are kept, where we keep them ourselves.
-    pub keep_logs: Duration,
+/// Why a service could not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A SIP socket.
+    #[error(transparent)]
+    Sip(#[from] sip_socket::BindError),
+    /// The media threads.
+    #[error("the media threads can't start: {0}")]
+    Media(io::Error),
+    /// Signals, or entropy.
+    #[error("the system refuses: {0}")]
+    System(#[from] io::Error),
+    /// Too many faults of our own in a short time: a new process is the better answer.
+    #[error("{FAULTS_MAX} faults of its own within {FAULTS_WITHIN:?}")]
+    Faulty,
+}
+
+/// A service that is bound and ready to run.
+pub struct Shell {
+    switchboard: Switchboard,
+    sockets: Sockets,
+    media: MediaHandle,
+    events: mpsc::Receiver<media::Event>,
+    /// What media threads would say that could not be asked.
+    stand_ins: VecDeque<media::Event>,
+    commands: mpsc::Receiver<Command>,
+    /// Keeps the queue open while nobody else holds an end.
+    command_sender: mpsc::Sender<Command>,
+    changes: mpsc::Receiver<Fresh>,
+    signals: Signals,
+    store: Store,
+    metrics: Metrics,
+    feed: Feed,
+    handle: Handle,
+    on_step: Box<dyn FnMut(&Step) + Send>,
+    drain: Duration,
+    stage: Stage,
+    faults: VecDeque<Instant>,
+    watching: Option<JoinHandle<()>>,
+}
+
+/// How far the service is from its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    /// Live calls have until then.
+    Draining(Instant),
+    Over,
+}
+
+/// Why the loop woke up.
+enum Woken {
+    Sip,
+    Media(media::Event),
+    Command(Command),
+    Change(Box<Fresh>),
+    Signal(&'static str),
+    Time,
+}
+
+impl Shell {
+    /// Binds every socket and starts the media threads. Must be called within the runtime.
+    ///
+    /// # Errors
+    /// When a socket can't be bound, or the system refuses threads, signals or entropy.
+    pub fn start(setup: Setup) -> Result<Self, Error> {
+        let mut chance = clock::chance()?;
+        let sockets = Sockets::bind(&setup.fresh.sip.listen, &setup.sockets)?;
+        let (event_sender, events) = mpsc::channel(EVENTS_MAX);
+        let media =
+            MediaThreads::start(&setup.media, &setup.fresh.library, &mut chance, &event_sender)
+                .map_err(Error::Media)?;
+        let (command_sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let (change_sender, changes) = mpsc::channel(1);
+        let signals = Signals::new()?;
+        let hangup = signals::hangup()?;
+        let metrics = Metrics::default();
+        let (feed, handle) = handle::channel(setup.store.clone(), metrics.clone());
+        feed.bound(true);
+        let watching = setup
+            .source
+            .map(|source| reload::watch(source, setup.fresh.clone(), hangup, change_sender))
+            .map(tokio::spawn);
+        let drain = setup.fresh.call.limits.drain;
+        let switchboard = switchboard(
+            setup.fresh,
+            setup.media,
+            media.shards(),
+            &sockets,
+            setup.intentions,
+            chance,
+        );
+        Ok(Self {
+            switchboard,
+            sockets,
+            media,
+            events,
+            stand_ins: VecDeque::new(),
+            commands,
+            command_sender,
+            changes,
+            signals,
+            store: setup.store,
+            metrics,
+            feed,
+            handle,
+            on_step: setup.on_step,
+            drain,
+            stage: Stage::Serving,
+            faults: VecDeque::new(),
+            watching,
+        })
+    }
+
+    /// What the console holds.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Where people's commands go in; a full queue refuses them.
+    pub fn commands(&self) -> mpsc::Sender<Command> {
+        self.command_sender.clone()
+    }
+
+    /// Ends it from within the process.
+    pub fn stopper(&self) -> Stopper {
+        self.signals.stopper()
+    }
+
+    /// The SIP sockets that are open.
+    pub fn listening(&self) -> &[(Transport, SocketAddr)] {
+        self.sockets.listening()
+    }
+
+    /// Runs until the operator ends it and the live calls are over, or their time is.
+    ///
+    /// # Errors
+    /// [`Error::Faulty`].
+    pub async fn run(mut self) -> Result<(), Error> {
+        let watchdog = tokio::spawn(systemd::watchdog(self.handle.clone()));
+        systemd::tell(systemd::Stage::Ready);
+        let ended = self.rounds().await;
+        systemd::tell(systemd::Stage::Stopping);
+        self.linger().await;
+        watchdog.abort();
+        if let Some(watching) = self.watching.take() {
+            watching.abort();
+        }
+        ended
+    }
+
+    async fn rounds(&mut self) -> Result<(), Error> {
+        let mut beat_at = Instant::now();
+        loop {
+            self.carry_out();
+            let is_behind = self.take_inputs();
+            let now = clock::now();
+            if self.switchboard.poll_timeout().is_some_and(|(at, _)| at <= now.mono) {
+                self.give(Input::Timeout);
+            }
+            if now.mono >= beat_at {
+                self.beat();
+                beat_at = now.mono + BEAT;
+            }
+            if self.faults.len() > FAULTS_MAX {
+                return Err(Error::Faulty);
+            }
+            if self.is_over(now.mono) {
+                return Ok(());
+            }
+            if is_behind || !self.stand_ins.is_empty() {
+                yield_now().await;
+                continue;
+            }
+            let wake_at =
+                self.switchboard.poll_timeout().map_or(beat_at, |(at, _)| at.min(beat_at));
+            match self.wait(wake_at).await {
+                Woken::Sip | Woken::Time => {}
+                Woken::Media(event) => self.give(Input::Media(event)),
+                Woken::Command(command) => self.give(Input::Command(command)),
+                Woken::Change(fresh) => self.change(*fresh),
+                Woken::Signal(name) => self.on_signal(name),
+            }
+        }
+    }
+
+    async fn wait(&mut self, until: Instant) -> Woken {
+        tokio::select! {
+            () = self.sockets.ready() => Woken::Sip,
+            Some(event) = self.events.recv() => Woken::Media(event),
+            Some(command) = self.commands.recv() => Woken::Command(command),
+            Some(fresh) = self.changes.recv() => Woken::Change(Box::new(fresh)),
+            name = self.signals.next() => Woken::Signal(name),
+            () = sleep_until(until.into()) => Woken::Time,
+        }
+    }
+
+    /// Inputs that are there, each kind in its turn; whether the budget ended before they did.
+    fn take_inputs(&mut self) -> bool {
+        for _ in 0..BUDGET {
+            let mut is_idle = true;
+            if let Some(arrived) = self.sockets.next() {
+                let input = match arrived {
+                    Arrived::Message { flow, bytes } => Input::Sip { flow, bytes },
+                    Arrived::Failed(flow) => Input::FlowFailed(flow),
+                };
+                handle_input(&mut self.switchboard, &mut self.faults, input);
+                self.carry_out();
+                is_idle = false;
+            }
+            if let Some(event) = self.stand_ins.pop_front().or_else(|| self.events.try_recv().ok())
+            {
+                self.give(Input::Media(event));
+                is_idle = false;
+            }
+            if let Ok(command) = self.commands.try_recv() {
+                self.give(Input::Command(command));
+                is_idle = false;
+            }
+            if is_idle {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn give(&mut self, input: Input<'_>) {
+        handle_input(&mut self.switchboard, &mut self.faults, input);
+        self.carry_out();
+    }
+
+    /// Does everything that the switchboard wants done.
+    fn carry_out(&mut self) {
+        while let Some(output) = self.switchboard.poll_output() {
+            match output {
+                Output::Sip(transmit) => self.sockets.send(transmit),
+                Output::Media(command) => self.command_media(command),
+                Output::Cdr(cdr) => {
+                    self.metrics.cdr(&cdr);
+                    self.store.cdr(*cdr);
+                }
+                Output::Intention { extension, intention } => {
+                    self.store.intention(extension, intention);
+                }
+                Output::Board(board) => self.feed.show(*board),
+                Output::Step(step) => {
+                    tracing::info!(call = %step.call, "{}", step.what);
+                    (self.on_step)(&step);
+                }
+            }
+        }
+    }
+
+    /// A command that its thread can't take (it hangs, or has died) must leave no call waiting for
+    /// the answer: it is given in the thread's stead.
+    fn command_media(&mut self, command: media::Command) {
+        let answer = match &command {
+            media::Command::Open { port, .. } => Some(media::Event::OpenFailed { port: *port }),
+            media::Command::Close { port } => {
+                Some(media::Event::Closed { port: *port, quality: Quality::default() })
+            }
+            media::Command::Connect { .. }
+            | media::Command::Listen { .. }
+            | media::Command::Overlay { .. }
+            | media::Command::Detect { .. }
+            | media::Command::SendDigit { .. } => None,
+        };
+        if let Err(error) = self.media.send(command) {
+            tracing::error!(%error, "a media command is lost");
+            self.stand_ins.extend(answer);
+        }
+    }
+
+    fn change(&mut self, fresh: Fresh) {
+        for note in &fresh.notes {
+            tracing::info!("{note}");
+        }
+        if let Err(error) = self.media.set_library(&fresh.library) {
+            tracing::error!(%error, "the prompts stay as they were on some media thread");
+        }
+        self.drain = fresh.call.limits.drain;
+        let command = Command::Configure(Arc::new(fresh.call), Box::new(fresh.sip));
+        self.give(Input::Command(command));
+        tracing::info!("the configuration is taken over; live calls keep theirs");
+    }
+
+    fn on_signal(&mut self, name: &str) {
+        match self.stage {
+            Stage::Serving => {
+                tracing::info!("{name}: no new calls; waits for the live ones");
+                systemd::tell(systemd::Stage::Draining);
+                self.stage = Stage::Draining(clock::now().mono + self.drain);
+                self.give(Input::Command(Command::Drain));
+            }
+            Stage::Draining(_) if name == "SIGINT" => {
+                tracing::warn!("{name} again: ends at once");
+                self.stage = Stage::Over;
+            }
+            Stage::Draining(_) | Stage::Over => {}
+        }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        match self.stage {
+            Stage::Serving => false,
+            Stage::Draining(until) if now >= until => {
+                tracing::warn!("the time to drain is over; calls are left");
+                true
+            }
+            Stage::Draining(_) => self.switchboard.is_idle(),
+            Stage::Over => true,
+        }
+    }
+
+    fn beat(&mut self) {
+        self.feed.beat();
+        let messages = self.switchboard.counts().messages;
+        self.metrics.sip(messages.iter().map(|((method, direction), count)| {
+            let direction = match direction {
+                Direction::In => "in",
+                Direction::Out => "out",
+            };
+            (method.as_str(), direction, *count)
+        }));
+        let now = Instant::now();
+        while self.faults.front().is_some_and(|at| now - *at > FAULTS_WITHIN) {
+            self.faults.pop_front();
+        }
+    }
+
+    /// The last answers go out, retransmissions are answered.
+    async fn linger(&mut self) {
+        let until = Instant::now() + LINGER;
+        while Instant::now() < until {
+            self.carry_out();
+            self.take_inputs();
+            if let Woken::Time = self.wait(until).await {
+                return;
+            }
+        }
+    }
+}
+
+/// A panic costs the message that caused it, not every call: it is contained and counted. What it
+/// says is the panic hook's, which shows no contents.
+fn handle_input(switchboard: &mut Switchboard, faults: &mut VecDeque<Instant>, input: Input<'_>) {
+    let now = clock::now();
+    if catch_unwind(AssertUnwindSafe(|| switchboard.handle(now, input))).is_err() {
+        faults.push_back(now.mono);
+    }
+}
+
+fn switchboard(
+    fresh: Fresh,
+    mut media: media::Config,
+    shards: u8,
+    sockets: &Sockets,
+    intentions: BTreeMap<Extension, Intention>,
+    chance: Chance,
+) -> Switchboard {
+    let Fresh { mut call, mut sip, .. } = fresh;
+    resolve::literals(&mut call);
+    // What stood for "choose": port 0, and as many threads as fit.
+    sip.listen = sockets.listening().to_vec();
+    media.threads = shards;
+    Switchboard::new(Arc::new(call), sip, &media, intentions, chance, clock::now())
 }

@@ -1,9 +1,9 @@
 //! Bytes → [`Message`] (RFC 3261 §7, §18.3, §25.1).
 //!
-//! Owns the limits and the walk over start line and header lines: where each begins and ends, folded
-//! lines joined, Content-Length obeyed. Lines end with CRLF; a CR or LF alone is a defect, because
-//! peers disagree on what it ends. A message that can be taken apart is kept with its defect, so
-//! that it can be answered; [`Message::validate`] tells. No value is understood here but
+//! Owns the limits and the walk over start line and header lines: where each begins and ends,
+//! folded lines joined, Content-Length obeyed. Lines end with CRLF; a CR or LF alone is a defect,
+//! because peers disagree on what it ends. A message that can be taken apart is kept with its
+//! defect, so that it can be answered; [`Message::validate`] tells. No value is understood here but
 //! Content-Length.
 
 use bytes::Bytes;
@@ -33,8 +33,9 @@ impl Default for Limits {
 }
 
 impl Message {
-    /// Reads one datagram, or one frame of a stream, within the default [`Limits`]. Line ends before
-    /// it are skipped, bytes behind its body dropped. Without Content-Length the body is the rest.
+    /// Reads one datagram, or one frame of a stream, within the default [`Limits`]. Line ends
+    /// before it are skipped, bytes behind its body dropped. Without Content-Length the body is the
+    /// rest.
     ///
     /// # Errors
     /// Only for what can't be represented, and so not be answered: [`ParseError::Empty`],

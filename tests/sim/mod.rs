@@ -1,5 +1,6 @@
-//! A simulated world: the real switchboard and the real media engine, phones and a trunk made of the
-//! project's own stack, links that lose, double and delay, and time that only moves when told to.
+//! A simulated world: the real switchboard and the real media engine, phones and a trunk made of
+//! the project's own stack, links that lose, double and delay, and time that only moves when told
+//! to.
 
 pub(crate) mod link;
 pub(crate) mod phone;

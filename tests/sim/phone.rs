@@ -1,8 +1,8 @@
 //! A telephone on the other side: the caller behind the trunk, or a counselor's softphone.
 //!
 //! It is made of the project's own SIP stack with a script on top, and a microphone that sends one
-//! byte value over and over, so that who hears whom is seen at a glance. What a phone of another make
-//! does is tested on real sockets.
+//! byte value over and over, so that who hears whom is seen at a glance. What a phone of another
+//! make does is tested on real sockets.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -46,8 +46,8 @@ const SIDE_BY_SIDE: &[(&str, &[&str])] = &[
 /// The state machines.
 const CORE: &[&str] = &["time", "pii", "chance", "sip", "media", "call"];
 
-/// What the core may not name: clocks, sockets, files, threads, locks, channels, the runtime, chance
-/// of its own, maps in random order, forms of storage.
+/// What the core may not name: clocks, sockets, files, threads, locks, channels, the runtime,
+/// chance of its own, maps in random order, forms of storage.
 const NOT_IN_CORE: &[&str] = &[
     "Instant::now",
     "SystemTime",
@@ -106,47 +106,47 @@ const COLUMNS_MAX: usize = 100;
 
 #[test]
 fn arrows_point_down() {
-    expect_none(arrows(&source::all()));
+    expect_none(&arrows(&source::all()));
 }
 
 #[test]
 fn neighbors_stay_apart() {
-    expect_none(side_by_side(&source::all()));
+    expect_none(&side_by_side(&source::all()));
 }
 
 #[test]
 fn no_two_files_of_a_folder_need_each_other() {
-    expect_none(circles(&source::all()));
+    expect_none(&circles(&source::all()));
 }
 
 #[test]
 fn core_is_sans_io() {
-    expect_none(core(&source::all()));
+    expect_none(&core(&source::all()));
 }
 
 #[test]
 fn nothing_is_left_behind() {
-    expect_none(leftovers(&source::all()));
+    expect_none(&leftovers(&source::all()));
 }
 
 #[test]
 fn files_fit_in_the_head() {
-    expect_none(lengths(&source::all()));
+    expect_none(&lengths(&source::all()));
 }
 
 #[test]
 fn every_file_says_what_it_owns() {
-    expect_none(heads(&source::all()));
+    expect_none(&heads(&source::all()));
 }
 
 #[test]
 fn every_prompt_has_its_file_and_every_file_its_prompt() {
-    expect_none(prompts::breaches());
+    expect_none(&prompts::breaches());
 }
 
 /// Reports all breaches at once.
 #[track_caller]
-fn expect_none(breaches: Vec<String>) {
+fn expect_none(breaches: &[String]) {
     assert!(breaches.is_empty(), "\n{}\n", breaches.join("\n"));
 }
 

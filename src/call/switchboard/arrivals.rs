@@ -36,7 +36,8 @@ pub(super) enum Origin {
 }
 
 impl Switchboard {
-    /// Whose the flow is: a registered phone's exactly, else a trunk's or a fixed phone's by address.
+    /// Whose the flow is: a registered phone's exactly, else a trunk's or a fixed phone's by
+    /// address.
     pub(super) fn origin(&self, flow: &Flow) -> Origin {
         if self.registrar.owner_of_flow(flow).is_some() {
             return Origin::Phone;
@@ -84,6 +85,10 @@ impl Switchboard {
     pub(super) fn on_invite(&mut self, now: Now, event: sip::Event) {
         let sip::Event::Invite { session, flow, request } = event else { return };
         self.is_dirty = true;
+        if self.sip.replaced(&request).is_some() {
+            // Nobody takes over another's call by an INVITE; REFER is the way.
+            return self.sip.refuse(now.mono, session, 403, &[]);
+        }
         match self.origin(&flow) {
             Origin::Phone => self.on_phone_invite(now, session, flow, &request),
             Origin::Trunk(id) => self.on_trunk_invite(now, session, flow, &request, &id),

@@ -1,6 +1,7 @@
 //! What extensions dial: codes, and colleagues.
 //!
-//! Owns the making of those calls. Nobody is reached here who is not a counselor of the configuration.
+//! Owns the making of those calls. Nobody is reached here who is not a counselor of the
+//! configuration.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! The switchboard: all calls, counselors and trunks; the only machine that the shell talks to.
 //!
-//! Owns `handle`, `poll_output` and `poll_timeout`, and who gets which event. What happens to one call
-//! is that call's; whom to ring is [`settle`](self)'s.
+//! Owns `handle`, `poll_output` and `poll_timeout`, and who gets which event. What happens to one
+//! call is that call's; whom to ring is [`settle`](self)'s.
 
 mod arrivals;
 mod draw;
@@ -335,8 +335,8 @@ impl Switchboard {
         }
     }
 
-    /// Lets a call or an internal call do something, then hears what it asks for, and buries it when
-    /// it is over.
+    /// Lets a call or an internal call do something, then hears what it asks for, and buries it
+    /// when it is over.
     fn with_owner(&mut self, now: Now, owner: Owner, f: impl FnOnce(Owned<'_>, &mut Io<'_>)) {
         self.is_dirty = true;
         let mut io = io!(self, now, owner);

@@ -1,6 +1,7 @@
 //! Counselors and their phones: who can be reached, what they chose, what their calls ask for.
 //!
-//! Owns the counselors' kept state. What they do at a moment is read off the live calls in `settle`.
+//! Owns the counselors' kept state. What they do at a moment is read off the live calls in
+//! `settle`.
 
 use std::net::SocketAddr;
 use std::time::Duration;

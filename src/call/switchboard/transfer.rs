@@ -1,7 +1,7 @@
 //! REFER: a counselor hands the caller on, to a colleague or to another line.
 //!
-//! Owns who may be reached that way: counselors and lines of the configuration, nobody else. Ringing
-//! and joining are the call's.
+//! Owns who may be reached that way: counselors and lines of the configuration, nobody else.
+//! Ringing and joining are the call's.
 
 use super::{Owner, Phase, Switchboard, io};
 use crate::call::config::{Extension, LineId, Target};

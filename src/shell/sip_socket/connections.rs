@@ -118,9 +118,9 @@ impl Connections {
         (Seat { id, remote, state, connections: Arc::clone(self) }, queue)
     }
 
-    /// Queues `bytes` on the stream that the flow names, or on any to its peer. Where the flow names
-    /// none and there is none, the stream that is to be opened comes back. A stream that is full is
-    /// closed: its peer does not read.
+    /// Queues `bytes` on the stream that the flow names, or on any to its peer. Where the flow
+    /// names none and there is none, the stream that is to be opened comes back. A stream that is
+    /// full is closed: its peer does not read.
     pub(super) fn send(
         self: &Arc<Self>,
         flow: &Flow,

@@ -94,8 +94,9 @@ pub enum Arrived<'a> {
         /// The message.
         bytes: &'a [u8],
     },
-    /// Nothing reaches this peer: ICMP says so, the stream is closed or could not be opened. The
-    /// flow's `connection` is `None` where a stream was asked for and never came to be.
+    /// Nothing reaches this peer: ICMP says so, the stream is closed or could not be opened. A flow
+    /// can be named in two ways (with and without its stream; by the address or by the wildcard
+    /// that a socket is bound to): the failure comes under each name that it may have been used by.
     Failed(Flow),
 }
 

@@ -126,10 +126,14 @@ async fn open(local: SocketAddr, remote: SocketAddr, limits: &Limits) -> io::Res
     socket.connect(remote).await
 }
 
-/// Tells the loop that the stream is gone.
+/// Tells the loop that the stream is gone: by its name, and by its address alone, for whoever sent
+/// on it without naming it.
 async fn tell(reports: &mpsc::Sender<Report>, flow: Flow) {
-    if reports.send(Report::Failed(flow)).await.is_err() {
-        tracing::trace!("the loop is gone");
+    let unnamed = flow.connection.map(|_| Flow { connection: None, ..flow });
+    for flow in [Some(flow), unnamed].into_iter().flatten() {
+        if reports.send(Report::Failed(flow)).await.is_err() {
+            return;
+        }
     }
 }
 

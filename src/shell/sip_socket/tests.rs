@@ -112,6 +112,16 @@ async fn icmp_names_the_peer_that_is_gone_and_harms_no_other() {
 }
 
 #[tokio::test]
+async fn icmp_names_a_wildcard_socket_both_ways() {
+    let (mut sockets, bound) = open(Transport::Udp, "0.0.0.0:0", &Limits::default());
+    let gone = phone("127.0.0.1").local_addr().unwrap();
+    sockets.send(transmit(udp_flow(bound, gone), OPTIONS));
+    let local = SocketAddr::new(gone.ip(), bound.port());
+    assert_eq!(arrival(&mut sockets).await, (udp_flow(local, gone), None));
+    assert_eq!(arrival(&mut sockets).await, (udp_flow(bound, gone), None));
+}
+
+#[tokio::test]
 async fn what_no_socket_can_send_fails() {
     let (mut sockets, local) = open(Transport::Udp, "127.0.0.1:0", &Limits::default());
     let flow = udp_flow(local, "[::1]:9".parse().unwrap());
@@ -144,6 +154,7 @@ async fn a_stream_is_read_in_pieces_kept_alive_and_answered_by_id_or_address() {
         assert_eq!(answers, [OK, OK].concat());
         drop(phone);
         assert_eq!(arrival(&mut sockets).await, (flow, None));
+        assert_eq!(arrival(&mut sockets).await, (tcp_flow(local, remote, None), None));
         // Its end hears no new streams: nobody listens there.
         sockets.send(transmit(flow, OK));
         assert_eq!(arrival(&mut sockets).await, (flow, None));
@@ -167,6 +178,7 @@ async fn a_stream_is_opened_once_and_its_failure_told() {
     assert_eq!(bytes.unwrap(), OK);
     drop((listener, peer));
     assert_eq!(arrival(&mut sockets).await, (answered, None));
+    assert_eq!(arrival(&mut sockets).await, (flow, None));
     // Nobody listens there.
     sockets.send(transmit(flow, OPTIONS));
     assert_eq!(arrival(&mut sockets).await, (flow, None));

@@ -151,11 +151,15 @@ impl Udp {
                     take(socket.as_raw_fd(), &mut echo, &mut control, local, flags)
                         .map_err(|_| io::ErrorKind::WouldBlock.into())
                 });
-                if let Ok((Some(flow), _, Some(error))) = taken
-                    && is_unreachable(error)
-                    && reports.send(Report::Failed(flow)).await.is_err()
+                let Ok((Some(flow), _, Some(error))) = taken else { continue };
+                // Whoever sent it may have named our address, or the socket's wildcard.
+                let bound = (flow.local != local).then_some(Flow { local, ..flow });
+                for flow in
+                    [Some(flow), bound].into_iter().flatten().filter(|_| is_unreachable(error))
                 {
-                    return;
+                    if reports.send(Report::Failed(flow)).await.is_err() {
+                        return;
+                    }
                 }
             }
         });

@@ -137,7 +137,8 @@ impl Endpoint {
     }
 
     /// Offers anew by re-INVITE, after whatever exchange is open. An offer that still waits gives
-    /// way to this one, and one `Event::Reoffered` comes for both. Nothing happens before the answer.
+    /// way to this one, and one `Event::Reoffered` comes for both. Nothing happens before the
+    /// answer.
     pub fn reoffer(&mut self, now: Instant, session: SessionId, sdp: Bytes) {
         self.with(session, |session, core| session.reoffer(core, now, sdp));
     }

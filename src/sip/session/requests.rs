@@ -25,7 +25,7 @@ const REFER_EXPIRES: u32 = 60;
 
 /// The extensions that we offer to a peer.
 pub(crate) fn supported(policy: &Policy) -> &'static str {
-    if policy.rel100 { "timer, replaces, 100rel" } else { "timer, replaces" }
+    if policy.rel100 { "timer, 100rel" } else { "timer" }
 }
 
 /// What a request says of the session timer.

@@ -77,7 +77,7 @@ pub(crate) fn screen(request: &Message, policy: &Policy) -> Result<(), Refusal> 
         return Err(Refusal::new(416));
     }
     let is_known = |token: &str| {
-        ["timer", "replaces"].iter().any(|known| known.eq_ignore_ascii_case(token))
+        token.eq_ignore_ascii_case("timer")
             || (policy.rel100 && token.eq_ignore_ascii_case("100rel"))
     };
     let unknown: Vec<&str> =

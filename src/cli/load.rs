@@ -1,0 +1,98 @@
+//! From a file on disk to what the parts of the program are given: configuration and prompts
+//! together, since each is judged by the other.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{self, Loaded, Severity};
+use crate::media::Prompt;
+use crate::media::prompt::Library;
+use crate::shell::reload::{Fresh, Source};
+use crate::shell::{Setup, prompts, sip_socket};
+use crate::store::Store;
+
+/// A configuration that can be run, with its prompts.
+#[derive(Clone)]
+pub struct Ready {
+    /// The configuration; the lengths of its prompts are filled in.
+    pub loaded: Loaded,
+    /// The prompts.
+    pub library: Arc<Library>,
+    /// What looks wrong but can be run, as `file:line: message`.
+    pub warnings: Vec<String>,
+}
+
+/// Reads and checks the file and its prompts. A file that is not there is an empty one, with a
+/// warning.
+///
+/// # Errors
+/// Everything that is wrong, as `file:line: message`.
+pub fn load(path: &Path) -> Result<Ready, Vec<String>> {
+    let mut loaded = config::load_or_demo(path)
+        .map_err(|complaints| complaints.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let library = prompts::library(&loaded.shell.prompts_dir)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let lengths = lengths(&library);
+    let complaints = config::check(&loaded, &lengths);
+    let texts: Vec<_> = complaints.iter().map(ToString::to_string).collect();
+    if complaints.iter().any(|c| c.severity == Severity::Error) {
+        return Err(texts);
+    }
+    loaded.call.prompt_lengths = lengths;
+    Ok(Ready { loaded, library: Arc::new(library), warnings: texts })
+}
+
+fn lengths(library: &Library) -> BTreeMap<Prompt, Duration> {
+    let length = |name: &Prompt| library.clip(name).map(|clip| (name.clone(), clip.duration()));
+    library.names().filter_map(length).collect()
+}
+
+impl Ready {
+    /// What a service is started with. `path` is where it reads the configuration again from;
+    /// `None`: never.
+    ///
+    /// # Errors
+    /// When the store can't be opened.
+    pub fn setup(self, path: Option<PathBuf>) -> anyhow::Result<Setup> {
+        let folder = &self.loaded.shell.state_dir;
+        std::fs::create_dir_all(folder)
+            .map_err(|error| anyhow::anyhow!("{}: {error}", folder.display()))?;
+        let (store, intentions) = Store::open(&self.loaded.store)?;
+        let dscp = self.loaded.call.trunks.values().next().map(|trunk| trunk.dscp_sip);
+        let mut sockets = sip_socket::Limits::default();
+        sockets.dscp = dscp.unwrap_or(sockets.dscp);
+        Ok(Setup {
+            media: self.loaded.media.clone(),
+            sockets,
+            store,
+            intentions,
+            source: path.map(|path| self.source(path)),
+            fresh: self.fresh(vec![]),
+            on_step: Box::new(|_| {}),
+        })
+    }
+
+    fn fresh(&self, notes: Vec<String>) -> Fresh {
+        let Loaded { call, sip, .. } = self.loaded.clone();
+        Fresh { call, sip, library: Arc::clone(&self.library), notes }
+    }
+
+    fn source(&self, path: PathBuf) -> Source {
+        let paths = vec![path.clone(), self.loaded.shell.prompts_dir.clone()];
+        let mut last = self.loaded.clone();
+        let load = move || {
+            let ready = load(&path)?;
+            let changes = config::changes(&last, &ready.loaded);
+            let notes = changes.iter().map(|change| match change.after_restart {
+                true => format!("{} has changed: it waits for a restart", change.key),
+                false => format!("{} has changed", change.key),
+            });
+            let notes = ready.warnings.iter().cloned().chain(notes).collect();
+            last = ready.loaded.clone();
+            Ok(ready.fresh(notes))
+        };
+        Source { paths, load: Box::new(load) }
+    }
+}

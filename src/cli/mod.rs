@@ -1,0 +1,167 @@
+//! The command line: what can be asked for, and how answers and mistakes are printed.
+//!
+//! Owns arguments, exit codes and standard output. What a command does is in [`run`] and [`tools`];
+//! how configuration and prompts become a service is [`load`]'s.
+
+pub mod load;
+mod run;
+mod tools;
+
+use std::io::{self, ErrorKind, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::shell::process;
+
+/// Where the configuration is when nobody says otherwise.
+const CONFIG: &str = "config/koebashi.toml";
+/// The variable that says otherwise.
+const CONFIG_VARIABLE: &str = "KOEBASHI_CONFIG";
+
+/// Answers the calls of a counseling line, plays the guidance, keeps callers in order and joins each
+/// with the next free counselor.
+#[derive(Debug, Parser)]
+#[command(name = "koebashi", version)]
+struct Arguments {
+    /// The configuration ($KOEBASHI_CONFIG; config/koebashi.toml). One that is not there is empty:
+    /// the demo line opens on loopback.
+    #[arg(long, global = true, value_name = "PATH")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service (the default).
+    Run,
+    /// Say everything that is wrong with configuration and prompts.
+    Check,
+    /// Say what a caller would hear at a time, and why.
+    When {
+        /// Id of the line.
+        line: String,
+        /// Such as 2026-12-26T18:00, on the clock of the configuration's zone.
+        time: String,
+    },
+    /// Print the figures of a month (this one, unless said) or fiscal year.
+    Report {
+        /// Such as 2026-11.
+        #[arg(long, conflicts_with = "year")]
+        month: Option<String>,
+        /// The year in which the fiscal year begins, such as 2026.
+        #[arg(long)]
+        year: Option<String>,
+        /// text, csv or json.
+        #[arg(long, default_value = "text")]
+        format: String,
+    },
+    /// Print the live board of the running service.
+    Status {
+        /// Its form.
+        #[arg(long, value_enum, default_value = "text")]
+        format: StatusFormat,
+    },
+    /// Make a new password for an extension, and its stored form.
+    Secret {
+        /// The extension, such as 101.
+        extension: String,
+    },
+}
+
+/// The form of the board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StatusFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// What a report is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Period {
+    /// A month, as written.
+    Month(String),
+    /// A fiscal year, as written.
+    Year(String),
+    /// The month that it is.
+    ThisMonth,
+}
+
+/// Does what the arguments ask for. A mistake is one line on standard error and exit code 1 (2 where
+/// the arguments themselves are wrong).
+pub fn main() -> ExitCode {
+    process::hide_panics();
+    let arguments = Arguments::parse();
+    match dispatch(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let line = format!("koebashi: {error:#}");
+            // Nobody is left to tell when even this fails.
+            drop(writeln!(io::stderr(), "{}", line.trim_end()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments) -> Result<()> {
+    let path = arguments.config.or_else(|| std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from));
+    let path = path.unwrap_or_else(|| CONFIG.into());
+    match arguments.command.unwrap_or(Command::Run) {
+        Command::Run => run::run(path),
+        Command::Check => tools::check(&path),
+        Command::When { line, time } => tools::when(&path, &line, &time),
+        Command::Report { month, year, format } => {
+            let period = match (month, year) {
+                (Some(month), _) => Period::Month(month),
+                (None, Some(year)) => Period::Year(year),
+                (None, None) => Period::ThisMonth,
+            };
+            tools::report(&path, &period, &format)
+        }
+        Command::Status { format } => tools::status(&path, format),
+        Command::Secret { extension } => tools::secret(&path, &extension),
+    }
+}
+
+/// Prints a line. A reader that has enough (`| head`) ends the program, and is no mistake.
+fn say(text: &str) -> Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        said => said.map_err(|error| anyhow!("standard output: {error}")),
+    }
+}
+
+/// Complaints about the configuration as one mistake.
+fn refuse(complaints: Vec<String>) -> anyhow::Error {
+    anyhow!(complaints.join("\nkoebashi: "))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn arguments_fit_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn run_is_the_default_and_the_configuration_may_stand_anywhere() {
+        for (line, config) in [
+            ("koebashi", None),
+            ("koebashi --config a.toml", Some("a.toml")),
+            ("koebashi run --config a.toml", Some("a.toml")),
+        ] {
+            let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(arguments.config, config.map(PathBuf::from));
+            assert!(matches!(arguments.command, None | Some(Command::Run)), "{line}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The commands beside `run`: each asks one thing and prints the answer.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use tokio::runtime::Builder;
+
+use super::load;
+use super::{Period, StatusFormat, refuse, say};
+use crate::call::schedule;
+use crate::config;
+use crate::console::status;
+use crate::shell::clock;
+use crate::sip::auth::{self, Algorithm};
+use crate::store::report::{self, period, print};
+
+/// `koebashi check`.
+pub(super) fn check(path: &Path) -> Result<()> {
+    let ready = match load::load(path) {
+        Ok(ready) => ready,
+        Err(complaints) => {
+            for complaint in &complaints {
+                say(complaint)?;
+            }
+            bail!("{}: {} complaints", path.display(), complaints.len());
+        }
+    };
+    for warning in &ready.warnings {
+        say(warning)?;
+    }
+    let call = &ready.loaded.call;
+    say(&format!(
+        "{}: fine: {} trunks, {} lines, {} counselors, {} prompts",
+        path.display(),
+        call.trunks.len(),
+        call.lines.len(),
+        call.counselors.len(),
+        call.prompt_lengths.len(),
+    ))
+}
+
+/// `koebashi when LINE TIME`.
+pub(super) fn when(path: &Path, line: &str, time: &str) -> Result<()> {
+    let config = load::load(path).map_err(refuse)?.loaded.call;
+    let known = || config.lines.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let Some((_, found)) = config.lines.iter().find(|(id, _)| &*id.0 == line) else {
+        bail!("no line {line:?}; there are {}", known());
+    };
+    let moment = schedule::parse_moment(time, config.timezone)?;
+    say(&format!("{:?}", schedule::at(&found.schedule, config.timezone, moment)))
+}
+
+/// `koebashi report`.
+pub(super) fn report(path: &Path, period: &Period, format: &str) -> Result<()> {
+    let loaded = config::load_or_demo(path).map_err(|all| refuse(texts(&all)))?;
+    let zone = loaded.call.timezone;
+    let period = match period {
+        Period::Month(month) => period::Period::month(month, zone)?,
+        Period::Year(year) => period::Period::fiscal_year(year, zone)?,
+        Period::ThisMonth => {
+            let now = clock::now().wall.with_timezone(&zone);
+            period::Period::month(&now.format("%Y-%m").to_string(), zone)?
+        }
+    };
+    let format = format.parse::<print::Format>().map_err(|error| anyhow!(error))?;
+    let figures = report::read(&loaded.store.path, period)?;
+    let names = loaded.call.lines.iter().map(|(id, line)| (id.clone(), line.name.clone()));
+    say(print::print(&figures, &names.collect(), format).trim_end())
+}
+
+/// `koebashi status`.
+pub(super) fn status(path: &Path, format: StatusFormat) -> Result<()> {
+    let loaded = config::load_or_demo(path).map_err(|all| refuse(texts(&all)))?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let json = runtime.block_on(status::fetch(loaded.console.listen))?;
+    match format {
+        StatusFormat::Json => say(&json),
+        StatusFormat::Text => {
+            let board = status::parse(&json).context("the service's answer is no board")?;
+            say(status::print_board(&board, loaded.call.timezone).trim_end())
+        }
+    }
+}
+
+/// `koebashi secret EXTENSION`.
+pub(super) fn secret(path: &Path, extension: &str) -> Result<()> {
+    let loaded = config::load_or_demo(path).map_err(|all| refuse(texts(&all)))?;
+    if extension.is_empty() || !extension.bytes().all(|b| b.is_ascii_digit()) {
+        bail!("{extension:?} is no extension: digits only");
+    }
+    let domain = &loaded.sip.domain;
+    let password = auth::new_password(&mut clock::chance()?);
+    let of = |algorithm| auth::ha1(algorithm, extension, domain, &password);
+    say(&format!("# For the phone: user {extension}, domain {domain}, password {password}"))?;
+    say(&format!("# For the file, under [[counselor]] with extension = \"{extension}\":"))?;
+    say(&format!("ha1 = \"{}\"", of(Algorithm::Md5)))?;
+    say(&format!("ha1_sha256 = \"{}\"", of(Algorithm::Sha256)))
+}
+
+fn texts(complaints: &[config::Complaint]) -> Vec<String> {
+    complaints.iter().map(ToString::to_string).collect()
+}

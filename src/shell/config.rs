@@ -1,0 +1,28 @@
+//! What the program around the machines is told.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What the program around the machines is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where everything is kept that outlives a restart.
+    pub state_dir: PathBuf,
+    /// Where the operator's prompts lie.
+    pub prompts_dir: PathBuf,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// What is logged: this level and what is graver.
+    pub log_level: tracing::Level,
+    /// How long logs are kept, where we keep them ourselves.
+    pub keep_logs: Duration,
+}

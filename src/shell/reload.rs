@@ -1,0 +1,176 @@
+//! When the configuration and the prompts are read again, off the loop: at SIGHUP, when a file has
+//! changed, and the registrars' names every few minutes.
+//!
+//! Owns the watching. Reading is `main`'s (it alone knows the files' form): it hands in a [`Load`].
+//! A configuration with any mistake is reported in full and changes nothing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::signal::unix::Signal;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::resolve;
+use crate::call::config::Config;
+use crate::media::prompt::Library;
+use crate::sip;
+
+/// How often the files' times are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often the registrars' names are looked up.
+const RESOLVE_EVERY: Duration = Duration::from_secs(300);
+/// Files of one watched folder that are looked at.
+const FILES_MAX: usize = 10_000;
+
+/// What a running service can take over.
+#[derive(Clone)]
+pub struct Fresh {
+    /// For the call path.
+    pub call: Config,
+    /// For the SIP stack.
+    pub sip: sip::Config,
+    /// The prompts.
+    pub library: Arc<Library>,
+    /// What the operator should know: keys that changed, keys that wait for a restart, warnings.
+    pub notes: Vec<String>,
+}
+
+/// Reads and checks configuration and prompts; an error lists everything that is wrong.
+pub type Load = Box<dyn FnMut() -> Result<Fresh, Vec<String>> + Send>;
+
+/// What is watched, and how it is read.
+pub struct Source {
+    /// Files, and folders whose files count.
+    pub paths: Vec<PathBuf>,
+    /// Reads them. Is called off the loop.
+    pub load: Load,
+}
+
+/// Times and lengths of everything that is watched.
+type Stamps = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
+
+/// Watches until the loop is gone; `changes` gets each configuration that is good. `current` is the
+/// one that runs.
+pub(super) async fn watch(
+    source: Source,
+    mut current: Fresh,
+    mut hangup: Signal,
+    changes: mpsc::Sender<Fresh>,
+) {
+    let Source { paths, mut load } = source;
+    let mut files = Files::new(paths).await;
+    let mut ticks = interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut resolve_at = Instant::now();
+    loop {
+        let is_asked = tokio::select! {
+            _ = ticks.tick() => false,
+            told = hangup.recv() => told.is_some(),
+            () = changes.closed() => return,
+        };
+        if is_asked || files.have_settled_anew().await {
+            files.look().await;
+            tracing::info!("reads the configuration");
+            let Some((again, read)) = read(load).await else { return };
+            load = again;
+            match read {
+                Ok(fresh) => current = take_over(fresh, &current).await,
+                Err(complaints) => {
+                    for complaint in complaints {
+                        tracing::error!("{complaint}");
+                    }
+                    tracing::error!("the configuration is refused; the last one stays");
+                    continue;
+                }
+            }
+        } else if resolve_at <= Instant::now() {
+            resolve_at = Instant::now() + RESOLVE_EVERY;
+            if !resolve::names(&mut current.call).await {
+                continue;
+            }
+            current.notes = vec!["the address of a registrar has changed".to_owned()];
+        } else {
+            continue;
+        }
+        if changes.send(current.clone()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads on a thread where waiting for a disk harms nobody. `None`: the reader panicked.
+async fn read(mut load: Load) -> Option<(Load, Result<Fresh, Vec<String>>)> {
+    let read = spawn_blocking(move || {
+        let read = load();
+        (load, read)
+    });
+    match read.await {
+        Ok(read) => Some(read),
+        Err(error) => {
+            tracing::error!(%error, "the configuration can't be read again until a restart");
+            None
+        }
+    }
+}
+
+async fn take_over(mut fresh: Fresh, current: &Fresh) -> Fresh {
+    resolve::keep(&mut fresh.call, &current.call);
+    resolve::literals(&mut fresh.call);
+    resolve::names(&mut fresh.call).await;
+    fresh
+}
+
+/// The files as they were when last read, and as last seen.
+struct Files {
+    paths: Vec<PathBuf>,
+    read: Stamps,
+    seen: Stamps,
+}
+
+impl Files {
+    async fn new(paths: Vec<PathBuf>) -> Self {
+        let mut files = Self { paths, read: Stamps::new(), seen: Stamps::new() };
+        files.look().await;
+        files
+    }
+
+    /// Takes what is there as read.
+    async fn look(&mut self) {
+        self.read = stamps(&self.paths).await;
+        self.seen.clone_from(&self.read);
+    }
+
+    /// Whether the files differ from when they were read, and did not change since the last look: an
+    /// editor may still be writing.
+    async fn have_settled_anew(&mut self) -> bool {
+        let stamps = stamps(&self.paths).await;
+        let is_anew = stamps != self.read && stamps == self.seen;
+        self.seen = stamps;
+        is_anew
+    }
+}
+
+async fn stamps(paths: &[PathBuf]) -> Stamps {
+    let paths = paths.to_vec();
+    let looked = spawn_blocking(move || {
+        let mut stamps = Stamps::new();
+        for path in &paths {
+            stamp(path, &mut stamps);
+            let inside = fs::read_dir(path).into_iter().flatten().flatten().take(FILES_MAX);
+            inside.for_each(|file| stamp(&file.path(), &mut stamps));
+        }
+        stamps
+    });
+    looked.await.unwrap_or_default()
+}
+
+fn stamp(path: &Path, stamps: &mut Stamps) {
+    if let Ok(data) = fs::metadata(path) {
+        stamps.insert(path.to_owned(), (data.modified().ok(), data.len()));
+    }
+}
