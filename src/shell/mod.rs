@@ -13,7 +13,6 @@ pub mod media_thread;
 pub mod metrics;
 pub mod process;
 pub mod prompts;
-pub mod prompts;
 pub mod reload;
 mod resolve;
 mod signals;
