@@ -3,6 +3,8 @@
 
 /// Configurations for the tests.
 mod config;
+/// Links that lose, double and delay; random worlds.
+mod faults;
 /// SIP messages: torture sets, a differential oracle, round trips.
 mod messages;
 /// Whole calls, claim by claim, in simulated time.
