@@ -11,6 +11,10 @@ mod loopback;
 mod messages;
 /// Whole calls, claim by claim, in simulated time.
 mod path;
+/// The program as people start it.
+mod program;
+/// The loop with real sockets.
+mod shell;
 /// The simulated world.
 mod sim;
 /// The source itself: arrows, bans, sizes.
