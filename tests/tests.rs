@@ -3,7 +3,9 @@
 
 /// Configurations for the tests.
 mod config;
+/// Links that lose, double and delay; random worlds.
 /// The real program against real phones, over real sockets.
+mod faults;
 mod loopback;
 /// SIP messages: torture sets, a differential oracle, round trips.
 mod messages;

@@ -58,19 +58,19 @@ impl Baresip {
         fs::create_dir_all(&recordings).unwrap();
         let wav = dir.join("tone.wav");
         tone::write_wav(&wav, &tone::sine(tone, Duration::from_secs(60)));
-        let media = [place.port(), place.port(), place.port(), place.port()];
+        // The port after its SIP port is baresip's for TLS.
+        let media = place.ports(4);
         let config = CONFIG
             .replace("{SIP}", &place.port().to_string())
             .replace("{TONE}", &wav.display().to_string())
-            .replace("{FIRST}", &media[0].to_string())
-            .replace("{LAST}", &(media[3] + 1).to_string())
+            .replace("{FIRST}", &media.to_string())
+            .replace("{LAST}", &(media + 7).to_string())
             .replace("{RECORDINGS}", &recordings.display().to_string());
         let account = format!(
             "<sip:{extension}@{DOMAIN};transport=udp>;auth_user={extension};auth_pass={PASSWORD};\
              outbound=\"sip:{};transport=udp\";regint=60;answermode=auto;audio_codecs=pcmu,pcma\n",
             service.sip
         );
-        // The port after its SIP port is baresip's for TLS; ours come in pairs.
         place.file(&format!("{name}/config"), &config);
         place.file(&format!("{name}/accounts"), &account);
         place.file(&format!("{name}/contacts"), "");

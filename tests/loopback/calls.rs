@@ -7,7 +7,7 @@ use super::baresip::Baresip;
 use super::linphone::Linphone;
 use super::place::Place;
 use super::rtp_peer::{Packet, RtpPeer};
-use super::service::{CALLER, COUNSELOR, Record, Service, Setup, WELCOME};
+use super::service::{CALLER, COUNSELOR, DOMAIN, Record, Service, Setup, WELCOME};
 use super::sipp::{PHONES, Run, Sipp, TRUNK};
 use super::tone;
 
@@ -47,6 +47,8 @@ pub(crate) fn sipp_phone(
 ) -> (Sipp, RtpPeer) {
     let local = (PHONES, place.port()).into();
     let register = Run::new("register", local, Some(service.sip)).fill("EXTENSION", "101");
+    // SIPp would name our address in its digest; the service wants the Request-URI there.
+    let register = register.argument("-auth_uri", DOMAIN);
     register.start(place, "register").succeed();
     let voice = RtpPeer::new(PHONES, place.port(), Some(COUNSELOR));
     let made = Run::new(scenario, local, None).media(voice.address);

@@ -21,11 +21,13 @@ bind_address=127.0.0.1
 guess_hostname=0
 use_ipv6=0
 default_proxy=0
+register_only_when_network_is_up=0
 contact=\"{EXTENSION}\" <sip:{EXTENSION}@127.0.0.1>
 [rtp]
 audio_rtp_port={RTP}
 [proxy_0]
 reg_proxy=<sip:{SERVICE};transport=udp>
+reg_route=<sip:{SERVICE};transport=udp;lr>
 reg_identity=<sip:{EXTENSION}@{DOMAIN}>
 reg_expires=60
 reg_sendregister=1
