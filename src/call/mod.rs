@@ -402,6 +402,9 @@ impl Call {
                 Miss::Unreachable => "can't be reached",
             };
             io.step(&self.id, format!("{extension} {why}"));
+            if let Phase::Ringing(waiting, _) = &mut self.phase {
+                waiting.missed(&extension);
+            }
             self.asks.push(Ask::Missed(extension, miss));
         }
     }

@@ -3,10 +3,11 @@
 //! Owns one caller's waiting. Who is next is read off [`Order`] by the switchboard, which alone
 //! sees more than one caller; ringing goes on beside this, in bridge.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::cdr::Outcome;
-use super::config::{AnnouncePosition, Said};
+use super::config::{AnnouncePosition, Extension, Said};
 use super::io::CallTimer;
 use super::{Cx, Next};
 use crate::media::{Prompt, Then};
@@ -31,13 +32,16 @@ pub(super) struct Waiting {
     pub(super) since: Instant,
     position: u32,
     state: State,
+    /// How often each counselor was rung for this caller and not reached.
+    misses: BTreeMap<Extension, u32>,
 }
 
 impl Waiting {
     /// Joins the queue and says what the caller should know.
     pub(super) fn enter(cx: &mut Cx<'_, '_>, order: Order, position: u32, first: &[Said]) -> Self {
         let queue = &cx.line.queue;
-        let waiting = Self { order, since: cx.io.now.mono, position, state: State::Waiting };
+        let (since, state, misses) = (cx.io.now.mono, State::Waiting, BTreeMap::new());
+        let waiting = Self { order, since, position, state, misses };
         cx.io.set(CallTimer::MaxWait, queue.max_wait);
         let mut said = first.to_vec();
         said.extend(waiting.place(cx));
@@ -64,6 +68,17 @@ impl Waiting {
     pub(super) fn offer_failed(&mut self, cx: &mut Cx<'_, '_>) {
         self.state = State::Pausing;
         cx.io.set(CallTimer::Retry, cx.line.queue.retry);
+    }
+
+    /// The counselor was rung and not reached: others come first from here on, so that one who always
+    /// declines keeps no caller from them.
+    pub(super) fn missed(&mut self, extension: &Extension) {
+        *self.misses.entry(extension.clone()).or_default() += 1;
+    }
+
+    /// How often the counselor was rung for this caller and not reached.
+    pub(super) fn misses(&self, extension: &Extension) -> u32 {
+        self.misses.get(extension).copied().unwrap_or(0)
     }
 
     /// `retry` is over.

@@ -11,6 +11,7 @@ use crate::call::config::{Extension, LineId, Strategy};
 use crate::call::counselor::{self, Activity};
 use crate::call::io::{CallTimer, Floor};
 use crate::call::leg::Place;
+use crate::call::queue::Waiting;
 use crate::call::ring::Candidate;
 use crate::media::Codec;
 use crate::sip::{Flow, Invite};
@@ -128,13 +129,12 @@ impl Switchboard {
     /// Rings a free counselor for each caller who may be offered, first come first served.
     fn dispatch(&mut self, now: Now, mut busy: BTreeMap<Extension, Activity>) {
         for (key, line_id) in self.waiting() {
-            let may = self.calls.get(&key).is_some_and(
-                |call| matches!(&call.phase, Phase::Queue(waiting) if waiting.may_be_offered()),
-            );
-            if !may {
+            let Some(call) = self.calls.get(&key) else { continue };
+            let Phase::Queue(waiting) = &call.phase else { continue };
+            if !waiting.may_be_offered() {
                 continue;
             }
-            let chosen = self.choose(now, &line_id, &busy);
+            let chosen = self.choose(now, &line_id, waiting, &busy);
             if chosen.is_empty() {
                 continue;
             }
@@ -155,11 +155,13 @@ impl Switchboard {
         }
     }
 
-    /// Whom the line's strategy rings now: none, one, or (ring_all) all that are free.
+    /// Whom the line's strategy rings now: none, one, or (ring_all) all that are free. Those who were
+    /// rung for this caller in vain come last.
     fn choose(
         &self,
         now: Now,
         line_id: &LineId,
+        waiting: &Waiting,
         busy: &BTreeMap<Extension, Activity>,
     ) -> Vec<Extension> {
         let Some(line) = self.config.lines.get(line_id) else { return Vec::new() };
@@ -178,12 +180,12 @@ impl Switchboard {
             .filter_map(|(extension, c)| {
                 let counselor = self.counselors.get(extension)?;
                 let rank = counselor::rank(strategy, counselor, self.started.mono, c.order);
-                Some((rank, extension.clone()))
+                Some((waiting.misses(extension), rank, extension.clone()))
             })
             .collect();
         free.sort();
         let count = if strategy == Strategy::RingAll { free.len() } else { 1 };
-        free.into_iter().map(|(_, extension)| extension).take(count).collect()
+        free.into_iter().map(|(.., extension)| extension).take(count).collect()
     }
 
     /// The INVITEs that ring an extension for a caller: nothing of the caller is in them.
