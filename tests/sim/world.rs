@@ -145,6 +145,11 @@ impl World {
         world
     }
 
+    /// When the world began.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
     fn clock(&self) -> Now {
         let since = chrono::Duration::from_std(self.now - self.started).expect("a short test");
         Now { mono: self.now, wall: self.wall + since }
