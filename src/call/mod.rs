@@ -399,7 +399,8 @@ impl Call {
         for (extension, miss) in missed {
             let why = match miss {
                 Miss::Unanswered => "did not answer",
-                Miss::Unreachable => "can't be reached",
+                Miss::Unreachable => "can't take calls",
+                Miss::Silent => "can't be reached",
             };
             io.step(&self.id, format!("{extension} {why}"));
             if let Phase::Ringing(waiting, _) = &mut self.phase {
@@ -438,7 +439,7 @@ impl Call {
         self.leave_phase(io);
         io.step(&self.id, "counselor's phone lost: back to the head of the queue");
         if let Some(lost) = lost {
-            self.asks.push(Ask::Missed(lost, Miss::Unreachable));
+            self.asks.push(Ask::Missed(lost, Miss::Silent));
         }
         self.record.enter_queue(io.now, 1);
         self.order = Order(self.order.0.min(0) - 1);

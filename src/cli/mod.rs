@@ -21,8 +21,8 @@ const CONFIG: &str = "config/koebashi.toml";
 /// The variable that says otherwise.
 const CONFIG_VARIABLE: &str = "KOEBASHI_CONFIG";
 
-/// Answers the calls of a counseling line, plays the guidance, keeps callers in order and joins each
-/// with the next free counselor.
+/// Answers the calls of a counseling line, plays the guidance, keeps callers in order and joins
+/// each with the next free counselor.
 #[derive(Debug, Parser)]
 #[command(name = "koebashi", version)]
 struct Arguments {
@@ -92,17 +92,16 @@ enum Period {
     ThisMonth,
 }
 
-/// Does what the arguments ask for. A mistake is one line on standard error and exit code 1 (2 where
-/// the arguments themselves are wrong).
+/// Does what the arguments ask for. A mistake is one line on standard error and exit code 1 (2
+/// where the arguments themselves are wrong).
 pub fn main() -> ExitCode {
     process::hide_panics();
     let arguments = Arguments::parse();
     match dispatch(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let line = format!("koebashi: {error:#}");
             // Nobody is left to tell when even this fails.
-            drop(writeln!(io::stderr(), "{}", line.trim_end()));
+            drop(writeln!(io::stderr(), "koebashi: {}", line(&error)));
             ExitCode::FAILURE
         }
     }
@@ -136,8 +135,21 @@ fn say(text: &str) -> Result<()> {
     }
 }
 
+/// A mistake and its causes in one line; a cause that has been quoted is not said again.
+fn line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
+}
+
 /// Complaints about the configuration as one mistake.
-fn refuse(complaints: Vec<String>) -> anyhow::Error {
+fn refuse(complaints: &[String]) -> anyhow::Error {
     anyhow!(complaints.join("\nkoebashi: "))
 }
 
@@ -150,6 +162,12 @@ mod tests {
     #[test]
     fn arguments_fit_together() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn causes_are_said_once() {
+        let error = anyhow!("no such file").context("a.toml: no such file").context("can't run");
+        assert_eq!(line(&error), "can't run: a.toml: no such file");
     }
 
     #[test]

@@ -121,11 +121,9 @@ impl Phone {
             listen: vec![(Transport::Udp, sip)],
             ..sip::Config::default()
         };
-        let ip = match sip.ip() {
-            IpAddr::V4(ip) => u64::from(ip.to_bits()),
-            IpAddr::V6(ip) => ip.to_bits() as u64,
-        };
-        let mut chance = Chance::from_number(ip << 16 | u64::from(sip.port()));
+        let IpAddr::V4(ip) = sip.ip() else { panic!("an IPv4 address") };
+        let seed = u64::from(u32::from(ip)) << 16 | u64::from(sip.port());
+        let mut chance = Chance::from_number(seed);
         Self {
             sip,
             rtp: SocketAddr::new(sip.ip(), sip.port() + 10_000),
@@ -351,6 +349,36 @@ impl Phone {
         call.ours.version += 1;
         let (session, sdp) = (call.session, sdp::offer(&call.ours));
         self.endpoint.reoffer(now, session, sdp);
+    }
+
+    /// Hears from now on at another address, and says so.
+    pub(crate) fn move_to(&mut self, now: Instant, rtp: &str) {
+        self.rtp = rtp.parse().expect("an address");
+        let Some(call) = self.calls.last_mut() else { return };
+        (call.ours.address, call.ours.port) = (self.rtp.ip(), self.rtp.port());
+        call.ours.version += 1;
+        let (session, sdp) = (call.session, sdp::offer(&call.ours));
+        self.endpoint.reoffer(now, session, sdp);
+    }
+
+    /// Presses a key by SIP INFO.
+    pub(crate) fn press_by_info(&mut self, now: Instant, digit: char) {
+        let session = self.last().session;
+        self.endpoint.info_digit(now, session, digit);
+    }
+
+    /// Presses a key by a tone of 100 ms in the audio.
+    pub(crate) fn press_by_tone(&mut self, low: f64, high: f64) {
+        for packet in 0..5u32 {
+            let payload = (0..160u32).map(|n| {
+                let t = f64::from(packet * 160 + n) / 8000.0 * std::f64::consts::TAU;
+                koebashi::media::g711::encode(
+                    koebashi::media::Codec::Pcmu,
+                    ((t * low).sin() * 6000.0 + (t * high).sin() * 6000.0) as i16,
+                )
+            });
+            self.queued.push((0, false, self.timestamp + 160 * (packet + 1), payload.collect()));
+        }
     }
 
     /// Presses a key: RFC 4733 packets of a 100 ms press, the end thrice.

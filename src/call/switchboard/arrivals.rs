@@ -85,6 +85,10 @@ impl Switchboard {
     pub(super) fn on_invite(&mut self, now: Now, event: sip::Event) {
         let sip::Event::Invite { session, flow, request } = event else { return };
         self.is_dirty = true;
+        if self.sip.replaced(&request).is_some() {
+            // Nobody takes over another's call by an INVITE; REFER is the way.
+            return self.sip.refuse(now.mono, session, 403, &[]);
+        }
         match self.origin(&flow) {
             Origin::Phone => self.on_phone_invite(now, session, flow, &request),
             Origin::Trunk(id) => self.on_trunk_invite(now, session, flow, &request, &id),

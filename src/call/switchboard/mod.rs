@@ -222,7 +222,11 @@ impl Switchboard {
                 self.sip.handle(now.mono, flow, bytes, &admit);
             }
             Input::FlowFailed(flow) => {
-                self.registrar.flow_gone(now.mono, &flow);
+                match flow.transport {
+                    sip::Transport::Tcp => self.registrar.flow_gone(now.mono, &flow),
+                    // One ICMP message says little: the phone may be changing its network.
+                    sip::Transport::Udp => self.registrar.doubt_flow(now.mono, &flow),
+                }
                 self.sip.flow_failed(now.mono, flow);
             }
             Input::Media(event) => self.on_media(now, event),

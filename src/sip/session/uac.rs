@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::uas::SDP;
-use super::{Core, Session, Stage, Timer, reap};
+use super::{Core, SDP, Session, Stage, Timer, reap};
 use crate::sip::dialog::Dialog;
 use crate::sip::header::{Contact, Name};
 use crate::sip::message::{Message, Method};
