@@ -128,13 +128,17 @@ impl Switchboard {
 
     /// Rings a free counselor for each caller who may be offered, first come first served.
     fn dispatch(&mut self, now: Now, mut busy: BTreeMap<Extension, Activity>) {
+        let mut held = BTreeSet::new();
         for (key, line_id) in self.waiting() {
-            let Some(call) = self.calls.get(&key) else { continue };
-            let Phase::Queue(waiting) = &call.phase else { continue };
-            if !waiting.may_be_offered() {
+            let Some(Phase::Queue(waiting)) = self.calls.get(&key).map(|call| &call.phase) else {
+                continue;
+            };
+            // Between two offers a caller keeps the place: nobody behind is served before.
+            if held.contains(&line_id) || !waiting.may_be_offered() {
+                held.insert(line_id);
                 continue;
             }
-            let chosen = self.choose(now, &line_id, waiting, &busy);
+            let chosen = self.choose(now, &line_id, &busy, waiting);
             if chosen.is_empty() {
                 continue;
             }
@@ -155,14 +159,13 @@ impl Switchboard {
         }
     }
 
-    /// Whom the line's strategy rings now: none, one, or (ring_all) all that are free. Those who were
-    /// rung for this caller in vain come last.
+    /// Whom the line's strategy rings now: none, one, or (ring_all) all that are free.
     fn choose(
         &self,
         now: Now,
         line_id: &LineId,
-        waiting: &Waiting,
         busy: &BTreeMap<Extension, Activity>,
+        waiting: &Waiting,
     ) -> Vec<Extension> {
         let Some(line) = self.config.lines.get(line_id) else { return Vec::new() };
         let strategy = line.queue.strategy;
@@ -180,12 +183,12 @@ impl Switchboard {
             .filter_map(|(extension, c)| {
                 let counselor = self.counselors.get(extension)?;
                 let rank = counselor::rank(strategy, counselor, self.started.mono, c.order);
-                Some((waiting.misses(extension), rank, extension.clone()))
+                Some(((waiting.was_offered(extension), rank), extension.clone()))
             })
             .collect();
         free.sort();
         let count = if strategy == Strategy::RingAll { free.len() } else { 1 };
-        free.into_iter().map(|(.., extension)| extension).take(count).collect()
+        free.into_iter().map(|(_, extension)| extension).take(count).collect()
     }
 
     /// The INVITEs that ring an extension for a caller: nothing of the caller is in them.
