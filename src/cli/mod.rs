@@ -28,8 +28,8 @@ const CONFIG_VARIABLE: &str = "KOEBASHI_CONFIG";
 #[derive(Debug, Parser)]
 #[command(name = "koebashi", version)]
 struct Arguments {
-    /// The configuration ($KOEBASHI_CONFIG; config/koebashi.toml). One that is not there is empty:
-    /// the demo line opens on loopback.
+    /// The configuration ($KOEBASHI_CONFIG; config/koebashi.toml). Where nobody names one and
+    /// config/koebashi.toml is not there, the demo line opens on loopback.
     #[arg(long, global = true, value_name = "PATH")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -113,8 +113,12 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(arguments: Arguments) -> Result<()> {
-    let path = arguments.config.or_else(|| std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from));
-    let path = path.unwrap_or_else(|| CONFIG.into());
+    let named = arguments.config.or_else(|| std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from));
+    // A name that was given and is wrong must not open the demo in place of the line.
+    if let Some(path) = named.as_ref().filter(|path| !path.exists()) {
+        return Err(anyhow!("{}: there is no such file", path.display()));
+    }
+    let path = named.unwrap_or_else(|| CONFIG.into());
     match arguments.command.unwrap_or(Command::Run) {
         Command::Run => run::run(path),
         Command::Check => tools::check(&path),
