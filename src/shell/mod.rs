@@ -30,6 +30,7 @@ use tokio::task::{JoinHandle, yield_now};
 use tokio::time::sleep_until;
 
 pub use config::{Config, LogFormat};
+pub use signals::Stopper;
 
 use crate::call::config::Extension;
 use crate::call::intention::Intention;
@@ -201,6 +202,11 @@ impl Shell {
     /// Where people's commands go in; a full queue refuses them.
     pub fn commands(&self) -> mpsc::Sender<Command> {
         self.command_sender.clone()
+    }
+
+    /// Ends it from within the process.
+    pub fn stopper(&self) -> Stopper {
+        self.signals.stopper()
     }
 
     /// The SIP sockets that are open.
