@@ -3,6 +3,8 @@
 
 /// Configurations for the tests.
 mod config;
+/// The demo, as anyone runs it.
+mod demo;
 /// SIP messages: torture sets, a differential oracle, round trips.
 mod messages;
 /// Whole calls, claim by claim, in simulated time.
