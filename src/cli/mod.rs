@@ -16,6 +16,7 @@ use anyhow::{Result, anyhow};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::Complaint;
+use crate::demo;
 use crate::shell::process;
 
 /// Where the configuration is when nobody says otherwise.
@@ -40,6 +41,9 @@ struct Arguments {
 enum Command {
     /// Run the service (the default).
     Run,
+    /// Show the main job on loopback: a call is answered, rung through, spoken and recorded; leaves
+    /// demo.wav (left: what the caller heard, right: what the counselor heard).
+    Demo,
     /// Say everything that is wrong with configuration and prompts.
     Check,
     /// Say what a caller would hear at a time, and why.
@@ -121,6 +125,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
     let path = named.unwrap_or_else(|| CONFIG.into());
     match arguments.command.unwrap_or(Command::Run) {
         Command::Run => run::run(path),
+        Command::Demo => Ok(demo::run()?),
         Command::Check => tools::check(&path),
         Command::When { line, time } => tools::when(&path, &line, &time),
         Command::Report { month, year, format } => {
