@@ -10,7 +10,7 @@ use crate::config::{self, Loaded, Severity};
 use crate::media::Prompt;
 use crate::media::prompt::Library;
 use crate::shell::reload::{Fresh, Source};
-use crate::shell::{Setup, prompts, sip_socket};
+use crate::shell::{Setup, prompts};
 use crate::store::Store;
 
 /// A configuration that can be run, with its prompts.
@@ -60,12 +60,9 @@ impl Ready {
         std::fs::create_dir_all(folder)
             .map_err(|error| anyhow::anyhow!("{}: {error}", folder.display()))?;
         let (store, intentions) = Store::open(&self.loaded.store)?;
-        let dscp = self.loaded.call.trunks.values().next().map(|trunk| trunk.dscp_sip);
-        let mut sockets = sip_socket::Limits::default();
-        sockets.dscp = dscp.unwrap_or(sockets.dscp);
         Ok(Setup {
             media: self.loaded.media.clone(),
-            sockets,
+            sockets: self.loaded.shell.sockets.clone(),
             store,
             intentions,
             source: path.map(|path| self.source(path)),

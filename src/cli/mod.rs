@@ -1,9 +1,10 @@
 //! The command line: what can be asked for, and how answers and mistakes are printed.
 //!
-//! Owns arguments, exit codes and standard output. What a command does is in [`run`] and [`tools`];
-//! how configuration and prompts become a service is [`load`]'s.
+//! Owns arguments, exit codes and standard output. What a command does is in [`run`], [`tools`] and
+//! [`prompts`]; how configuration and prompts become a service is [`load`]'s.
 
 pub mod load;
+mod prompts;
 mod run;
 mod tools;
 
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::config::Complaint;
 use crate::shell::process;
 
 /// Where the configuration is when nobody says otherwise.
@@ -21,8 +23,8 @@ const CONFIG: &str = "config/koebashi.toml";
 /// The variable that says otherwise.
 const CONFIG_VARIABLE: &str = "KOEBASHI_CONFIG";
 
-/// Answers the calls of a counseling line, plays the guidance, keeps callers in order and joins each
-/// with the next free counselor.
+/// Answers the calls of a counseling line, plays the guidance, keeps callers in order and joins
+/// each with the next free counselor.
 #[derive(Debug, Parser)]
 #[command(name = "koebashi", version)]
 struct Arguments {
@@ -65,6 +67,9 @@ enum Command {
         #[arg(long, value_enum, default_value = "text")]
         format: StatusFormat,
     },
+    /// List, import or make prompts.
+    #[command(subcommand)]
+    Prompts(prompts::Action),
     /// Make a new password for an extension, and its stored form.
     Secret {
         /// The extension, such as 101.
@@ -92,17 +97,16 @@ enum Period {
     ThisMonth,
 }
 
-/// Does what the arguments ask for. A mistake is one line on standard error and exit code 1 (2 where
-/// the arguments themselves are wrong).
+/// Does what the arguments ask for. A mistake is one line on standard error and exit code 1 (2
+/// where the arguments themselves are wrong).
 pub fn main() -> ExitCode {
     process::hide_panics();
     let arguments = Arguments::parse();
     match dispatch(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let line = format!("koebashi: {error:#}");
             // Nobody is left to tell when even this fails.
-            drop(writeln!(io::stderr(), "{}", line.trim_end()));
+            drop(writeln!(io::stderr(), "koebashi: {}", line(&error)));
             ExitCode::FAILURE
         }
     }
@@ -124,6 +128,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
             tools::report(&path, &period, &format)
         }
         Command::Status { format } => tools::status(&path, format),
+        Command::Prompts(action) => prompts::run(&path, action),
         Command::Secret { extension } => tools::secret(&path, &extension),
     }
 }
@@ -136,8 +141,26 @@ fn say(text: &str) -> Result<()> {
     }
 }
 
+/// A mistake and its causes in one line; a cause that has been quoted is not said again.
+fn line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
+}
+
+/// Complaints as text.
+fn complaints(all: &[Complaint]) -> Vec<String> {
+    all.iter().map(ToString::to_string).collect()
+}
+
 /// Complaints about the configuration as one mistake.
-fn refuse(complaints: Vec<String>) -> anyhow::Error {
+fn refuse(complaints: &[String]) -> anyhow::Error {
     anyhow!(complaints.join("\nkoebashi: "))
 }
 
@@ -150,6 +173,12 @@ mod tests {
     #[test]
     fn arguments_fit_together() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn causes_are_said_once() {
+        let error = anyhow!("no such file").context("a.toml: no such file").context("can't run");
+        assert_eq!(line(&error), "can't run: a.toml: no such file");
     }
 
     #[test]

@@ -22,8 +22,9 @@ pub struct Stopper(mpsc::Sender<()>);
 impl Stopper {
     /// No new calls from here on; the service ends when the live ones are over.
     pub fn stop(&self) {
-        // Full: it has been asked already. Closed: it has ended.
-        drop(self.0.try_send(()));
+        if self.0.try_send(()).is_err() {
+            tracing::debug!("the service ends already");
+        }
     }
 }
 

@@ -29,8 +29,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["time", "pii", "sip", "media", "call", "store", "shell", "console"]),
     (
         "cli",
-        &["time", "pii", "chance", "sip", "media", "call", "store", "shell", "console", "config"],
+        &[
+            "time", "pii", "chance", "sip", "media", "call", "store", "shell", "console", "config",
+            "demo",
+        ],
     ),
+    ("demo", &["time", "pii", "chance", "sip", "media", "call", "store", "shell", "config"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];
