@@ -35,9 +35,9 @@ pub fn explain(config: &Config, line: &LineId, wall: Timestamp) -> Result<String
     };
     let mut words = Words { config, wall, out: String::new(), seen: BTreeSet::new() };
     let moment = words.moment(wall);
-    words.line(0, format!("{} ({line}), {moment} {}", found.name, config.timezone));
+    words.line(0, &format!("{} ({line}), {moment} {}", found.name, config.timezone));
     words.state(0, found);
-    words.line(0, "the caller hears".to_owned());
+    words.line(0, "the caller hears");
     words.hears(1, line, found);
     words.outlook(found);
     Ok(words.out)
@@ -53,9 +53,9 @@ struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    fn line(&mut self, depth: usize, text: String) {
+    fn line(&mut self, depth: usize, text: &str) {
         self.out.extend(std::iter::repeat_n("  ", depth));
-        self.out.push_str(&text);
+        self.out.push_str(text);
         self.out.push('\n');
     }
 
@@ -75,13 +75,13 @@ impl<'a> Words<'a> {
             }
             Opening::Closed { why, .. } => format!("closed: {}", reason(why)),
         };
-        self.line(depth, text);
+        self.line(depth, &text);
         match line.schedule.over {
             Override::Open(until) if until.is_none_or(|until| self.wall < until) => {
-                self.line(depth, format!("a person opened it{}", self.until(until)));
+                self.line(depth, &format!("a person opened it{}", self.until(until)));
             }
             Override::Closed(until) if until.is_none_or(|until| self.wall < until) => {
-                self.line(depth, format!("a person closed it{}", self.until(until)));
+                self.line(depth, &format!("a person closed it{}", self.until(until)));
             }
             Override::Auto | Override::Open(_) | Override::Closed(_) => {}
         }
@@ -106,12 +106,12 @@ impl<'a> Words<'a> {
     fn way_in(&mut self, depth: usize, id: &LineId, line: &'a Line) {
         match line.answer {
             AnswerMode::Ring => {
-                self.line(depth, "ringing (180, free of charge), until a counselor answers".into());
+                self.line(depth, "ringing (180, free of charge), until a counselor answers");
                 self.queue(depth, id, line);
             }
             AnswerMode::Immediate => self.node(depth, id, line, &NodeId::from(START)),
             AnswerMode::EarlyMedia => {
-                self.line(depth, "early media (183), until a counselor answers".to_owned());
+                self.line(depth, "early media (183), until a counselor answers");
                 self.node(depth, id, line, &NodeId::from(START));
             }
         }
@@ -119,15 +119,15 @@ impl<'a> Words<'a> {
 
     fn node(&mut self, depth: usize, id: &LineId, line: &'a Line, at: &NodeId) {
         if !self.seen.insert((id.clone(), Some(at.clone()))) {
-            return self.line(depth, format!("guidance `{at}`, as above"));
+            return self.line(depth, &format!("guidance `{at}`, as above"));
         }
         let Some(node) = line.guidance.get(at) else {
-            return self.line(depth, format!("guidance `{at}`: missing"));
+            return self.line(depth, &format!("guidance `{at}`: missing"));
         };
         let played = self.prompts(&node.play);
-        self.line(depth, format!("guidance `{at}`: {played}"));
+        self.line(depth, &format!("guidance `{at}`: {played}"));
         for (key, target) in &node.keys {
-            self.line(depth + 1, format!("key {}:", key.char()));
+            self.line(depth + 1, &format!("key {}:", key.char()));
             self.target(depth + 2, id, line, target);
         }
         if node.keys.is_empty() {
@@ -135,7 +135,7 @@ impl<'a> Words<'a> {
         }
         let times = u32::from(node.repeats) + 1;
         let wait = seconds(node.timeout);
-        self.line(depth + 1, format!("no key within {wait}, {times} time(s):"));
+        self.line(depth + 1, &format!("no key within {wait}, {times} time(s):"));
         self.target(depth + 2, id, line, &node.next);
     }
 
@@ -150,12 +150,12 @@ impl<'a> Words<'a> {
 
     fn other_line(&mut self, depth: usize, id: &LineId) {
         let Some(line) = self.config.lines.get(id) else {
-            return self.line(depth, format!("line {id}: missing"));
+            return self.line(depth, &format!("line {id}: missing"));
         };
         if self.seen.contains(&(id.clone(), None)) {
-            return self.line(depth, format!("line {id}, as above"));
+            return self.line(depth, &format!("line {id}, as above"));
         }
-        self.line(depth, format!("goes on to line {id} ({})", line.name));
+        self.line(depth, &format!("goes on to line {id} ({})", line.name));
         self.state(depth + 1, line);
         self.hears(depth + 1, id, line);
     }
@@ -164,12 +164,12 @@ impl<'a> Words<'a> {
         let queue = &line.queue;
         let limit = seconds(queue.max_wait);
         if line.answer == AnswerMode::Ring {
-            self.line(depth, format!("queue: for {limit} at most"));
+            self.line(depth, &format!("queue: for {limit} at most"));
         } else {
             let connecting = self.said(line, Said::Connecting);
             let hold = self.prompts(std::slice::from_ref(&queue.hold));
-            self.line(depth, format!("queue: {connecting}, then {hold} again and again"));
-            self.line(depth + 1, format!("for {limit} at most"));
+            self.line(depth, &format!("queue: {connecting}, then {hold} again and again"));
+            self.line(depth + 1, &format!("for {limit} at most"));
         }
         let ends: [(&str, Said, &Target); 3] = [
             ("nobody on duty: ", Said::NoCounselor, &queue.on_no_counselor),
@@ -200,11 +200,11 @@ impl<'a> Words<'a> {
         let said = said.join(", ");
         match target {
             Target::Help | Target::Hangup => {
-                self.line(depth, format!("{when}{said}; then the end"))
+                self.line(depth, &format!("{when}{said}; then the end"))
             }
-            Target::Queue => self.line(depth, format!("{when}{said}; then the queue")),
+            Target::Queue => self.line(depth, &format!("{when}{said}; then the queue")),
             Target::Node(_) | Target::Line(_) => {
-                self.line(depth, format!("{when}{said}; then"));
+                self.line(depth, &format!("{when}{said}; then"));
                 self.target(depth + 1, id, line, target);
             }
         }
@@ -223,12 +223,12 @@ impl<'a> Words<'a> {
                 format!("{}: {what}", self.moment(then))
             }
         };
-        self.line(0, format!("next change: {change}"));
+        self.line(0, &format!("next change: {change}"));
         let openings = next_openings(schedule, tz, self.wall, 3);
         let openings: Vec<_> = openings.iter().map(|span| self.moment(span.open)).collect();
         let openings =
             if openings.is_empty() { "none in sight".into() } else { openings.join(", ") };
-        self.line(0, format!("next openings: {openings}"));
+        self.line(0, &format!("next openings: {openings}"));
     }
 
     fn said(&self, line: &Line, said: Said) -> String {

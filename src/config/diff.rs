@@ -6,8 +6,20 @@ use super::{Loaded, Setting};
 
 /// Keys that a running service can't change: sockets that are bound, threads that run, files that
 /// are open. With a dot at the end: everything in the table.
-const AFTER_RESTART: [&str; 6] =
-    ["sip.listen", "service.state_dir", "media.ports", "media.threads", "console.", "store."];
+const AFTER_RESTART: [&str; 12] = [
+    "sip.listen",
+    "sip.max_connections",
+    "sip.max_connections_per_source",
+    "sip.connect_timeout",
+    "sip.idle_timeout",
+    "sip.stranger_timeout",
+    "sip.message_timeout",
+    "sip.write_timeout",
+    "service.state_dir",
+    "media.ports",
+    "media.threads",
+    "console.listen",
+];
 /// Lists of tables, whose elements come and go as a whole.
 const LISTS: [&str; 3] = ["trunk", "line", "counselor"];
 

@@ -11,6 +11,7 @@ use super::sheet::Section;
 use super::value;
 use crate::call::config::{Codes, Limits, Prompts, Said};
 use crate::media::Digit;
+use crate::shell::sip_socket::Limits as SocketLimits;
 use crate::{console, media, shell, sip, store};
 
 /// Seconds.
@@ -86,6 +87,8 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
             log_format: log_format?,
             log_level: log_level?,
             keep_logs: logs?,
+            // Filled in with `[sip]`.
+            sockets: SocketLimits::default(),
         },
     })
 }
@@ -109,8 +112,8 @@ fn folder(text: &str) -> value::Read<PathBuf> {
     if text.is_empty() { Err("is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 
-/// `[sip]`.
-pub(super) fn sip(root: &Section<'_>) -> Option<sip::Config> {
+/// `[sip]`: for the stack and for its sockets.
+pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, SocketLimits)> {
     let section = root.section("sip");
     let listen =
         section.list("listen", &["udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"], value::listener);
@@ -125,6 +128,7 @@ pub(super) fn sip(root: &Section<'_>) -> Option<sip::Config> {
     let longest = section.duration("register_expires_max", "1h", s(10)..=DAY);
     let max_contacts = count(&section, "max_contacts", 5, 1..=50);
     let nonce_life = section.duration("nonce_life", "5m", s(10)..=DAY);
+    let sockets = sockets(&section);
     let (listen, advertised) = (listen?, advertised?);
     if listen.is_empty() || listen.len() > 16 {
         section.error("listen", "must name 1 to 16 sockets");
@@ -141,8 +145,11 @@ pub(super) fn sip(root: &Section<'_>) -> Option<sip::Config> {
     if longest? < shortest? {
         section.error("register_expires_max", "is shorter than register_expires_min");
     }
+    if sockets.as_ref()?.idle_timeout <= longest? {
+        section.error("idle_timeout", "is not longer than register_expires_max");
+    }
     section.done();
-    Some(sip::Config {
+    let config = sip::Config {
         domain: domain?,
         listen,
         advertised,
@@ -154,6 +161,28 @@ pub(super) fn sip(root: &Section<'_>) -> Option<sip::Config> {
         register_expires: (shortest?, longest?),
         max_contacts: max_contacts?,
         nonce_life: nonce_life?,
+    };
+    Some((config, sockets?))
+}
+
+/// The keys of the sockets. What streams are marked with is the trunk's.
+fn sockets(section: &Section<'_>) -> Option<SocketLimits> {
+    let most = count(section, "max_connections", 2_000, 10..=50_000);
+    let of_source = count(section, "max_connections_per_source", 64, 1..=50_000);
+    let connect = section.duration("connect_timeout", "4s", s(1)..=s(30));
+    let idle = section.duration("idle_timeout", "65m", s(60)..=DAY * 2);
+    let stranger = section.duration("stranger_timeout", "64s", s(5)..=HOUR);
+    let message = section.duration("message_timeout", "10s", s(1)..=s(60));
+    let write = section.duration("write_timeout", "5s", s(1)..=s(60));
+    Some(SocketLimits {
+        max_connections: most?,
+        max_connections_per_source: of_source?,
+        connect_timeout: connect?,
+        idle_timeout: idle?,
+        stranger_timeout: stranger?,
+        message_timeout: message?,
+        write_timeout: write?,
+        ..SocketLimits::default()
     })
 }
 

@@ -23,7 +23,7 @@ impl Stopper {
     /// No new calls from here on; the service ends when the live ones are over.
     pub fn stop(&self) {
         // Full: it has been asked already. Closed: it has ended.
-        drop(self.0.try_send(()));
+        let _is_news = self.0.try_send(());
     }
 }
 

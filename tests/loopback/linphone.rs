@@ -21,11 +21,13 @@ bind_address=127.0.0.1
 guess_hostname=0
 use_ipv6=0
 default_proxy=0
+register_only_when_network_is_up=0
 contact=\"{EXTENSION}\" <sip:{EXTENSION}@127.0.0.1>
 [rtp]
 audio_rtp_port={RTP}
 [proxy_0]
 reg_proxy=<sip:{SERVICE};transport=udp>
+reg_route=<sip:{SERVICE};transport=udp;lr>
 reg_identity=<sip:{EXTENSION}@{DOMAIN}>
 reg_expires=60
 reg_sendregister=1
@@ -53,6 +55,7 @@ enabled=1
 pub(crate) struct Linphone {
     process: Process,
     recording: PathBuf,
+    trace: PathBuf,
 }
 
 impl Linphone {
@@ -61,6 +64,7 @@ impl Linphone {
         let name = format!("linphone-{extension}");
         let dir = place.dir.join(&name);
         fs::create_dir_all(dir.join(".local/share/linphone")).unwrap();
+        let trace = dir.join("linphone.log");
         let (wav, recording) = (dir.join("tone.wav"), dir.join("heard.wav"));
         tone::write_wav(&wav, &tone::sine(tone, Duration::from_secs(60)));
         let config = CONFIG
@@ -73,9 +77,9 @@ impl Linphone {
         let config = place.file(&format!("{name}/linphonerc"), &config);
         let mut command = Command::new("linphonec");
         command.arg("-c").arg(config).args(["-a", "-C", "-S", "-d", "6", "-l"]);
-        command.arg(dir.join("linphone.log")).env("HOME", &dir).env_remove("XDG_DATA_HOME");
+        command.arg(&trace).env("HOME", &dir).env_remove("XDG_DATA_HOME");
         let process = Process::start(place, &name, &mut command);
-        let mut phone = Self { process, recording };
+        let mut phone = Self { process, recording, trace };
         phone.command("soundcard use files");
         phone.command(&format!("play {}", wav.display()));
         phone.command(&format!("record {}", phone.recording.display()));
@@ -94,6 +98,11 @@ impl Linphone {
         wait_for(&format!("{count} ended calls of linphonec"), Duration::from_secs(15), || {
             (self.process.log().matches(" ended (").count() >= count).then_some(())
         });
+    }
+
+    /// Its own log of messages, as far as it has written it.
+    pub(crate) fn trace(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.trace).unwrap_or_default()).into_owned()
     }
 
     /// What it has heard so far; complete when the call is over.

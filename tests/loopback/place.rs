@@ -68,18 +68,18 @@ impl Place {
         Self { dir, first, next: Cell::new(first), _lock: lock }
     }
 
-    /// An even port that nobody has on UDP, nor its neighbor, on any of our addresses, and nobody
-    /// on TCP.
+    /// An even port that nobody has, nor its neighbor, on any of our addresses.
     pub(crate) fn port(&self) -> u16 {
+        self.ports(1)
+    }
+
+    /// The first of so many such ports in a row.
+    pub(crate) fn ports(&self, count: u16) -> u16 {
         loop {
             let port = self.next.get();
-            assert!(port < self.first + SINGLE, "no port is left in the block");
-            self.next.set(port + 2);
-            let any = Ipv4Addr::UNSPECIFIED;
-            let is_free = UdpSocket::bind((any, port)).is_ok()
-                && UdpSocket::bind((any, port + 1)).is_ok()
-                && TcpListener::bind((any, port)).is_ok();
-            if is_free {
+            assert!(port + 2 * count <= self.first + SINGLE, "no port is left in the block");
+            self.next.set(port + 2 * count);
+            if (port..port + 2 * count).all(is_free) {
                 return port;
             }
         }
@@ -97,6 +97,11 @@ impl Place {
         fs::write(&path, content).unwrap();
         path
     }
+}
+
+fn is_free(port: u16) -> bool {
+    let any = Ipv4Addr::UNSPECIFIED;
+    UdpSocket::bind((any, port)).is_ok() && TcpListener::bind((any, port)).is_ok()
 }
 
 impl Drop for Place {

@@ -6,7 +6,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(crate) const DOMAIN: &str = "koebashi.local";
 /// Every phone's password.
 pub(crate) const PASSWORD: &str = "loopback-secret";
 
-/// Prompts, and the tone that each of them is, in Hz. Names that are not here are the shipped ones.
+/// Prompts, and the tone that each of them is, in Hz.
 pub(crate) const WELCOME: (&str, u32) = ("welcome", 300);
 /// Hold music.
 pub(crate) const HOLD: (&str, u32) = ("hold", 360);
@@ -40,8 +40,12 @@ pub(crate) const BRANCH: (&str, u32) = ("branch", 880);
 pub(crate) const READY: (&str, u32) = ("ready", 1_060);
 /// A counselor is paused.
 pub(crate) const PAUSED: (&str, u32) = ("paused", 1_120);
-const PROMPTS: [(&str, u32); 9] =
-    [WELCOME, HOLD, HELP, CLOSED, NO_COUNSELOR, DRAINING, BRANCH, READY, PAUSED];
+/// The counselor's phone was lost.
+pub(crate) const LOST: (&str, u32) = ("counselor_lost", 1_180);
+const PROMPTS: [(&str, u32); 10] =
+    [WELCOME, HOLD, HELP, CLOSED, NO_COUNSELOR, DRAINING, BRANCH, READY, PAUSED, LOST];
+/// Every other prompt.
+const OTHER: u32 = 1_900;
 /// What callers say in these tests.
 pub(crate) const CALLER: u32 = 500;
 /// What counselors say.
@@ -113,12 +117,7 @@ impl Service {
     pub(crate) fn start(place: &Place, setup: &Setup) -> Self {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (sip, console) = (local(place.port()), local(place.port()));
-        let prompts = place.dir.join("prompts");
-        fs::create_dir_all(&prompts).unwrap();
-        for (name, hz) in PROMPTS {
-            let pcm = tone::sine(hz, Duration::from_millis(1_500));
-            tone::write_wav(&prompts.join(format!("{name}.wav")), &pcm);
-        }
+        make_prompts(&place.dir.join("prompts"));
         let config = place.file("koebashi.toml", &text(place, setup, sip, console));
         let mut command = Command::new(env!("CARGO_BIN_EXE_koebashi"));
         command.args(["run", "--config"]).arg(&config).env_remove("NOTIFY_SOCKET");
@@ -212,6 +211,7 @@ impl Service {
     pub(crate) fn command(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_koebashi"));
         command.args(arguments).arg("--config").arg(&self.config);
+        command.current_dir(self.config.parent().unwrap());
         let output = command.output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?}: {error}");
@@ -239,6 +239,23 @@ impl Service {
     }
 }
 
+/// All shipped prompts as tones: a long one each for those that the tests listen for, a short one
+/// for the rest.
+fn make_prompts(dir: &Path) {
+    fs::create_dir_all(dir).unwrap();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts");
+    for file in fs::read_dir(shipped).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.extension().is_some_and(|extension| extension == "wav") {
+            let pcm = tone::sine(OTHER, Duration::from_millis(300));
+            tone::write_wav(&dir.join(file.file_name().unwrap()), &pcm);
+        }
+    }
+    for (name, hz) in PROMPTS {
+        let pcm = tone::sine(hz, Duration::from_millis(1_500));
+        tone::write_wav(&dir.join(format!("{name}.wav")), &pcm);
+    }
+}
+
 /// What is kept of a call.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
@@ -261,6 +278,7 @@ fn text(place: &Place, setup: &Setup, sip: SocketAddr, console: SocketAddr) -> S
         r#"[service]
 state_dir = "state"
 prompts_dir = "prompts"
+max_calls = 150
 [sip]
 listen = ["udp://{sip}", "tcp://{sip}"]
 domain = "{DOMAIN}"

@@ -108,9 +108,9 @@ impl Run {
         command.args(["-m", &self.calls.to_string(), "-r", &self.rate.to_string()]);
         let ip = self.local.ip().to_string();
         command.args(["-i", &ip, "-mi", &ip, "-p", &self.local.port().to_string()]);
-        // SIPp opens a media and a control port even when it needs none.
-        command.args(["-mp", &place.port().to_string()]);
+        // SIPp opens a control port and, for audio and video, two media ports even when it needs none.
         command.args(["-cp", &place.port().to_string()]);
+        command.args(["-mp", &place.ports(2).to_string()]);
         command.args(&self.arguments);
         command.args(self.remote.map(|remote| remote.to_string()));
         let process = Process::start(place, name, &mut command);

@@ -2,7 +2,9 @@
 //! the project's own stack, links that lose, double and delay, and time that only moves when told
 //! to.
 
+pub(crate) mod dialogs;
 pub(crate) mod hearing;
+pub(crate) mod invariants;
 pub(crate) mod link;
 pub(crate) mod phone;
 pub(crate) mod raw;

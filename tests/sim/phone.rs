@@ -10,12 +10,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use koebashi::chance::Chance;
+use koebashi::pii::Pii;
+use koebashi::sip::auth::{self, Challenge};
 use koebashi::sip::endpoint::Endpoint;
 use koebashi::sip::header::Name;
 use koebashi::sip::print::Draft;
-use koebashi::sip::registration::{Account, Limits, Pacer, Registration};
+use koebashi::sip::registration::{Account, Limits, Pacer, Registration, State};
 use koebashi::sip::sdp::{self, Agreed, Codec, Direction, Ours};
 use koebashi::sip::{self, Admit, Cause, Event, Flow, Invite, Policy, SessionId, Transport};
+
+use super::dialogs::Dialogs;
 
 /// Which phone of the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,6 +105,12 @@ pub(crate) struct Phone {
     transactions: Vec<sip::ClientTx>,
     server: SocketAddr,
     chance: Chance,
+    /// Its dialogs, for what the stack has no verb for.
+    pub dialogs: Dialogs,
+    /// Name and password, for calls that are challenged.
+    pub account: Option<(String, Pii)>,
+    /// A call that was made with the account, and to whom: a challenge to it is answered, once.
+    dialing: Option<(SessionId, String)>,
 }
 
 impl Phone {
@@ -134,6 +144,9 @@ impl Phone {
             transactions: Vec::new(),
             server,
             chance,
+            dialogs: Dialogs::default(),
+            account: None,
+            dialing: None,
         }
     }
 
@@ -160,6 +173,7 @@ impl Phone {
 
     /// Begins to register as `user`.
     pub(crate) fn register(&mut self, now: Instant, user: &str, password: &str) {
+        self.account = Some((user.to_owned(), Pii::new(password)));
         let account = Account {
             registrar: "sip:koebashi.local".to_owned(),
             aor: format!("sip:{user}@koebashi.local"),
@@ -232,6 +246,7 @@ impl Phone {
             policy: Self::policy(),
         };
         let session = self.endpoint.invite(now, invite);
+        self.dialogs.begun(session);
         self.calls.push(PhoneCall {
             session,
             ours,
@@ -240,6 +255,44 @@ impl Phone {
             ended: None,
             is_hung_up: false,
         });
+    }
+
+    /// Dials as an extension: a colleague or a code. The challenge is answered.
+    pub(crate) fn dial(&mut self, now: Instant, number: &str) {
+        let (user, _) = self.account.clone().expect("the phone has an account");
+        self.call(now, number, &format!("<sip:{user}@koebashi.local>"), &[]);
+        self.dialing = Some((self.last().session, number.to_owned()));
+    }
+
+    fn answer_challenge(&mut self, now: Instant, session: SessionId) {
+        let Some((_, number)) = self.dialing.take_if(|(dialing, _)| *dialing == session) else {
+            return;
+        };
+        let (user, password) = self.account.clone().expect("the phone has an account");
+        let value = self.dialogs.challenge.take().expect("401 has a challenge");
+        let challenges = Challenge::parse_all(value.as_bytes()).expect("a challenge");
+        let challenge = auth::choose(&challenges).expect("a challenge that can be answered");
+        let uri = format!("sip:{number}@{}", self.server);
+        let asked =
+            auth::Asked { method: "INVITE", uri: &uri, user: &user, password: &password, count: 1 };
+        let credentials = auth::answer(challenge, &asked, &mut self.chance);
+        let from = format!("<sip:{user}@koebashi.local>");
+        self.call(now, &number, &from, &[(Name::Authorization, &credentials)]);
+    }
+
+    /// Asks for a transfer of a call: REFER with this Refer-To.
+    pub(crate) fn refer(&mut self, session: SessionId, refer_to: &str) {
+        let headers = [("Refer-To", refer_to)];
+        self.dialogs.request(session, self.sip, "REFER", &headers);
+    }
+
+    /// What is to be sent next.
+    pub(crate) fn poll_transmit(&mut self) -> Option<(SocketAddr, Bytes)> {
+        if let Some(bytes) = self.dialogs.outbox.pop() {
+            return Some((self.server, bytes));
+        }
+        let transmit = self.endpoint.poll_transmit()?;
+        Some((transmit.flow.remote, self.dialogs.outgoing(&transmit.bytes)))
     }
 
     /// The latest call.
@@ -261,6 +314,26 @@ impl Phone {
             let session = call.session;
             self.endpoint.hangup(now, session, None);
         }
+    }
+
+    /// Hangs up every call.
+    pub(crate) fn hang_up_all(&mut self, now: Instant) {
+        for call in self.calls.iter_mut().filter(|call| call.ended.is_none()) {
+            call.is_hung_up = true;
+            self.endpoint.hangup(now, call.session, None);
+        }
+    }
+
+    /// Calls that are answered and not over.
+    pub(crate) fn live_sessions(&self) -> Vec<SessionId> {
+        let live = |c: &&PhoneCall| c.is_up && c.ended.is_none() && !c.is_hung_up;
+        self.calls.iter().filter(live).map(|call| call.session).collect()
+    }
+
+    /// Whether the phone believes that it is registered.
+    pub(crate) fn is_registered(&self) -> bool {
+        let state = self.registration.as_ref().map(|(registration, ..)| registration.state());
+        matches!(state, Some(State::Registered { .. }))
     }
 
     /// Puts the latest call on hold, or takes it back.
@@ -322,7 +395,8 @@ impl Phone {
         }
         let admit = Admit::Peer(Self::policy());
         let flow = self.flow();
-        self.endpoint.handle(now, flow, bytes, &admit);
+        let Some(bytes) = self.dialogs.incoming(bytes) else { return };
+        self.endpoint.handle(now, flow, &bytes, &admit);
         self.on_events(now);
     }
 
@@ -376,7 +450,10 @@ impl Phone {
 
     fn on_event(&mut self, now: Instant, event: Event) {
         match event {
-            Event::Invite { session, request, .. } => self.on_invite(now, session, request.sdp()),
+            Event::Invite { session, request, .. } => {
+                self.dialogs.rung(session, &request);
+                self.on_invite(now, session, request.sdp());
+            }
             Event::Answered { session, sdp } => {
                 if let Some(call) = self.call_of(session) {
                     call.is_up = true;
@@ -409,8 +486,12 @@ impl Phone {
                 self.endpoint.accept_offer(now, session, answer);
             }
             Event::Ended { session, cause } => {
+                let is_challenged = matches!(cause, Cause::Refused { code: 401, .. });
                 if let Some(call) = self.call_of(session) {
                     call.ended = Some(cause);
+                }
+                if is_challenged {
+                    self.answer_challenge(now, session);
                 }
             }
             Event::Response { response, .. } => {
@@ -438,7 +519,12 @@ impl Phone {
                 self.answers.insert(now + after, session);
             }
             Answer::Never => self.endpoint.ring(now, session, 180, None),
-            Answer::Refuses(code) => self.endpoint.refuse(now, session, code, &[]),
+            Answer::Refuses(code) => {
+                self.endpoint.refuse(now, session, code, &[]);
+                if let Some(call) = self.calls.last_mut() {
+                    call.is_hung_up = true;
+                }
+            }
             Answer::Dead => {}
         }
     }

@@ -388,11 +388,11 @@ impl World {
                 self.input(Input::Media(event));
             }
             for at in 0..self.phones.len() {
-                while let Some(transmit) = self.phones[at].endpoint.poll_transmit() {
+                while let Some((to, bytes)) = self.phones[at].poll_transmit() {
                     is_quiet = false;
                     if self.phones[at].is_alive {
                         let from = self.phones[at].sip;
-                        self.send(from, transmit.flow.remote, transmit.bytes);
+                        self.send(from, to, bytes);
                     }
                 }
             }

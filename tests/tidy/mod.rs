@@ -28,8 +28,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("console", &["time", "pii", "media::*", "call", "store", "shell::handle", "shell::metrics"]),
     ("config", &["time", "pii", "sip", "media", "call", "store", "shell", "console"]),
     (
-        "cli",
+        "demo",
         &["time", "pii", "chance", "sip", "media", "call", "store", "shell", "console", "config"],
+    ),
+    (
+        "cli",
+        &[
+            "time", "pii", "chance", "sip", "media", "call", "store", "shell", "console", "config",
+            "demo",
+        ],
     ),
     ("main", &["cli"]),
     ("lib", &[]),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Core, Session, Stage, Timer, Unacked, requests};
+use super::{Core, SDP, Session, Stage, Timer, Unacked, requests};
 use crate::sip::dialog::Dialog;
 use crate::sip::header::Name;
 use crate::sip::message::Message;
@@ -16,8 +16,6 @@ use crate::sip::{Cause, Event, Policy, ServerTx, SessionId};
 
 /// How often a provisional response is repeated.
 const RING_EVERY: Duration = Duration::from_secs(60);
-/// The media type of session descriptions.
-pub(super) const SDP: &str = "application/sdp";
 
 /// A provisional response: code and SDP.
 type Ring = (u16, Option<Bytes>);
