@@ -57,10 +57,11 @@ impl Call {
     /// ACK or PRACK from the caller.
     fn on_confirmed(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<Bytes>) {
         if !self.caller.is(session) {
-            return self.with_leg(io, session, |leg, io| {
+            self.with_leg(io, session, |leg, io| {
                 // The answer to an offer of ours in a re-INVITE: a bad one changes nothing.
                 leg.on_confirmed(io, sdp).unwrap_or_default();
             });
+            return self.settle(io);
         }
         match self.caller.on_confirmed(io, sdp) {
             Err(_) => self.go(io, Next::fault("the caller's answer has no usable audio")),
@@ -276,11 +277,12 @@ impl Call {
             | CallTimer::NoCounselor
             | CallTimer::Announce
             | CallTimer::Retry => self.on_queue_timer(io, timer),
-            CallTimer::Ring => {
+            CallTimer::Ring | CallTimer::Transfer => {
                 if let Phase::Ringing(_, ring) = &mut self.phase {
                     let rang = ring.on_limit(io);
                     self.on_rang(io, rang);
                 }
+                self.in_bridge(io, |bridge, cx| bridge.on_transfer_timer(cx, timer));
                 Next::Stay
             }
             CallTimer::SignOfLife => {
@@ -288,10 +290,6 @@ impl Call {
                     let rang = ring.on_sign_of_life(io);
                     self.on_rang(io, rang);
                 }
-                self.in_bridge(io, |bridge, cx| bridge.on_transfer_timer(cx, timer));
-                Next::Stay
-            }
-            CallTimer::Transfer => {
                 self.in_bridge(io, |bridge, cx| bridge.on_transfer_timer(cx, timer));
                 Next::Stay
             }
