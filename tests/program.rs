@@ -80,6 +80,27 @@ fn secret_is_new_every_time_and_can_be_pasted() {
     assert!(said.status.success(), "{}", text(&said.stdout));
 }
 
+#[test]
+fn prompts_are_listed_imported_and_made() {
+    let path = config("prompts", "");
+    let folder = Path::new(&path).with_file_name("prompts");
+    let written = fs::read_to_string(&path).unwrap();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts");
+    fs::write(&path, written.replace(shipped.to_str().unwrap(), folder.to_str().unwrap())).unwrap();
+    fs::create_dir_all(&folder).unwrap();
+    let run = |arguments: &[&str]| {
+        let said = koebashi(&[&["prompts"], arguments, &["--config", &path]].concat());
+        assert!(said.status.success(), "{arguments:?}: {}", text(&said.stderr));
+        text(&said.stdout)
+    };
+    assert!(run(&["list"]).contains("welcome"));
+    let wav = shipped.join("goodbye.wav");
+    assert!(run(&["import", wav.to_str().unwrap(), "--name", "mine"]).starts_with("mine: "));
+    assert!(folder.join("mine.wav").is_file());
+    assert!(run(&["list"]).contains("mine"));
+    assert_eq!(run(&["render"]), "0 made\n");
+}
+
 /// A port that nobody has at this moment.
 fn free_port() -> u16 {
     let (udp, tcp) = (UdpSocket::bind("127.0.0.1:0"), TcpListener::bind("127.0.0.1:0"));

@@ -1,9 +1,10 @@
 //! The command line: what can be asked for, and how answers and mistakes are printed.
 //!
-//! Owns arguments, exit codes and standard output. What a command does is in [`run`] and [`tools`];
-//! how configuration and prompts become a service is [`load`]'s.
+//! Owns arguments, exit codes and standard output. What a command does is in [`run`], [`tools`] and
+//! [`prompts`]; how configuration and prompts become a service is [`load`]'s.
 
 pub mod load;
+mod prompts;
 mod run;
 mod tools;
 
@@ -14,6 +15,8 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::config::Complaint;
+use crate::demo;
 use crate::shell::process;
 
 /// Where the configuration is when nobody says otherwise.
@@ -26,8 +29,8 @@ const CONFIG_VARIABLE: &str = "KOEBASHI_CONFIG";
 #[derive(Debug, Parser)]
 #[command(name = "koebashi", version)]
 struct Arguments {
-    /// The configuration ($KOEBASHI_CONFIG; config/koebashi.toml). One that is not there is empty:
-    /// the demo line opens on loopback.
+    /// The configuration ($KOEBASHI_CONFIG; config/koebashi.toml). Where nobody names one and
+    /// config/koebashi.toml is not there, the demo line opens on loopback.
     #[arg(long, global = true, value_name = "PATH")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -38,6 +41,9 @@ struct Arguments {
 enum Command {
     /// Run the service (the default).
     Run,
+    /// Show the main job on loopback: a call is answered, rung through, spoken and recorded; leaves
+    /// demo.wav (left: what the caller heard, right: what the counselor heard).
+    Demo,
     /// Say everything that is wrong with configuration and prompts.
     Check,
     /// Say what a caller would hear at a time, and why.
@@ -65,6 +71,9 @@ enum Command {
         #[arg(long, value_enum, default_value = "text")]
         format: StatusFormat,
     },
+    /// List, import or make prompts.
+    #[command(subcommand)]
+    Prompts(prompts::Action),
     /// Make a new password for an extension, and its stored form.
     Secret {
         /// The extension, such as 101.
@@ -108,10 +117,15 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(arguments: Arguments) -> Result<()> {
-    let path = arguments.config.or_else(|| std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from));
-    let path = path.unwrap_or_else(|| CONFIG.into());
+    let named = arguments.config.or_else(|| std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from));
+    // A name that was given and is wrong must not open the demo in place of the line.
+    if let Some(path) = named.as_ref().filter(|path| !path.exists()) {
+        return Err(anyhow!("{}: there is no such file", path.display()));
+    }
+    let path = named.unwrap_or_else(|| CONFIG.into());
     match arguments.command.unwrap_or(Command::Run) {
         Command::Run => run::run(path),
+        Command::Demo => Ok(demo::run()?),
         Command::Check => tools::check(&path),
         Command::When { line, time } => tools::when(&path, &line, &time),
         Command::Report { month, year, format } => {
@@ -123,6 +137,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
             tools::report(&path, &period, &format)
         }
         Command::Status { format } => tools::status(&path, format),
+        Command::Prompts(action) => prompts::run(&path, action),
         Command::Secret { extension } => tools::secret(&path, &extension),
     }
 }
@@ -146,6 +161,11 @@ fn line(error: &anyhow::Error) -> String {
         }
     }
     line
+}
+
+/// Complaints as text.
+fn complaints(all: &[Complaint]) -> Vec<String> {
+    all.iter().map(ToString::to_string).collect()
 }
 
 /// Complaints about the configuration as one mistake.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use tokio::runtime::Builder;
 
 use super::load;
-use super::{Period, StatusFormat, refuse, say};
+use super::{Period, StatusFormat, complaints, refuse, say};
 use crate::call::config::LineId;
 use crate::call::{schedule, when};
 use crate::config;
@@ -49,7 +49,7 @@ pub(super) fn when(path: &Path, line: &str, time: &str) -> Result<()> {
 
 /// `koebashi report`.
 pub(super) fn report(path: &Path, period: &Period, format: &str) -> Result<()> {
-    let loaded = config::load_or_demo(path).map_err(|all| refuse(&texts(&all)))?;
+    let loaded = config::load_or_demo(path).map_err(|all| refuse(&complaints(&all)))?;
     let zone = loaded.call.timezone;
     let period = match period {
         Period::Month(month) => period::Period::month(month, zone)?,
@@ -67,7 +67,7 @@ pub(super) fn report(path: &Path, period: &Period, format: &str) -> Result<()> {
 
 /// `koebashi status`.
 pub(super) fn status(path: &Path, format: StatusFormat) -> Result<()> {
-    let loaded = config::load_or_demo(path).map_err(|all| refuse(&texts(&all)))?;
+    let loaded = config::load_or_demo(path).map_err(|all| refuse(&complaints(&all)))?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let json = runtime.block_on(status::fetch(loaded.console.listen))?;
     match format {
@@ -81,7 +81,7 @@ pub(super) fn status(path: &Path, format: StatusFormat) -> Result<()> {
 
 /// `koebashi secret EXTENSION`.
 pub(super) fn secret(path: &Path, extension: &str) -> Result<()> {
-    let loaded = config::load_or_demo(path).map_err(|all| refuse(&texts(&all)))?;
+    let loaded = config::load_or_demo(path).map_err(|all| refuse(&complaints(&all)))?;
     if extension.is_empty() || !extension.bytes().all(|b| b.is_ascii_digit()) {
         bail!("{extension:?} is no extension: digits only");
     }
@@ -92,8 +92,4 @@ pub(super) fn secret(path: &Path, extension: &str) -> Result<()> {
     say(&format!("# For the file, under [[counselor]] with extension = \"{extension}\":"))?;
     say(&format!("ha1 = \"{}\"", of(Algorithm::Md5)))?;
     say(&format!("ha1_sha256 = \"{}\"", of(Algorithm::Sha256)))
-}
-
-fn texts(complaints: &[config::Complaint]) -> Vec<String> {
-    complaints.iter().map(ToString::to_string).collect()
 }

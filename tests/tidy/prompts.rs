@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// Names that one side has and the other has not.
-pub fn breaches() -> Vec<String> {
+pub(super) fn breaches() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts");
     let table = fs::read_to_string(folder.join("prompts.toml")).unwrap();
     let files = fs::read_dir(&folder).unwrap().map(|f| f.unwrap().path());

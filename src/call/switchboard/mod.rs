@@ -233,7 +233,7 @@ impl Switchboard {
                 }
                 self.sip.flow_failed(now.mono, flow);
             }
-            Input::Media(event) => self.on_media(now, event),
+            Input::Media(event) => self.on_media(now, &event),
             Input::Command(command) => self.on_command(now, command),
             Input::Timeout => self.on_timeout(now),
         }
@@ -295,7 +295,7 @@ impl Switchboard {
         }
     }
 
-    fn on_media(&mut self, now: Now, event: media::Event) {
+    fn on_media(&mut self, now: Now, event: &media::Event) {
         let (media::Event::Opened { port }
         | media::Event::OpenFailed { port }
         | media::Event::Heard { port }
@@ -303,15 +303,15 @@ impl Switchboard {
         | media::Event::Played { port, .. }
         | media::Event::Silent { port }
         | media::Event::Resumed { port }
-        | media::Event::Closed { port, .. }) = event;
+        | media::Event::Closed { port, .. }) = *event;
         let owner = self.ports.owner(port);
         if matches!(event, media::Event::Closed { .. }) {
             self.ports.closed(now.mono, port);
         }
         if let Some(owner) = owner {
             self.with_owner(now, owner, |owned, io| match owned {
-                Owned::Call(call) => call.on_media(io, &event),
-                Owned::Internal(internal) => internal.on_media(io, &event),
+                Owned::Call(call) => call.on_media(io, event),
+                Owned::Internal(internal) => internal.on_media(io, event),
             });
         }
     }
