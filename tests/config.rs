@@ -31,6 +31,21 @@ password = "password-102"
 lines = ["main"]
 "#;
 
+/// [`BASIC`] with more keys of the line, of its queue, and more sections after all.
+pub(crate) fn basic(line: &str, queue: &str, more: &str) -> String {
+    let with_line = BASIC.replace("[line.queue]\n", &format!("{line}\n[line.queue]\n{queue}\n"));
+    format!("{with_line}{more}\n")
+}
+
+/// [`BASIC`] with one counselor only.
+pub(crate) fn alone(line: &str, queue: &str, more: &str) -> String {
+    let basic = basic(line, queue, more);
+    let (before, rest) =
+        basic.split_once("[[counselor]]\nextension = \"102\"").expect("two of them");
+    let after = rest.split_once("lines = [\"main\"]\n").map_or("", |(_, after)| after);
+    format!("{before}{after}")
+}
+
 /// Reads a configuration and gives it every prompt that it names.
 pub(crate) fn load(toml: &str) -> Loaded {
     let mut loaded = match config::parse(toml, "test.toml", Path::new(".")) {

@@ -5,11 +5,21 @@
 mod config;
 /// The demo, as anyone runs it.
 mod demo;
+/// Links that lose, double and delay; random worlds.
+mod faults;
+/// The real program against real phones, over real sockets.
+mod loopback;
 /// SIP messages: torture sets, a differential oracle, round trips.
 mod messages;
 /// Whole calls, claim by claim, in simulated time.
 mod path;
+/// The program as people start it.
+mod program;
+/// The loop with real sockets.
+mod shell;
 /// The simulated world.
 mod sim;
 /// The source itself: arrows, bans, sizes.
 mod tidy;
+/// What `koebashi when` says.
+mod when;

@@ -24,8 +24,10 @@ pub(super) enum Activity {
 /// Whether a phone of theirs can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phone {
-    /// There is none, or it does not answer.
+    /// There is none.
     Gone,
+    /// There is one that does not answer.
+    Lost,
     /// There is.
     There,
 }
@@ -75,7 +77,7 @@ impl Counselor {
             (Some(Activity::Talking), ..) => CounselorState::Talking,
             (Some(Activity::Ringing), ..) => CounselorState::Ringing,
             (None, Intention::LoggedOut, ..) => CounselorState::Offline,
-            (None, _, Phone::Gone, _) => CounselorState::Unreachable,
+            (None, _, Phone::Gone | Phone::Lost, _) => CounselorState::Unreachable,
             (None, _, _, Some(_)) => CounselorState::WrapUp,
             (None, Intention::Paused(why), ..) => CounselorState::Paused(why.clone()),
             (None, Intention::Ready, ..) => CounselorState::Ready,
@@ -88,7 +90,8 @@ impl Counselor {
             && (self.phone == Phone::There || activity == Some(Activity::Talking))
     }
 
-    /// The phone appeared or went. Returns the intention when that changed it.
+    /// The phone appeared or went. Returns the intention when that changed it: a phone that is
+    /// switched on signs in, one that was out of reach for a while changes nothing.
     pub(super) fn on_phone(&mut self, phone: Phone, sign_in: SignIn) -> Option<Intention> {
         let appeared = self.phone == Phone::Gone && phone == Phone::There;
         self.phone = phone;

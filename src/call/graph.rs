@@ -1,8 +1,8 @@
 //! The proof that no path of a call is a dead end or an endless loop.
 //!
 //! Owns the graph of everywhere a caller can be (nodes of the guidance, queues, last words) and
-//! what is wrong with it. An edge is *silent* when the caller gets along it without pressing a key;
-//! a silent circle would hold a caller on the phone for ever, a circle by keys is the caller's
+//! what is wrong with it. An edge is *silent* when the caller gets along it without pressing a
+//! key; a silent circle would hold a caller on the phone for ever, a circle by keys is the caller's
 //! choice. Every wait inside a place is bounded by the configuration's own types (repeats,
 //! `max_wait`), so a call ends when no silent circle is there and every target exists. Does not
 //! know files or lines of text: `crate::config` says where a fault stands.

@@ -46,8 +46,10 @@ enum Heard {
 pub(super) enum Miss {
     /// The phone rang (or declined) and nobody took the call.
     Unanswered,
-    /// The phone is not there.
+    /// The phone says that it can't.
     Unreachable,
+    /// The phone says nothing at all.
+    Silent,
 }
 
 /// Phones being rung for one caller.
@@ -159,7 +161,7 @@ impl Ring {
         self.phones = rest;
         for phone in &mut silent {
             phone.leg.hang_up(io, None);
-            self.miss(phone.extension.clone(), Miss::Unreachable);
+            self.miss(phone.extension.clone(), Miss::Silent);
         }
         self.left()
     }
@@ -202,9 +204,8 @@ impl Ring {
 /// Which refusals say that nobody took the call, and which that the phone is not there.
 fn miss(cause: &Cause) -> Miss {
     match cause {
-        Cause::Refused { code: 404 | 408 | 410 | 430 | 500..=599, .. }
-        | Cause::Unanswered
-        | Cause::Unreachable => Miss::Unreachable,
+        Cause::Refused { code: 404 | 410 | 430 | 500..=599, .. } => Miss::Unreachable,
+        Cause::Refused { code: 408, .. } | Cause::Unanswered | Cause::Unreachable => Miss::Silent,
         Cause::Refused { .. }
         | Cause::Cancelled
         | Cause::Bye

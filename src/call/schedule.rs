@@ -3,7 +3,7 @@
 //! Owns the judgment of one moment ([`at`]), the changes to come ([`next_change`],
 //! [`next_openings`]) and the reading of a moment that a person wrote ([`parse_moment`]). The clock
 //! is the shell's; what a closed line says and how long a caller may wait is the call path's. In
-//! words for a person: [`explain`].
+//! words for a person: [`explain`](super::when::explain).
 //!
 //! A window belongs to the day on which it opens: one that opens on a Saturday evening and runs
 //! past midnight is Saturday's, and a closed Sunday takes nothing from it. Windows that touch or
@@ -39,7 +39,7 @@ pub enum Opening {
     },
     /// The intake is over: no new callers, but counseling goes on.
     Winding {
-        /// From here on counseling is over.
+        /// From here on counseling is over; `None`: no end in sight.
         service_end: Option<Timestamp>,
     },
     /// Nobody is taken.

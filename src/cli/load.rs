@@ -2,16 +2,15 @@
 //! together, since each is judged by the other.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{self, Loaded, Severity};
 use crate::media::Prompt;
-use crate::media::prompt::{Clip, Library};
+use crate::media::prompt::Library;
 use crate::shell::reload::{Fresh, Source};
-use crate::shell::{Setup, sip_socket};
+use crate::shell::{Setup, prompts};
 use crate::store::Store;
 
 /// A configuration that can be run, with its prompts.
@@ -33,7 +32,8 @@ pub struct Ready {
 pub fn load(path: &Path) -> Result<Ready, Vec<String>> {
     let mut loaded = config::load_or_demo(path)
         .map_err(|complaints| complaints.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-    let library = prompts(&loaded.shell.prompts_dir)?;
+    let library = prompts::library(&loaded.shell.prompts_dir)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let lengths = lengths(&library);
     let complaints = config::check(&loaded, &lengths);
     let texts: Vec<_> = complaints.iter().map(ToString::to_string).collect();
@@ -42,23 +42,6 @@ pub fn load(path: &Path) -> Result<Ready, Vec<String>> {
     }
     loaded.call.prompt_lengths = lengths;
     Ok(Ready { loaded, library: Arc::new(library), warnings: texts })
-}
-
-/// The prompts of a folder.
-fn prompts(folder: &Path) -> Result<Library, Vec<String>> {
-    let complain = |path: &Path, error: &dyn Display| vec![format!("{}: {error}", path.display())];
-    let mut clips = vec![];
-    for file in std::fs::read_dir(folder).map_err(|error| complain(folder, &error))? {
-        let path = file.map_err(|error| complain(folder, &error))?.path();
-        let name = path.file_stem().and_then(|name| name.to_str()).map(Prompt::from);
-        let (Some(name), Some("wav")) = (name, path.extension().and_then(|end| end.to_str()))
-        else {
-            continue;
-        };
-        let bytes = std::fs::read(&path).map_err(|error| complain(&path, &error))?;
-        clips.push((name, Clip::from_wav(&bytes).map_err(|error| complain(&path, &error))?));
-    }
-    Ok(Library::from_clips(clips))
 }
 
 fn lengths(library: &Library) -> BTreeMap<Prompt, Duration> {
@@ -77,12 +60,9 @@ impl Ready {
         std::fs::create_dir_all(folder)
             .map_err(|error| anyhow::anyhow!("{}: {error}", folder.display()))?;
         let (store, intentions) = Store::open(&self.loaded.store)?;
-        let dscp = self.loaded.call.trunks.values().next().map(|trunk| trunk.dscp_sip);
-        let mut sockets = sip_socket::Limits::default();
-        sockets.dscp = dscp.unwrap_or(sockets.dscp);
         Ok(Setup {
             media: self.loaded.media.clone(),
-            sockets,
+            sockets: self.loaded.shell.sockets.clone(),
             store,
             intentions,
             source: path.map(|path| self.source(path)),

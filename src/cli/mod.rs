@@ -1,9 +1,10 @@
 //! The command line: what can be asked for, and how answers and mistakes are printed.
 //!
-//! Owns arguments, exit codes and standard output. What a command does is in [`run`] and [`tools`];
-//! how configuration and prompts become a service is [`load`]'s.
+//! Owns arguments, exit codes and standard output. What a command does is in [`run`], [`tools`] and
+//! [`prompts`]; how configuration and prompts become a service is [`load`]'s.
 
 pub mod load;
+mod prompts;
 mod run;
 mod tools;
 
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::config::Complaint;
 use crate::demo;
 use crate::shell::process;
 
@@ -22,13 +24,13 @@ const CONFIG: &str = "config/koebashi.toml";
 /// The variable that says otherwise.
 const CONFIG_VARIABLE: &str = "KOEBASHI_CONFIG";
 
-/// Answers the calls of a counseling line, plays the guidance, keeps callers in order and joins each
-/// with the next free counselor.
+/// Answers the calls of a counseling line, plays the guidance, keeps callers in order and joins
+/// each with the next free counselor.
 #[derive(Debug, Parser)]
 #[command(name = "koebashi", version)]
 struct Arguments {
-    /// The configuration ($KOEBASHI_CONFIG; config/koebashi.toml). One that is not there is empty:
-    /// the demo line opens on loopback.
+    /// The configuration ($KOEBASHI_CONFIG; config/koebashi.toml). Where nobody names one and
+    /// config/koebashi.toml is not there, the demo line opens on loopback.
     #[arg(long, global = true, value_name = "PATH")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -69,6 +71,9 @@ enum Command {
         #[arg(long, value_enum, default_value = "text")]
         format: StatusFormat,
     },
+    /// List, import or make prompts.
+    #[command(subcommand)]
+    Prompts(prompts::Action),
     /// Make a new password for an extension, and its stored form.
     Secret {
         /// The extension, such as 101.
@@ -96,25 +101,28 @@ enum Period {
     ThisMonth,
 }
 
-/// Does what the arguments ask for. A mistake is one line on standard error and exit code 1 (2 where
-/// the arguments themselves are wrong).
+/// Does what the arguments ask for. A mistake is one line on standard error and exit code 1 (2
+/// where the arguments themselves are wrong).
 pub fn main() -> ExitCode {
     process::hide_panics();
     let arguments = Arguments::parse();
     match dispatch(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let line = format!("koebashi: {error:#}");
             // Nobody is left to tell when even this fails.
-            drop(writeln!(io::stderr(), "{}", line.trim_end()));
+            drop(writeln!(io::stderr(), "koebashi: {}", line(&error)));
             ExitCode::FAILURE
         }
     }
 }
 
 fn dispatch(arguments: Arguments) -> Result<()> {
-    let path = arguments.config.or_else(|| std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from));
-    let path = path.unwrap_or_else(|| CONFIG.into());
+    let named = arguments.config.or_else(|| std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from));
+    // A name that was given and is wrong must not open the demo in place of the line.
+    if let Some(path) = named.as_ref().filter(|path| !path.exists()) {
+        return Err(anyhow!("{}: there is no such file", path.display()));
+    }
+    let path = named.unwrap_or_else(|| CONFIG.into());
     match arguments.command.unwrap_or(Command::Run) {
         Command::Run => run::run(path),
         Command::Demo => Ok(demo::run()?),
@@ -129,6 +137,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
             tools::report(&path, &period, &format)
         }
         Command::Status { format } => tools::status(&path, format),
+        Command::Prompts(action) => prompts::run(&path, action),
         Command::Secret { extension } => tools::secret(&path, &extension),
     }
 }
@@ -141,8 +150,26 @@ fn say(text: &str) -> Result<()> {
     }
 }
 
+/// A mistake and its causes in one line; a cause that has been quoted is not said again.
+fn line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
+}
+
+/// Complaints as text.
+fn complaints(all: &[Complaint]) -> Vec<String> {
+    all.iter().map(ToString::to_string).collect()
+}
+
 /// Complaints about the configuration as one mistake.
-fn refuse(complaints: Vec<String>) -> anyhow::Error {
+fn refuse(complaints: &[String]) -> anyhow::Error {
     anyhow!(complaints.join("\nkoebashi: "))
 }
 
@@ -155,6 +182,12 @@ mod tests {
     #[test]
     fn arguments_fit_together() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn causes_are_said_once() {
+        let error = anyhow!("no such file").context("a.toml: no such file").context("can't run");
+        assert_eq!(line(&error), "can't run: a.toml: no such file");
     }
 
     #[test]

@@ -20,7 +20,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 /// Runs the service until it is told to end.
 pub(super) fn run(path: PathBuf) -> Result<()> {
     process::seal().context("core files can't be turned off")?;
-    let ready = load::load(&path).map_err(refuse)?;
+    let ready = load::load(&path).map_err(|all| refuse(&all))?;
     let shell = &ready.loaded.shell;
     let log = log::start(shell.log_format, shell.log_level).context("can't log")?;
     for warning in &ready.warnings {

@@ -6,8 +6,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use tokio::runtime::Builder;
 
 use super::load;
-use super::{Period, StatusFormat, refuse, say};
-use crate::call::schedule;
+use super::{Period, StatusFormat, complaints, refuse, say};
+use crate::call::config::LineId;
+use crate::call::{schedule, when};
 use crate::config;
 use crate::console::status;
 use crate::shell::clock;
@@ -41,18 +42,14 @@ pub(super) fn check(path: &Path) -> Result<()> {
 
 /// `koebashi when LINE TIME`.
 pub(super) fn when(path: &Path, line: &str, time: &str) -> Result<()> {
-    let config = load::load(path).map_err(refuse)?.loaded.call;
-    let known = || config.lines.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let Some((_, found)) = config.lines.iter().find(|(id, _)| &*id.0 == line) else {
-        bail!("no line {line:?}; there are {}", known());
-    };
+    let config = load::load(path).map_err(|all| refuse(&all))?.loaded.call;
     let moment = schedule::parse_moment(time, config.timezone)?;
-    say(&format!("{:?}", schedule::at(&found.schedule, config.timezone, moment)))
+    say(when::explain(&config, &LineId::from(line), moment)?.trim_end())
 }
 
 /// `koebashi report`.
 pub(super) fn report(path: &Path, period: &Period, format: &str) -> Result<()> {
-    let loaded = config::load_or_demo(path).map_err(|all| refuse(texts(&all)))?;
+    let loaded = config::load_or_demo(path).map_err(|all| refuse(&complaints(&all)))?;
     let zone = loaded.call.timezone;
     let period = match period {
         Period::Month(month) => period::Period::month(month, zone)?,
@@ -70,7 +67,7 @@ pub(super) fn report(path: &Path, period: &Period, format: &str) -> Result<()> {
 
 /// `koebashi status`.
 pub(super) fn status(path: &Path, format: StatusFormat) -> Result<()> {
-    let loaded = config::load_or_demo(path).map_err(|all| refuse(texts(&all)))?;
+    let loaded = config::load_or_demo(path).map_err(|all| refuse(&complaints(&all)))?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let json = runtime.block_on(status::fetch(loaded.console.listen))?;
     match format {
@@ -84,7 +81,7 @@ pub(super) fn status(path: &Path, format: StatusFormat) -> Result<()> {
 
 /// `koebashi secret EXTENSION`.
 pub(super) fn secret(path: &Path, extension: &str) -> Result<()> {
-    let loaded = config::load_or_demo(path).map_err(|all| refuse(texts(&all)))?;
+    let loaded = config::load_or_demo(path).map_err(|all| refuse(&complaints(&all)))?;
     if extension.is_empty() || !extension.bytes().all(|b| b.is_ascii_digit()) {
         bail!("{extension:?} is no extension: digits only");
     }
@@ -95,8 +92,4 @@ pub(super) fn secret(path: &Path, extension: &str) -> Result<()> {
     say(&format!("# For the file, under [[counselor]] with extension = \"{extension}\":"))?;
     say(&format!("ha1 = \"{}\"", of(Algorithm::Md5)))?;
     say(&format!("ha1_sha256 = \"{}\"", of(Algorithm::Sha256)))
-}
-
-fn texts(complaints: &[config::Complaint]) -> Vec<String> {
-    complaints.iter().map(ToString::to_string).collect()
 }

@@ -5,9 +5,21 @@ use std::collections::BTreeSet;
 use super::{Loaded, Setting};
 
 /// Keys that a running service can't change: sockets that are bound, threads that run, files that
-/// are open.
-const AFTER_RESTART: [&str; 5] =
-    ["sip.listen", "service.state_dir", "media.ports", "media.threads", "console.listen"];
+/// are open. With a dot at the end: everything in the table.
+const AFTER_RESTART: [&str; 12] = [
+    "sip.listen",
+    "sip.max_connections",
+    "sip.max_connections_per_source",
+    "sip.connect_timeout",
+    "sip.idle_timeout",
+    "sip.stranger_timeout",
+    "sip.message_timeout",
+    "sip.write_timeout",
+    "service.state_dir",
+    "media.ports",
+    "media.threads",
+    "console.listen",
+];
 /// Lists of tables, whose elements come and go as a whole.
 const LISTS: [&str; 3] = ["trunk", "line", "counselor"];
 
@@ -49,12 +61,18 @@ pub fn changes(old: &Loaded, new: &Loaded) -> Vec<Change> {
                 key: key.clone(),
                 old: was.cloned(),
                 new: is.cloned(),
-                after_restart: AFTER_RESTART.contains(&key.as_str()),
+                after_restart: waits(key),
             });
         }
     }
     changes.sort_by(|a, b| a.key.cmp(&b.key));
     changes
+}
+
+/// Whether the key takes effect only after a restart.
+fn waits(key: &str) -> bool {
+    let is_in = |table: &str| table.ends_with('.') && key.starts_with(table);
+    AFTER_RESTART.iter().any(|name| *name == key || is_in(name))
 }
 
 /// The element of a list that a key is of: `line.nijiiro` of `line.nijiiro.queue.retry`.

@@ -1,6 +1,6 @@
 //! The configuration: TOML in, each module's own `Config` out, or everything that is wrong with it.
 //!
-//! Owns reading ([`load`], [`parse`]), the checks that need the prompts ([`check`]), and what
+//! Owns reading ([`load`], [`parse`]), the checks that need the prompts ([`check()`]), and what
 //! differs between two configurations ([`changes`]). `config/default.toml` is its manual. Does not
 //! own what the values mean (the modules' `Config`s do) nor when a file is read again (the shell).
 //!
@@ -243,7 +243,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
     let console = service::console(root);
     let codes = service::codes(root);
     let prompts = service::prompts(&root.section("prompts"));
-    let (service, sip) = (service?, sip?);
+    let (service, (sip, sockets)) = (service?, sip?);
     let context = Context {
         base_dir,
         is_loopback: sip.listen.iter().all(|(_, socket)| socket.ip().is_loopback()),
@@ -270,11 +270,13 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
         limits: service.limits,
     };
     check::whole(root, &call, &media.as_ref()?.ports);
+    let dscp = call.trunks.values().next().map_or(sockets.dscp, |trunk| trunk.dscp_sip);
+    let sockets = shell::sip_socket::Limits { dscp, ..sockets };
     Some(Loaded {
         call,
         sip,
         media: media?,
-        shell: service.shell,
+        shell: shell::Config { sockets, ..service.shell },
         console: console?,
         store: service.store,
         warnings: Vec::new(),

@@ -1,7 +1,8 @@
-//! The sections that are there once: `[service]`, `[sip]`, `[media]`, `[console]`, `[codes]`,
-//! `[prompts]`.
+//! The sections that are there once: `[service]`, `[store]`, `[sip]`, `[media]`,
+//! `[console]`, `[codes]`, `[prompts]`.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::sheet::Section;
 use super::value;
 use crate::call::config::{Codes, Limits, Prompts, Said};
 use crate::media::Digit;
+use crate::shell::sip_socket::Limits as SocketLimits;
 use crate::{console, media, shell, sip, store};
 
 /// Seconds.
@@ -38,7 +40,7 @@ pub(super) struct Service {
     pub(super) store: store::Config,
 }
 
-/// `[service]`.
+/// `[service]` and `[store]`.
 pub(super) fn service(root: &Section<'_>) -> Option<Service> {
     let section = root.section("service");
     let timezone = section.parsed("timezone", "Asia/Tokyo", value::timezone);
@@ -63,6 +65,10 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
     let audit = retention.duration("audit", "1095d", days.clone());
     let logs = retention.duration("logs", "14d", days);
     retention.done();
+    let store = root.section("store");
+    let queue = count(&store, "queue", 1_024, 1..=1_000_000);
+    let spool = count(&store, "spool", 16_384, 0..=1_000_000);
+    store.done();
     section.done();
     let state_dir = state_dir?;
     Some(Service {
@@ -72,7 +78,8 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
             path: state_dir.join(DATABASE),
             cdr_days: whole_days(cdr?),
             audit_days: whole_days(audit?),
-            ..store::Config::default()
+            queue: queue?,
+            spool: spool?,
         },
         shell: shell::Config {
             state_dir,
@@ -80,18 +87,20 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
             log_format: log_format?,
             log_level: log_level?,
             keep_logs: logs?,
+            // Filled in with `[sip]`.
+            sockets: SocketLimits::default(),
         },
     })
 }
 
 fn limits(section: &Section<'_>) -> Option<Limits> {
-    let max_calls = section.number("max_calls", 2_000, 1..=50_000_u32);
+    let max_calls = count(section, "max_calls", 2_000, 1..=50_000);
     let drain = section.duration("drain", "3h", s(0)..=DAY);
     let vanish_after = section.duration("vanish_after", "8s", s(5)..=s(300));
     let code_call = section.duration("code_call", "30s", s(5)..=s(300));
     let lost_caller = section.duration("lost_caller", "30s", s(5)..=HOUR);
     Some(Limits {
-        max_calls: usize::try_from(max_calls).ok()?,
+        max_calls: max_calls?,
         drain: drain?,
         vanish_after: vanish_after?,
         code_call: code_call?,
@@ -103,8 +112,8 @@ fn folder(text: &str) -> value::Read<PathBuf> {
     if text.is_empty() { Err("is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 
-/// `[sip]`.
-pub(super) fn sip(root: &Section<'_>) -> Option<sip::Config> {
+/// `[sip]`: for the stack and for its sockets.
+pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, SocketLimits)> {
     let section = root.section("sip");
     let listen =
         section.list("listen", &["udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"], value::listener);
@@ -113,12 +122,13 @@ pub(super) fn sip(root: &Section<'_>) -> Option<sip::Config> {
     let t1 = section.duration("t1", "500ms", ms(100)..=s(2));
     let t2 = section.duration("t2", "4s", s(1)..=s(32));
     let t4 = section.duration("t4", "5s", s(1)..=s(32));
-    let max_transactions = section.number("max_transactions", 20_000, 100..=1_000_000_u32);
-    let max_sessions = section.number("max_sessions", 8_000, 10..=1_000_000_u32);
+    let max_transactions = count(&section, "max_transactions", 20_000, 100..=1_000_000);
+    let max_sessions = count(&section, "max_sessions", 8_000, 10..=1_000_000);
     let shortest = section.duration("register_expires_min", "60s", s(10)..=DAY);
     let longest = section.duration("register_expires_max", "1h", s(10)..=DAY);
-    let max_contacts = section.number("max_contacts", 5, 1..=50_u32);
+    let max_contacts = count(&section, "max_contacts", 5, 1..=50);
     let nonce_life = section.duration("nonce_life", "5m", s(10)..=DAY);
+    let sockets = sockets(&section);
     let (listen, advertised) = (listen?, advertised?);
     if listen.is_empty() || listen.len() > 16 {
         section.error("listen", "must name 1 to 16 sockets");
@@ -135,19 +145,44 @@ pub(super) fn sip(root: &Section<'_>) -> Option<sip::Config> {
     if longest? < shortest? {
         section.error("register_expires_max", "is shorter than register_expires_min");
     }
+    if sockets.as_ref()?.idle_timeout <= longest? {
+        section.error("idle_timeout", "is not longer than register_expires_max");
+    }
     section.done();
-    Some(sip::Config {
+    let config = sip::Config {
         domain: domain?,
         listen,
         advertised,
         t1: t1?,
         t2: t2?,
         t4: t4?,
-        max_transactions: usize::try_from(max_transactions).ok()?,
-        max_sessions: usize::try_from(max_sessions).ok()?,
+        max_transactions: max_transactions?,
+        max_sessions: max_sessions?,
         register_expires: (shortest?, longest?),
-        max_contacts: usize::try_from(max_contacts).ok()?,
+        max_contacts: max_contacts?,
         nonce_life: nonce_life?,
+    };
+    Some((config, sockets?))
+}
+
+/// The keys of the sockets. What streams are marked with is the trunk's.
+fn sockets(section: &Section<'_>) -> Option<SocketLimits> {
+    let most = count(section, "max_connections", 2_000, 10..=50_000);
+    let of_source = count(section, "max_connections_per_source", 64, 1..=50_000);
+    let connect = section.duration("connect_timeout", "4s", s(1)..=s(30));
+    let idle = section.duration("idle_timeout", "65m", s(60)..=DAY * 2);
+    let stranger = section.duration("stranger_timeout", "64s", s(5)..=HOUR);
+    let message = section.duration("message_timeout", "10s", s(1)..=s(60));
+    let write = section.duration("write_timeout", "5s", s(1)..=s(60));
+    Some(SocketLimits {
+        max_connections: most?,
+        max_connections_per_source: of_source?,
+        connect_timeout: connect?,
+        idle_timeout: idle?,
+        stranger_timeout: stranger?,
+        message_timeout: message?,
+        write_timeout: write?,
+        ..SocketLimits::default()
     })
 }
 
@@ -167,9 +202,32 @@ pub(super) fn media(root: &Section<'_>) -> Option<media::Config> {
 /// `[console]`.
 pub(super) fn console(root: &Section<'_>) -> Option<console::Config> {
     let section = root.section("console");
-    let listen = section.parsed("listen", "127.0.0.1:8080", value::socket)?;
+    let config = console::Config {
+        listen: section.parsed("listen", "127.0.0.1:8080", value::socket)?,
+        connections: count(&section, "connections", 512, 1..=100_000)?,
+        subscribers: count(&section, "subscribers", 200, 0..=100_000)?,
+        header_timeout: section.duration("header_timeout", "10s", s(1)..=s(300))?,
+        write_timeout: section.duration("write_timeout", "30s", s(1)..=s(300))?,
+        heartbeat: section.duration("heartbeat", "15s", s(1)..=s(300))?,
+    };
+    if !config.listen.ip().is_loopback() {
+        section.warn(
+            "listen",
+            "is not loopback and there is no login: put a proxy with one before it",
+        );
+    }
     section.done();
-    Some(console::Config { listen, ..console::Config::default() })
+    Some(config)
+}
+
+/// A count of things.
+fn count(
+    section: &Section<'_>,
+    key: &str,
+    default: u32,
+    range: RangeInclusive<u32>,
+) -> Option<usize> {
+    usize::try_from(section.number(key, default, range)).ok()
 }
 
 /// `[codes]`.

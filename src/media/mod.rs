@@ -233,7 +233,8 @@ pub enum Event {
         /// Which playing.
         play: PlayId,
     },
-    /// No RTP and no RTCP for the configured time (`Config::silent_after`), although the peer may
+    /// No RTP and no RTCP for the configured time (`Config::silent_after`) after some had come,
+    /// although the peer may
     /// send.
     Silent {
         /// Who is silent.

@@ -123,9 +123,18 @@ pub(super) struct Port {
     octets: u64,
     sent_at_report: u64,
     strangers: u64,
-    /// Last sign of life, and whether its want has been told.
-    life: Instant,
-    is_silent: bool,
+    life: Life,
+}
+
+/// Whether packets come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    /// None has come so far: nothing can be said. Some peers never send a packet and are well.
+    Unheard,
+    /// The last came then.
+    Heard(Instant),
+    /// They have stopped, and that has been told.
+    Silent,
 }
 
 impl Port {
@@ -152,8 +161,7 @@ impl Port {
             octets: 0,
             sent_at_report: 0,
             strangers: 0,
-            life: now,
-            is_silent: false,
+            life: Life::Unheard,
         }
     }
 
@@ -166,8 +174,9 @@ impl Port {
             (self.lock, self.rtcp_source) = (None, None);
             self.line.mark();
         }
-        if !peer.receive || !self.peer.as_ref().is_some_and(|old| old.receive) {
-            (self.life, self.is_silent) = (now, false);
+        let owed_nothing = !self.peer.as_ref().is_some_and(|old| old.receive);
+        if self.life != Life::Unheard && (!peer.receive || owed_nothing) {
+            self.life = Life::Heard(now);
         }
         self.peer = Some(peer);
     }
@@ -233,8 +242,11 @@ impl Port {
     pub(super) fn tick(&mut self, at: Instant, config: &Config, out: &mut Outbox) {
         self.events_this_tick = 0;
         let Some(peer) = self.peer else { return };
-        if peer.receive && !self.is_silent && at >= self.life + config.silent_after {
-            self.is_silent = true;
+        if let Life::Heard(last) = self.life
+            && peer.receive
+            && at >= last + config.silent_after
+        {
+            self.life = Life::Silent;
             out.events.push_back(Event::Silent { port: self.id });
         }
         let Some(to) = self.destination() else { return };

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::sip_socket::Limits;
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -25,4 +27,6 @@ pub struct Config {
     pub log_level: tracing::Level,
     /// How long logs are kept, where we keep them ourselves.
     pub keep_logs: Duration,
+    /// Limits and times of the SIP sockets.
+    pub sockets: Limits,
 }

@@ -1,9 +1,10 @@
-//! The only async code: sockets, clocks, threads, signals; and the loop that drives the switchboard.
+//! The only async code beside the console: sockets, clocks, threads, signals, and the loop that
+//! drives the switchboard.
 //!
-//! Owns [`Shell`], the loop: one task has the [`Switchboard`] by `&mut`, so nothing in it is locked.
-//! Each round goes: outputs first, then inputs up to a budget, then what is due; then it waits for
-//! whatever comes first. After every input all outputs are carried out before the next. Nothing in
-//! the loop waits for a peer, a disk or a reader.
+//! Owns [`Shell`], the loop: one task has the [`Switchboard`] by `&mut`, so nothing in it is
+//! locked. Each round goes: outputs first, then inputs up to a budget, then what is due; then it
+//! waits for whatever comes first. After every input all outputs are carried out before the next.
+//! Nothing in the loop waits for a peer, a disk or a reader.
 
 pub mod clock;
 mod config;
@@ -12,6 +13,7 @@ pub mod log;
 pub mod media_thread;
 pub mod metrics;
 pub mod process;
+pub mod prompts;
 pub mod reload;
 mod resolve;
 mod signals;
@@ -199,7 +201,8 @@ impl Shell {
         self.handle.clone()
     }
 
-    /// Where people's commands go in; a full queue refuses them.
+    /// Where people's commands go in; a full queue refuses them. [`Command::Drain`] ends the
+    /// service as SIGTERM does.
     pub fn commands(&self) -> mpsc::Sender<Command> {
         self.command_sender.clone()
     }
@@ -234,15 +237,16 @@ impl Shell {
     async fn rounds(&mut self) -> Result<(), Error> {
         let mut beat_at = Instant::now();
         loop {
+            let now = clock::now();
+            if now.mono >= beat_at {
+                self.beat();
+                beat_at = now.mono + BEAT;
+            }
             self.carry_out();
             let is_behind = self.take_inputs();
             let now = clock::now();
             if self.switchboard.poll_timeout().is_some_and(|(at, _)| at <= now.mono) {
                 self.give(Input::Timeout);
-            }
-            if now.mono >= beat_at {
-                self.beat();
-                beat_at = now.mono + BEAT;
             }
             if self.faults.len() > FAULTS_MAX {
                 return Err(Error::Faulty);
@@ -259,7 +263,7 @@ impl Shell {
             match self.wait(wake_at).await {
                 Woken::Sip | Woken::Time => {}
                 Woken::Media(event) => self.give(Input::Media(event)),
-                Woken::Command(command) => self.give(Input::Command(command)),
+                Woken::Command(command) => self.command(command),
                 Woken::Change(fresh) => self.change(*fresh),
                 Woken::Signal(name) => self.on_signal(name),
             }
@@ -296,7 +300,7 @@ impl Shell {
                 is_idle = false;
             }
             if let Ok(command) = self.commands.try_recv() {
-                self.give(Input::Command(command));
+                self.command(command);
                 is_idle = false;
             }
             if is_idle {
@@ -353,7 +357,7 @@ impl Shell {
         }
     }
 
-    fn change(&mut self, fresh: Fresh) {
+    fn change(&mut self, mut fresh: Fresh) {
         for note in &fresh.notes {
             tracing::info!("{note}");
         }
@@ -361,18 +365,27 @@ impl Shell {
             tracing::error!(%error, "the prompts stay as they were on some media thread");
         }
         self.drain = fresh.call.limits.drain;
+        // Other sockets wait for a restart.
+        fresh.sip.listen = self.sockets.listening().to_vec();
         let command = Command::Configure(Arc::new(fresh.call), Box::new(fresh.sip));
         self.give(Input::Command(command));
         tracing::info!("the configuration is taken over; live calls keep theirs");
     }
 
+    fn command(&mut self, command: Command) {
+        if matches!(command, Command::Drain) && self.stage == Stage::Serving {
+            tracing::info!("no new calls; waits for the live ones");
+            systemd::tell(systemd::Stage::Draining);
+            self.stage = Stage::Draining(clock::now().mono + self.drain);
+        }
+        self.give(Input::Command(command));
+    }
+
     fn on_signal(&mut self, name: &str) {
         match self.stage {
             Stage::Serving => {
-                tracing::info!("{name}: no new calls; waits for the live ones");
-                systemd::tell(systemd::Stage::Draining);
-                self.stage = Stage::Draining(clock::now().mono + self.drain);
-                self.give(Input::Command(Command::Drain));
+                tracing::info!("{name}");
+                self.command(Command::Drain);
             }
             Stage::Draining(_) if name == "SIGINT" => {
                 tracing::warn!("{name} again: ends at once");

@@ -145,8 +145,8 @@ impl Files {
         self.seen.clone_from(&self.read);
     }
 
-    /// Whether the files differ from when they were read, and did not change since the last look: an
-    /// editor may still be writing.
+    /// Whether the files differ from when they were read, and did not change since the last look:
+    /// an editor may still be writing.
     async fn have_settled_anew(&mut self) -> bool {
         let stamps = stamps(&self.paths).await;
         let is_anew = stamps != self.read && stamps == self.seen;

@@ -9,7 +9,7 @@ use sd_notify::NotifyState;
 
 use super::handle::Handle;
 
-/// How often the manager hears that the loop lives: several times within any sensible `WatchdogSec`.
+/// How often the manager hears that the loop lives: several times in any sensible `WatchdogSec`.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// What the service does.

@@ -4,7 +4,7 @@
 //! whose outcome nobody wants any longer does not wait for it forever. Does not own the ACK to a
 //! 2xx, which belongs to the session.
 
-use crate::sip::transaction::{Action, Row, Timer};
+use crate::sip::machine::{Action, Row, Timer};
 
 /// What is awaited (RFC 6026 figure 5, "INVITE client transaction").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub(crate) const TABLE: &[Row<State, Event>] = {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::transaction::print;
+    use crate::sip::machine::print;
 
     #[test]
     fn table() {

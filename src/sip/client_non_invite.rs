@@ -2,7 +2,7 @@
 //!
 //! Owns the machine of RFC 3261 §17.1.2.
 
-use crate::sip::transaction::{Action, Row, Timer};
+use crate::sip::machine::{Action, Row, Timer};
 
 /// What is awaited (RFC 3261 figure 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub(crate) const TABLE: &[Row<State, Event>] = {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::transaction::print;
+    use crate::sip::machine::print;
 
     #[test]
     fn table() {

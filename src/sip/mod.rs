@@ -13,6 +13,7 @@ pub mod fault;
 pub mod frame;
 pub mod header;
 mod info;
+mod machine;
 pub mod message;
 mod method;
 pub mod parse;
@@ -136,11 +137,12 @@ pub enum Event {
         /// The whole request.
         request: Message,
     },
-    /// A provisional response other than 100 (UAC); PRACKed where it asked for that.
+    /// A provisional response (UAC); PRACKed where it asked for that. 100 says no more than that
+    /// somebody has the INVITE; over UDP it may be all that ever arrives.
     Progress {
         /// Which session.
         session: SessionId,
-        /// 101–199.
+        /// 100–199.
         code: u16,
         /// SDP of the response.
         sdp: Option<Bytes>,

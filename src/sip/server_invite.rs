@@ -3,7 +3,7 @@
 //! Owns the machine of RFC 3261 §17.2.1 as corrected by RFC 6026 §8.5. Does not own the
 //! retransmission of a 2xx and its ACK, which belong to the session.
 
-use crate::sip::transaction::{Action, Row, Timer};
+use crate::sip::machine::{Action, Row, Timer};
 
 /// What is awaited (RFC 6026 figure 5, "INVITE server transaction").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(crate) const TABLE: &[Row<State, Event>] = {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::transaction::print;
+    use crate::sip::machine::print;
 
     #[test]
     fn table() {

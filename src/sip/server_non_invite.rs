@@ -3,7 +3,7 @@
 //! Owns the machine of RFC 3261 §17.2.2, with one addition: a request that our own side leaves
 //! unanswered is forgotten after a while.
 
-use crate::sip::transaction::{Action, Row, Timer};
+use crate::sip::machine::{Action, Row, Timer};
 
 /// What is awaited (RFC 3261 figure 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub(crate) const TABLE: &[Row<State, Event>] = {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::transaction::print;
+    use crate::sip::machine::print;
 
     #[test]
     fn table() {

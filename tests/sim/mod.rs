@@ -2,8 +2,14 @@
 //! the project's own stack, links that lose, double and delay, and time that only moves when told
 //! to.
 
+pub(crate) mod dialogs;
+pub(crate) mod hearing;
+pub(crate) mod invariants;
 pub(crate) mod link;
 pub(crate) mod phone;
+pub(crate) mod raw;
 pub(crate) mod world;
 
+pub(crate) use phone::{Answer, PhoneId};
+pub(crate) use raw::{Raw, sdp};
 pub(crate) use world::World;

@@ -5,17 +5,21 @@
 //! make does is tested on real sockets.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use koebashi::chance::Chance;
+use koebashi::pii::Pii;
+use koebashi::sip::auth::{self, Challenge};
 use koebashi::sip::endpoint::Endpoint;
 use koebashi::sip::header::Name;
 use koebashi::sip::print::Draft;
-use koebashi::sip::registration::{Account, Limits, Pacer, Registration};
+use koebashi::sip::registration::{Account, Limits, Pacer, Registration, State};
 use koebashi::sip::sdp::{self, Agreed, Codec, Direction, Ours};
 use koebashi::sip::{self, Admit, Cause, Event, Flow, Invite, Policy, SessionId, Transport};
+
+use super::dialogs::Dialogs;
 
 /// Which phone of the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,6 +105,12 @@ pub(crate) struct Phone {
     transactions: Vec<sip::ClientTx>,
     server: SocketAddr,
     chance: Chance,
+    /// Its dialogs, for what the stack has no verb for.
+    pub dialogs: Dialogs,
+    /// Name and password, for calls that are challenged.
+    pub account: Option<(String, Pii)>,
+    /// A call that was made with the account, and to whom: a challenge to it is answered, once.
+    dialing: Option<(SessionId, String)>,
 }
 
 impl Phone {
@@ -111,7 +121,9 @@ impl Phone {
             listen: vec![(Transport::Udp, sip)],
             ..sip::Config::default()
         };
-        let mut chance = Chance::from_number(u64::from(sip.port()));
+        let IpAddr::V4(ip) = sip.ip() else { panic!("an IPv4 address") };
+        let seed = u64::from(u32::from(ip)) << 16 | u64::from(sip.port());
+        let mut chance = Chance::from_number(seed);
         Self {
             sip,
             rtp: SocketAddr::new(sip.ip(), sip.port() + 10_000),
@@ -132,6 +144,9 @@ impl Phone {
             transactions: Vec::new(),
             server,
             chance,
+            dialogs: Dialogs::default(),
+            account: None,
+            dialing: None,
         }
     }
 
@@ -158,6 +173,7 @@ impl Phone {
 
     /// Begins to register as `user`.
     pub(crate) fn register(&mut self, now: Instant, user: &str, password: &str) {
+        self.account = Some((user.to_owned(), Pii::new(password)));
         let account = Account {
             registrar: "sip:koebashi.local".to_owned(),
             aor: format!("sip:{user}@koebashi.local"),
@@ -230,6 +246,7 @@ impl Phone {
             policy: Self::policy(),
         };
         let session = self.endpoint.invite(now, invite);
+        self.dialogs.begun(session);
         self.calls.push(PhoneCall {
             session,
             ours,
@@ -238,6 +255,44 @@ impl Phone {
             ended: None,
             is_hung_up: false,
         });
+    }
+
+    /// Dials as an extension: a colleague or a code. The challenge is answered.
+    pub(crate) fn dial(&mut self, now: Instant, number: &str) {
+        let (user, _) = self.account.clone().expect("the phone has an account");
+        self.call(now, number, &format!("<sip:{user}@koebashi.local>"), &[]);
+        self.dialing = Some((self.last().session, number.to_owned()));
+    }
+
+    fn answer_challenge(&mut self, now: Instant, session: SessionId) {
+        let Some((_, number)) = self.dialing.take_if(|(dialing, _)| *dialing == session) else {
+            return;
+        };
+        let (user, password) = self.account.clone().expect("the phone has an account");
+        let value = self.dialogs.challenge.take().expect("401 has a challenge");
+        let challenges = Challenge::parse_all(value.as_bytes()).expect("a challenge");
+        let challenge = auth::choose(&challenges).expect("a challenge that can be answered");
+        let uri = format!("sip:{number}@{}", self.server);
+        let asked =
+            auth::Asked { method: "INVITE", uri: &uri, user: &user, password: &password, count: 1 };
+        let credentials = auth::answer(challenge, &asked, &mut self.chance);
+        let from = format!("<sip:{user}@koebashi.local>");
+        self.call(now, &number, &from, &[(Name::Authorization, &credentials)]);
+    }
+
+    /// Asks for a transfer of a call: REFER with this Refer-To.
+    pub(crate) fn refer(&mut self, session: SessionId, refer_to: &str) {
+        let headers = [("Refer-To", refer_to)];
+        self.dialogs.request(session, self.sip, "REFER", &headers);
+    }
+
+    /// What is to be sent next.
+    pub(crate) fn poll_transmit(&mut self) -> Option<(SocketAddr, Bytes)> {
+        if let Some(bytes) = self.dialogs.outbox.pop() {
+            return Some((self.server, bytes));
+        }
+        let transmit = self.endpoint.poll_transmit()?;
+        Some((transmit.flow.remote, self.dialogs.outgoing(&transmit.bytes)))
     }
 
     /// The latest call.
@@ -261,6 +316,26 @@ impl Phone {
         }
     }
 
+    /// Hangs up every call.
+    pub(crate) fn hang_up_all(&mut self, now: Instant) {
+        for call in self.calls.iter_mut().filter(|call| call.ended.is_none()) {
+            call.is_hung_up = true;
+            self.endpoint.hangup(now, call.session, None);
+        }
+    }
+
+    /// Calls that are answered and not over.
+    pub(crate) fn live_sessions(&self) -> Vec<SessionId> {
+        let live = |c: &&PhoneCall| c.is_up && c.ended.is_none() && !c.is_hung_up;
+        self.calls.iter().filter(live).map(|call| call.session).collect()
+    }
+
+    /// Whether the phone believes that it is registered.
+    pub(crate) fn is_registered(&self) -> bool {
+        let state = self.registration.as_ref().map(|(registration, ..)| registration.state());
+        matches!(state, Some(State::Registered { .. }))
+    }
+
     /// Puts the latest call on hold, or takes it back.
     pub(crate) fn hold(&mut self, now: Instant, on: bool) {
         let direction = if on { Direction::SendOnly } else { Direction::SendRecv };
@@ -269,6 +344,36 @@ impl Phone {
         call.ours.version += 1;
         let (session, sdp) = (call.session, sdp::offer(&call.ours));
         self.endpoint.reoffer(now, session, sdp);
+    }
+
+    /// Hears from now on at another address, and says so.
+    pub(crate) fn move_to(&mut self, now: Instant, rtp: &str) {
+        self.rtp = rtp.parse().expect("an address");
+        let Some(call) = self.calls.last_mut() else { return };
+        (call.ours.address, call.ours.port) = (self.rtp.ip(), self.rtp.port());
+        call.ours.version += 1;
+        let (session, sdp) = (call.session, sdp::offer(&call.ours));
+        self.endpoint.reoffer(now, session, sdp);
+    }
+
+    /// Presses a key by SIP INFO.
+    pub(crate) fn press_by_info(&mut self, now: Instant, digit: char) {
+        let session = self.last().session;
+        self.endpoint.info_digit(now, session, digit);
+    }
+
+    /// Presses a key by a tone of 100 ms in the audio.
+    pub(crate) fn press_by_tone(&mut self, low: f64, high: f64) {
+        for packet in 0..5u32 {
+            let payload = (0..160u32).map(|n| {
+                let t = f64::from(packet * 160 + n) / 8000.0 * std::f64::consts::TAU;
+                koebashi::media::g711::encode(
+                    koebashi::media::Codec::Pcmu,
+                    ((t * low).sin() * 6000.0 + (t * high).sin() * 6000.0) as i16,
+                )
+            });
+            self.queued.push((0, false, self.timestamp + 160 * (packet + 1), payload.collect()));
+        }
     }
 
     /// Presses a key: RFC 4733 packets of a 100 ms press, the end thrice.
@@ -290,7 +395,8 @@ impl Phone {
         }
         let admit = Admit::Peer(Self::policy());
         let flow = self.flow();
-        self.endpoint.handle(now, flow, bytes, &admit);
+        let Some(bytes) = self.dialogs.incoming(bytes) else { return };
+        self.endpoint.handle(now, flow, &bytes, &admit);
         self.on_events(now);
     }
 
@@ -344,7 +450,10 @@ impl Phone {
 
     fn on_event(&mut self, now: Instant, event: Event) {
         match event {
-            Event::Invite { session, request, .. } => self.on_invite(now, session, request.sdp()),
+            Event::Invite { session, request, .. } => {
+                self.dialogs.rung(session, &request);
+                self.on_invite(now, session, request.sdp());
+            }
             Event::Answered { session, sdp } => {
                 if let Some(call) = self.call_of(session) {
                     call.is_up = true;
@@ -377,8 +486,12 @@ impl Phone {
                 self.endpoint.accept_offer(now, session, answer);
             }
             Event::Ended { session, cause } => {
+                let is_challenged = matches!(cause, Cause::Refused { code: 401, .. });
                 if let Some(call) = self.call_of(session) {
                     call.ended = Some(cause);
+                }
+                if is_challenged {
+                    self.answer_challenge(now, session);
                 }
             }
             Event::Response { response, .. } => {
@@ -406,7 +519,12 @@ impl Phone {
                 self.answers.insert(now + after, session);
             }
             Answer::Never => self.endpoint.ring(now, session, 180, None),
-            Answer::Refuses(code) => self.endpoint.refuse(now, session, code, &[]),
+            Answer::Refuses(code) => {
+                self.endpoint.refuse(now, session, code, &[]);
+                if let Some(call) = self.calls.last_mut() {
+                    call.is_hung_up = true;
+                }
+            }
             Answer::Dead => {}
         }
     }

@@ -14,7 +14,7 @@ use koebashi::call::switchboard::{Command, Input, Output, Switchboard};
 use koebashi::chance::Chance;
 use koebashi::media::engine::{Channel, Engine};
 use koebashi::media::prompt::{Clip, Library};
-use koebashi::media::{self, PortId, Prompt};
+use koebashi::media::{self, PortId, Prompt, g711};
 use koebashi::sip::message::Message;
 use koebashi::sip::{Flow, Transport};
 use koebashi::time::{Now, Timestamp};
@@ -67,7 +67,6 @@ pub(crate) struct World {
     pub link: Link,
     parcels: BTreeMap<(Instant, u64), Parcel>,
     parcel_count: u64,
-    ports: BTreeMap<PortId, SocketAddr>,
     /// Every SIP message, as sent.
     pub wire: Vec<Sent>,
     /// Records.
@@ -80,21 +79,23 @@ pub(crate) struct World {
     pub intentions: BTreeMap<Extension, Intention>,
     /// Ports that can't be bound, by number.
     pub unbindable: Vec<u16>,
+    /// Each prompt's sound: the µ-law byte that it consists of.
+    pub prompts: BTreeMap<Prompt, u8>,
+    /// RTP to addresses where no phone is: when and where to.
+    pub strays: Vec<(Instant, SocketAddr)>,
+    /// Where the open media ports are.
+    pub ports: BTreeMap<PortId, SocketAddr>,
     next_tick: Instant,
     pending: VecDeque<media::Event>,
 }
 
-/// Prompts of the test library: name and byte (µ-law) that it consists of; each half a second.
-fn library(config: &koebashi::call::config::Config) -> (Library, BTreeMap<Prompt, Duration>) {
-    let mut clips = Vec::new();
-    let mut lengths = BTreeMap::new();
-    let names = config.prompt_lengths.keys().cloned();
-    for name in names {
-        let clip = Clip::from_pcm(vec![1000i16; 4000]).expect("a clip of half a second");
-        lengths.insert(name.clone(), clip.duration());
-        clips.push((name, clip));
-    }
-    (Library::from_clips(clips), lengths)
+/// The test library: each prompt half a second of a µ-law byte of its own.
+fn library(prompts: &BTreeMap<Prompt, u8>) -> Library {
+    let clips = prompts.iter().map(|(name, byte)| {
+        let pcm = vec![g711::decode(media::Codec::Pcmu, *byte); 4000];
+        (name.clone(), Clip::from_pcm(pcm).expect("a clip of half a second"))
+    });
+    Library::from_clips(clips)
 }
 
 impl World {
@@ -110,9 +111,10 @@ impl World {
         seed: u64,
     ) -> Self {
         let loaded = super::super::config::load(toml);
-        let mut call = loaded.call;
-        let (library, lengths) = library(&call);
-        call.prompt_lengths = lengths;
+        let call = loaded.call;
+        let prompts: BTreeMap<_, _> = call.prompt_lengths.keys().cloned().zip(0x90..0xff).collect();
+        assert_eq!(prompts.len(), call.prompt_lengths.len(), "each prompt has a sound");
+        let library = library(&prompts);
         let mut chance = Chance::from_number(seed);
         let started = Instant::now();
         // A Saturday, 19:00 in Tokyo.
@@ -138,11 +140,25 @@ impl World {
             shown: Board::default(),
             intentions: BTreeMap::new(),
             unbindable: Vec::new(),
+            prompts,
+            strays: Vec::new(),
             next_tick: started + TICK,
             pending: VecDeque::new(),
         };
         world.flush();
         world
+    }
+
+    /// When the world began.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// The transport says that this address can't be reached (ICMP).
+    pub(crate) fn fail_flow(&mut self, remote: SocketAddr) {
+        let (transport, local) = (Transport::Udp, server());
+        self.input(Input::FlowFailed(Flow { transport, local, remote, connection: None }));
+        self.flush();
     }
 
     fn clock(&self) -> Now {
@@ -325,6 +341,9 @@ impl World {
                     return phone.on_rtp(now, &bytes);
                 }
                 let port = self.ports.iter().find(|(_, local)| **local == to).map(|(id, _)| *id);
+                if port.is_none() {
+                    self.strays.push((now, to));
+                }
                 if let Some(port) = port
                     && let Some(forward) = self.engine.handle_rtp(now, port, from, &mut bytes)
                 {
@@ -364,11 +383,11 @@ impl World {
                 self.input(Input::Media(event));
             }
             for at in 0..self.phones.len() {
-                while let Some(transmit) = self.phones[at].endpoint.poll_transmit() {
+                while let Some((to, bytes)) = self.phones[at].poll_transmit() {
                     is_quiet = false;
                     if self.phones[at].is_alive {
                         let from = self.phones[at].sip;
-                        self.send(from, transmit.flow.remote, transmit.bytes);
+                        self.send(from, to, bytes);
                     }
                 }
             }

@@ -396,6 +396,17 @@ fn round_the_clock_every_day_has_no_end() {
 }
 
 #[test]
+fn counseling_round_the_clock_has_no_end_in_sight() {
+    let schedule = hours(&[window(&ALL_DAYS, "09:00-17:00-09:00")]);
+    check(&schedule, &[("2026-12-07T10:00", "open 12-07T17:00 12-08T09:00")]);
+    let schedule =
+        hours(&[window(&ALL_DAYS, "09:00-17:00-08:00"), window(&ALL_DAYS, "07:00-07:30-12:00")]);
+    check(&schedule, &[("2026-12-07T10:00", "open 12-07T17:00 never")]);
+    assert_eq!(change(&schedule, "2026-12-07T18:00"), "12-08T07:00");
+    check(&schedule, &[("2026-12-07T18:00", "winding never")]);
+}
+
+#[test]
 fn never_open_is_said_and_ends() {
     let mut schedule = saturdays();
     schedule.closed_ranges = vec![((1, 1), (12, 31))];

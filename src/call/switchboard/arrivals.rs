@@ -85,6 +85,10 @@ impl Switchboard {
     pub(super) fn on_invite(&mut self, now: Now, event: sip::Event) {
         let sip::Event::Invite { session, flow, request } = event else { return };
         self.is_dirty = true;
+        if self.sip.replaced(&request).is_some() {
+            // Nobody takes over another's call by an INVITE; REFER is the way.
+            return self.sip.refuse(now.mono, session, 403, &[]);
+        }
         match self.origin(&flow) {
             Origin::Phone => self.on_phone_invite(now, session, flow, &request),
             Origin::Trunk(id) => self.on_trunk_invite(now, session, flow, &request, &id),
@@ -157,7 +161,7 @@ impl Switchboard {
             presentation,
             phase: Phase::Trunk(Arrival::Opening),
             record: Record::new(now, trunk_id.clone()),
-            order: Order(i64::try_from(key).unwrap_or(i64::MAX)),
+            order: Order(0),
             asks: Vec::new(),
             hops: 0,
         };

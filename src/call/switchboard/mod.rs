@@ -124,6 +124,8 @@ pub struct Switchboard {
     /// Calls ever begun; the next one's key.
     count: u64,
     plays: u64,
+    /// Places in the queues ever given.
+    places: i64,
     rings: u64,
     /// Messages from addresses that are no trunk's and no phone's.
     started: Now,
@@ -158,6 +160,7 @@ macro_rules! io {
             timers: &mut $self.timers,
             chance: &mut $self.chance,
             plays: &mut $self.plays,
+            places: &mut $self.places,
             floors: &$self.floors,
             draining: $self.mode == $crate::call::switchboard::Mode::Draining,
         }
@@ -199,6 +202,7 @@ impl Switchboard {
             today: Today::default(),
             count: 0,
             plays: 0,
+            places: 0,
             rings: 0,
             started: now,
             mode: Mode::Serving,
@@ -222,10 +226,14 @@ impl Switchboard {
                 self.sip.handle(now.mono, flow, bytes, &admit);
             }
             Input::FlowFailed(flow) => {
-                self.registrar.flow_gone(now.mono, &flow);
+                match flow.transport {
+                    sip::Transport::Tcp => self.registrar.flow_gone(now.mono, &flow),
+                    // One ICMP message says little: the phone may be changing its network.
+                    sip::Transport::Udp => self.registrar.doubt_flow(now.mono, &flow),
+                }
                 self.sip.flow_failed(now.mono, flow);
             }
-            Input::Media(event) => self.on_media(now, event),
+            Input::Media(event) => self.on_media(now, &event),
             Input::Command(command) => self.on_command(now, command),
             Input::Timeout => self.on_timeout(now),
         }
@@ -287,7 +295,7 @@ impl Switchboard {
         }
     }
 
-    fn on_media(&mut self, now: Now, event: media::Event) {
+    fn on_media(&mut self, now: Now, event: &media::Event) {
         let (media::Event::Opened { port }
         | media::Event::OpenFailed { port }
         | media::Event::Heard { port }
@@ -295,15 +303,15 @@ impl Switchboard {
         | media::Event::Played { port, .. }
         | media::Event::Silent { port }
         | media::Event::Resumed { port }
-        | media::Event::Closed { port, .. }) = event;
+        | media::Event::Closed { port, .. }) = *event;
         let owner = self.ports.owner(port);
         if matches!(event, media::Event::Closed { .. }) {
             self.ports.closed(now.mono, port);
         }
         if let Some(owner) = owner {
             self.with_owner(now, owner, |owned, io| match owned {
-                Owned::Call(call) => call.on_media(io, &event),
-                Owned::Internal(internal) => internal.on_media(io, &event),
+                Owned::Call(call) => call.on_media(io, event),
+                Owned::Internal(internal) => internal.on_media(io, event),
             });
         }
     }

@@ -58,7 +58,7 @@ impl Switchboard {
     pub(super) fn on_phone_changes(&mut self, now: Now) {
         while let Some(change) = self.registrar.poll_change() {
             let extension = Extension::from(change.user.as_str());
-            let phone = if change.reachable { Phone::There } else { Phone::Gone };
+            let phone = if change.reachable { Phone::There } else { self.absent(&extension) };
             self.set_phone(now, &extension, phone);
         }
     }
@@ -79,7 +79,12 @@ impl Switchboard {
     /// The phone may be tried again, if it is still known.
     pub(super) fn look_for_phone(&mut self, now: Now, extension: &Extension) {
         let there = !self.targets(now, extension).is_empty();
-        self.set_phone(now, extension, if there { Phone::There } else { Phone::Gone });
+        self.set_phone(now, extension, if there { Phone::There } else { self.absent(extension) });
+    }
+
+    /// How a phone that can't be rung is away.
+    fn absent(&self, extension: &Extension) -> Phone {
+        if self.registrar.is_registered(&extension.0) { Phone::Lost } else { Phone::Gone }
     }
 
     /// Phones that do not register are there until they fail.
@@ -136,8 +141,12 @@ impl Switchboard {
 
     fn on_missed(&mut self, now: Now, extension: &Extension, miss: Miss) {
         match miss {
-            Miss::Unreachable => {
-                self.set_phone(now, extension, Phone::Gone);
+            // It is asked by OPTIONS, and rung again when it answers.
+            Miss::Silent if self.registrar.doubt(now.mono, &extension.0) => {
+                self.set_phone(now, extension, Phone::Lost);
+            }
+            Miss::Silent | Miss::Unreachable => {
+                self.set_phone(now, extension, Phone::Lost);
                 self.timers.set(Timer::Phone(extension.clone()), now.mono + LEFT_ALONE);
             }
             Miss::Unanswered => {

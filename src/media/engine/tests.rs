@@ -460,11 +460,14 @@ fn silence_is_told_once_and_so_is_life() {
         let of = |e: &&Event| matches!(e, Event::Silent { .. } | Event::Resumed { .. });
         w.events.iter().filter(of).cloned().collect()
     };
+    world.pass(20_000 * MS);
+    assert!(told(&world).is_empty(), "a peer that has never sent a packet is not called silent");
+    let mut voice = Voice::new(1);
+    world.speak(1, &voice.packet());
     world.pass(3900 * MS);
     assert!(told(&world).is_empty());
     world.pass(5000 * MS);
     assert_eq!(told(&world), [Event::Silent { port: port(1) }]);
-    let mut voice = Voice::new(1);
     world.speak(1, &voice.packet());
     assert_eq!(told(&world).len(), 2);
     assert_eq!(told(&world)[1], Event::Resumed { port: port(1) });

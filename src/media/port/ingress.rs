@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::media::dtmf::events::{Events, LENGTH, TelephoneEvent};
 use crate::media::dtmf::inband::Detector;
 use crate::media::dtmf::{Keys, Means};
-use crate::media::port::{Outbox, Port};
+use crate::media::port::{Life, Outbox, Port};
 use crate::media::rtp::{Header, samples_between};
 use crate::media::{Codec, Digit, Event, Peer, g711};
 
@@ -217,8 +217,7 @@ impl Port {
 
     /// The peer is there.
     fn lives(&mut self, now: Instant, out: &mut Outbox) {
-        self.life = now;
-        if std::mem::take(&mut self.is_silent) {
+        if std::mem::replace(&mut self.life, Life::Heard(now)) == Life::Silent {
             out.events.push_back(Event::Resumed { port: self.id });
         }
     }

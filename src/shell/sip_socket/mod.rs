@@ -72,7 +72,7 @@ impl Default for Limits {
             max_connections: 2_000,
             max_connections_per_source: 64,
             connect_timeout: Duration::from_secs(4),
-            idle_timeout: Duration::from_secs(3_900),
+            idle_timeout: Duration::from_secs(65 * 60),
             stranger_timeout: Duration::from_secs(64),
             message_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(5),

@@ -228,7 +228,9 @@ fn told(received: &RecvMsg<'_, '_, SockaddrStorage>) -> (Option<IpAddr>, Option<
         #[expect(clippy::wildcard_enum_match_arm, reason = "only what was asked for comes")]
         match message {
             ControlMessageOwned::Ipv4PacketInfo(info) => {
-                to = Some(IpAddr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()));
+                // An error comes without the first: it is the kernel's choice for an answer.
+                let own = [info.ipi_spec_dst, info.ipi_addr].into_iter().find(|a| a.s_addr != 0);
+                to = own.map(|own| IpAddr::from(own.s_addr.to_ne_bytes()));
             }
             ControlMessageOwned::Ipv6PacketInfo(info) => {
                 to = Some(IpAddr::from(info.ipi6_addr.s6_addr));

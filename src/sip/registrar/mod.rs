@@ -148,6 +148,11 @@ impl Registrar {
         all.filter(move |b| b.instance.as_deref().is_none_or(|i| instances.insert(i)))
     }
 
+    /// Whether a phone of `user` is registered, even one that does not answer.
+    pub fn is_registered(&self, user: &str) -> bool {
+        self.by_user.contains_key(user)
+    }
+
     /// Whose phone is behind that flow. With several users on one flow, the one who registered
     /// last.
     pub fn owner_of_flow(&self, flow: &Flow) -> Option<&str> {
@@ -159,11 +164,38 @@ impl Registrar {
         self.behind(flow).any(|(_, binding)| binding.user == user)
     }
 
-    /// The far end of that flow is gone (connection lost, ICMP): so are its bindings.
+    /// The far end of that flow is gone (connection lost): so are its bindings.
     pub fn flow_gone(&mut self, now: Instant, flow: &Flow) {
         self.handle_timeout(now);
         let gone: Vec<_> = self.behind(flow).map(|(id, _)| id).collect();
         gone.into_iter().for_each(|id| self.end(id));
+    }
+
+    /// Phones of `user` have failed to react to a call: none of them is rung until it answers a
+    /// question, which is put at once. Returns whether there is any to ask.
+    pub fn doubt(&mut self, now: Instant, user: &str) -> bool {
+        let ids: Vec<_> = self.by_user.get(user).into_iter().flatten().copied().collect();
+        self.doubt_all(now, &ids) && !ids.is_empty()
+    }
+
+    /// The network says that the far end of that flow can't be reached, which may pass: its phones
+    /// are doubted.
+    pub fn doubt_flow(&mut self, now: Instant, flow: &Flow) {
+        let ids: Vec<_> = self.behind(flow).map(|(id, _)| id).collect();
+        self.doubt_all(now, &ids);
+    }
+
+    /// False: phones are never asked, so they can't be doubted either.
+    fn doubt_all(&mut self, now: Instant, ids: &[BindingId]) -> bool {
+        let Some(pulse) = self.pulse else { return false };
+        for id in ids {
+            let Some(binding) = self.bindings.get_mut(id) else { continue };
+            binding.missed = binding.missed.max(pulse.misses);
+            let user = binding.user.clone();
+            self.timers.set(Deadline::Pulse(*id), now);
+            self.note(&user);
+        }
+        true
     }
 
     /// Removes every binding of users that `is_known` does not know (any more).

@@ -294,6 +294,33 @@ fn a_device_is_there_once_and_its_latest_flow_is_used() {
 }
 
 #[test]
+fn a_doubted_phone_is_asked_at_once_and_rung_when_it_answers() {
+    let mut office = Office::new(Some(Pulse::default()));
+    office.register(0, udp(1), &["Contact: <sip:101@a>"]);
+    assert_eq!(office.changes(), [true]);
+    for n in 1..=2 {
+        if n == 1 {
+            assert!(office.registrar.doubt(office.at(n), "101"));
+        } else {
+            office.registrar.doubt_flow(office.at(n), &udp(1));
+        }
+        assert!(office.uris(n).is_empty());
+        assert!(office.registrar.is_registered("101"));
+        assert_eq!(office.changes(), [false]);
+        office.registrar.handle_timeout(office.at(n));
+        let question = office.registrar.poll_question().expect("asked at once");
+        office.registrar.pulse_result(office.at(n), question.binding, false);
+        assert!(office.uris(n).is_empty());
+        office.registrar.pulse_result(office.at(n), question.binding, true);
+        assert_eq!(office.uris(n), ["sip:101@a"]);
+        assert_eq!(office.changes(), [true]);
+    }
+    assert!(!office.registrar.doubt(office.at(3), "102"));
+    office.register(4, udp(1), &["Contact: <sip:101@a>;expires=0"]);
+    assert!(!office.registrar.is_registered("101"));
+}
+
+#[test]
 fn a_lost_flow_takes_its_bindings() {
     let mut office = Office::new(None);
     office.register(0, udp(1), &["Call-ID: 1", "Contact: <sip:101@a>"]);

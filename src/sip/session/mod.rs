@@ -35,6 +35,9 @@ use crate::time::Timers;
 pub(crate) use requests::{ALLOW, capable, not_allowed, reap};
 pub(crate) use uas::screen;
 
+/// The media type of session descriptions.
+const SDP: &str = "application/sdp";
+
 /// What a session waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {

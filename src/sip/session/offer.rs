@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::uac::reliable_number;
-use super::uas::SDP;
-use super::{Core, Session, Stage, Timer, requests};
+use super::{Core, SDP, Session, Stage, Timer, requests};
 use crate::sip::header::Name;
 use crate::sip::message::{Message, Method};
 use crate::sip::reliable::Receiver;

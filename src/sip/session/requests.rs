@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Core, Session, Stage, Timer};
+use super::{Core, SDP, Session, Stage, Timer};
 use crate::sip::dialog::Dialog;
 use crate::sip::header::Name;
 use crate::sip::info;
@@ -25,7 +25,7 @@ const REFER_EXPIRES: u32 = 60;
 
 /// The extensions that we offer to a peer.
 pub(crate) fn supported(policy: &Policy) -> &'static str {
-    if policy.rel100 { "timer, replaces, 100rel" } else { "timer, replaces" }
+    if policy.rel100 { "timer, 100rel" } else { "timer" }
 }
 
 /// What a request says of the session timer.
@@ -186,7 +186,7 @@ impl Session {
         if !self.is_talking() || self.probe.is_some() {
             return;
         }
-        let draft = self.dialog.request(&Method::Options).with(Name::Accept, super::uas::SDP);
+        let draft = self.dialog.request(&Method::Options).with(Name::Accept, SDP);
         self.probe = Some(self.send(core, now, draft));
         self.set(core, Timer::Probe, now + limit);
     }
@@ -231,10 +231,7 @@ impl Session {
 
 /// With what we are capable of: the answer to OPTIONS (§11.2).
 pub(crate) fn capable(draft: Draft, policy: &Policy) -> Draft {
-    draft
-        .with(Name::Allow, ALLOW)
-        .with(Name::Accept, super::uas::SDP)
-        .with(Name::Supported, supported(policy))
+    draft.with(Name::Allow, ALLOW).with(Name::Accept, SDP).with(Name::Supported, supported(policy))
 }
 
 /// 405.

@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::uas::SDP;
-use super::{Core, Session, Stage, Timer, reap};
+use super::{Core, SDP, Session, Stage, Timer, reap};
 use crate::sip::dialog::Dialog;
 use crate::sip::header::{Contact, Name};
 use crate::sip::message::{Message, Method};
@@ -97,7 +96,11 @@ impl Session {
     pub(super) fn on_invite_outcome(&mut self, core: &mut Core, now: Instant, outcome: &Outcome) {
         match &outcome.what {
             What::Response(response) => match response.code().unwrap_or(500) {
-                ..=100 => self.hear(),
+                code @ ..=100 => {
+                    self.hear();
+                    let session = self.id;
+                    core.events.push_back(Event::Progress { session, code, sdp: None });
+                }
                 101..200 => self.on_provisional(core, now, outcome.flow, response),
                 200..300 => self.on_success(core, now, outcome),
                 422 if self.raise(core, now, response) => {}

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Action, Deadline, Timer, Transactions, User, is_hit, step, to_tag};
+use super::{Deadline, Transactions, User, is_hit, to_tag};
 use crate::sip::header::Name;
+use crate::sip::machine::{Action, Timer, step};
 use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
 use crate::sip::{ClientTx, Flow, client_invite, client_non_invite};

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::via::{peer_flow, response_flow, stamp};
-use super::{Action, Deadline, Timer, Transactions, User, from_tag, step, to_tag};
+use super::{Deadline, Transactions, User, from_tag, to_tag};
+use crate::sip::machine::{Action, Timer, step};
 use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
 use crate::sip::{Flow, ServerTx, server_invite, server_non_invite};

@@ -25,7 +25,7 @@ fn call_is_answered_and_ended_by_us() {
     assert!(bench.receive(&response(&invite, 100, "", "", "")).is_empty());
     bench.receive(&response(&invite, 180, "t", "", ""));
     bench.receive(&response(&invite, 183, "t", "", OFFER));
-    assert_eq!(bench.told(), ["Progress 180", "Progress 183 sdp"]);
+    assert_eq!(bench.told(), ["Progress 100", "Progress 180", "Progress 183 sdp"]);
     let routes = "Record-Route: <sip:p1;lr>, <sip:p2;lr>\r\n";
     let sent = bench.receive(&response(&invite, 200, "t", routes, OFFER));
     assert_eq!(lines(&sent), ["ACK"]);
@@ -130,6 +130,7 @@ fn cancel_goes_at_once_after_a_provisional_response() {
     let mut bench = Bench::new(policy());
     let (session, invite) = bench.call(policy());
     bench.receive(&response(&invite, 100, "", "", ""));
+    assert_eq!(bench.told(), ["Progress 100"]);
     bench.endpoint.hangup(bench.now, session, None);
     assert_eq!(lines(&bench.sent()), ["CANCEL"]);
     // No final response ever comes: the session does not stay.

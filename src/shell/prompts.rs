@@ -1,0 +1,249 @@
+//! The prompts as files: those shipped inside the program, and the operator's folder over them.
+//!
+//! Owns which recordings there are ([`embedded`], [`load`], [`library`]) and what is known of them
+//! ([`list`]). A file of the folder takes the place of the shipped one of its name. Making and
+//! importing recordings is [`make`]'s, the texts are [`manifest`]'s; what is inside of a recording
+//! the media plane knows. Reads and writes files, so none of it belongs on the loop.
+
+pub mod make;
+pub mod manifest;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::media::Prompt;
+use crate::media::prompt::{Clip, Library};
+use manifest::{Error, Manifest, is_name, read_limited};
+
+/// The largest file of the folder: ten minutes in the form that prompts are kept in.
+pub const FILE_BYTES_MAX: u64 = 10 << 20;
+
+/// How many files a folder may hold.
+pub const FILES_MAX: usize = 1000;
+
+/// A recording: borrowed from the program, or read from the folder.
+pub type Recording = Cow<'static, [u8]>;
+
+/// Name and bytes of each shipped recording.
+macro_rules! shipped {
+    ($($name:literal)*) => {
+        [$((
+            $name,
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/prompts/", $name, ".wav"))
+                .as_slice(),
+        )),*]
+    };
+}
+
+static SHIPPED: [(&str, &[u8]); 42] = shipped!(
+    "all_busy" "ask_186" "beep" "charge_notice" "closed" "closed_nijiiro" "closed_year_end"
+    "closing_soon" "code_refused" "connecting" "counselor_lost" "draining" "fault" "goodbye"
+    "help" "hold" "logged_out" "no_counselor" "not_recorded" "paused" "please_wait" "position_1"
+    "position_2" "position_3" "position_4" "position_5" "position_6" "position_7" "position_8"
+    "position_9" "position_10" "position_more" "ready" "still_waiting" "timed_out" "tone_15m"
+    "tone_1m" "tone_5m" "welcome" "welcome_nijiiro" "wrap_up_ended" "wrap_up_extended"
+);
+
+/// The text of the shipped manifest.
+const SHIPPED_MANIFEST: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/prompts/prompts.toml"));
+
+/// The shipped recordings, WAV files in the form that prompts are kept in, by name.
+pub fn embedded() -> impl Iterator<Item = (&'static str, &'static [u8])> {
+    SHIPPED.iter().copied()
+}
+
+/// What is known of the shipped recordings.
+pub fn embedded_manifest() -> Manifest {
+    manifest::parse(SHIPPED_MANIFEST, Path::new("prompts.toml")).unwrap_or_default()
+}
+
+/// The recordings by name: the shipped ones, and over them the WAV files of the folder. A folder
+/// that is not there holds none.
+///
+/// # Errors
+/// Every file of the folder that can't be taken: its name, its size, or that it can't be read.
+pub fn load(folder: &Path) -> Result<BTreeMap<String, Recording>, Vec<Error>> {
+    let own = own(folder)?;
+    let shipped = embedded().map(|(name, bytes)| (name.to_owned(), Cow::Borrowed(bytes)));
+    Ok(shipped.chain(own.into_iter().map(|(name, bytes)| (name, Cow::Owned(bytes)))).collect())
+}
+
+/// The recordings, ready to be played.
+///
+/// # Errors
+/// As [`load`]'s, and every recording that is not in the form that prompts are kept in.
+pub fn library(folder: &Path) -> Result<Library, Vec<Error>> {
+    let (clips, errors) = clips(folder, load(folder)?);
+    if errors.is_empty() {
+        Ok(Library::from_clips(clips.into_iter().map(|(name, clip)| (Prompt(name.into()), clip))))
+    } else {
+        Err(errors)
+    }
+}
+
+/// Where a recording comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It is inside of the program.
+    Shipped,
+    /// It is in the operator's folder, and not as shipped.
+    Folder,
+    /// There is none: only its text is known.
+    Missing,
+}
+
+/// What is known of one prompt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Its name.
+    pub name: String,
+    /// Where its recording comes from.
+    pub origin: Origin,
+    /// How long it plays; zero when it is missing.
+    pub length: Duration,
+    /// Its level, dBFS RMS; `None` when it is missing or silent.
+    pub level: Option<f64>,
+    /// What it says; empty when nobody wrote that down.
+    pub text: String,
+    /// What a person must verify before it goes on air.
+    pub check: Option<String>,
+}
+
+/// Every prompt, by name.
+///
+/// # Errors
+/// As [`library`]'s, and a manifest that can't be read.
+pub fn list(folder: &Path) -> Result<Vec<Row>, Vec<Error>> {
+    let shipped = embedded_manifest();
+    let own = manifest::read(folder).map_err(|error| vec![error])?;
+    let recordings = load(folder)?;
+    let origins: BTreeMap<String, Origin> = recordings
+        .iter()
+        .map(|(name, bytes)| {
+            let is_shipped = embedded().any(|(n, shipped)| n == name && shipped == bytes.as_ref());
+            (name.clone(), if is_shipped { Origin::Shipped } else { Origin::Folder })
+        })
+        .collect();
+    let (clips, errors) = clips(folder, recordings);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let mut rows: BTreeMap<String, Row> = BTreeMap::new();
+    for (name, clip) in &clips {
+        let origin = origins.get(name).copied().unwrap_or(Origin::Shipped);
+        let known = match origin {
+            Origin::Shipped => own.get(name).or_else(|| shipped.get(name)),
+            Origin::Folder | Origin::Missing => own.get(name),
+        };
+        let mut row = Row::missing(name, known);
+        row.origin = origin;
+        row.length = clip.duration();
+        row.level = level(clip.pcm());
+        rows.insert(name.clone(), row);
+    }
+    for (name, entry) in &own {
+        rows.entry(name.clone()).or_insert_with(|| Row::missing(name, Some(entry)));
+    }
+    Ok(rows.into_values().collect())
+}
+
+/// The rows as text for people, one line each.
+pub fn table(rows: &[Row]) -> String {
+    let mut out = String::new();
+    for row in rows {
+        let level = row.level.map_or_else(|| "-".to_owned(), |level| format!("{level:.0} dB"));
+        let mark = match row.origin {
+            Origin::Shipped => "",
+            Origin::Folder => "(own) ",
+            Origin::Missing => "(missing; `koebashi prompts render` makes it) ",
+        };
+        let check = row.check.as_ref().map(|check| format!("  [{check}]")).unwrap_or_default();
+        let length = row.length.as_secs_f64();
+        let name = &row.name;
+        let text = &row.text;
+        out.push_str(&format!("{name:18} {length:6.2} s {level:>7}  {mark}{text}{check}\n"));
+    }
+    out
+}
+
+impl Row {
+    fn missing(name: &str, known: Option<&manifest::Entry>) -> Self {
+        Self {
+            name: name.to_owned(),
+            origin: Origin::Missing,
+            length: Duration::ZERO,
+            level: None,
+            text: known.map(|entry| entry.text.clone()).unwrap_or_default(),
+            check: known.and_then(|entry| entry.check.clone()),
+        }
+    }
+}
+
+/// dBFS RMS.
+fn level(pcm: &[i16]) -> Option<f64> {
+    let power: f64 = pcm.iter().map(|s| f64::from(*s) * f64::from(*s)).sum();
+    let full = 32_768.0 * 32_768.0;
+    (power > 0.0).then(|| 10.0 * (power / pcm.len() as f64 / full).log10())
+}
+
+fn clips(
+    folder: &Path,
+    recordings: BTreeMap<String, Recording>,
+) -> (BTreeMap<String, Clip>, Vec<Error>) {
+    let mut clips = BTreeMap::new();
+    let mut errors = vec![];
+    for (name, bytes) in recordings {
+        match Clip::from_wav(&bytes) {
+            Ok(clip) => drop(clips.insert(name, clip)),
+            Err(error) => {
+                errors.push(Error::Audio(folder.join(format!("{name}.wav")), error));
+            }
+        }
+    }
+    (clips, errors)
+}
+
+/// The WAV files of the folder, by name.
+fn own(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, Vec<Error>> {
+    let mut found = BTreeMap::new();
+    let mut errors = vec![];
+    let files = match fs::read_dir(folder) {
+        Ok(files) => files,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
+        Err(error) => return Err(vec![Error::io(folder, &error)]),
+    };
+    for file in files {
+        let path = match file {
+            Ok(file) => file.path(),
+            Err(error) => {
+                errors.push(Error::io(folder, &error));
+                break;
+            }
+        };
+        let is_wav = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("wav"));
+        let stem = path.file_stem().map(std::ffi::OsStr::to_string_lossy).unwrap_or_default();
+        // A dot: being written by `make`, or somebody's hidden file.
+        if !is_wav || stem.starts_with('.') {
+            continue;
+        }
+        if found.len() + errors.len() >= FILES_MAX {
+            errors.push(Error::TooMany(folder.to_owned(), FILES_MAX));
+            break;
+        }
+        if !is_name(&stem) || path.extension().is_some_and(|end| end != "wav") {
+            errors.push(Error::Name(path.display().to_string()));
+            continue;
+        }
+        match read_limited(&path, FILE_BYTES_MAX) {
+            Ok(bytes) => drop(found.insert(stem.into_owned(), bytes)),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(found) } else { Err(errors) }
+}

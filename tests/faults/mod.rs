@@ -1,0 +1,6 @@
+//! Whole calls on links that lose, double and delay, and random worlds.
+
+/// Every datagram of a call lost, doubled and late, one at a time.
+mod datagrams;
+/// Random worlds by seed.
+mod worlds;

@@ -1,0 +1,122 @@
+//! A headless baresip 1.0 (Debian's `baresip-core`): a tone from a WAV file as its microphone, what
+//! it hears is kept by its `sndfile` module, commands are typed on its standard input.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use super::place::{Place, Process, wait_for};
+use super::service::{DOMAIN, PASSWORD, Service};
+use super::tone;
+
+/// How it is made.
+const CONFIG: &str = "\
+poll_method epoll
+sip_listen 127.0.0.1:{SIP}
+net_interface 127.0.0.1
+call_max_calls 4
+audio_source aufile,{TONE}
+audio_player aubridge,sink
+audio_alert aubridge,alert
+ausrc_srate 8000
+auplay_srate 8000
+audio_channels 1
+audio_level no
+ausrc_format s16
+auplay_format s16
+auenc_format s16
+audec_format s16
+audio_buffer 20-160
+rtp_ports {FIRST}-{LAST}
+rtcp_mux no
+jitter_buffer_delay 2-10
+module_path /usr/lib/baresip/modules
+module stdio.so
+module g711.so
+module aufile.so
+module aubridge.so
+module sndfile.so
+module_tmp uuid.so
+module_tmp account.so
+module_app menu.so
+snd_path {RECORDINGS}
+";
+
+/// A running one. It ends with the test.
+pub(crate) struct Baresip {
+    process: Process,
+    recordings: PathBuf,
+}
+
+impl Baresip {
+    /// Starts it and waits until the service knows it. It answers by itself and says `tone`.
+    pub(crate) fn start(place: &Place, service: &Service, extension: &str, tone: u32) -> Self {
+        Self::start_with(place, service, extension, tone, "pcmu,pcma")
+    }
+
+    /// The same with codecs of choice.
+    pub(crate) fn start_with(
+        place: &Place,
+        service: &Service,
+        extension: &str,
+        tone: u32,
+        codecs: &str,
+    ) -> Self {
+        let name = format!("baresip-{extension}");
+        let dir = place.dir.join(&name);
+        let recordings = dir.join("recordings");
+        fs::create_dir_all(&recordings).unwrap();
+        let wav = dir.join("tone.wav");
+        tone::write_wav(&wav, &tone::sine(tone, Duration::from_secs(60)));
+        // The port after its SIP port is baresip's for TLS.
+        let media = place.ports(4);
+        let config = CONFIG
+            .replace("{SIP}", &place.port().to_string())
+            .replace("{TONE}", &wav.display().to_string())
+            .replace("{FIRST}", &media.to_string())
+            .replace("{LAST}", &(media + 7).to_string())
+            .replace("{RECORDINGS}", &recordings.display().to_string());
+        let account = format!(
+            "<sip:{extension}@{DOMAIN};transport=udp>;auth_user={extension};auth_pass={PASSWORD};\
+             outbound=\"sip:{};transport=udp\";regint=60;answermode=auto;audio_codecs={codecs}\n",
+            service.sip
+        );
+        place.file(&format!("{name}/config"), &config);
+        place.file(&format!("{name}/accounts"), &account);
+        place.file(&format!("{name}/contacts"), "");
+        let mut command = Command::new("baresip");
+        command.arg("-4").arg("-f").arg(&dir);
+        let process = Process::start(place, &name, &mut command);
+        let mut phone = Self { process, recordings };
+        service.wait_counselor(extension, "ready");
+        assert!(phone.process.is_running(), "baresip ended: {}", phone.process.log());
+        phone
+    }
+
+    /// Types a long command: `hold`, `resume`, `hangup`, `dial NUMBER`.
+    pub(crate) fn command(&mut self, command: &str) {
+        self.process.type_line(&format!("/{command}"));
+    }
+
+    /// Ends it at once, as a computer that loses its power does.
+    pub(crate) fn vanish(&mut self) {
+        self.process.signal("KILL");
+    }
+
+    /// Waits until so many of its calls have ended.
+    pub(crate) fn wait_calls_ended(&self, count: usize) {
+        wait_for(&format!("{count} ended calls of baresip"), Duration::from_secs(15), || {
+            (self.process.log().matches("session closed").count() >= count).then_some(())
+        });
+    }
+
+    /// What it has heard so far in all calls; complete when the calls are over.
+    pub(crate) fn heard(&self) -> Vec<i16> {
+        let files = fs::read_dir(&self.recordings).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> =
+            files.filter(|f| f.to_string_lossy().ends_with("-dec.wav")).collect();
+        files.sort();
+        files.iter().flat_map(|file| tone::read_recording(file)).collect()
+    }
+}

@@ -1,0 +1,43 @@
+//! The real program against real phones: SIPp, baresip and linphone on loopback, with real audio.
+//!
+//! Each test starts the program that cargo built, in a folder and on ports of its own, waits until
+//! it is ready, lets peers call or answer, and asserts what each side heard and what was recorded.
+//! Every wait has a limit. A tool that is not there fails the test and says what to install. When a
+//! test fails, its folder stays, and the ends of all logs are printed.
+//!
+//! Addresses: the service and the phones are 127.0.0.1, the trunk is 127.0.0.2, strangers 127.0.0.3.
+
+/// A headless baresip that registers, answers, dials, and keeps what it hears.
+mod baresip;
+/// Whole calls from the trunk to each kind of phone, with the voices of both.
+mod calls;
+/// What we send, as tshark's expert sees it.
+mod capture;
+/// Dialed codes.
+mod codes;
+/// A caller's keys, by all three ways.
+mod digits;
+/// Hold by either phone.
+mod hold;
+/// A headless linphonec, the same.
+mod linphone;
+/// Many calls.
+mod load;
+/// Signals: draining and reloading.
+mod operation;
+/// Several phones: forking, transfer, a phone that vanishes, SHA-256.
+mod phones;
+/// Folder, ports and child processes of one test; bounded waiting.
+mod place;
+/// Callers who give up, are refused, or come at the wrong time.
+mod refusals;
+/// A plain RTP end: a tone out, everything heard is kept.
+mod rtp_peer;
+/// The program under test: configuration, console, records.
+mod service;
+/// SIPp runs from the scenarios of `tests/sipp`.
+mod sipp;
+/// Tones: µ-law, WAV, and which frequency is heard.
+mod tone;
+/// A trunk that wants a registration.
+mod trunk;

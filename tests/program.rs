@@ -1,0 +1,150 @@
+//! The program as people start it: exit codes, one line for each mistake, signals.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{TcpListener, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+/// A configuration for the test of that name, in its own folder.
+fn config(test: &str, more: &str) -> String {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("koebashi.toml");
+    let state = folder.join("state");
+    let prompts = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts");
+    let text = format!("[service]\nstate_dir = {state:?}\nprompts_dir = {prompts:?}\n{more}");
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn koebashi(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_koebashi")).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn check_is_silent_on_standard_error_when_all_is_well() {
+    let said = koebashi(&["check", "--config", &config("check_fine", "")]);
+    assert!(said.status.success(), "{}", text(&said.stdout));
+    assert!(text(&said.stdout).contains("1 lines"), "{}", text(&said.stdout));
+    assert_eq!(text(&said.stderr), "");
+}
+
+#[test]
+fn check_names_file_line_and_key_of_every_mistake() {
+    let path = config("check_bad", "[sip]\nlisten = [\"udp://nowhere\"]\ndomian = \"a\"\n");
+    let said = koebashi(&["check", "--config", &path]);
+    assert_eq!(said.status.code(), Some(1));
+    let out = text(&said.stdout);
+    assert!(out.contains(&format!("{path}:5: ")) && out.contains(&format!("{path}:6: ")), "{out}");
+    assert!(out.contains("domain"), "{out}");
+    assert_eq!(text(&said.stderr).lines().count(), 1);
+}
+
+#[test]
+fn mistakes_are_one_line_and_exit_1() {
+    let fine = config("mistakes", "");
+    for arguments in [
+        &["when", "nobody", "2026-12-26T18:00"][..],
+        &["when", "demo", "yesterday"],
+        &["report", "--month", "2026-13"],
+        &["report", "--format", "pdf"],
+        &["secret", "me"],
+        &["status"],
+    ] {
+        let said = koebashi(&[arguments, &["--config", &fine]].concat());
+        let error = text(&said.stderr);
+        assert_eq!(said.status.code(), Some(1), "{arguments:?}: {error}");
+        assert_eq!(error.lines().count(), 1, "{arguments:?}: {error}");
+        assert!(error.starts_with("koebashi: "), "{arguments:?}: {error}");
+    }
+    assert_eq!(koebashi(&["dance"]).status.code(), Some(2));
+}
+
+#[test]
+fn secret_is_new_every_time_and_can_be_pasted() {
+    let path = config("secret", "");
+    let make = || text(&koebashi(&["secret", "101", "--config", &path]).stdout);
+    let (one, two) = (make(), make());
+    assert_ne!(one, two);
+    let pasted = one.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
+    let more = format!(
+        "[[line]]\nid = \"a\"\nname = \"a\"\nnumbers = [\"0120000001\"]\n\
+         [[counselor]]\nextension = \"101\"\nlines = [\"a\"]\n{pasted}\n"
+    );
+    let said = koebashi(&["check", "--config", &config("secret_pasted", &more)]);
+    assert!(said.status.success(), "{}", text(&said.stdout));
+}
+
+#[test]
+fn prompts_are_listed_imported_and_made() {
+    let path = config("prompts", "");
+    let folder = Path::new(&path).with_file_name("prompts");
+    let written = fs::read_to_string(&path).unwrap();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts");
+    fs::write(&path, written.replace(shipped.to_str().unwrap(), folder.to_str().unwrap())).unwrap();
+    fs::create_dir_all(&folder).unwrap();
+    let run = |arguments: &[&str]| {
+        let said = koebashi(&[&["prompts"], arguments, &["--config", &path]].concat());
+        assert!(said.status.success(), "{arguments:?}: {}", text(&said.stderr));
+        text(&said.stdout)
+    };
+    assert!(run(&["list"]).contains("welcome"));
+    let wav = shipped.join("goodbye.wav");
+    assert!(run(&["import", wav.to_str().unwrap(), "--name", "mine"]).starts_with("mine: "));
+    assert!(folder.join("mine.wav").is_file());
+    assert!(run(&["list"]).contains("mine"));
+    assert_eq!(run(&["render"]), "0 made\n");
+}
+
+/// A port that nobody has at this moment.
+fn free_port() -> u16 {
+    let (udp, tcp) = (UdpSocket::bind("127.0.0.1:0"), TcpListener::bind("127.0.0.1:0"));
+    let (udp, tcp) = (udp.unwrap().local_addr().unwrap(), tcp.unwrap().local_addr().unwrap());
+    udp.port().max(tcp.port())
+}
+
+/// Sends a signal by name.
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+#[test]
+fn signals_reload_drain_and_end_the_service() {
+    let (sip, console) = (free_port(), free_port());
+    let ports = format!(
+        "[sip]\nlisten = [\"udp://127.0.0.1:{sip}\"]\n[console]\nlisten = \"127.0.0.1:{console}\"\n"
+    );
+    let path = config("signals", &ports);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_koebashi"))
+        .args(["run", "--config", &path])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut until = |wanted: &str| {
+        let mut line = String::new();
+        while !line.contains(wanted) {
+            line.clear();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "no line says {wanted:?}");
+        }
+    };
+    until("console on");
+    signal(&child, "HUP");
+    until("taken over");
+    fs::write(&path, "[sip]\nlisten = 1\n").unwrap();
+    signal(&child, "HUP");
+    until("the last one stays");
+    signal(&child, "TERM");
+    until("no new calls");
+    until("ended");
+    assert!(child.wait().unwrap().success());
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+}

@@ -1,0 +1,147 @@
+//! What must hold in every world, whatever is done to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use koebashi::call::board::{CounselorState, PhaseName};
+use koebashi::call::cdr::Outcome;
+use koebashi::sip::message::Method;
+
+use super::world::{World, server};
+
+/// How long anything may go on after everyone has hung up: a dead caller's `max_wait` in ring mode,
+/// then 64·T1 for the ACK to our 200 and 64·T1 for the answer to our BYE, and some.
+pub(crate) const QUIET_WITHIN: Duration = Duration::from_secs(150);
+
+impl World {
+    /// Panics with the story when something is wrong at this moment.
+    pub(crate) fn check(&self) {
+        let mut broken = Vec::new();
+        self.check_board(&mut broken);
+        self.check_records(&mut broken);
+        if let Some((at, why)) = self.board.poll_timeout()
+            && at + Duration::from_millis(1) < self.now
+        {
+            broken.push(format!("a deadline is missed: {why:?}"));
+        }
+        self.judge(&broken);
+    }
+
+    /// Lets everything come to rest, and panics with the story when something is left over.
+    pub(crate) fn come_to_rest(&mut self) {
+        let until = self.now + QUIET_WITHIN;
+        while !self.is_at_rest() && self.now < until {
+            self.run(Duration::from_millis(500));
+        }
+        // The board is drawn a few times a second.
+        self.run(Duration::from_millis(300));
+        let mut broken = Vec::new();
+        self.check_left_over(&mut broken);
+        self.check_records(&mut broken);
+        self.judge(&broken);
+    }
+
+    fn is_at_rest(&self) -> bool {
+        let phones = self.phones.iter().filter(|phone| phone.is_alive);
+        self.board.is_idle()
+            && self.board.counts().sessions == 0
+            && self.open_ports() == 0
+            && phones.map(|phone| phone.endpoint.counts().sessions).sum::<usize>() == 0
+    }
+
+    fn judge(&self, broken: &[String]) {
+        assert!(broken.is_empty(), "{}\n{}", broken.join("\n"), self.story());
+    }
+
+    /// Nobody is in two calls; a place in a queue belongs to one.
+    fn check_board(&self, broken: &mut Vec<String>) {
+        let mut busy = BTreeSet::new();
+        let mut places = BTreeMap::new();
+        for call in &self.shown.calls {
+            for extension in &call.counselors {
+                if !busy.insert(extension) {
+                    broken.push(format!("{extension} is in two calls"));
+                }
+            }
+            if call.phase == PhaseName::Bridge && call.counselors.len() != 1 {
+                broken.push(format!("{} is joined with {:?}", call.call, call.counselors));
+            }
+            if let Some(place) = call.position
+                && let Some(other) = places.insert((&call.line, place), &call.call)
+            {
+                broken.push(format!("{} and {other} have place {place}", call.call));
+            }
+        }
+    }
+
+    /// One record a call, with one outcome that fits the rest of it.
+    fn check_records(&self, broken: &mut Vec<String>) {
+        let mut seen = BTreeSet::new();
+        for cdr in &self.cdrs {
+            let id = &cdr.call;
+            if !seen.insert(id) {
+                broken.push(format!("{id} has two records"));
+            }
+            if cdr.outcome == Outcome::Failed {
+                broken.push(format!("{id} failed, which is our fault"));
+            }
+            if (cdr.outcome == Outcome::Answered) == cdr.talks.is_empty() {
+                broken.push(format!("{id}: {:?} with {:?}", cdr.outcome, cdr.talks));
+            }
+            if cdr.talk != cdr.talks.iter().map(|(_, talk)| *talk).sum() {
+                broken.push(format!("{id}: the talk is not the sum of the talks"));
+            }
+            let lasted = (cdr.ended - cdr.started).to_std();
+            if lasted.is_err() || lasted.is_ok_and(|all| all < cdr.guidance + cdr.wait + cdr.talk) {
+                broken.push(format!("{id} is shorter than its parts: {cdr:?}"));
+            }
+        }
+    }
+
+    /// Nothing is left when everyone has hung up.
+    fn check_left_over(&self, broken: &mut Vec<String>) {
+        let mut none = |what: &str, count: usize| {
+            if count > 0 {
+                broken.push(format!("{count} {what} left"));
+            }
+        };
+        none("media ports of the service", self.open_ports());
+        none("sessions of the service", self.board.counts().sessions);
+        none("calls of the service", usize::from(!self.board.is_idle()));
+        for phone in self.phones.iter().filter(|phone| phone.is_alive) {
+            none("sessions of a phone", phone.endpoint.counts().sessions);
+            let on = |call: &&super::phone::PhoneCall| call.ended.is_none() && !call.is_hung_up;
+            none("calls of a phone that never ended", phone.calls.iter().filter(on).count());
+        }
+        let calls = self.calls_seen();
+        if calls != self.cdrs.len() {
+            broken.push(format!("{calls} calls, {} records", self.cdrs.len()));
+        }
+        for counselor in &self.shown.counselors {
+            if matches!(counselor.state, CounselorState::Ringing | CounselorState::Talking) {
+                broken.push(format!("{} is stuck: {:?}", counselor.extension, counselor.state));
+            }
+        }
+    }
+
+    /// Calls of trunks that the service has answered in whatever way, by what it sent.
+    fn calls_seen(&self) -> usize {
+        let answers = self.wire.iter().filter(|sent| sent.from == server());
+        let answers = answers.filter(|sent| sent.to.to_string().starts_with("10.0.1."));
+        let answers = answers.map(super::world::Sent::message);
+        let answers = answers.filter(|message| {
+            let is_invite = message.cseq().is_ok_and(|cseq| cseq.method == Method::Invite);
+            is_invite && message.code().is_some_and(|code| code > 100)
+        });
+        let ids: BTreeSet<_> =
+            answers.map(|message| message.call_id().unwrap_or_default().to_owned()).collect();
+        ids.len()
+    }
+
+    /// What the board shows of a counselor, now.
+    pub(crate) fn state_of(&self, extension: &str) -> CounselorState {
+        let mut all = self.shown.counselors.iter();
+        let view = all.find(|view| &*view.extension.0 == extension);
+        view.expect("the counselor is on the board").state.clone()
+    }
+}
