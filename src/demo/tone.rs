@@ -39,7 +39,7 @@ pub(super) fn measure(samples: &[i16], notes: &[f64]) -> Measured {
     let shifts = (0..BLOCK).step_by(SHIFT).map(|shift| samples.get(shift..).unwrap_or_default());
     let all = shifts.map(|samples| measure_blocks(samples, notes));
     let best = all.max_by(|a, b| a.share.total_cmp(&b.share));
-    best.unwrap_or(Measured { share: 0.0, level: level(0.0) })
+    best.unwrap_or(Measured { share: 0.0, level: f64::NEG_INFINITY })
 }
 
 fn measure_blocks(samples: &[i16], notes: &[f64]) -> Measured {
