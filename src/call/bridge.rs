@@ -74,6 +74,12 @@ impl Bridge {
         let caller = on_music(self.leg.holds_us() || self.transfer.is_some());
         let counselor = on_music(cx.caller.holds_us());
         if std::mem::replace(&mut self.caller_hears, caller) != caller {
+            // A phone that holds may send nothing, and then its silence says nothing: it is asked.
+            if self.leg.holds_us() {
+                cx.io.set(CallTimer::Probe, cx.config.limits.lost_caller);
+            } else {
+                self.pulse = Pulse::Beats;
+            }
             tune(cx.io, cx.caller, &self.leg, caller, &cx.line.queue.hold);
         }
         if std::mem::replace(&mut self.counselor_hears, counselor) != counselor {
@@ -98,6 +104,19 @@ impl Bridge {
     pub(super) fn on_offer(&mut self, cx: &mut Cx<'_, '_>, offer: Option<Bytes>) {
         self.leg.on_offer(cx.io, offer);
         self.settle(cx);
+    }
+
+    /// ACK with the answer to our offer in a re-INVITE of the counselor's phone.
+    pub(super) fn on_confirmed(
+        &mut self,
+        cx: &mut Cx<'_, '_>,
+        session: SessionId,
+        answer: Option<Bytes>,
+    ) {
+        // Something was agreed on when the phone answered: it can't fail.
+        if self.leg.is(session) && self.leg.on_confirmed(cx.io, answer, false).is_ok() {
+            self.settle(cx);
+        }
     }
 
     /// The counselor's phone fell silent: ask whether it is there. Muted phones answer.
@@ -127,9 +146,9 @@ impl Bridge {
         }
     }
 
-    /// Ask again, as long as the phone stays silent.
+    /// Ask again, as long as the phone stays silent or holds.
     pub(super) fn on_probe_timer(&mut self, io: &mut Io<'_>, limit: Duration) {
-        if self.pulse == Pulse::Asked {
+        if self.pulse == Pulse::Asked || self.leg.holds_us() {
             self.on_silent(io, limit);
         }
     }

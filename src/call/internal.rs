@@ -228,8 +228,8 @@ impl Internal {
 
     pub(super) fn on_sip(&mut self, io: &mut Io<'_>, event: sip::Event) {
         match event {
-            sip::Event::Confirmed { session, sdp, .. } if self.leg.is(session) => {
-                if self.leg.on_confirmed(io, sdp).is_err() {
+            sip::Event::Confirmed { session, sdp, early } if self.leg.is(session) => {
+                if self.leg.on_confirmed(io, sdp, early).is_err() {
                     return self.end(io);
                 }
                 if let State::Confirming(said) = self.state {
@@ -252,11 +252,12 @@ impl Internal {
             sip::Event::Offer { session, sdp } => self.on_offer(io, session, sdp),
             sip::Event::Info { session, digit } => self.on_info(io, session, digit),
             sip::Event::Ended { session, cause } => self.on_ended(io, session, &cause),
-            sip::Event::Confirmed { .. }
+            sip::Event::Probed { alive: false, .. } => self.end(io),
+            sip::Event::Probed { alive: true, .. }
+            | sip::Event::Confirmed { .. }
             | sip::Event::Invite { .. }
             | sip::Event::Reoffered { .. }
             | sip::Event::Refer { .. }
-            | sip::Event::Probed { .. }
             | sip::Event::Request { .. }
             | sip::Event::Response { .. } => {}
         }
@@ -271,6 +272,7 @@ impl Internal {
                 self.leg.hear(io, &leg);
                 leg.hear(io, &self.leg);
                 self.state = State::Joined(extension, leg);
+                io.set(CallTimer::Probe, self.config.limits.lost_caller);
             }
             Rang::Over => {
                 if let State::Ringing(ring) = &self.state {
@@ -326,6 +328,14 @@ impl Internal {
             (State::Ringing(ring), CallTimer::SignOfLife) => {
                 let rang = ring.on_sign_of_life(io);
                 self.on_rang(io, rang);
+            }
+            (State::Joined(_, leg), CallTimer::Probe) => {
+                // Two phones that died in their call would be busy for ever.
+                let limits = &self.config.limits;
+                for session in [self.leg.session(), leg.session()].into_iter().flatten() {
+                    io.sip.probe(io.now.mono, session, limits.vanish_after);
+                }
+                io.set(CallTimer::Probe, limits.lost_caller);
             }
             (State::Joined(..) | State::Over, _) => {}
             (_, CallTimer::Guidance) => self.end(io),

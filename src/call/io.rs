@@ -11,6 +11,7 @@ use super::board::Board;
 use super::cdr::{CallId, Cdr};
 use super::config::{Extension, LineId, TrunkId};
 use super::intention::Intention;
+use super::queue::Order;
 use crate::chance::Chance;
 use crate::media::pool::PortPool;
 use crate::media::{self, PlayId, PortId};
@@ -175,6 +176,7 @@ pub(super) struct Io<'a> {
     pub(super) timers: &'a mut Timers<Timer>,
     pub(super) chance: &'a mut Chance,
     pub(super) plays: &'a mut u64,
+    pub(super) places: &'a mut i64,
     pub(super) floors: &'a BTreeMap<LineId, Floor>,
     pub(super) draining: bool,
 }
@@ -208,6 +210,12 @@ impl Io<'_> {
     pub(super) fn play_id(&mut self) -> PlayId {
         *self.plays += 1;
         PlayId(*self.plays)
+    }
+
+    /// The last place in the order of service.
+    pub(super) fn next_place(&mut self) -> Order {
+        *self.places += 1;
+        Order(*self.places)
     }
 
     /// Takes a port number and asks the media plane to bind it. `None`: all are in use.

@@ -183,8 +183,12 @@ impl Call {
                 }
                 Next::Fault(what) => {
                     io.step(&self.id, format!("fault: {what}"));
-                    self.end(io, EndedBy::System, EndReason::Fault);
-                    return;
+                    // Said once, and only to a caller who hears us: an answer would cost money.
+                    if !self.caller.is_up() || self.record.verdict == Some(Outcome::Failed) {
+                        self.end(io, EndedBy::System, EndReason::Fault);
+                        return;
+                    }
+                    Next::refuse(vec![Said::Fault], Target::Hangup, Outcome::Failed)
                 }
             };
         }
@@ -327,6 +331,7 @@ impl Call {
         {
             return Next::Go { say, target, outcome };
         }
+        self.order = io.next_place();
         let position = u32::try_from(io.floor(&self.line_id).waiting + 1).unwrap_or(u32::MAX);
         self.record.enter_queue(io.now, position);
         io.step(&self.id, format!("queue: place {position}"));
@@ -345,9 +350,11 @@ impl Call {
     fn offer(&mut self, io: &mut Io<'_>, candidates: Vec<Candidate>) {
         let Some(limit) = self.line().map(|line| line.queue.ring_timeout) else { return };
         match std::mem::replace(&mut self.phase, Phase::Ended) {
-            Phase::Queue(waiting) => {
+            Phase::Queue(mut waiting) => {
                 let ring = Ring::start(io, candidates, limit, CallTimer::Ring);
-                let names: Vec<_> = ring.extensions().iter().map(ToString::to_string).collect();
+                let extensions = ring.extensions();
+                waiting.offered(&extensions);
+                let names: Vec<_> = extensions.iter().map(ToString::to_string).collect();
                 self.record.offers += names.len() as u32;
                 io.step(&self.id, format!("rings {}", names.join(", ")));
                 let is_over = names.is_empty();
@@ -424,19 +431,12 @@ impl Call {
     }
 
     fn counselor_lost(&mut self, io: &mut Io<'_>) -> Next {
-        let lost = match &self.phase {
-            Phase::Bridge(bridge) => Some(bridge.extension.clone()),
-            Phase::Trunk(_)
-            | Phase::Guidance(_)
-            | Phase::Message(_)
-            | Phase::Queue(_)
-            | Phase::Ringing(..)
-            | Phase::Ended => None,
-        };
-        self.leave_phase(io);
         io.step(&self.id, "counselor's phone lost: back to the head of the queue");
-        if let Some(lost) = lost {
-            self.asks.push(Ask::Missed(lost, Miss::Silent));
+        let phase = std::mem::replace(&mut self.phase, Phase::Ended);
+        if let Phase::Bridge(mut bridge) = phase {
+            // Nothing was finished that notes could be taken of: no wrap-up.
+            self.leave_bridge(io, &mut bridge, Duration::ZERO);
+            self.asks.push(Ask::Missed(bridge.extension, Miss::Silent));
         }
         self.record.enter_queue(io.now, 1);
         self.order = Order(self.order.0.min(0) - 1);
@@ -444,10 +444,9 @@ impl Call {
         self.wait(io, 1, &[Said::CounselorLost])
     }
 
-    /// From here on the call is another line's, behind everyone who waits there.
-    fn requeue_in(&mut self, line: LineId, order: Order) {
+    /// From here on the call is another line's.
+    fn move_to(&mut self, line: LineId) {
         self.line_id = line;
-        self.order = order;
     }
 
     /// Ends what the phase holds: rings, the counselor's leg, timers.
@@ -461,7 +460,10 @@ impl Call {
                 ring.cancel(io, None);
                 self.leave_queue(io);
             }
-            Phase::Bridge(mut bridge) => self.leave_bridge(io, &mut bridge),
+            Phase::Bridge(mut bridge) => {
+                let wrap_up = self.line().map_or(Duration::ZERO, |line| line.queue.wrap_up);
+                self.leave_bridge(io, &mut bridge, wrap_up);
+            }
         }
     }
 
@@ -474,11 +476,10 @@ impl Call {
         debug_assert!(matches!(next, Next::Stay), "the line of a queued call is known");
     }
 
-    fn leave_bridge(&mut self, io: &mut Io<'_>, bridge: &mut Bridge) {
+    fn leave_bridge(&mut self, io: &mut Io<'_>, bridge: &mut Bridge, wrap_up: Duration) {
         bridge.end(io);
         self.record.leave_bridge(io.now);
         self.record.counselor_port = Some(bridge.leg.port());
-        let wrap_up = self.line().map_or(Duration::ZERO, |line| line.queue.wrap_up);
         self.asks.push(Ask::Freed(bridge.extension.clone(), wrap_up));
     }
 

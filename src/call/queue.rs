@@ -3,15 +3,16 @@
 //! Owns one caller's waiting. Who is next is read off [`Order`] by the switchboard, which alone
 //! sees more than one caller; ringing goes on beside this, in bridge.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::cdr::Outcome;
-use super::config::{AnnouncePosition, Said};
+use super::config::{AnnouncePosition, Extension, Said};
 use super::io::CallTimer;
 use super::{Cx, Next};
 use crate::media::{Prompt, Then};
 
-/// A place in the order of arrival over all queues; smaller is served first.
+/// A place in the order in which callers came into the queues; smaller is served first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Order(pub(super) i64);
 
@@ -31,13 +32,16 @@ pub(super) struct Waiting {
     pub(super) since: Instant,
     position: u32,
     state: State,
+    /// Who was rung in vain; asked again when nobody else is left.
+    tried: BTreeSet<Extension>,
 }
 
 impl Waiting {
     /// Joins the queue and says what the caller should know.
     pub(super) fn enter(cx: &mut Cx<'_, '_>, order: Order, position: u32, first: &[Said]) -> Self {
         let queue = &cx.line.queue;
-        let waiting = Self { order, since: cx.io.now.mono, position, state: State::Waiting };
+        let (since, tried) = (cx.io.now.mono, BTreeSet::new());
+        let waiting = Self { order, since, position, state: State::Waiting, tried };
         cx.io.set(CallTimer::MaxWait, queue.max_wait);
         let mut said = first.to_vec();
         said.extend(waiting.place(cx));
@@ -58,6 +62,19 @@ impl Waiting {
     /// Whether a counselor may be rung for this caller now.
     pub(super) fn may_be_offered(&self) -> bool {
         self.state == State::Waiting
+    }
+
+    /// Whether this counselor was rung for this caller in the present round.
+    pub(super) fn was_offered(&self, extension: &Extension) -> bool {
+        self.tried.contains(extension)
+    }
+
+    /// These are rung now. One of them for the second time: another round begins.
+    pub(super) fn offered(&mut self, extensions: &[Extension]) {
+        if extensions.iter().any(|extension| self.was_offered(extension)) {
+            self.tried.clear();
+        }
+        self.tried.extend(extensions.iter().cloned());
     }
 
     /// An offer failed: the caller keeps the place; the next offer comes after `retry`.

@@ -2,3 +2,5 @@
 
 /// Every datagram of a call lost, doubled and late, one at a time.
 mod datagrams;
+/// Random worlds by seed.
+mod worlds;

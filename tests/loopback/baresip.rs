@@ -52,6 +52,17 @@ pub(crate) struct Baresip {
 impl Baresip {
     /// Starts it and waits until the service knows it. It answers by itself and says `tone`.
     pub(crate) fn start(place: &Place, service: &Service, extension: &str, tone: u32) -> Self {
+        Self::start_with(place, service, extension, tone, "pcmu,pcma")
+    }
+
+    /// The same with codecs of choice.
+    pub(crate) fn start_with(
+        place: &Place,
+        service: &Service,
+        extension: &str,
+        tone: u32,
+        codecs: &str,
+    ) -> Self {
         let name = format!("baresip-{extension}");
         let dir = place.dir.join(&name);
         let recordings = dir.join("recordings");
@@ -68,7 +79,7 @@ impl Baresip {
             .replace("{RECORDINGS}", &recordings.display().to_string());
         let account = format!(
             "<sip:{extension}@{DOMAIN};transport=udp>;auth_user={extension};auth_pass={PASSWORD};\
-             outbound=\"sip:{};transport=udp\";regint=60;answermode=auto;audio_codecs=pcmu,pcma\n",
+             outbound=\"sip:{};transport=udp\";regint=60;answermode=auto;audio_codecs={codecs}\n",
             service.sip
         );
         place.file(&format!("{name}/config"), &config);
@@ -86,6 +97,11 @@ impl Baresip {
     /// Types a long command: `hold`, `resume`, `hangup`, `dial NUMBER`.
     pub(crate) fn command(&mut self, command: &str) {
         self.process.type_line(&format!("/{command}"));
+    }
+
+    /// Ends it at once, as a computer that loses its power does.
+    pub(crate) fn vanish(&mut self) {
+        self.process.signal("KILL");
     }
 
     /// Waits until so many of its calls have ended.

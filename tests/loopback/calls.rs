@@ -38,22 +38,34 @@ pub(crate) fn call(
     (run(made).start(place, "caller"), voice)
 }
 
-/// A counselor's phone made of SIPp: registered, then waiting for one call.
+/// The phone of counselor 101 made of SIPp: registered, then waiting for one call.
 pub(crate) fn sipp_phone(
     place: &Place,
     service: &Service,
     scenario: &'static str,
     run: impl FnOnce(Run) -> Run,
 ) -> (Sipp, RtpPeer) {
+    phone_of(place, service, "101", COUNSELOR, scenario, run)
+}
+
+/// The same for any counselor, with a tone of its own.
+pub(crate) fn phone_of(
+    place: &Place,
+    service: &Service,
+    extension: &str,
+    tone: u32,
+    scenario: &'static str,
+    run: impl FnOnce(Run) -> Run,
+) -> (Sipp, RtpPeer) {
     let local = (PHONES, place.port()).into();
-    let register = Run::new("register", local, Some(service.sip)).fill("EXTENSION", "101");
+    let register = Run::new("register", local, Some(service.sip)).fill("EXTENSION", extension);
     // SIPp would name our address in its digest; the service wants the Request-URI there.
     let register = register.argument("-auth_uri", DOMAIN);
-    register.start(place, "register").succeed();
-    let voice = RtpPeer::new(PHONES, place.port(), Some(COUNSELOR));
+    register.start(place, &format!("register-{extension}")).succeed();
+    let voice = RtpPeer::new(PHONES, place.port(), Some(tone));
     let made = Run::new(scenario, local, None).media(voice.address);
-    let phone = run(made).start(place, "phone");
-    service.wait_counselor("101", "ready");
+    let phone = run(made).start(place, &format!("phone-{extension}"));
+    service.wait_counselor(extension, "ready");
     (phone, voice)
 }
 
@@ -171,4 +183,32 @@ fn a_linphone_counselor_hangs_up_and_the_caller_is_let_go() {
     caller.succeed();
     assert!(caller.received("BYE").is_some(), "the caller got a BYE");
     assert_answered(&service.record(), "counselor");
+}
+
+#[test]
+fn a_caller_over_tcp_is_served_the_same() {
+    let place = Place::new("calls-tcp");
+    let service = Service::start(&place, &Setup::default());
+    let (mut phone, ear) = sipp_phone(&place, &service, "phone", |run| run);
+    let (mut caller, voice) =
+        caller(&place, &service, |run| run.argument("-t", "t1").talk(Duration::from_secs(6)));
+    voice.wait_heard(0, COUNSELOR, VOICE, SOON);
+    ear.wait_heard(0, CALLER, VOICE, SOON);
+    caller.succeed();
+    phone.succeed();
+    assert_answered(&service.record(), "caller");
+}
+
+#[test]
+fn an_a_law_phone_and_a_mu_law_caller_hear_each_other() {
+    let place = Place::new("calls-alaw");
+    let service = Service::start(&place, &Setup::default());
+    let phone = Baresip::start_with(&place, &service, "101", COUNSELOR, "pcma");
+    let (mut caller, voice) = caller(&place, &service, |run| run.talk(Duration::from_secs(6)));
+    voice.wait_heard(0, COUNSELOR, VOICE, SOON);
+    caller.succeed();
+    assert_answered(&service.record(), "caller");
+    assert_continuous(&voice.packets());
+    service.wait_counselor("101", "ready");
+    tone::assert_heard("baresip", &phone.heard(), CALLER, VOICE);
 }

@@ -55,6 +55,7 @@ enabled=1
 pub(crate) struct Linphone {
     process: Process,
     recording: PathBuf,
+    trace: PathBuf,
 }
 
 impl Linphone {
@@ -63,6 +64,7 @@ impl Linphone {
         let name = format!("linphone-{extension}");
         let dir = place.dir.join(&name);
         fs::create_dir_all(dir.join(".local/share/linphone")).unwrap();
+        let trace = dir.join("linphone.log");
         let (wav, recording) = (dir.join("tone.wav"), dir.join("heard.wav"));
         tone::write_wav(&wav, &tone::sine(tone, Duration::from_secs(60)));
         let config = CONFIG
@@ -75,9 +77,9 @@ impl Linphone {
         let config = place.file(&format!("{name}/linphonerc"), &config);
         let mut command = Command::new("linphonec");
         command.arg("-c").arg(config).args(["-a", "-C", "-S", "-d", "6", "-l"]);
-        command.arg(dir.join("linphone.log")).env("HOME", &dir).env_remove("XDG_DATA_HOME");
+        command.arg(&trace).env("HOME", &dir).env_remove("XDG_DATA_HOME");
         let process = Process::start(place, &name, &mut command);
-        let mut phone = Self { process, recording };
+        let mut phone = Self { process, recording, trace };
         phone.command("soundcard use files");
         phone.command(&format!("play {}", wav.display()));
         phone.command(&format!("record {}", phone.recording.display()));
@@ -96,6 +98,11 @@ impl Linphone {
         wait_for(&format!("{count} ended calls of linphonec"), Duration::from_secs(15), || {
             (self.process.log().matches(" ended (").count() >= count).then_some(())
         });
+    }
+
+    /// Its own log of messages, as far as it has written it.
+    pub(crate) fn trace(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.trace).unwrap_or_default()).into_owned()
     }
 
     /// What it has heard so far; complete when the call is over.

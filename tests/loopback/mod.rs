@@ -25,6 +25,8 @@ mod linphone;
 mod load;
 /// Signals: draining and reloading.
 mod operation;
+/// Several phones: forking, transfer, a phone that vanishes, SHA-256.
+mod phones;
 /// Folder, ports and child processes of one test; bounded waiting.
 mod place;
 /// Callers who give up, are refused, or come at the wrong time.

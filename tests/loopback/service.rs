@@ -40,8 +40,10 @@ pub(crate) const BRANCH: (&str, u32) = ("branch", 880);
 pub(crate) const READY: (&str, u32) = ("ready", 1_060);
 /// A counselor is paused.
 pub(crate) const PAUSED: (&str, u32) = ("paused", 1_120);
-const PROMPTS: [(&str, u32); 9] =
-    [WELCOME, HOLD, HELP, CLOSED, NO_COUNSELOR, DRAINING, BRANCH, READY, PAUSED];
+/// The counselor's phone was lost.
+pub(crate) const LOST: (&str, u32) = ("counselor_lost", 1_180);
+const PROMPTS: [(&str, u32); 10] =
+    [WELCOME, HOLD, HELP, CLOSED, NO_COUNSELOR, DRAINING, BRANCH, READY, PAUSED, LOST];
 /// Every other prompt.
 const OTHER: u32 = 1_900;
 /// What callers say in these tests.

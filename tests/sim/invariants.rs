@@ -9,9 +9,9 @@ use koebashi::sip::message::Method;
 
 use super::world::{World, server};
 
-/// How long anything may go on after everyone has hung up: 64·T1 for what is never answered, the
-/// record's wait for the media plane, and some.
-pub(crate) const QUIET_WITHIN: Duration = Duration::from_secs(75);
+/// How long anything may go on after everyone has hung up: a dead caller's `max_wait` in ring mode,
+/// then 64·T1 for the ACK to our 200 and 64·T1 for the answer to our BYE, and some.
+pub(crate) const QUIET_WITHIN: Duration = Duration::from_secs(150);
 
 impl World {
     /// Panics with the story when something is wrong at this moment.

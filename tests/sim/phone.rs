@@ -15,7 +15,7 @@ use koebashi::sip::auth::{self, Challenge};
 use koebashi::sip::endpoint::Endpoint;
 use koebashi::sip::header::Name;
 use koebashi::sip::print::Draft;
-use koebashi::sip::registration::{Account, Limits, Pacer, Registration};
+use koebashi::sip::registration::{Account, Limits, Pacer, Registration, State};
 use koebashi::sip::sdp::{self, Agreed, Codec, Direction, Ours};
 use koebashi::sip::{self, Admit, Cause, Event, Flow, Invite, Policy, SessionId, Transport};
 
@@ -273,13 +273,8 @@ impl Phone {
         let challenges = Challenge::parse_all(value.as_bytes()).expect("a challenge");
         let challenge = auth::choose(&challenges).expect("a challenge that can be answered");
         let uri = format!("sip:{number}@{}", self.server);
-        let asked = auth::Asked {
-            method: "INVITE",
-            uri: &uri,
-            user: &user,
-            password: &password,
-            count: 1,
-        };
+        let asked =
+            auth::Asked { method: "INVITE", uri: &uri, user: &user, password: &password, count: 1 };
         let credentials = auth::answer(challenge, &asked, &mut self.chance);
         let from = format!("<sip:{user}@koebashi.local>");
         self.call(now, &number, &from, &[(Name::Authorization, &credentials)]);
@@ -319,6 +314,26 @@ impl Phone {
             let session = call.session;
             self.endpoint.hangup(now, session, None);
         }
+    }
+
+    /// Hangs up every call.
+    pub(crate) fn hang_up_all(&mut self, now: Instant) {
+        for call in self.calls.iter_mut().filter(|call| call.ended.is_none()) {
+            call.is_hung_up = true;
+            self.endpoint.hangup(now, call.session, None);
+        }
+    }
+
+    /// Calls that are answered and not over.
+    pub(crate) fn live_sessions(&self) -> Vec<SessionId> {
+        let live = |c: &&PhoneCall| c.is_up && c.ended.is_none() && !c.is_hung_up;
+        self.calls.iter().filter(live).map(|call| call.session).collect()
+    }
+
+    /// Whether the phone believes that it is registered.
+    pub(crate) fn is_registered(&self) -> bool {
+        let state = self.registration.as_ref().map(|(registration, ..)| registration.state());
+        matches!(state, Some(State::Registered { .. }))
     }
 
     /// Puts the latest call on hold, or takes it back.

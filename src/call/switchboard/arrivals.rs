@@ -161,7 +161,7 @@ impl Switchboard {
             presentation,
             phase: Phase::Trunk(Arrival::Opening),
             record: Record::new(now, trunk_id.clone()),
-            order: Order(i64::try_from(key).unwrap_or(i64::MAX)),
+            order: Order(0),
             asks: Vec::new(),
             hops: 0,
         };

@@ -124,6 +124,8 @@ pub struct Switchboard {
     /// Calls ever begun; the next one's key.
     count: u64,
     plays: u64,
+    /// Places in the queues ever given.
+    places: i64,
     rings: u64,
     /// Messages from addresses that are no trunk's and no phone's.
     started: Now,
@@ -158,6 +160,7 @@ macro_rules! io {
             timers: &mut $self.timers,
             chance: &mut $self.chance,
             plays: &mut $self.plays,
+            places: &mut $self.places,
             floors: &$self.floors,
             draining: $self.mode == $crate::call::switchboard::Mode::Draining,
         }
@@ -199,6 +202,7 @@ impl Switchboard {
             today: Today::default(),
             count: 0,
             plays: 0,
+            places: 0,
             rings: 0,
             started: now,
             mode: Mode::Serving,

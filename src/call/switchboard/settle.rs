@@ -11,6 +11,7 @@ use crate::call::config::{Extension, LineId, Strategy};
 use crate::call::counselor::{self, Activity};
 use crate::call::io::{CallTimer, Floor};
 use crate::call::leg::Place;
+use crate::call::queue::Waiting;
 use crate::call::ring::Candidate;
 use crate::media::Codec;
 use crate::sip::{Flow, Invite};
@@ -127,14 +128,17 @@ impl Switchboard {
 
     /// Rings a free counselor for each caller who may be offered, first come first served.
     fn dispatch(&mut self, now: Now, mut busy: BTreeMap<Extension, Activity>) {
+        let mut held = BTreeSet::new();
         for (key, line_id) in self.waiting() {
-            let may = self.calls.get(&key).is_some_and(
-                |call| matches!(&call.phase, Phase::Queue(waiting) if waiting.may_be_offered()),
-            );
-            if !may {
+            let Some(Phase::Queue(waiting)) = self.calls.get(&key).map(|call| &call.phase) else {
+                continue;
+            };
+            // Between two offers a caller keeps the place: nobody behind is served before.
+            if held.contains(&line_id) || !waiting.may_be_offered() {
+                held.insert(line_id);
                 continue;
             }
-            let chosen = self.choose(now, &line_id, &busy);
+            let chosen = self.choose(now, &line_id, &busy, waiting);
             if chosen.is_empty() {
                 continue;
             }
@@ -161,6 +165,7 @@ impl Switchboard {
         now: Now,
         line_id: &LineId,
         busy: &BTreeMap<Extension, Activity>,
+        waiting: &Waiting,
     ) -> Vec<Extension> {
         let Some(line) = self.config.lines.get(line_id) else { return Vec::new() };
         let strategy = line.queue.strategy;
@@ -178,7 +183,7 @@ impl Switchboard {
             .filter_map(|(extension, c)| {
                 let counselor = self.counselors.get(extension)?;
                 let rank = counselor::rank(strategy, counselor, self.started.mono, c.order);
-                Some((rank, extension.clone()))
+                Some(((waiting.was_offered(extension), rank), extension.clone()))
             })
             .collect();
         free.sort();

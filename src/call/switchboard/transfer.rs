@@ -6,7 +6,6 @@
 use super::{Owner, Phase, Switchboard, io};
 use crate::call::config::{Extension, LineId, Target};
 use crate::call::io::Io;
-use crate::call::queue::Order;
 use crate::call::{Cx, Next};
 use crate::sip::uri::Uri;
 use crate::sip::{self, ServerTx, SessionId};
@@ -126,7 +125,6 @@ impl Switchboard {
 
     /// The caller goes into a line's queue, at its end.
     fn hand_to_line(&mut self, now: Now, key: u64, line: LineId) {
-        let order = Order(i64::try_from(self.next_key()).unwrap_or(i64::MAX));
         self.with_owner(now, Owner::Call(key), |owned, io| {
             if let super::Owned::Call(call) = owned {
                 io.step(&call.id, format!("transfer: to line {line}"));
@@ -134,7 +132,7 @@ impl Switchboard {
                     bridge.notify(cx.io, "SIP/2.0 200 OK", true);
                     Next::Stay
                 });
-                call.requeue_in(line, order);
+                call.move_to(line);
                 call.go(io, Next::to(Target::Queue));
             }
         });
