@@ -122,8 +122,8 @@ fn play(scenario: &Scenario, at: u64, fate: Fate) -> u64 {
     assert_eq!(world.cdrs.len(), 1, "{}", told());
     assert!((scenario.expect)(&world.cdrs[0]), "{}", told());
     let state = world.state_of("101");
-    let is_free = state == CounselorState::Ready
-        || state == CounselorState::Paused("missed".to_owned());
+    let is_free =
+        state == CounselorState::Ready || state == CounselorState::Paused("missed".to_owned());
     assert!(is_free, "{state:?}\n{}", told());
     let joined = world.steps.iter().filter(|step| step.contains("joined with")).count();
     assert!(joined <= 1, "{}", told());
@@ -161,11 +161,4 @@ macro_rules! scenarios {
     )*};
 }
 
-scenarios!(
-    happy,
-    ring_mode,
-    early_media,
-    counselors_bye,
-    cancel_while_ringing,
-    abandon_in_queue
-);
+scenarios!(happy, ring_mode, early_media, counselors_bye, cancel_while_ringing, abandon_in_queue);

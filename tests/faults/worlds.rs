@@ -324,7 +324,8 @@ impl Game {
 }
 
 fn configuration(chance: &mut Chance, counselors: u64) -> String {
-    let mut pick = |options: &[&str]| options[chance.below(options.len() as u64) as usize].to_owned();
+    let mut pick =
+        |options: &[&str]| options[chance.below(options.len() as u64) as usize].to_owned();
     let mut toml = "[sip]\nlisten = [\"udp://10.0.0.1:5060\"]\n\
                     [[trunk]]\nid = \"navi\"\npeers = [\"10.0.1.0/24\"]\n"
         .to_owned();
@@ -370,7 +371,16 @@ fn play(seed: u64) -> Game {
             game.done.join("\n"),
         );
     }
-    if std::env::var("STATS").is_ok() { for c in &game.world.cdrs { eprintln!("STAT {:?} {:?} {:?}", c.outcome, c.reason, c.talks.len()); } for s in &game.world.steps { if s.contains("transfer") || s.contains("lost") || s.contains("fault") { eprintln!("STAT2 {}", &s[23..]); } } }
+    if std::env::var("STATS").is_ok() {
+        for c in &game.world.cdrs {
+            eprintln!("STAT {:?} {:?} {:?}", c.outcome, c.reason, c.talks.len());
+        }
+        for s in &game.world.steps {
+            if s.contains("transfer") || s.contains("lost") || s.contains("fault") {
+                eprintln!("STAT2 {}", &s[23..]);
+            }
+        }
+    }
     game
 }
 

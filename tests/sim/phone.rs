@@ -273,13 +273,8 @@ impl Phone {
         let challenges = Challenge::parse_all(value.as_bytes()).expect("a challenge");
         let challenge = auth::choose(&challenges).expect("a challenge that can be answered");
         let uri = format!("sip:{number}@{}", self.server);
-        let asked = auth::Asked {
-            method: "INVITE",
-            uri: &uri,
-            user: &user,
-            password: &password,
-            count: 1,
-        };
+        let asked =
+            auth::Asked { method: "INVITE", uri: &uri, user: &user, password: &password, count: 1 };
         let credentials = auth::answer(challenge, &asked, &mut self.chance);
         let from = format!("<sip:{user}@koebashi.local>");
         self.call(now, &number, &from, &[(Name::Authorization, &credentials)]);
