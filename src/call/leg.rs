@@ -136,6 +136,11 @@ impl Leg {
         self.session() == Some(session)
     }
 
+    /// Whether the peer hears us: it is proven, and the two have agreed on audio.
+    pub(super) fn can_hear(&self) -> bool {
+        self.proven && self.agreed.is_some() && !self.is_down()
+    }
+
     /// Whether packets may go to the peer, and can.
     pub(super) fn is_proven(&self) -> bool {
         self.proven && self.agreed.is_some()

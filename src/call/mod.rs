@@ -191,7 +191,7 @@ impl Call {
                 Next::Fault(what) => {
                     io.step(&self.id, format!("fault: {what}"));
                     // Said once, and only to a caller who hears us: an answer would cost money.
-                    if !self.caller.is_up() || self.record.verdict == Some(Outcome::Failed) {
+                    if !self.caller.can_hear() || self.record.verdict == Some(Outcome::Failed) {
                         self.end(io, EndedBy::System, EndReason::Fault);
                         return;
                     }
@@ -199,6 +199,11 @@ impl Call {
                 }
             };
         }
+    }
+
+    /// The process ends.
+    fn stop(&mut self, io: &mut Io<'_>) {
+        self.go(io, Next::End { by: EndedBy::System, reason: EndReason::Stopped });
     }
 
     fn line(&self) -> Option<&Line> {
