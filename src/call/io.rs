@@ -11,7 +11,6 @@ use super::board::Board;
 use super::cdr::{CallId, Cdr};
 use super::config::{Extension, LineId, TrunkId};
 use super::intention::Intention;
-use super::queue::Order;
 use crate::chance::Chance;
 use crate::media::pool::PortPool;
 use crate::media::{self, PlayId, PortId};
@@ -217,9 +216,9 @@ impl Io<'_> {
     }
 
     /// The last place in the order of service.
-    pub(super) fn next_place(&mut self) -> Order {
+    pub(super) fn next_place(&mut self) -> i64 {
         *self.places += 1;
-        Order(*self.places)
+        *self.places
     }
 
     /// Takes a port number and asks the media plane to bind it. `None`: all are in use.
