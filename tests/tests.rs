@@ -1,6 +1,8 @@
 //! The one integration binary: a module for each subject.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "this is test code")]
 
+/// What counselors dial.
+mod codes;
 /// Configurations for the tests.
 mod config;
 /// The demo, as anyone runs it.
@@ -21,5 +23,7 @@ mod shell;
 mod sim;
 /// The source itself: arrows, bans, sizes.
 mod tidy;
+/// Transfers.
+mod transfer;
 /// What `koebashi when` says.
 mod when;

@@ -177,8 +177,9 @@ impl Bridge {
         self.leg.gone(cx.io);
         match cause {
             // After REFER a phone may hang up at once; the caller stays ours.
-            Cause::Bye if self.transfer.is_some() => Next::Stay,
-            Cause::Bye => Next::hung_up_by_counselor(),
+            Cause::Bye => {
+                self.transfer.take().map_or_else(Next::hung_up_by_counselor, Next::CounselorLeft)
+            }
             Cause::Cancelled
             | Cause::Refused { .. }
             | Cause::Unanswered
@@ -190,12 +191,14 @@ impl Bridge {
     }
 
     /// Rings colleagues for a blind transfer.
-    pub(super) fn transfer(&mut self, cx: &mut Cx<'_, '_>, candidates: Vec<Candidate>) {
+    pub(super) fn transfer(&mut self, cx: &mut Cx<'_, '_>, candidates: Vec<Candidate>) -> Next {
         let limit = cx.line.queue.ring_timeout;
         let ring = Ring::start(cx.io, candidates, limit, CallTimer::Transfer);
+        let rang = ring.left();
         self.transfer = Some(ring);
         self.notify(cx.io, "SIP/2.0 100 Trying", false);
         self.settle(cx);
+        self.on_rang(cx, rang)
     }
 
     /// Whether a transfer is under way.
@@ -253,9 +256,6 @@ impl Bridge {
                 self.notify(cx.io, "SIP/2.0 480 Temporarily Unavailable", true);
                 if let Some(transfer) = self.transfer.take() {
                     transfer.stop_timers(cx.io);
-                }
-                if self.leg.is_down() {
-                    return Next::CounselorLost;
                 }
                 self.settle(cx);
                 Next::Stay

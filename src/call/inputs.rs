@@ -293,11 +293,12 @@ impl Call {
             | CallTimer::NoCounselor
             | CallTimer::Announce
             | CallTimer::Retry => self.on_queue_timer(io, timer),
-            CallTimer::Ring => {
+            CallTimer::Ring | CallTimer::Transfer => {
                 if let Phase::Ringing(_, ring) = &mut self.phase {
                     let rang = ring.on_limit(io);
                     self.on_rang(io, rang);
                 }
+                self.in_bridge(io, |bridge, cx| bridge.on_transfer_timer(cx, timer));
                 Next::Stay
             }
             CallTimer::SignOfLife => {
@@ -305,10 +306,6 @@ impl Call {
                     let rang = ring.on_sign_of_life(io);
                     self.on_rang(io, rang);
                 }
-                self.in_bridge(io, |bridge, cx| bridge.on_transfer_timer(cx, timer));
-                Next::Stay
-            }
-            CallTimer::Transfer => {
                 self.in_bridge(io, |bridge, cx| bridge.on_transfer_timer(cx, timer));
                 Next::Stay
             }

@@ -180,6 +180,10 @@ pub(super) struct Io<'a> {
     pub(super) draining: bool,
 }
 
+/// A place in the order in which callers came into the queues; smaller is served first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Order(pub(super) i64);
+
 /// What a line's queue looks like to a caller who arrives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Floor {

@@ -41,9 +41,10 @@ use bridge::Bridge;
 use cdr::{CallId, EndReason, EndedBy, Outcome, Presentation};
 use config::{AnswerMode, Config, Extension, Line, LineId, Said, Target};
 use guidance::{Guidance, Message};
+use io::Order;
 use io::{CallTimer, Io};
 use leg::Leg;
-use queue::{Order, Waiting};
+use queue::Waiting;
 use record::Record;
 use ring::{Candidate, Miss, Rang, Ring};
 use trunk::Arrival;
@@ -71,6 +72,8 @@ enum Next {
     Join(Extension, Box<Leg>),
     /// The counselor's phone is lost: tell the caller, back to the head of the queue.
     CounselorLost,
+    /// The counselor hung up while a colleague is rung for a transfer: the caller waits for them.
+    CounselorLeft(Ring),
     /// The call is over.
     End { by: EndedBy, reason: EndReason },
     /// The call is over by a fault of ours.
@@ -180,6 +183,7 @@ impl Call {
                 Next::Go { say, target, outcome } => self.go_to(io, say, target, outcome),
                 Next::Join(extension, leg) => self.join(io, extension, *leg),
                 Next::CounselorLost => self.counselor_lost(io),
+                Next::CounselorLeft(ring) => self.counselor_left(io, ring),
                 Next::End { by, reason } => {
                     self.end(io, by, reason);
                     return;
@@ -442,10 +446,33 @@ impl Call {
             self.leave_bridge(io, &mut bridge, Duration::ZERO);
             self.asks.push(Ask::Missed(bridge.extension, Miss::Silent));
         }
+        self.wait_at_head(io, &[Said::CounselorLost])
+    }
+
+    /// The transfer goes on as the offer of a caller at the head of the queue.
+    fn counselor_left(&mut self, io: &mut Io<'_>, ring: Ring) -> Next {
+        io.step(&self.id, "counselor has hung up: the caller waits for the colleague");
+        self.leave_phase(io);
+        let next = self.wait_at_head(io, &[Said::Connecting]);
+        match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Queue(mut waiting) => {
+                waiting.offered(&ring.extensions());
+                self.phase = Phase::Ringing(waiting, ring);
+            }
+            other @ (Phase::Trunk(_)
+            | Phase::Guidance(_)
+            | Phase::Message(_)
+            | Phase::Ringing(..)
+            | Phase::Bridge(_)
+            | Phase::Ended) => self.phase = other,
+        }
+        next
+    }
+
+    fn wait_at_head(&mut self, io: &mut Io<'_>, said: &[Said]) -> Next {
         self.record.enter_queue(io.now, 1);
         self.order = Order(self.order.0.min(0) - 1);
-        self.caller.detect(io, true);
-        self.wait(io, 1, &[Said::CounselorLost])
+        self.wait(io, 1, said)
     }
 
     /// From here on the call is another line's.
@@ -484,6 +511,7 @@ impl Call {
         bridge.end(io);
         self.record.leave_bridge(io.now);
         self.record.counselor_port = Some(bridge.leg.port());
+        self.caller.detect(io, true);
         self.asks.push(Ask::Freed(bridge.extension.clone(), wrap_up));
     }
 

@@ -371,16 +371,6 @@ fn play(seed: u64) -> Game {
             game.done.join("\n"),
         );
     }
-    if std::env::var("STATS").is_ok() {
-        for c in &game.world.cdrs {
-            eprintln!("STAT {:?} {:?} {:?}", c.outcome, c.reason, c.talks.len());
-        }
-        for s in &game.world.steps {
-            if s.contains("transfer") || s.contains("lost") || s.contains("fault") {
-                eprintln!("STAT2 {}", &s[23..]);
-            }
-        }
-    }
     game
 }
 
