@@ -12,8 +12,7 @@ use super::config::DtmfMeans;
 use super::io::{CallTimer, Io};
 use super::trunk::Arrival;
 use super::{Call, Cx, Next, Phase, closing};
-use crate::media::dtmf::Means;
-use crate::media::{self, Digit, PortId};
+use crate::media::{self, Digit, Means, PortId};
 use crate::sip::{self, Cause, SessionId};
 
 impl Call {

@@ -220,9 +220,9 @@ impl Io<'_> {
     }
 
     /// The last place in the order of service.
-    pub(super) fn next_place(&mut self) -> Order {
+    pub(super) fn next_place(&mut self) -> i64 {
         *self.places += 1;
-        Order(*self.places)
+        *self.places
     }
 
     /// Takes a port number and asks the media plane to bind it. `None`: all are in use.

@@ -49,7 +49,7 @@ use record::Record;
 use ring::{Candidate, Miss, Rang, Ring};
 use trunk::Arrival;
 
-use crate::media::dtmf::Keys;
+use crate::media::Keys;
 use crate::pii::Pii;
 
 /// What a stage sees of its call.
@@ -343,7 +343,7 @@ impl Call {
         {
             return Next::Go { say, target, outcome };
         }
-        self.order = io.next_place();
+        self.order = Order(io.next_place());
         let position = u32::try_from(io.floor(&self.line_id).waiting + 1).unwrap_or(u32::MAX);
         self.record.enter_queue(io.now, position);
         io.step(&self.id, format!("queue: place {position}"));

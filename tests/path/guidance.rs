@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use koebashi::call::cdr::Outcome;
 use koebashi::sip::message::Method;
 
@@ -181,7 +183,7 @@ fn a_caller_who_hangs_up_in_the_guidance_is_guidance_abandoned() {
     let cdr = only_record(&mut world);
     assert_eq!(cdr.outcome, Outcome::GuidanceAbandoned);
     assert!((2 * S..=3 * S).contains(&cdr.guidance), "{:?}", cdr.guidance);
-    assert_eq!((cdr.wait, cdr.position), (0 * S, None));
+    assert_eq!((cdr.wait, cdr.position), (Duration::ZERO, None));
 }
 
 #[test]

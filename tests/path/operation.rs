@@ -294,7 +294,7 @@ fn a_trunk_registers_with_its_password_and_refreshes() {
 #[test]
 fn registrations_leave_one_a_second_and_a_423_is_heeded() {
     let two = "{ uri = \"sip:10.0.9.9\", user = \"0480000001\", password = \"b\" }";
-    let mut world = registering(&format!(", {two}, {}", two.replace('1', "2")));
+    let mut world = registering(&format!(", {two}, {}", two.replace("0001", "0002")));
     world.run(200 * MS);
     assert_eq!(registers(&world).len(), 1);
     world.run(S);
