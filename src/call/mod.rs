@@ -187,7 +187,8 @@ impl Call {
                 Next::Fault(what) => {
                     io.step(&self.id, format!("fault: {what}"));
                     // Said once, and only to a caller who hears us: an answer would cost money.
-                    if !self.caller.is_up() || self.record.verdict == Some(Outcome::Failed) {
+                    let hears = self.caller.is_up() && self.caller.codec().is_some();
+                    if !hears || self.record.verdict == Some(Outcome::Failed) {
                         self.end(io, EndedBy::System, EndReason::Fault);
                         return;
                     }
