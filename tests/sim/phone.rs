@@ -178,7 +178,7 @@ impl Phone {
             registrar: "sip:koebashi.local".to_owned(),
             aor: format!("sip:{user}@koebashi.local"),
             user: user.to_owned(),
-            password: Some(koebashi::pii::Pii::new(password)),
+            password: Some(Pii::new(password)),
             contact_user: Some(user.to_owned()),
             contact_at: self.sip,
             transport: Transport::Udp,
@@ -313,6 +313,17 @@ impl Phone {
             call.is_hung_up = true;
             let session = call.session;
             self.endpoint.hangup(now, session, None);
+        }
+    }
+
+    /// Answers a call that rings, now.
+    pub(crate) fn answer_now(&mut self, now: Instant, session: SessionId) {
+        if let Some(call) = self.call_of(session)
+            && call.ended.is_none()
+            && !call.is_up
+        {
+            self.answers.insert(now, session);
+            self.on_time(now);
         }
     }
 
