@@ -15,6 +15,8 @@ mod loopback;
 mod messages;
 /// Whole calls, claim by claim, in simulated time.
 mod path;
+/// The transition table of a call.
+mod phases;
 /// The program as people start it.
 mod program;
 /// The loop with real sockets.

@@ -79,10 +79,14 @@ impl Scene {
     }
 
     fn until_hear_each_other(&mut self, one: PhoneId, two: PhoneId) {
+        self.until_hear_each_other_within(10 * S, one, two);
+    }
+
+    fn until_hear_each_other_within(&mut self, limit: Duration, one: PhoneId, two: PhoneId) {
         let (said_by_one, said_by_two) = (format!("voice {}", one.0), format!("voice {}", two.0));
         let what = format!("{one:?} and {two:?} hear each other");
-        self.world
-            .until(&what, 10 * S, |w| w.hears(one) == said_by_two && w.hears(two) == said_by_one);
+        let hear = |w: &World| w.hears(one) == said_by_two && w.hears(two) == said_by_one;
+        self.world.until(&what, limit, hear);
     }
 
     /// The session of the phone's call number `at`, the first being 0.
@@ -404,5 +408,31 @@ fn nobody_transfers_the_caller_of_another() {
     assert_eq!(scene.codes(scene.a), [486]);
     scene.until_hear_each_other(scene.caller, scene.a);
     scene.until_hear_each_other(scene.b, scene.c);
+    scene.end();
+}
+
+#[test]
+fn a_phone_that_dies_while_it_holds_is_missed() {
+    let mut scene = Scene::talking();
+    scene.world.with(scene.a, |phone, now| phone.hold(now, true));
+    scene.world.run(70 * S);
+    assert_eq!(scene.world.state_of("101"), CounselorState::Talking, "it answers when asked");
+    scene.world.phone(scene.a).is_alive = false;
+    scene.until_hear_each_other_within(60 * S, scene.caller, scene.b);
+    let cdr = scene.end();
+    assert_eq!(cdr.counselor.unwrap().0.to_string(), "102");
+}
+
+#[test]
+fn phones_that_die_in_a_consultation_are_missed() {
+    let mut scene = Scene::talking();
+    scene.world.with(scene.b, |phone, now| phone.dial(now, "103"));
+    scene.until_hear_each_other(scene.b, scene.c);
+    scene.world.phone(scene.b).is_alive = false;
+    scene.world.phone(scene.c).is_alive = false;
+    scene.world.run(60 * S);
+    for extension in ["102", "103"] {
+        assert_ne!(scene.world.state_of(extension), CounselorState::Talking);
+    }
     scene.end();
 }

@@ -35,6 +35,8 @@ enum Pulse {
     Beats,
     /// They don't; the phone was asked whether it is there.
     Asked,
+    /// The phone holds: that none come says nothing, and it is asked now and then.
+    Holds,
 }
 
 /// A caller and a counselor; while a transfer is under way, the colleagues being rung too.
@@ -70,16 +72,18 @@ impl Bridge {
 
     /// Lets each side hear what its state calls for.
     pub(super) fn settle(&mut self, cx: &mut Cx<'_, '_>) {
+        match (self.pulse, self.leg.holds_us()) {
+            (Pulse::Beats, true) => {
+                self.pulse = Pulse::Holds;
+                cx.io.set(CallTimer::Probe, cx.config.limits.lost_caller);
+            }
+            (Pulse::Holds, false) => self.pulse = Pulse::Beats,
+            (Pulse::Beats | Pulse::Asked, false) | (Pulse::Asked | Pulse::Holds, true) => {}
+        }
         let on_music = |is: bool| if is { Hears::Music } else { Hears::Voice };
         let caller = on_music(self.leg.holds_us() || self.transfer.is_some());
         let counselor = on_music(cx.caller.holds_us());
         if std::mem::replace(&mut self.caller_hears, caller) != caller {
-            // A phone that holds may send nothing, and then its silence says nothing: it is asked.
-            if self.leg.holds_us() {
-                cx.io.set(CallTimer::Probe, cx.config.limits.lost_caller);
-            } else {
-                self.pulse = Pulse::Beats;
-            }
             tune(cx.io, cx.caller, &self.leg, caller, &cx.line.queue.hold);
         }
         if std::mem::replace(&mut self.counselor_hears, counselor) != counselor {
@@ -129,8 +133,12 @@ impl Bridge {
 
     /// The counselor's phone fell silent: ask whether it is there. Muted phones answer.
     pub(super) fn on_silent(&mut self, io: &mut Io<'_>, limit: Duration) {
+        self.pulse = Pulse::Asked;
+        self.ask(io, limit);
+    }
+
+    fn ask(&self, io: &mut Io<'_>, limit: Duration) {
         if let Some(session) = self.leg.session() {
-            self.pulse = Pulse::Asked;
             io.sip.probe(io.now.mono, session, limit);
         }
     }
@@ -143,11 +151,11 @@ impl Bridge {
     pub(super) fn on_probed(&mut self, io: &mut Io<'_>, alive: bool, again: Duration) -> Next {
         match (self.pulse, alive) {
             (Pulse::Beats, _) => Next::Stay,
-            (Pulse::Asked, true) => {
+            (Pulse::Asked | Pulse::Holds, true) => {
                 io.set(CallTimer::Probe, again);
                 Next::Stay
             }
-            (Pulse::Asked, false) => {
+            (Pulse::Asked | Pulse::Holds, false) => {
                 self.leg.hang_up(io, Some("RTP;text=\"No packets\""));
                 Next::CounselorLost
             }
@@ -155,9 +163,9 @@ impl Bridge {
     }
 
     /// Ask again, as long as the phone stays silent or holds.
-    pub(super) fn on_probe_timer(&mut self, io: &mut Io<'_>, limit: Duration) {
-        if self.pulse == Pulse::Asked || self.leg.holds_us() {
-            self.on_silent(io, limit);
+    pub(super) fn on_probe_timer(&self, io: &mut Io<'_>, limit: Duration) {
+        if self.pulse != Pulse::Beats {
+            self.ask(io, limit);
         }
     }
 

@@ -75,6 +75,8 @@ impl Call {
         }
         match self.caller.on_confirmed(io, sdp, early) {
             Err(_) => self.go(io, Next::fault("the caller's answer has no usable audio")),
+            // A PRACK that overtakes our 200 does not say that the caller has that.
+            Ok(()) if early && self.caller.is_up() => {}
             Ok(()) if self.caller.is_proven() => {
                 let next = self.heard_now(io);
                 self.go(io, next);

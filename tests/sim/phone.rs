@@ -298,6 +298,17 @@ impl Phone {
         }
     }
 
+    /// Answers a call that rings, now.
+    pub(crate) fn answer_now(&mut self, now: Instant, session: SessionId) {
+        if let Some(call) = self.call_of(session)
+            && call.ended.is_none()
+            && !call.is_up
+        {
+            self.answers.insert(now, session);
+            self.on_time(now);
+        }
+    }
+
     /// Hangs up every call.
     pub(crate) fn hang_up_all(&mut self, now: Instant) {
         for call in self.calls.iter_mut().filter(|call| call.ended.is_none()) {
