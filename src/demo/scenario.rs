@@ -273,12 +273,7 @@ fn fault(happening: &Happening) -> Option<String> {
     match news {
         News::Ended(cause) => Some(format!("the {who}'s call ended too early: {cause:?}")),
         News::NotSignedIn(why) => Some(format!("the {who} can't sign in: {why:?}")),
-        News::SignedIn
-        | News::SignedOut
-        | News::Ringing
-        | News::Answered(_)
-        | News::Rung(_)
-        | News::Up => None,
+        News::SignedIn | News::SignedOut | News::Answered(_) | News::Rung(_) | News::Up => None,
     }
 }
 
