@@ -52,6 +52,7 @@ pub mod call;
 pub mod cli;
 pub mod config;
 pub mod console;
+pub mod demo;
 pub mod media;
 pub mod shell;
 pub mod sip;

@@ -3,9 +3,11 @@
 
 /// Configurations for the tests.
 mod config;
+/// The demo, as anyone runs it.
+mod demo;
 /// Links that lose, double and delay; random worlds.
-/// The real program against real phones, over real sockets.
 mod faults;
+/// The real program against real phones, over real sockets.
 mod loopback;
 /// SIP messages: torture sets, a differential oracle, round trips.
 mod messages;

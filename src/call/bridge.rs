@@ -106,6 +106,19 @@ impl Bridge {
         self.settle(cx);
     }
 
+    /// ACK with the answer to our offer in a re-INVITE of the counselor's phone.
+    pub(super) fn on_confirmed(
+        &mut self,
+        cx: &mut Cx<'_, '_>,
+        session: SessionId,
+        answer: Option<Bytes>,
+    ) {
+        // Something was agreed on when the phone answered: it can't fail.
+        if self.leg.is(session) && self.leg.on_confirmed(cx.io, answer, false).is_ok() {
+            self.settle(cx);
+        }
+    }
+
     /// The counselor's phone fell silent: ask whether it is there. Muted phones answer.
     pub(super) fn on_silent(&mut self, io: &mut Io<'_>, limit: Duration) {
         if let Some(session) = self.leg.session() {

@@ -9,7 +9,6 @@ use bytes::Bytes;
 
 use super::cdr::{EndReason, EndedBy};
 use super::io::{CallTimer, Io};
-use super::leg::Leg;
 use super::trunk::Arrival;
 use super::{Call, Cx, Next, Phase, closing};
 use crate::media::{self, Digit, PortId};
@@ -21,7 +20,9 @@ impl Call {
         match event {
             sip::Event::Progress { session, sdp, .. } => self.on_progress(io, session, sdp),
             sip::Event::Answered { session, sdp } => self.on_answered(io, session, sdp),
-            sip::Event::Confirmed { session, sdp, .. } => self.on_confirmed(io, session, sdp),
+            sip::Event::Confirmed { session, sdp, early } => {
+                self.on_confirmed(io, session, sdp, early);
+            }
             sip::Event::Offer { session, sdp } => self.on_offer(io, session, sdp),
             sip::Event::Info { session, digit } => self.on_info(io, session, digit),
             sip::Event::Probed { session, alive } => self.on_probed(io, session, alive),
@@ -55,14 +56,20 @@ impl Call {
     }
 
     /// ACK or PRACK from the caller.
-    fn on_confirmed(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<Bytes>) {
+    fn on_confirmed(
+        &mut self,
+        io: &mut Io<'_>,
+        session: SessionId,
+        sdp: Option<Bytes>,
+        early: bool,
+    ) {
         if !self.caller.is(session) {
-            return self.with_leg(io, session, |leg, io| {
-                // The answer to an offer of ours in a re-INVITE: a bad one changes nothing.
-                leg.on_confirmed(io, sdp).unwrap_or_default();
+            return self.in_bridge(io, |bridge, cx| {
+                bridge.on_confirmed(cx, session, sdp);
+                Next::Stay
             });
         }
-        match self.caller.on_confirmed(io, sdp) {
+        match self.caller.on_confirmed(io, sdp, early) {
             Err(_) => self.go(io, Next::fault("the caller's answer has no usable audio")),
             Ok(()) if self.caller.is_proven() => {
                 let next = self.heard_now(io);
@@ -159,19 +166,6 @@ impl Call {
         }
         self.take_missed(io);
         self.go(io, next);
-    }
-
-    fn with_leg(
-        &mut self,
-        io: &mut Io<'_>,
-        session: SessionId,
-        f: impl FnOnce(&mut Leg, &mut Io<'_>),
-    ) {
-        if let Phase::Bridge(bridge) = &mut self.phase
-            && bridge.leg.is(session)
-        {
-            f(&mut bridge.leg, io);
-        }
     }
 
     /// An event of one of this call's ports.

@@ -228,8 +228,8 @@ impl Internal {
 
     pub(super) fn on_sip(&mut self, io: &mut Io<'_>, event: sip::Event) {
         match event {
-            sip::Event::Confirmed { session, sdp, .. } if self.leg.is(session) => {
-                if self.leg.on_confirmed(io, sdp).is_err() {
+            sip::Event::Confirmed { session, sdp, early } if self.leg.is(session) => {
+                if self.leg.on_confirmed(io, sdp, early).is_err() {
                     return self.end(io);
                 }
                 if let State::Confirming(said) = self.state {

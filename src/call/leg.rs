@@ -136,9 +136,9 @@ impl Leg {
         self.session() == Some(session)
     }
 
-    /// Whether packets may go to the peer.
+    /// Whether packets may go to the peer, and can.
     pub(super) fn is_proven(&self) -> bool {
-        self.proven
+        self.proven && self.agreed.is_some()
     }
 
     /// Whether our 200 or the peer's has passed.
@@ -236,18 +236,20 @@ impl Leg {
         }
     }
 
-    /// ACK or PRACK: the peer is proven, and an offer-less INVITE has its answer.
+    /// ACK, or PRACK (`early`): the peer is proven, and an offer-less INVITE has its answer. One
+    /// that can't be used changes nothing where something was agreed before.
     pub(super) fn on_confirmed(
         &mut self,
         io: &mut Io<'_>,
         answer: Option<Bytes>,
+        early: bool,
     ) -> Result<(), Fault> {
-        if let Some(answer) = answer {
-            self.agreed = Some(sdp::agreed(&answer, &self.ours).map_err(|_| Fault::Media)?);
+        if let Some(agreed) = answer.and_then(|answer| sdp::agreed(&answer, &self.ours).ok()) {
+            self.agreed = Some(agreed);
         }
         self.proven = true;
         if self.agreed.is_none() {
-            return if self.is_up() { Err(Fault::Media) } else { Ok(()) };
+            return if early { Ok(()) } else { Err(Fault::Media) };
         }
         self.connect(io);
         Ok(())

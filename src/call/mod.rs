@@ -183,8 +183,12 @@ impl Call {
                 }
                 Next::Fault(what) => {
                     io.step(&self.id, format!("fault: {what}"));
-                    self.end(io, EndedBy::System, EndReason::Fault);
-                    return;
+                    // Said once, and only to a caller who hears us: an answer would cost money.
+                    if !self.caller.is_up() || self.record.verdict == Some(Outcome::Failed) {
+                        self.end(io, EndedBy::System, EndReason::Fault);
+                        return;
+                    }
+                    Next::refuse(vec![Said::Fault], Target::Hangup, Outcome::Failed)
                 }
             };
         }

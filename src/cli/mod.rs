@@ -16,6 +16,7 @@ use anyhow::{Result, anyhow};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::Complaint;
+use crate::demo;
 use crate::shell::process;
 
 /// Where the configuration is when nobody says otherwise.
@@ -28,8 +29,8 @@ const CONFIG_VARIABLE: &str = "KOEBASHI_CONFIG";
 #[derive(Debug, Parser)]
 #[command(name = "koebashi", version)]
 struct Arguments {
-    /// The configuration ($KOEBASHI_CONFIG; config/koebashi.toml). One that is not there is empty:
-    /// the demo line opens on loopback.
+    /// The configuration ($KOEBASHI_CONFIG; config/koebashi.toml). Where nobody names one and
+    /// config/koebashi.toml is not there, the demo line opens on loopback.
     #[arg(long, global = true, value_name = "PATH")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -40,6 +41,9 @@ struct Arguments {
 enum Command {
     /// Run the service (the default).
     Run,
+    /// Show the main job on loopback: a call is answered, rung through, spoken and recorded; leaves
+    /// demo.wav (left: what the caller heard, right: what the counselor heard).
+    Demo,
     /// Say everything that is wrong with configuration and prompts.
     Check,
     /// Say what a caller would hear at a time, and why.
@@ -113,10 +117,15 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(arguments: Arguments) -> Result<()> {
-    let path = arguments.config.or_else(|| std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from));
-    let path = path.unwrap_or_else(|| CONFIG.into());
+    let named = arguments.config.or_else(|| std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from));
+    // A name that was given and is wrong must not open the demo in place of the line.
+    if let Some(path) = named.as_ref().filter(|path| !path.exists()) {
+        return Err(anyhow!("{}: there is no such file", path.display()));
+    }
+    let path = named.unwrap_or_else(|| CONFIG.into());
     match arguments.command.unwrap_or(Command::Run) {
         Command::Run => run::run(path),
+        Command::Demo => Ok(demo::run()?),
         Command::Check => tools::check(&path),
         Command::When { line, time } => tools::when(&path, &line, &time),
         Command::Report { month, year, format } => {

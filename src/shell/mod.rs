@@ -237,15 +237,16 @@ impl Shell {
     async fn rounds(&mut self) -> Result<(), Error> {
         let mut beat_at = Instant::now();
         loop {
+            let now = clock::now();
+            if now.mono >= beat_at {
+                self.beat();
+                beat_at = now.mono + BEAT;
+            }
             self.carry_out();
             let is_behind = self.take_inputs();
             let now = clock::now();
             if self.switchboard.poll_timeout().is_some_and(|(at, _)| at <= now.mono) {
                 self.give(Input::Timeout);
-            }
-            if now.mono >= beat_at {
-                self.beat();
-                beat_at = now.mono + BEAT;
             }
             if self.faults.len() > FAULTS_MAX {
                 return Err(Error::Faulty);

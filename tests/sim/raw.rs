@@ -67,6 +67,9 @@ impl Raw {
 
     /// Sends a request; ACK and CANCEL carry the number of the INVITE. `more`: whole header lines.
     pub(crate) fn send(&mut self, world: &mut World, method: &Method, more: &str, body: &str) {
+        if *method != Method::Cancel {
+            self.learn(world);
+        }
         if !matches!(method, Method::Ack | Method::Cancel) {
             self.seq += 1;
         }
@@ -93,7 +96,6 @@ impl Raw {
         );
         let at = at.clone();
         world.send_raw(&at, text.as_bytes());
-        self.learn(world);
     }
 
     /// INVITE with an offer of `rtp`.
@@ -103,12 +105,11 @@ impl Raw {
 
     /// ACK of a 2xx.
     pub(crate) fn ack(&mut self, world: &mut World) {
-        self.learn(world);
         self.send(world, &Method::Ack, "", "");
     }
 
     /// Takes the service's tag and Contact from its responses.
-    pub(crate) fn learn(&mut self, world: &World) {
+    fn learn(&mut self, world: &World) {
         if self.remote.contains(";tag=") {
             return;
         }

@@ -28,13 +28,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("console", &["time", "pii", "media::*", "call", "store", "shell::handle", "shell::metrics"]),
     ("config", &["time", "pii", "sip", "media", "call", "store", "shell", "console"]),
     (
+        "demo",
+        &["time", "pii", "chance", "sip", "media", "call", "store", "shell", "console", "config"],
+    ),
+    (
         "cli",
         &[
             "time", "pii", "chance", "sip", "media", "call", "store", "shell", "console", "config",
             "demo",
         ],
     ),
-    ("demo", &["time", "pii", "chance", "sip", "media", "call", "store", "shell", "config"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

@@ -31,13 +31,24 @@ enum Early {
     Settled,
 }
 
+/// Whether provisional responses are sent reliably (RFC 3262 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reliability {
+    /// The peer does not know how, or the policy does not want it.
+    Off,
+    /// They are.
+    Supported,
+    /// They must be: an unreliable one would not be understood.
+    Required,
+}
+
 /// An INVITE that has no final response.
 pub(super) struct Incoming {
     tx: ServerTx,
     /// The INVITE has no offer: ours goes into our first SDP.
     offerless: bool,
-    /// Provisional responses are sent reliably.
-    is_reliable: bool,
+    /// Whether provisional responses are sent reliably.
+    reliability: Reliability,
     sender: reliable::Sender,
     early: Early,
     /// The latest provisional response, to be repeated.
@@ -108,13 +119,16 @@ impl Session {
         let flow = core.txs.source(tx)?;
         core.txs.reply(now, tx, 100);
         let dialog = Dialog::uas(&request, core.txs.peer(tx)?, core.txs.tag(tx)?);
-        let supports = request.has_token(&Name::Supported, "100rel")
-            || request.has_token(&Name::Require, "100rel");
+        let reliability = match policy.rel100 {
+            true if request.has_token(&Name::Require, "100rel") => Reliability::Required,
+            true if request.has_token(&Name::Supported, "100rel") => Reliability::Supported,
+            true | false => Reliability::Off,
+        };
         let offer = request.sdp();
         let incoming = Incoming {
             tx,
             offerless: offer.is_none(),
-            is_reliable: policy.rel100 && supports,
+            reliability,
             sender: reliable::Sender::new(&mut core.txs.chance),
             early: Early::Open,
             ring: None,
@@ -136,7 +150,7 @@ impl Session {
         if !(101..200).contains(&code) || incoming.answer.is_some() {
             return;
         }
-        if incoming.is_reliable && incoming.sender.is_waiting() {
+        if incoming.reliability != Reliability::Off && incoming.sender.is_waiting() {
             incoming.next = Some((code, sdp));
             return;
         }
@@ -155,7 +169,15 @@ impl Session {
         let Stage::Incoming(incoming) = &mut self.stage else { return };
         let Some((code, sdp)) = incoming.ring.clone() else { return };
         let t1 = core.txs.config.t1;
-        let rseq = if incoming.is_reliable { incoming.sender.send(t1) } else { None };
+        // The first that is sent reliably must carry our offer where there is none yet (RFC 3261
+        // §13.2.1): without it, it goes unreliably or not at all.
+        let lacks_offer = incoming.offerless && incoming.early == Early::Open && sdp.is_none();
+        let rseq = match incoming.reliability {
+            Reliability::Required if lacks_offer => return,
+            Reliability::Supported if lacks_offer => None,
+            Reliability::Required | Reliability::Supported => incoming.sender.send(t1),
+            Reliability::Off => None,
+        };
         // What was answered once must not look like another offer (RFC 6337 §3.1).
         let sdp = sdp.filter(|_| incoming.early == Early::Open);
         let tx = incoming.tx;
