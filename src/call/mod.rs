@@ -194,6 +194,11 @@ impl Call {
         }
     }
 
+    /// The process ends before the call does: our fault, and said so in the record.
+    fn on_process_end(&mut self, io: &mut Io<'_>) {
+        self.end(io, EndedBy::System, EndReason::Fault);
+    }
+
     fn line(&self) -> Option<&Line> {
         self.config.lines.get(&self.line_id)
     }

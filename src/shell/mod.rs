@@ -59,6 +59,8 @@ const COMMANDS_MAX: usize = 64;
 const BEAT: Duration = Duration::from_secs(1);
 /// How long what is under way is waited for after the last call.
 const LINGER: Duration = Duration::from_millis(200);
+/// How long the records of calls that had to be ended are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 /// Faults of our own, within [`FAULTS_WITHIN`], that the process survives.
 const FAULTS_MAX: usize = 20;
 /// See [`FAULTS_MAX`].
@@ -423,14 +425,30 @@ impl Shell {
         }
     }
 
-    /// The last answers go out, retransmissions are answered.
+    /// Calls that are left are ended; the last answers go out, retransmissions are answered.
     async fn linger(&mut self) {
-        let until = Instant::now() + LINGER;
+        let last = Instant::now() + LAST_WORDS;
+        if !self.switchboard.is_idle() {
+            self.give(Input::Command(Command::EndCalls));
+        }
+        let mut until = Instant::now() + LINGER;
         while Instant::now() < until {
             self.carry_out();
             self.take_inputs();
-            if let Woken::Time = self.wait(until).await {
-                return;
+            if self.switchboard.poll_timeout().is_some_and(|(at, _)| at <= Instant::now()) {
+                self.give(Input::Timeout);
+            }
+            if !self.switchboard.is_idle() {
+                until = last.min(Instant::now() + LINGER);
+            }
+            let wake_at = self.switchboard.poll_timeout().map_or(until, |(at, _)| at.min(until));
+            match self.wait(wake_at).await {
+                Woken::Media(event) => self.give(Input::Media(event)),
+                Woken::Sip
+                | Woken::Time
+                | Woken::Command(_)
+                | Woken::Change(_)
+                | Woken::Signal(_) => {}
             }
         }
     }

@@ -64,6 +64,8 @@ pub enum Command {
     Configure(Arc<Config>, Box<sip::Config>),
     /// No new calls: they hear the help message.
     Drain,
+    /// The process ends now: every call that is left is ended (both sides get a BYE) and recorded.
+    EndCalls,
     /// A counselor chooses (page, API).
     Intend {
         /// Who.
@@ -397,6 +399,7 @@ impl Switchboard {
         match command {
             Command::Configure(config, sip_config) => self.configure(now, config, *sip_config),
             Command::Drain => self.mode = Mode::Draining,
+            Command::EndCalls => self.end_calls(now),
             Command::Intend { extension, intention } => self.intend(now, &extension, intention),
             Command::Override { line, over } => {
                 let mut config = (*self.config).clone();
@@ -405,6 +408,25 @@ impl Switchboard {
                 }
                 self.config = Arc::new(config);
             }
+        }
+    }
+
+    /// Nobody is left in a call with a process that is gone: a caller would pay for silence.
+    fn end_calls(&mut self, now: Now) {
+        self.mode = Mode::Draining;
+        for key in self.calls.keys().copied().collect::<Vec<_>>() {
+            self.with_owner(now, Owner::Call(key), |owned, io| {
+                if let Owned::Call(call) = owned {
+                    call.on_process_end(io);
+                }
+            });
+        }
+        for key in self.internals.keys().copied().collect::<Vec<_>>() {
+            self.with_owner(now, Owner::Internal(key), |owned, io| {
+                if let Owned::Internal(internal) = owned {
+                    internal.end(io);
+                }
+            });
         }
     }
 
