@@ -12,6 +12,8 @@ use crate::sim::{PhoneId, World};
 mod answer;
 /// Who is turned away, and what every call leaves behind.
 mod callers;
+/// The end of the process with calls in it.
+mod end;
 /// Prompts, menus, keys by every means.
 mod guidance;
 /// Open, closed, and the two closings.
@@ -28,8 +30,6 @@ mod queue;
 mod rules;
 /// The rules of the design: 7 to 14.
 mod rules_more;
-/// The end of the process.
-mod stop;
 /// Hold, moves, UPDATE, session timers, lost phones.
 mod talk;
 

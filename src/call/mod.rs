@@ -551,7 +551,7 @@ impl Call {
         if self.record.was_joined() || matches!(self.phase, Phase::Bridge(_)) {
             return Outcome::Answered;
         }
-        if reason == EndReason::Fault {
+        if matches!(reason, EndReason::Fault | EndReason::Stopped) {
             return Outcome::Failed;
         }
         if let Some(verdict) = self.record.verdict {

@@ -59,6 +59,8 @@ const COMMANDS_MAX: usize = 64;
 const BEAT: Duration = Duration::from_secs(1);
 /// How long what is under way is waited for after the last call.
 const LINGER: Duration = Duration::from_millis(200);
+/// How long the records of calls that had to be ended are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 /// Faults of our own, within [`FAULTS_WITHIN`], that the process survives.
 const FAULTS_MAX: usize = 20;
 /// See [`FAULTS_MAX`].
@@ -251,8 +253,7 @@ impl Shell {
             if self.faults.len() > FAULTS_MAX {
                 return Err(Error::Faulty);
             }
-            self.stop_late_calls(now.mono);
-            if self.is_over() {
+            if self.is_over(now.mono) {
                 return Ok(());
             }
             if is_behind || !self.stand_ins.is_empty() {
@@ -396,18 +397,13 @@ impl Shell {
         }
     }
 
-    /// Calls that outlast the time to drain get their BYE before the process goes.
-    fn stop_late_calls(&mut self, now: Instant) {
-        if matches!(self.stage, Stage::Draining(until) if now >= until) {
-            tracing::warn!("the time to drain is over: the calls that are left are ended");
-            self.give(Input::Command(Command::Stop));
-            self.stage = Stage::Over;
-        }
-    }
-
-    fn is_over(&self) -> bool {
+    fn is_over(&self, now: Instant) -> bool {
         match self.stage {
             Stage::Serving => false,
+            Stage::Draining(until) if now >= until => {
+                tracing::warn!("the time to drain is over: the calls that are left are ended");
+                true
+            }
             Stage::Draining(_) => self.switchboard.is_idle(),
             Stage::Over => true,
         }
@@ -429,14 +425,30 @@ impl Shell {
         }
     }
 
-    /// The last answers go out, retransmissions are answered.
+    /// Calls that are left are ended; the last answers go out, retransmissions are answered.
     async fn linger(&mut self) {
-        let until = Instant::now() + LINGER;
+        let last = Instant::now() + LAST_WORDS;
+        if !self.switchboard.is_idle() {
+            self.give(Input::Command(Command::Stop));
+        }
+        let mut until = Instant::now() + LINGER;
         while Instant::now() < until {
             self.carry_out();
             self.take_inputs();
-            if let Woken::Time = self.wait(until).await {
-                return;
+            if self.switchboard.poll_timeout().is_some_and(|(at, _)| at <= Instant::now()) {
+                self.give(Input::Timeout);
+            }
+            if !self.switchboard.is_idle() {
+                until = last.min(Instant::now() + LINGER);
+            }
+            let wake_at = self.switchboard.poll_timeout().map_or(until, |(at, _)| at.min(until));
+            match self.wait(wake_at).await {
+                Woken::Media(event) => self.give(Input::Media(event)),
+                Woken::Sip
+                | Woken::Time
+                | Woken::Command(_)
+                | Woken::Change(_)
+                | Woken::Signal(_) => {}
             }
         }
     }
