@@ -343,7 +343,7 @@ impl Call {
         {
             return Next::Go { say, target, outcome };
         }
-        self.order = Order(io.next_place());
+        self.order = io.next_place();
         let position = u32::try_from(io.floor(&self.line_id).waiting + 1).unwrap_or(u32::MAX);
         self.record.enter_queue(io.now, position);
         io.step(&self.id, format!("queue: place {position}"));
