@@ -28,6 +28,8 @@ mod queue;
 mod rules;
 /// The rules of the design: 7 to 14.
 mod rules_more;
+/// The end of the process.
+mod stop;
 /// Hold, moves, UPDATE, session timers, lost phones.
 mod talk;
 

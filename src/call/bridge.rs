@@ -123,6 +123,14 @@ impl Bridge {
         }
     }
 
+    /// The counselor's phone answered our refresh with something else than before.
+    pub(super) fn on_reoffered(&mut self, cx: &mut Cx<'_, '_>, session: SessionId, answer: &[u8]) {
+        if self.leg.is(session) {
+            self.leg.on_reoffered(cx.io, answer);
+            self.settle(cx);
+        }
+    }
+
     /// The counselor's phone fell silent: ask whether it is there. Muted phones answer.
     pub(super) fn on_silent(&mut self, io: &mut Io<'_>, limit: Duration) {
         self.pulse = Pulse::Asked;

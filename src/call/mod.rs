@@ -41,13 +41,15 @@ use bridge::Bridge;
 use cdr::{CallId, EndReason, EndedBy, Outcome, Presentation};
 use config::{AnswerMode, Config, Extension, Line, LineId, Said, Target};
 use guidance::{Guidance, Message};
+use io::Order;
 use io::{CallTimer, Io};
 use leg::Leg;
-use queue::{Order, Waiting};
+use queue::Waiting;
 use record::Record;
 use ring::{Candidate, Miss, Rang, Ring};
 use trunk::Arrival;
 
+use crate::media::Keys;
 use crate::pii::Pii;
 
 /// What a stage sees of its call.
@@ -145,6 +147,8 @@ struct Call {
     order: Order,
     asks: Vec<Ask>,
     hops: usize,
+    /// Joins keys by SIP INFO with the same keys by the media plane.
+    keys: Keys,
 }
 
 /// Runs `$body` with the stage's view of the call as `$cx`.
@@ -187,8 +191,7 @@ impl Call {
                 Next::Fault(what) => {
                     io.step(&self.id, format!("fault: {what}"));
                     // Said once, and only to a caller who hears us: an answer would cost money.
-                    let hears = self.caller.is_up() && self.caller.codec().is_some();
-                    if !hears || self.record.verdict == Some(Outcome::Failed) {
+                    if !self.caller.can_hear() || self.record.verdict == Some(Outcome::Failed) {
                         self.end(io, EndedBy::System, EndReason::Fault);
                         return;
                     }
@@ -196,6 +199,11 @@ impl Call {
                 }
             };
         }
+    }
+
+    /// The process ends.
+    fn stop(&mut self, io: &mut Io<'_>) {
+        self.go(io, Next::End { by: EndedBy::System, reason: EndReason::Stopped });
     }
 
     fn line(&self) -> Option<&Line> {
@@ -209,7 +217,7 @@ impl Call {
     /// The media port is open: what does the caller get?
     fn on_arrived(&mut self, io: &mut Io<'_>) {
         let presentation = self.presentation;
-        let next = with_cx!(self, io, |cx| trunk::first(cx, presentation));
+        let next = with_cx!(self, io, |cx| trunk::arrive(cx, presentation));
         self.go(io, next);
     }
 
@@ -335,7 +343,7 @@ impl Call {
         {
             return Next::Go { say, target, outcome };
         }
-        self.order = io.next_place();
+        self.order = Order(io.next_place());
         let position = u32::try_from(io.floor(&self.line_id).waiting + 1).unwrap_or(u32::MAX);
         self.record.enter_queue(io.now, position);
         io.step(&self.id, format!("queue: place {position}"));

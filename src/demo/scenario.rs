@@ -100,10 +100,16 @@ pub(super) async fn play(file: &Path) -> Result<(), Error> {
     let mut stage = Stage { started, steps, interrupt, service, caller, counselor };
     let sockets = Sockets { caller: caller_audio, counselor: counselor_audio };
     let talk = stage.talk(sockets, welcome.unwrap_or_default(), &mut chance).await;
-    let cdrs = stage.service.stop().await;
-    let talk = talk?;
+    let talk = match talk {
+        Ok(talk) => talk,
+        Err(error) => {
+            stage.service.abandon().await;
+            return Err(error);
+        }
+    };
+    let cdrs = stage.service.stop().await?;
     say(started, Who::Service, "has ended");
-    conclude(&talk, &cdrs?, file)
+    conclude(&talk, &cdrs, file)
 }
 
 impl Stage {

@@ -119,6 +119,15 @@ impl Service {
         }
     }
 
+    /// Ends it at once, whatever it is at.
+    pub(super) async fn abandon(mut self) {
+        if let Some(running) = self.running.take() {
+            running.abort();
+            // Either way it is over, and why it had to be is known.
+            let _ended = running.await;
+        }
+    }
+
     /// Ends it as an operator does, and reads what it has written down.
     pub(super) async fn stop(self) -> Result<Vec<Cdr>, Error> {
         self.stopper.stop();

@@ -251,7 +251,8 @@ impl Shell {
             if self.faults.len() > FAULTS_MAX {
                 return Err(Error::Faulty);
             }
-            if self.is_over(now.mono) {
+            self.stop_late_calls(now.mono);
+            if self.is_over() {
                 return Ok(());
             }
             if is_behind || !self.stand_ins.is_empty() {
@@ -395,13 +396,18 @@ impl Shell {
         }
     }
 
-    fn is_over(&self, now: Instant) -> bool {
+    /// Calls that outlast the time to drain get their BYE before the process goes.
+    fn stop_late_calls(&mut self, now: Instant) {
+        if matches!(self.stage, Stage::Draining(until) if now >= until) {
+            tracing::warn!("the time to drain is over: the calls that are left are ended");
+            self.give(Input::Command(Command::Stop));
+            self.stage = Stage::Over;
+        }
+    }
+
+    fn is_over(&self) -> bool {
         match self.stage {
             Stage::Serving => false,
-            Stage::Draining(until) if now >= until => {
-                tracing::warn!("the time to drain is over; calls are left");
-                true
-            }
             Stage::Draining(_) => self.switchboard.is_idle(),
             Stage::Over => true,
         }

@@ -217,24 +217,6 @@ impl Phone {
     ) {
         let ours = self.ours(Direction::SendRecv);
         let sdp = sdp::offer(&ours);
-        self.call_with(now, number, from, headers, sdp, ours);
-    }
-
-    /// Calls without an offer.
-    pub(crate) fn call_without_offer(&mut self, now: Instant, number: &str, from: &str) {
-        let ours = self.ours(Direction::SendRecv);
-        self.call_with(now, number, from, &[], Bytes::new(), ours);
-    }
-
-    fn call_with(
-        &mut self,
-        now: Instant,
-        number: &str,
-        from: &str,
-        headers: &[(Name, &str)],
-        sdp: Bytes,
-        ours: Ours,
-    ) {
         let uri = format!("sip:{number}@{}", self.server);
         let invite = Invite {
             flow: self.flow(),
@@ -514,7 +496,11 @@ impl Phone {
             Event::Request { tx, request, .. } => {
                 self.endpoint.respond(now, tx, Draft::response(&request, 405));
             }
-            _ => {}
+            Event::Progress { .. }
+            | Event::Reoffered { .. }
+            | Event::Info { .. }
+            | Event::Refer { .. }
+            | Event::Probed { .. } => {}
         }
     }
 

@@ -64,6 +64,8 @@ pub enum Command {
     Configure(Arc<Config>, Box<sip::Config>),
     /// No new calls: they hear the help message.
     Drain,
+    /// Every call ends now, with a BYE to each side: the time to drain is over.
+    Stop,
     /// A counselor chooses (page, API).
     Intend {
         /// Who.
@@ -397,6 +399,7 @@ impl Switchboard {
         match command {
             Command::Configure(config, sip_config) => self.configure(now, config, *sip_config),
             Command::Drain => self.mode = Mode::Draining,
+            Command::Stop => self.stop(now),
             Command::Intend { extension, intention } => self.intend(now, &extension, intention),
             Command::Override { line, over } => {
                 let mut config = (*self.config).clone();
@@ -405,6 +408,18 @@ impl Switchboard {
                 }
                 self.config = Arc::new(config);
             }
+        }
+    }
+
+    fn stop(&mut self, now: Now) {
+        self.mode = Mode::Draining;
+        let calls = self.calls.keys().map(|key| Owner::Call(*key));
+        let internals = self.internals.keys().map(|key| Owner::Internal(*key));
+        for owner in calls.chain(internals).collect::<Vec<_>>() {
+            self.with_owner(now, owner, |owned, io| match owned {
+                Owned::Call(call) => call.stop(io),
+                Owned::Internal(internal) => internal.end(io),
+            });
         }
     }
 
