@@ -66,6 +66,7 @@ struct Inner {
     packets: Counter,
     lost: Counter,
     messages: Family<Labels<2>, Counter>,
+    dropped: Family<Labels<1>, Counter>,
     gauges: Arc<Gauges>,
 }
 
@@ -93,8 +94,12 @@ impl Default for Metrics {
         registry.register("koebashi_rtp_lost", help, lost.clone());
         let help = "SIP messages by method";
         registry.register("koebashi_sip_messages", help, Family::clone(&messages));
+        let dropped = Family::default();
+        let help = "SIP messages and streams that were dropped, by reason";
+        registry.register("koebashi_sip_dropped", help, Family::clone(&dropped));
         registry.register_collector(Box::new(Arc::clone(&gauges)));
-        let inner = Inner { registry, calls, waits, talks, packets, lost, messages, gauges };
+        let inner =
+            Inner { registry, calls, waits, talks, packets, lost, messages, dropped, gauges };
         Self(Arc::new(inner))
     }
 }
@@ -154,6 +159,14 @@ impl Metrics {
         for ((method, direction), count) in sums {
             let labels = [("method", method.to_owned()), ("direction", direction.to_owned())];
             self.0.messages.get_or_create(&labels).inner().store(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes the counts of what was dropped since the start, by reason.
+    pub fn dropped(&self, counts: impl IntoIterator<Item = (&'static str, u64)>) {
+        for (reason, count) in counts {
+            let labels = [("reason", reason.to_owned())];
+            self.0.dropped.get_or_create(&labels).inner().store(count, Ordering::Relaxed);
         }
     }
 
@@ -299,6 +312,7 @@ mod tests {
         metrics.cdr(&Cdr { test: true, ..ended(Some("nijiiro"), Outcome::Answered) });
         metrics.sip([("INVITE", "in", 3), ("HACK", "in", 1), ("X", "in", 2), ("invite", "in", 4)]);
         metrics.sip([("INVITE", "in", 5)]);
+        metrics.dropped([("stranger", 2), ("malformed", 0)]);
         let text = metrics.encode();
         let expected = [
             "# TYPE koebashi_calls_total counter",
@@ -319,6 +333,8 @@ mod tests {
             "koebashi_rtp_lost_total 8",
             "koebashi_sip_messages_total{method=\"INVITE\",direction=\"in\"} 5",
             "koebashi_sip_messages_total{method=\"other\",direction=\"in\"} 7",
+            "koebashi_sip_dropped_total{reason=\"stranger\"} 2",
+            "koebashi_sip_dropped_total{reason=\"malformed\"} 0",
         ];
         for line in expected {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
@@ -327,7 +343,7 @@ mod tests {
         let families = types.len();
         types.sort_unstable();
         types.dedup_by_key(|line| line.split(' ').nth(2));
-        assert_eq!((types.len(), families), (9, 9), "{text}");
+        assert_eq!((types.len(), families), (10, 10), "{text}");
         assert!(text.ends_with('\n') && !text.contains("EOF"));
     }
 

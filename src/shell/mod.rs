@@ -411,8 +411,20 @@ impl Shell {
 
     fn beat(&mut self) {
         self.feed.beat();
-        let messages = self.switchboard.counts().messages;
-        self.metrics.sip(messages.iter().map(|((method, direction), count)| {
+        let counts = self.switchboard.counts();
+        let streams = self.sockets.counts();
+        self.metrics.dropped([
+            ("stranger", counts.dropped_strangers),
+            ("malformed", counts.malformed),
+            ("unmatched", counts.unmatched),
+            ("overload", counts.overloaded),
+            ("unsent", streams.unsent),
+            ("stream_refused", streams.refused),
+            ("stream_evicted", streams.evicted),
+            ("stream_stalled", streams.stalled),
+            ("stream_malformed", streams.malformed),
+        ]);
+        self.metrics.sip(counts.messages.iter().map(|((method, direction), count)| {
             let direction = match direction {
                 Direction::In => "in",
                 Direction::Out => "out",
