@@ -327,7 +327,7 @@ fn the_refer_may_come_in_the_consultation() {
     assert_eq!(scene.notified(scene.a), told(&[("terminated", "SIP/2.0 200 OK")]));
     let messages = scene.world.to_phone(scene.a);
     let notify = messages.iter().find(|m| m.method() == Some(&Method::Notify)).unwrap();
-    let refers = scene.world.from_phone(scene.a);
+    let refers = scene.world.sent_by(scene.a);
     let refer = refers.iter().find(|m| m.method() == Some(&Method::Refer)).unwrap();
     assert_eq!(notify.call_id(), refer.call_id(), "RFC 3515 §2.4.4");
     let phone = &scene.world.phones[scene.a.0];
