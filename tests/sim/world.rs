@@ -439,12 +439,6 @@ impl World {
         self.engine.command(self.now, command);
     }
 
-    /// Messages of this phone.
-    pub(crate) fn sent_by(&self, id: PhoneId) -> Vec<Message> {
-        let address = self.phones[id.0].sip;
-        self.wire.iter().filter(|sent| sent.from == address).map(Sent::message).collect()
-    }
-
     /// Messages that the service sent to this phone.
     pub(crate) fn to_phone(&self, id: PhoneId) -> Vec<Message> {
         let address = self.phones[id.0].sip;
