@@ -13,7 +13,7 @@ mod answer;
 /// Who is turned away, and what every call leaves behind.
 mod callers;
 /// The end of the process with calls in it.
-mod end;
+mod process_end;
 /// Prompts, menus, keys by every means.
 mod guidance;
 /// Open, closed, and the two closings.
@@ -32,6 +32,8 @@ mod rules;
 mod rules_more;
 /// Hold, moves, UPDATE, session timers, lost phones.
 mod talk;
+/// What the board and the counts say is what there is.
+mod truth;
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);

@@ -121,8 +121,9 @@ enum Phase {
 /// What a call asks of those who see more than one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Ask {
-    /// A counselor was rung and not reached.
-    Missed(Extension, Miss),
+    /// A counselor was rung and not reached; how many rings in a row the line lets them miss (0:
+    /// any).
+    Missed(Extension, Miss, u32),
     /// A counselor has taken the call.
     Taken(Extension),
     /// A counselor is through with the call: wrap-up begins.
@@ -361,8 +362,14 @@ impl Call {
                 waiting.offered(&extensions);
                 let names: Vec<_> = extensions.iter().map(ToString::to_string).collect();
                 self.record.offers += names.len() as u32;
-                io.step(&self.id, format!("rings {}", names.join(", ")));
                 let is_over = names.is_empty();
+                io.step(
+                    &self.id,
+                    match is_over {
+                        true => "no media port is free to ring a counselor".to_owned(),
+                        false => format!("rings {}", names.join(", ")),
+                    },
+                );
                 self.phase = Phase::Ringing(waiting, ring);
                 if is_over {
                     self.on_rang(io, Rang::Over);
@@ -408,6 +415,7 @@ impl Call {
             | Phase::Queue(_)
             | Phase::Ended => return,
         };
+        let limit = self.line().map_or(0, |line| line.queue.auto_pause_after);
         for (extension, miss) in missed {
             let why = match miss {
                 Miss::Unanswered => "did not answer",
@@ -415,7 +423,7 @@ impl Call {
                 Miss::Silent => "can't be reached",
             };
             io.step(&self.id, format!("{extension} {why}"));
-            self.asks.push(Ask::Missed(extension, miss));
+            self.asks.push(Ask::Missed(extension, miss, limit));
         }
     }
 
@@ -441,7 +449,7 @@ impl Call {
         if let Phase::Bridge(mut bridge) = phase {
             // Nothing was finished that notes could be taken of: no wrap-up.
             self.leave_bridge(io, &mut bridge, Duration::ZERO);
-            self.asks.push(Ask::Missed(bridge.extension, Miss::Silent));
+            self.asks.push(Ask::Missed(bridge.extension, Miss::Silent, 0));
         }
         self.record.enter_queue(io.now, 1);
         self.order = Order(self.order.0.min(0) - 1);
