@@ -22,16 +22,18 @@ mod operation;
 mod phones;
 /// Nothing of the caller leaves the live call.
 mod privacy;
+/// The end of the process with calls in it.
+mod process_end;
 /// Order of service, strategies, announcements, wrap-up.
 mod queue;
 /// The rules of the design: 1 to 6.
 mod rules;
 /// The rules of the design: 7 to 14.
 mod rules_more;
-/// The end of the process.
-mod stop;
 /// Hold, moves, UPDATE, session timers, lost phones.
 mod talk;
+/// What the board and the counts say is what there is.
+mod truth;
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);

@@ -96,3 +96,24 @@ async fn a_changed_file_is_taken_over_and_a_bad_one_is_not() {
     commands.send(Command::Drain).await.unwrap();
     timeout(SOON, running).await.unwrap().unwrap().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_vanishes_or_is_emptied_does_not_open_the_demo() {
+    const OURS: &str = "[[line]]\nid = \"ours\"\nnumbers = [\"0120000001\"]\n";
+    let folder = folder("vanishes");
+    write(&folder, OURS);
+    let shell = start(&folder);
+    let (commands, mut boards) = (shell.commands(), shell.handle().board());
+    let running = tokio::spawn(shell.run());
+    board(&mut boards, 1).await;
+    let path = folder.join("koebashi.toml");
+    fs::write(&path, "\n").unwrap();
+    let is_demo = |board: &std::sync::Arc<Board>| &*board.lines[0].line.0 != "ours";
+    assert!(timeout(Duration::from_secs(4), boards.wait_for(is_demo)).await.is_err());
+    fs::remove_file(&path).unwrap();
+    assert!(timeout(Duration::from_secs(4), boards.wait_for(is_demo)).await.is_err());
+    write(&folder, &format!("{OURS}{}", OURS.replace("ours", "two").replace("001", "002")));
+    board(&mut boards, 2).await;
+    commands.send(Command::Drain).await.unwrap();
+    timeout(SOON, running).await.unwrap().unwrap().unwrap();
+}

@@ -220,9 +220,9 @@ impl Io<'_> {
     }
 
     /// The last place in the order of service.
-    pub(super) fn next_place(&mut self) -> i64 {
+    pub(super) fn next_place(&mut self) -> Order {
         *self.places += 1;
-        *self.places
+        Order(*self.places)
     }
 
     /// Takes a port number and asks the media plane to bind it. `None`: all are in use.

@@ -48,6 +48,11 @@ pub fn load(path: &Path) -> Result<Ready, Vec<String>> {
     Ok(Ready { loaded, library: Arc::new(library), warnings: texts, stamps: seen })
 }
 
+/// Whether the file is there and says anything.
+fn is_written(path: &Path) -> bool {
+    std::fs::read(path).is_ok_and(|text| !text.trim_ascii().is_empty())
+}
+
 fn lengths(library: &Library) -> BTreeMap<Prompt, Duration> {
     let length = |name: &Prompt| library.clip(name).map(|clip| (name.clone(), clip.duration()));
     library.names().filter_map(length).collect()
@@ -83,7 +88,13 @@ impl Ready {
     fn source(&self, path: PathBuf) -> Source {
         let paths = vec![path.clone(), self.loaded.shell.prompts_dir.clone()];
         let mut last = self.loaded.clone();
+        let was_written = is_written(&path);
         let load = move || {
+            // An editor that fails half-way must not put the demo in place of the line.
+            if was_written && !is_written(&path) {
+                let what = "is gone or empty; the demo opens at a start only";
+                return Err(vec![format!("{}: {what}", path.display())]);
+            }
             let ready = load(&path)?;
             let changes = config::changes(&last, &ready.loaded);
             let notes = changes.iter().map(|change| match change.after_restart {

@@ -66,6 +66,8 @@ struct Inner {
     packets: Counter,
     lost: Counter,
     messages: Family<Labels<2>, Counter>,
+    dropped: Family<Labels<1>, Counter>,
+    records_lost: Counter,
     gauges: Arc<Gauges>,
 }
 
@@ -82,6 +84,7 @@ impl Default for Metrics {
         let (waits, talks) = (Histogram::new(WAITS), Histogram::new(TALKS));
         let (packets, lost) = (Counter::default(), Counter::default());
         let messages = Family::default();
+        let (dropped, records_lost) = (Family::default(), Counter::default());
         let gauges = Arc::new(Gauges::default());
         // The registry adds `_total` to the names of counters and a full stop to the help.
         registry.register("koebashi_calls", "Calls that ended, by outcome", Family::clone(&calls));
@@ -93,8 +96,23 @@ impl Default for Metrics {
         registry.register("koebashi_rtp_lost", help, lost.clone());
         let help = "SIP messages by method";
         registry.register("koebashi_sip_messages", help, Family::clone(&messages));
+        let help = "SIP messages that got no further";
+        registry.register("koebashi_sip_dropped", help, Family::clone(&dropped));
+        let help = "Records that could not be kept";
+        registry.register("koebashi_records_lost", help, records_lost.clone());
         registry.register_collector(Box::new(Arc::clone(&gauges)));
-        let inner = Inner { registry, calls, waits, talks, packets, lost, messages, gauges };
+        let inner = Inner {
+            registry,
+            calls,
+            waits,
+            talks,
+            packets,
+            lost,
+            messages,
+            dropped,
+            records_lost,
+            gauges,
+        };
         Self(Arc::new(inner))
     }
 }
@@ -155,6 +173,19 @@ impl Metrics {
             let labels = [("method", method.to_owned()), ("direction", direction.to_owned())];
             self.0.messages.get_or_create(&labels).inner().store(count, Ordering::Relaxed);
         }
+    }
+
+    /// Takes the counts of SIP messages that got no further since the start, by why.
+    pub fn dropped(&self, counts: &[(&'static str, u64)]) {
+        for (why, count) in counts {
+            let labels = [("why", (*why).to_owned())];
+            self.0.dropped.get_or_create(&labels).inner().store(*count, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes the count of records that the store lost since the start.
+    pub fn records_lost(&self, count: u64) {
+        self.0.records_lost.inner().store(count, Ordering::Relaxed);
     }
 
     /// Everything in the Prometheus text format, version 0.0.4.

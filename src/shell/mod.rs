@@ -12,6 +12,7 @@ pub mod handle;
 pub mod log;
 pub mod media_thread;
 pub mod metrics;
+mod news;
 pub mod process;
 pub mod prompts;
 pub mod reload;
@@ -45,6 +46,7 @@ use crate::store::Store;
 use handle::{Feed, Handle};
 use media_thread::{MediaHandle, MediaThreads};
 use metrics::Metrics;
+use news::News;
 use reload::{Fresh, Source};
 use signals::Signals;
 use sip_socket::{Arrived, Limits, Sockets};
@@ -59,6 +61,8 @@ const COMMANDS_MAX: usize = 64;
 const BEAT: Duration = Duration::from_secs(1);
 /// How long what is under way is waited for after the last call.
 const LINGER: Duration = Duration::from_millis(200);
+/// How long the records of calls that had to be ended are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 /// Faults of our own, within [`FAULTS_WITHIN`], that the process survives.
 const FAULTS_MAX: usize = 20;
 /// See [`FAULTS_MAX`].
@@ -115,6 +119,7 @@ pub struct Shell {
     store: Store,
     metrics: Metrics,
     feed: Feed,
+    news: News,
     handle: Handle,
     on_step: Box<dyn FnMut(&Step) + Send>,
     drain: Duration,
@@ -187,6 +192,7 @@ impl Shell {
             store: setup.store,
             metrics,
             feed,
+            news: News::default(),
             handle,
             on_step: setup.on_step,
             drain,
@@ -222,6 +228,8 @@ impl Shell {
     /// # Errors
     /// [`Error::Faulty`].
     pub async fn run(mut self) -> Result<(), Error> {
+        let started = format!("started, version {}", env!("CARGO_PKG_VERSION"));
+        self.store.audit(news::entry(news::SYSTEM, started));
         let watchdog = tokio::spawn(systemd::watchdog(self.handle.clone()));
         systemd::tell(systemd::Stage::Ready);
         let ended = self.rounds().await;
@@ -251,8 +259,7 @@ impl Shell {
             if self.faults.len() > FAULTS_MAX {
                 return Err(Error::Faulty);
             }
-            self.stop_late_calls(now.mono);
-            if self.is_over() {
+            if self.is_over(now.mono) {
                 return Ok(());
             }
             if is_behind || !self.stand_ins.is_empty() {
@@ -327,9 +334,13 @@ impl Shell {
                     self.store.cdr(*cdr);
                 }
                 Output::Intention { extension, intention } => {
+                    self.store.audit(news::intention(&extension, &intention));
                     self.store.intention(extension, intention);
                 }
-                Output::Board(board) => self.feed.show(*board),
+                Output::Board(board) => {
+                    self.news.tell(&board);
+                    self.feed.show(*board);
+                }
                 Output::Step(step) => {
                     tracing::info!(call = %step.call, "{}", step.what);
                     (self.on_step)(&step);
@@ -361,6 +372,7 @@ impl Shell {
     fn change(&mut self, mut fresh: Fresh) {
         for note in &fresh.notes {
             tracing::info!("{note}");
+            self.store.audit(news::entry(news::SYSTEM, format!("configuration: {note}")));
         }
         if let Err(error) = self.media.set_library(&fresh.library) {
             tracing::error!(%error, "the prompts stay as they were on some media thread");
@@ -379,6 +391,9 @@ impl Shell {
             systemd::tell(systemd::Stage::Draining);
             self.stage = Stage::Draining(clock::now().mono + self.drain);
         }
+        if let Some(entry) = news::command(&command) {
+            self.store.audit(entry);
+        }
         self.give(Input::Command(command));
     }
 
@@ -396,18 +411,13 @@ impl Shell {
         }
     }
 
-    /// Calls that outlast the time to drain get their BYE before the process goes.
-    fn stop_late_calls(&mut self, now: Instant) {
-        if matches!(self.stage, Stage::Draining(until) if now >= until) {
-            tracing::warn!("the time to drain is over: the calls that are left are ended");
-            self.give(Input::Command(Command::Stop));
-            self.stage = Stage::Over;
-        }
-    }
-
-    fn is_over(&self) -> bool {
+    fn is_over(&self, now: Instant) -> bool {
         match self.stage {
             Stage::Serving => false,
+            Stage::Draining(until) if now >= until => {
+                tracing::warn!("the time to drain is over: the calls that are left are ended");
+                true
+            }
             Stage::Draining(_) => self.switchboard.is_idle(),
             Stage::Over => true,
         }
@@ -415,8 +425,16 @@ impl Shell {
 
     fn beat(&mut self) {
         self.feed.beat();
-        let messages = self.switchboard.counts().messages;
-        self.metrics.sip(messages.iter().map(|((method, direction), count)| {
+        let counts = self.switchboard.counts();
+        let store = self.store.health();
+        self.metrics.dropped(&[
+            ("malformed", counts.malformed),
+            ("stranger", counts.dropped_strangers),
+            ("unmatched", counts.unmatched),
+            ("overloaded", counts.overloaded),
+        ]);
+        self.metrics.records_lost(store.dropped + store.rejected);
+        self.metrics.sip(counts.messages.iter().map(|((method, direction), count)| {
             let direction = match direction {
                 Direction::In => "in",
                 Direction::Out => "out",
@@ -429,14 +447,30 @@ impl Shell {
         }
     }
 
-    /// The last answers go out, retransmissions are answered.
+    /// Calls that are left are ended; the last answers go out, retransmissions are answered.
     async fn linger(&mut self) {
-        let until = Instant::now() + LINGER;
+        let last = Instant::now() + LAST_WORDS;
+        if !self.switchboard.is_idle() {
+            self.command(Command::Stop);
+        }
+        let mut until = Instant::now() + LINGER;
         while Instant::now() < until {
             self.carry_out();
             self.take_inputs();
-            if let Woken::Time = self.wait(until).await {
-                return;
+            if self.switchboard.poll_timeout().is_some_and(|(at, _)| at <= Instant::now()) {
+                self.give(Input::Timeout);
+            }
+            if !self.switchboard.is_idle() {
+                until = last.min(Instant::now() + LINGER);
+            }
+            let wake_at = self.switchboard.poll_timeout().map_or(until, |(at, _)| at.min(until));
+            match self.wait(wake_at).await {
+                Woken::Media(event) => self.give(Input::Media(event)),
+                Woken::Sip
+                | Woken::Time
+                | Woken::Command(_)
+                | Woken::Change(_)
+                | Woken::Signal(_) => {}
             }
         }
     }
