@@ -62,6 +62,12 @@ pub(crate) fn load(toml: &str) -> Loaded {
         names.extend(line.counselor_tones.iter().map(|(_, prompt)| prompt.clone()));
         names.push(line.queue.hold.clone());
     }
+    // What the shell does for registrars that are named by their address.
+    for register in loaded.call.trunks.values_mut().flat_map(|trunk| &mut trunk.register) {
+        register.addresses.extend(
+            register.uri.strip_prefix("sip:").and_then(|ip| ip.parse::<std::net::IpAddr>().ok()),
+        );
+    }
     let half = std::time::Duration::from_millis(500);
     loaded.call.prompt_lengths = names.into_iter().map(|name| (name, half)).collect();
     loaded

@@ -13,7 +13,7 @@ mod answer;
 /// Who is turned away, and what every call leaves behind.
 mod callers;
 /// The end of the process with calls in it.
-mod process_end;
+mod end;
 /// Prompts, menus, keys by every means.
 mod guidance;
 /// Open, closed, and the two closings.

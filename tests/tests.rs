@@ -1,6 +1,8 @@
 //! The one integration binary: a module for each subject.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "this is test code")]
 
+/// What counselors dial.
+mod codes;
 /// Configurations for the tests.
 mod config;
 /// The demo, as anyone runs it.
@@ -13,6 +15,8 @@ mod loopback;
 mod messages;
 /// Whole calls, claim by claim, in simulated time.
 mod path;
+/// The transition table of a call.
+mod phases;
 /// The program as people start it.
 mod program;
 /// The loop with real sockets.
@@ -21,5 +25,7 @@ mod shell;
 mod sim;
 /// The source itself: arrows, bans, sizes.
 mod tidy;
+/// Transfers.
+mod transfer;
 /// What `koebashi when` says.
 mod when;

@@ -35,6 +35,8 @@ enum Pulse {
     Beats,
     /// They don't; the phone was asked whether it is there.
     Asked,
+    /// The phone holds: that none come says nothing, and it is asked now and then.
+    Holds,
 }
 
 /// A caller and a counselor; while a transfer is under way, the colleagues being rung too.
@@ -70,16 +72,18 @@ impl Bridge {
 
     /// Lets each side hear what its state calls for.
     pub(super) fn settle(&mut self, cx: &mut Cx<'_, '_>) {
+        match (self.pulse, self.leg.holds_us()) {
+            (Pulse::Beats, true) => {
+                self.pulse = Pulse::Holds;
+                cx.io.set(CallTimer::Probe, cx.config.limits.lost_caller);
+            }
+            (Pulse::Holds, false) => self.pulse = Pulse::Beats,
+            (Pulse::Beats | Pulse::Asked, false) | (Pulse::Asked | Pulse::Holds, true) => {}
+        }
         let on_music = |is: bool| if is { Hears::Music } else { Hears::Voice };
         let caller = on_music(self.leg.holds_us() || self.transfer.is_some());
         let counselor = on_music(cx.caller.holds_us());
         if std::mem::replace(&mut self.caller_hears, caller) != caller {
-            // A phone that holds may send nothing, and then its silence says nothing: it is asked.
-            if self.leg.holds_us() {
-                cx.io.set(CallTimer::Probe, cx.config.limits.lost_caller);
-            } else {
-                self.pulse = Pulse::Beats;
-            }
             tune(cx.io, cx.caller, &self.leg, caller, &cx.line.queue.hold);
         }
         if std::mem::replace(&mut self.counselor_hears, counselor) != counselor {
@@ -119,10 +123,22 @@ impl Bridge {
         }
     }
 
+    /// The counselor's phone answered our refresh with something else than before.
+    pub(super) fn on_reoffered(&mut self, cx: &mut Cx<'_, '_>, session: SessionId, answer: &[u8]) {
+        if self.leg.is(session) {
+            self.leg.on_reoffered(cx.io, answer);
+            self.settle(cx);
+        }
+    }
+
     /// The counselor's phone fell silent: ask whether it is there. Muted phones answer.
     pub(super) fn on_silent(&mut self, io: &mut Io<'_>, limit: Duration) {
+        self.pulse = Pulse::Asked;
+        self.ask(io, limit);
+    }
+
+    fn ask(&self, io: &mut Io<'_>, limit: Duration) {
         if let Some(session) = self.leg.session() {
-            self.pulse = Pulse::Asked;
             io.sip.probe(io.now.mono, session, limit);
         }
     }
@@ -135,11 +151,11 @@ impl Bridge {
     pub(super) fn on_probed(&mut self, io: &mut Io<'_>, alive: bool, again: Duration) -> Next {
         match (self.pulse, alive) {
             (Pulse::Beats, _) => Next::Stay,
-            (Pulse::Asked, true) => {
+            (Pulse::Asked | Pulse::Holds, true) => {
                 io.set(CallTimer::Probe, again);
                 Next::Stay
             }
-            (Pulse::Asked, false) => {
+            (Pulse::Asked | Pulse::Holds, false) => {
                 self.leg.hang_up(io, Some("RTP;text=\"No packets\""));
                 Next::CounselorLost
             }
@@ -147,9 +163,9 @@ impl Bridge {
     }
 
     /// Ask again, as long as the phone stays silent or holds.
-    pub(super) fn on_probe_timer(&mut self, io: &mut Io<'_>, limit: Duration) {
-        if self.pulse == Pulse::Asked || self.leg.holds_us() {
-            self.on_silent(io, limit);
+    pub(super) fn on_probe_timer(&self, io: &mut Io<'_>, limit: Duration) {
+        if self.pulse != Pulse::Beats {
+            self.ask(io, limit);
         }
     }
 
@@ -169,8 +185,9 @@ impl Bridge {
         self.leg.gone(cx.io);
         match cause {
             // After REFER a phone may hang up at once; the caller stays ours.
-            Cause::Bye if self.transfer.is_some() => Next::Stay,
-            Cause::Bye => Next::hung_up_by_counselor(),
+            Cause::Bye => {
+                self.transfer.take().map_or_else(Next::hung_up_by_counselor, Next::CounselorLeft)
+            }
             Cause::Cancelled
             | Cause::Refused { .. }
             | Cause::Unanswered
@@ -182,12 +199,14 @@ impl Bridge {
     }
 
     /// Rings colleagues for a blind transfer.
-    pub(super) fn transfer(&mut self, cx: &mut Cx<'_, '_>, candidates: Vec<Candidate>) {
+    pub(super) fn transfer(&mut self, cx: &mut Cx<'_, '_>, candidates: Vec<Candidate>) -> Next {
         let limit = cx.line.queue.ring_timeout;
         let ring = Ring::start(cx.io, candidates, limit, CallTimer::Transfer);
+        let rang = ring.left();
         self.transfer = Some(ring);
         self.notify(cx.io, "SIP/2.0 100 Trying", false);
         self.settle(cx);
+        self.on_rang(cx, rang)
     }
 
     /// Whether a transfer is under way.
@@ -245,9 +264,6 @@ impl Bridge {
                 self.notify(cx.io, "SIP/2.0 480 Temporarily Unavailable", true);
                 if let Some(transfer) = self.transfer.take() {
                     transfer.stop_timers(cx.io);
-                }
-                if self.leg.is_down() {
-                    return Next::CounselorLost;
                 }
                 self.settle(cx);
                 Next::Stay

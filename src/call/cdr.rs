@@ -132,8 +132,8 @@ pub enum EndReason {
     Rejected(u16),
     /// The caller's phone was lost (session timer, transport, no ACK).
     CallerLost,
-    /// The counselor transferred the caller to somebody else's keeping.
-    Transferred,
+    /// The process was told to end and has waited as long as it may.
+    Stopped,
     /// A fault of ours.
     Fault,
 }

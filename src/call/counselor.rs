@@ -151,3 +151,42 @@ pub(super) fn rank(
     };
     (key, order)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every combination of what is chosen, where the phone is, what live calls say and wrap-up.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a base to count from")]
+    fn states() {
+        let now = Instant::now();
+        let intentions =
+            [Intention::LoggedOut, Intention::Ready, Intention::Paused("lunch".to_owned())];
+        let activities = [None, Some(Activity::Ringing), Some(Activity::Talking)];
+        let mut table = String::new();
+        for intention in intentions {
+            for phone in [Phone::Gone, Phone::Lost, Phone::There] {
+                for activity in activities {
+                    for wraps_up in [false, true] {
+                        let stored = Some(intention.clone());
+                        let mut counselor = Counselor::new(now, SignIn::Auto, stored);
+                        counselor.phone = phone;
+                        counselor.wrap_up_until = wraps_up.then_some(now);
+                        let cells = [
+                            format!("{intention:?}"),
+                            format!("{phone:?}"),
+                            format!("{activity:?}"),
+                            if wraps_up { "wrap-up" } else { "-" }.to_owned(),
+                            format!("{:?}", counselor.state(activity)),
+                        ];
+                        let duty = if counselor.is_on_duty(activity) { "on duty" } else { "-" };
+                        let cells = cells.map(|cell| format!("{cell:<15} | "));
+                        table += &format!("{}{duty}\n", cells.concat());
+                    }
+                }
+            }
+        }
+        insta::assert_snapshot!(table);
+    }
+}

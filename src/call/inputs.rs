@@ -8,10 +8,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::cdr::{EndReason, EndedBy};
+use super::config::DtmfMeans;
 use super::io::{CallTimer, Io};
 use super::trunk::Arrival;
 use super::{Call, Cx, Next, Phase, closing};
-use crate::media::{self, Digit, PortId};
+use crate::media::{self, Digit, Means, PortId};
 use crate::sip::{self, Cause, SessionId};
 
 impl Call {
@@ -27,7 +28,10 @@ impl Call {
             sip::Event::Info { session, digit } => self.on_info(io, session, digit),
             sip::Event::Probed { session, alive } => self.on_probed(io, session, alive),
             sip::Event::Ended { session, cause } => self.on_ended(io, session, &cause),
-            sip::Event::Reoffered { .. }
+            sip::Event::Reoffered { session, result: Ok(Some(sdp)) } => {
+                self.on_reoffered(io, session, &sdp);
+            }
+            sip::Event::Reoffered { result: Ok(None) | Err(_), .. }
             | sip::Event::Invite { .. }
             | sip::Event::Refer { .. }
             | sip::Event::Request { .. }
@@ -71,6 +75,8 @@ impl Call {
         }
         match self.caller.on_confirmed(io, sdp, early) {
             Err(_) => self.go(io, Next::fault("the caller's answer has no usable audio")),
+            // A PRACK that overtakes our 200 does not say that the caller has that.
+            Ok(()) if early && self.caller.is_up() => {}
             Ok(()) if self.caller.is_proven() => {
                 let next = self.heard_now(io);
                 self.go(io, next);
@@ -91,6 +97,18 @@ impl Call {
         });
     }
 
+    /// The peer answered our refresh with something else than before: another address, perhaps.
+    fn on_reoffered(&mut self, io: &mut Io<'_>, session: SessionId, answer: &[u8]) {
+        if self.caller.is(session) {
+            self.caller.on_reoffered(io, answer);
+            return self.settle(io);
+        }
+        self.in_bridge(io, |bridge, cx| {
+            bridge.on_reoffered(cx, session, answer);
+            Next::Stay
+        });
+    }
+
     /// Somebody holds, or resumes: who hears what?
     fn settle(&mut self, io: &mut Io<'_>) {
         self.in_bridge(io, |bridge, cx| {
@@ -102,8 +120,11 @@ impl Call {
     fn on_info(&mut self, io: &mut Io<'_>, session: SessionId, digit: char) {
         let Some(digit) = Digit::from_char(digit) else { return };
         let by_caller = self.caller.is(session);
+        if by_caller && !self.caller.place().dtmf.contains(&DtmfMeans::Info) {
+            return;
+        }
         if by_caller {
-            self.on_digit(io, digit);
+            self.on_digit(io, digit, Means::Info);
         }
         self.in_bridge(io, |bridge, cx| {
             bridge.on_info(cx, by_caller, digit);
@@ -112,7 +133,10 @@ impl Call {
     }
 
     /// A key of the caller's, by whatever means.
-    fn on_digit(&mut self, io: &mut Io<'_>, digit: Digit) {
+    fn on_digit(&mut self, io: &mut Io<'_>, digit: Digit, means: Means) {
+        if !self.keys.is_press(io.now.mono, digit, means) {
+            return;
+        }
         let mut next = Next::Stay;
         if let Phase::Guidance(guidance) = &mut self.phase {
             next = super::with_cx!(self, io, |cx| guidance.on_digit(cx, digit));
@@ -125,9 +149,8 @@ impl Call {
         if self.caller.is(session) {
             if alive {
                 io.clear(CallTimer::CallerLost);
-                io.set(CallTimer::CallerProbe, again);
             }
-            return;
+            return io.set(CallTimer::CallerProbe, again);
         }
         self.in_bridge(io, |bridge, cx| bridge.on_probed(cx.io, alive, again));
     }
@@ -175,7 +198,7 @@ impl Call {
             media::Event::Opened { port } => self.on_opened(io, port),
             media::Event::OpenFailed { port } => self.on_open_failed(io, port),
             media::Event::Digit { port, digit } if port == self.caller.port() => {
-                self.on_digit(io, digit);
+                self.on_digit(io, digit, Means::Event);
             }
             media::Event::Played { play, .. } => {
                 let next = match &mut self.phase {
@@ -244,7 +267,9 @@ impl Call {
         if port == self.caller.port() {
             let Some(session) = self.caller.session() else { return };
             io.sip.probe(io.now.mono, session, limit);
-            io.set(CallTimer::CallerLost, limits.lost_caller);
+            if !io.is_set(CallTimer::CallerLost) {
+                io.set(CallTimer::CallerLost, limits.lost_caller);
+            }
             return;
         }
         self.in_bridge(io, |bridge, cx| {
@@ -270,11 +295,12 @@ impl Call {
             | CallTimer::NoCounselor
             | CallTimer::Announce
             | CallTimer::Retry => self.on_queue_timer(io, timer),
-            CallTimer::Ring => {
+            CallTimer::Ring | CallTimer::Transfer => {
                 if let Phase::Ringing(_, ring) = &mut self.phase {
                     let rang = ring.on_limit(io);
                     self.on_rang(io, rang);
                 }
+                self.in_bridge(io, |bridge, cx| bridge.on_transfer_timer(cx, timer));
                 Next::Stay
             }
             CallTimer::SignOfLife => {
@@ -282,10 +308,6 @@ impl Call {
                     let rang = ring.on_sign_of_life(io);
                     self.on_rang(io, rang);
                 }
-                self.in_bridge(io, |bridge, cx| bridge.on_transfer_timer(cx, timer));
-                Next::Stay
-            }
-            CallTimer::Transfer => {
                 self.in_bridge(io, |bridge, cx| bridge.on_transfer_timer(cx, timer));
                 Next::Stay
             }

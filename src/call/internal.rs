@@ -139,6 +139,23 @@ impl Internal {
         matches!(self.state, State::Joined(..))
     }
 
+    /// Whether `from` made it, and the session is theirs.
+    pub(super) fn is_by(&self, from: &Extension, session: SessionId) -> bool {
+        self.from == *from && self.leg.is(session)
+    }
+
+    /// The colleague whose phone rings.
+    pub(super) fn rings(&self) -> Option<Extension> {
+        match &self.state {
+            State::Ringing(ring) => ring.extensions().into_iter().next(),
+            State::Opening(..)
+            | State::Confirming(_)
+            | State::Saying(_)
+            | State::Joined(..)
+            | State::Over => None,
+        }
+    }
+
     /// Who is busy with it.
     pub(super) fn extensions(&self) -> Vec<(Extension, Activity)> {
         let mut all = vec![(self.from.clone(), Activity::Talking)];
@@ -198,7 +215,9 @@ impl Internal {
             State::Opening(Dialed::Colleague(_), candidates) => {
                 let limit = self.config.limits.code_call;
                 let ring = Ring::start(io, candidates, limit, CallTimer::Ring);
+                let rang = ring.left();
                 self.state = State::Ringing(ring);
+                self.on_rang(io, rang);
             }
             State::Opening(Dialed::Unknown, _) => {
                 self.state = State::Confirming(Said::CodeRefused);

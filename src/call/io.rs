@@ -11,7 +11,6 @@ use super::board::Board;
 use super::cdr::{CallId, Cdr};
 use super::config::{Extension, LineId, TrunkId};
 use super::intention::Intention;
-use super::queue::Order;
 use crate::chance::Chance;
 use crate::media::pool::PortPool;
 use crate::media::{self, PlayId, PortId};
@@ -181,6 +180,10 @@ pub(super) struct Io<'a> {
     pub(super) draining: bool,
 }
 
+/// A place in the order in which callers came into the queues; smaller is served first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Order(pub(super) i64);
+
 /// What a line's queue looks like to a caller who arrives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Floor {
@@ -201,6 +204,10 @@ impl Io<'_> {
 
     pub(super) fn set(&mut self, timer: CallTimer, after: Duration) {
         self.timers.set(Timer::Call(self.owner, timer), self.now.mono + after);
+    }
+
+    pub(super) fn is_set(&self, timer: CallTimer) -> bool {
+        self.timers.at(&Timer::Call(self.owner, timer)).is_some()
     }
 
     pub(super) fn clear(&mut self, timer: CallTimer) {

@@ -136,6 +136,11 @@ impl Leg {
         self.session() == Some(session)
     }
 
+    /// Whether the peer hears us: it is proven, and the two have agreed on audio.
+    pub(super) fn can_hear(&self) -> bool {
+        self.proven && self.agreed.is_some() && !self.is_down()
+    }
+
     /// Whether packets may go to the peer, and can.
     pub(super) fn is_proven(&self) -> bool {
         self.proven && self.agreed.is_some()
@@ -294,6 +299,15 @@ impl Leg {
                 self.connect(io);
             }
             Err(_) => io.sip.refuse_offer(io.now.mono, session, 488),
+        }
+    }
+
+    /// The peer answered an offer of ours within the session. An answer that can't be used changes
+    /// nothing.
+    pub(super) fn on_reoffered(&mut self, io: &mut Io<'_>, answer: &[u8]) {
+        if let Ok(agreed) = sdp::agreed(answer, &self.ours) {
+            self.agreed = Some(agreed);
+            self.connect(io);
         }
     }
 

@@ -41,13 +41,15 @@ use bridge::Bridge;
 use cdr::{CallId, EndReason, EndedBy, Outcome, Presentation};
 use config::{AnswerMode, Config, Extension, Line, LineId, Said, Target};
 use guidance::{Guidance, Message};
+use io::Order;
 use io::{CallTimer, Io};
 use leg::Leg;
-use queue::{Order, Waiting};
+use queue::Waiting;
 use record::Record;
 use ring::{Candidate, Miss, Rang, Ring};
 use trunk::Arrival;
 
+use crate::media::Keys;
 use crate::pii::Pii;
 
 /// What a stage sees of its call.
@@ -70,6 +72,8 @@ enum Next {
     Join(Extension, Box<Leg>),
     /// The counselor's phone is lost: tell the caller, back to the head of the queue.
     CounselorLost,
+    /// The counselor hung up while a colleague is rung for a transfer: the caller waits for them.
+    CounselorLeft(Ring),
     /// The call is over.
     End { by: EndedBy, reason: EndReason },
     /// The call is over by a fault of ours.
@@ -144,6 +148,8 @@ struct Call {
     order: Order,
     asks: Vec<Ask>,
     hops: usize,
+    /// Joins keys by SIP INFO with the same keys by the media plane.
+    keys: Keys,
 }
 
 /// Runs `$body` with the stage's view of the call as `$cx`.
@@ -178,6 +184,7 @@ impl Call {
                 Next::Go { say, target, outcome } => self.go_to(io, say, target, outcome),
                 Next::Join(extension, leg) => self.join(io, extension, *leg),
                 Next::CounselorLost => self.counselor_lost(io),
+                Next::CounselorLeft(ring) => self.counselor_left(io, ring),
                 Next::End { by, reason } => {
                     self.end(io, by, reason);
                     return;
@@ -185,7 +192,7 @@ impl Call {
                 Next::Fault(what) => {
                     io.step(&self.id, format!("fault: {what}"));
                     // Said once, and only to a caller who hears us: an answer would cost money.
-                    if !self.caller.is_up() || self.record.verdict == Some(Outcome::Failed) {
+                    if !self.caller.can_hear() || self.record.verdict == Some(Outcome::Failed) {
                         self.end(io, EndedBy::System, EndReason::Fault);
                         return;
                     }
@@ -195,9 +202,9 @@ impl Call {
         }
     }
 
-    /// The process ends before the call does: our fault, and said so in the record.
-    fn on_process_end(&mut self, io: &mut Io<'_>) {
-        self.end(io, EndedBy::System, EndReason::Fault);
+    /// The process ends.
+    fn stop(&mut self, io: &mut Io<'_>) {
+        self.go(io, Next::End { by: EndedBy::System, reason: EndReason::Stopped });
     }
 
     fn line(&self) -> Option<&Line> {
@@ -211,7 +218,7 @@ impl Call {
     /// The media port is open: what does the caller get?
     fn on_arrived(&mut self, io: &mut Io<'_>) {
         let presentation = self.presentation;
-        let next = with_cx!(self, io, |cx| trunk::first(cx, presentation));
+        let next = with_cx!(self, io, |cx| trunk::arrive(cx, presentation));
         self.go(io, next);
     }
 
@@ -451,10 +458,33 @@ impl Call {
             self.leave_bridge(io, &mut bridge, Duration::ZERO);
             self.asks.push(Ask::Missed(bridge.extension, Miss::Silent, 0));
         }
+        self.wait_at_head(io, &[Said::CounselorLost])
+    }
+
+    /// The transfer goes on as the offer of a caller at the head of the queue.
+    fn counselor_left(&mut self, io: &mut Io<'_>, ring: Ring) -> Next {
+        io.step(&self.id, "counselor has hung up: the caller waits for the colleague");
+        self.leave_phase(io);
+        let next = self.wait_at_head(io, &[Said::Connecting]);
+        match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Queue(mut waiting) => {
+                waiting.offered(&ring.extensions());
+                self.phase = Phase::Ringing(waiting, ring);
+            }
+            other @ (Phase::Trunk(_)
+            | Phase::Guidance(_)
+            | Phase::Message(_)
+            | Phase::Ringing(..)
+            | Phase::Bridge(_)
+            | Phase::Ended) => self.phase = other,
+        }
+        next
+    }
+
+    fn wait_at_head(&mut self, io: &mut Io<'_>, said: &[Said]) -> Next {
         self.record.enter_queue(io.now, 1);
         self.order = Order(self.order.0.min(0) - 1);
-        self.caller.detect(io, true);
-        self.wait(io, 1, &[Said::CounselorLost])
+        self.wait(io, 1, said)
     }
 
     /// From here on the call is another line's.
@@ -493,6 +523,7 @@ impl Call {
         bridge.end(io);
         self.record.leave_bridge(io.now);
         self.record.counselor_port = Some(bridge.leg.port());
+        self.caller.detect(io, true);
         self.asks.push(Ask::Freed(bridge.extension.clone(), wrap_up));
     }
 
@@ -528,7 +559,7 @@ impl Call {
         if self.record.was_joined() || matches!(self.phase, Phase::Bridge(_)) {
             return Outcome::Answered;
         }
-        if reason == EndReason::Fault {
+        if matches!(reason, EndReason::Fault | EndReason::Stopped) {
             return Outcome::Failed;
         }
         if let Some(verdict) = self.record.verdict {

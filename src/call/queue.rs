@@ -8,13 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::cdr::Outcome;
 use super::config::{AnnouncePosition, Extension, Said};
-use super::io::CallTimer;
+use super::io::{CallTimer, Order};
 use super::{Cx, Next};
 use crate::media::{Prompt, Then};
-
-/// A place in the order in which callers came into the queues; smaller is served first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Order(pub(super) i64);
 
 /// Whether a waiting caller may be offered to a counselor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -196,7 +196,8 @@ impl Ring {
         }
     }
 
-    fn left(&self) -> Rang {
+    /// Whether any phone still rings.
+    pub(super) fn left(&self) -> Rang {
         if self.phones.is_empty() { Rang::Over } else { Rang::On }
     }
 }

@@ -18,11 +18,16 @@ pub(super) enum Arrival {
     Answering(Box<Next>),
 }
 
-/// What a caller of the line gets now: the way in, or the reason why not.
-pub(super) fn first(cx: &Cx<'_, '_>, presentation: Presentation) -> Next {
+/// What a new caller gets: no call begins while the process waits for its last ones to end.
+pub(super) fn arrive(cx: &Cx<'_, '_>, presentation: Presentation) -> Next {
     if cx.io.draining {
         return Next::refuse(vec![Said::Draining], Target::Help, Outcome::Refused);
     }
+    first(cx, presentation)
+}
+
+/// What a caller of the line gets now: the way in, or the reason why not.
+pub(super) fn first(cx: &Cx<'_, '_>, presentation: Presentation) -> Next {
     match schedule::at(&cx.line.schedule, cx.config.timezone, cx.io.now.wall) {
         Opening::Open { .. } => {}
         Opening::Winding { .. } => {
@@ -38,7 +43,8 @@ pub(super) fn first(cx: &Cx<'_, '_>, presentation: Presentation) -> Next {
             return Next::refuse(vec![said], Target::Help, Outcome::Closed);
         }
     }
-    if presentation != Presentation::Shown && cx.line.anonymous == Anonymous::Ask186 {
+    // Who comes from another line can't be refused unanswered any more, and is told why.
+    if presentation != Presentation::Shown && cx.line.anonymous != Anonymous::Accept {
         return Next::refuse(vec![Said::Ask186], Target::Hangup, Outcome::Refused);
     }
     // A caller who can only end up in the queue is told at once that it is of no use: guidance

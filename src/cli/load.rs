@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::config::{self, Loaded, Severity};
 use crate::media::Prompt;
 use crate::media::prompt::Library;
-use crate::shell::reload::{Fresh, Source};
+use crate::shell::reload::{Fresh, Source, Stamps, stamps};
 use crate::shell::{Setup, prompts};
 use crate::store::Store;
 
@@ -22,6 +22,8 @@ pub struct Ready {
     pub library: Arc<Library>,
     /// What looks wrong but can be run, as `file:line: message`.
     pub warnings: Vec<String>,
+    /// How the files were before they were read.
+    stamps: Stamps,
 }
 
 /// Reads and checks the file and its prompts. A file that is not there is an empty one, with a
@@ -30,8 +32,10 @@ pub struct Ready {
 /// # Errors
 /// Everything that is wrong, as `file:line: message`.
 pub fn load(path: &Path) -> Result<Ready, Vec<String>> {
+    let mut seen = stamps(&[path.to_owned()]);
     let mut loaded = config::load_or_demo(path)
         .map_err(|complaints| complaints.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    seen.extend(stamps(std::slice::from_ref(&loaded.shell.prompts_dir)));
     let library = prompts::library(&loaded.shell.prompts_dir)
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let lengths = lengths(&library);
@@ -41,7 +45,7 @@ pub fn load(path: &Path) -> Result<Ready, Vec<String>> {
         return Err(texts);
     }
     loaded.call.prompt_lengths = lengths;
-    Ok(Ready { loaded, library: Arc::new(library), warnings: texts })
+    Ok(Ready { loaded, library: Arc::new(library), warnings: texts, stamps: seen })
 }
 
 /// Whether the file is there and says anything.
@@ -101,6 +105,6 @@ impl Ready {
             last = ready.loaded.clone();
             Ok(ready.fresh(notes))
         };
-        Source { paths, load: Box::new(load) }
+        Source { paths, stamps: self.stamps.clone(), load: Box::new(load) }
     }
 }

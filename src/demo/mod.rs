@@ -11,7 +11,6 @@
 
 mod audio;
 mod phone;
-mod prompts;
 mod scenario;
 mod service;
 mod tone;
@@ -42,7 +41,7 @@ pub enum Error {
     /// The demo's own configuration is wrong.
     #[error("the demo's configuration: {0}")]
     Config(String),
-    /// A prompt that is compiled in is wrong.
+    /// A shipped prompt is wrong.
     #[error(transparent)]
     Prompt(#[from] media::prompt::Error),
     /// The service could not start, or ended with a fault.

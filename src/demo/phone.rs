@@ -39,8 +39,6 @@ pub(super) enum News {
     NotSignedIn(Reason),
     /// They don't any more, as was wished.
     SignedOut,
-    /// The other side rings.
-    Ringing,
     /// Somebody answered our call.
     Answered(Agreed),
     /// It rings here.
@@ -221,7 +219,6 @@ impl Phone {
     fn on_event(&mut self, now: Instant, event: Event) {
         match event {
             Event::Invite { session, request, .. } => self.on_invite(now, session, request),
-            Event::Progress { .. } => self.news.push_back(News::Ringing),
             Event::Answered { session, sdp } => {
                 match sdp.map(|sdp| sdp::agreed(&sdp, &self.ours)) {
                     Some(Ok(agreed)) => self.news.push_back(News::Answered(agreed)),
@@ -237,7 +234,8 @@ impl Phone {
             Event::Request { tx, request, .. } => self.on_request(now, tx, &request),
             Event::Refer { tx, .. } => self.endpoint.respond_code(now, tx, 603),
             Event::Response { response, .. } => self.on_response(now, response.as_ref()),
-            Event::Ended { .. }
+            Event::Progress { .. }
+            | Event::Ended { .. }
             | Event::Confirmed { early: true, .. }
             | Event::Reoffered { .. }
             | Event::Info { .. }

@@ -15,8 +15,7 @@ use tokio::time::timeout_at;
 use super::Error;
 use super::audio::{Audio, Recording};
 use super::phone::{News, Phone, Rung};
-use super::prompts;
-use super::service::Service;
+use super::service::{Service, library};
 use super::track;
 use super::verdict::Talk;
 use super::voice::{CALLER, COUNSELOR, TURN, TURNS};
@@ -82,7 +81,7 @@ struct Sockets {
 /// Plays it; the recording goes to `file`.
 pub(super) async fn play(file: &Path) -> Result<(), Error> {
     let mut chance = clock::chance().map_err(Error::system("no entropy"))?;
-    let library = Arc::new(prompts::library()?);
+    let library = Arc::new(library()?);
     let welcome = library.clip(&"welcome".into()).map(|clip| clip.pcm().to_vec());
     let (step_sender, steps) = mpsc::channel(STEPS_MAX);
     let on_step = move |step: &Step| {
@@ -100,10 +99,16 @@ pub(super) async fn play(file: &Path) -> Result<(), Error> {
     let mut stage = Stage { started, steps, interrupt, service, caller, counselor };
     let sockets = Sockets { caller: caller_audio, counselor: counselor_audio };
     let talk = stage.talk(sockets, welcome.unwrap_or_default(), &mut chance).await;
-    let cdrs = stage.service.stop().await;
-    let talk = talk?;
+    let talk = match talk {
+        Ok(talk) => talk,
+        Err(error) => {
+            stage.service.abandon().await;
+            return Err(error);
+        }
+    };
+    let cdrs = stage.service.stop().await?;
     say(started, Who::Service, "has ended");
-    conclude(&talk, &cdrs?, file)
+    conclude(&talk, &cdrs, file)
 }
 
 impl Stage {
@@ -268,12 +273,7 @@ fn fault(happening: &Happening) -> Option<String> {
     match news {
         News::Ended(cause) => Some(format!("the {who}'s call ended too early: {cause:?}")),
         News::NotSignedIn(why) => Some(format!("the {who} can't sign in: {why:?}")),
-        News::SignedIn
-        | News::SignedOut
-        | News::Ringing
-        | News::Answered(_)
-        | News::Rung(_)
-        | News::Up => None,
+        News::SignedIn | News::SignedOut | News::Answered(_) | News::Rung(_) | News::Up => None,
     }
 }
 

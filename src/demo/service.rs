@@ -18,8 +18,10 @@ use crate::call::cdr::Cdr;
 use crate::call::switchboard::Step;
 use crate::chance::Chance;
 use crate::config::{self, DEMO_PASSWORD, Loaded};
-use crate::media::prompt::Library;
+use crate::media::Prompt;
+use crate::media::prompt::{self, Clip, Library};
 use crate::pii::Pii;
+use crate::shell::prompts::embedded;
 use crate::shell::reload::Fresh;
 use crate::shell::{self, Setup, Shell, Stopper, sip_socket};
 use crate::sip::Transport;
@@ -119,6 +121,15 @@ impl Service {
         }
     }
 
+    /// Ends it at once, whatever it is at.
+    pub(super) async fn abandon(mut self) {
+        if let Some(running) = self.running.take() {
+            running.abort();
+            // Either way it is over, and why it had to be is known.
+            let _ended = running.await;
+        }
+    }
+
     /// Ends it as an operator does, and reads what it has written down.
     pub(super) async fn stop(self) -> Result<Vec<Cdr>, Error> {
         self.stopper.stop();
@@ -137,6 +148,12 @@ impl Service {
         });
         read.await.map_err(|_| Error::ServiceEnded)?
     }
+}
+
+/// The shipped prompts, and no others: the demo is the same wherever it runs.
+pub(super) fn library() -> Result<Library, prompt::Error> {
+    let clip = |(name, bytes)| Ok((Prompt::from(name), Clip::from_wav(bytes)?));
+    Ok(Library::from_clips(embedded().map(clip).collect::<Result<Vec<_>, prompt::Error>>()?))
 }
 
 /// A folder of our own that is removed with all that is in it.
@@ -178,6 +195,20 @@ fn free_ports(chance: &mut Chance) -> io::Result<(u16, u16)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_that_the_demo_line_may_say_is_missing() {
+        let library = library().unwrap();
+        let lengths = library.names().map(|name| {
+            let clip = library.clip(name).unwrap();
+            (name.clone(), clip.duration())
+        });
+        let demo = config::parse("", "demo", Path::new("")).unwrap();
+        let complaints = config::check(&demo, &lengths.collect());
+        let errors: Vec<_> =
+            complaints.iter().filter(|c| c.severity == config::Severity::Error).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+    }
 
     #[test]
     fn free_ports_are_even_and_free() {

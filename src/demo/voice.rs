@@ -11,7 +11,7 @@ use crate::media::g711::encode;
 
 /// Samples a second.
 const RATE: u32 = 8000;
-/// How loud, in steps of a 16-bit sample: about -11 dBm0, as a clear voice is.
+/// How loud where a note begins, in steps of a 16-bit sample: about -11 dBm0, as a clear voice is.
 const AMPLITUDE: f64 = 6_500.0;
 /// How a note swells and fades, in samples: without it there are clicks.
 const EDGE: f64 = 120.0;

@@ -26,11 +26,13 @@ pub enum Means {
     Event,
     /// By its tone.
     Tone,
+    /// By the signaling, which the media plane does not see.
+    Info,
 }
 
-/// Joins the two ways of hearing keys into one report a press.
+/// Joins the ways of hearing keys into one report a press.
 ///
-/// Each report waits for its like from the other way; the later of the two is swallowed. So two
+/// Each report waits for its like from another way; the later of the two is swallowed. So two
 /// quick presses of one key stay two, in whichever order the four reports come.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {

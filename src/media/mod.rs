@@ -15,6 +15,8 @@ mod rtcp;
 mod rtp;
 mod timeline;
 
+pub use dtmf::{Keys, Means};
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

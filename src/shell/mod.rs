@@ -415,7 +415,7 @@ impl Shell {
         match self.stage {
             Stage::Serving => false,
             Stage::Draining(until) if now >= until => {
-                tracing::warn!("the time to drain is over; calls are left");
+                tracing::warn!("the time to drain is over: the calls that are left are ended");
                 true
             }
             Stage::Draining(_) => self.switchboard.is_idle(),
@@ -451,7 +451,7 @@ impl Shell {
     async fn linger(&mut self) {
         let last = Instant::now() + LAST_WORDS;
         if !self.switchboard.is_idle() {
-            self.command(Command::EndCalls);
+            self.command(Command::Stop);
         }
         let mut until = Instant::now() + LINGER;
         while Instant::now() < until {

@@ -66,7 +66,7 @@ pub(super) fn command(command: &Command) -> Option<Entry> {
     match command {
         Command::Configure(..) | Command::Intend { .. } => None,
         Command::Drain => Some(entry(SYSTEM, "told to end: no new calls".to_owned())),
-        Command::EndCalls => Some(entry(SYSTEM, "ended the calls that were left".to_owned())),
+        Command::Stop => Some(entry(SYSTEM, "ended the calls that were left".to_owned())),
         Command::Override { line, over } => Some(entry("operator", format!("{line}: {over:?}"))),
     }
 }

@@ -47,12 +47,14 @@ pub type Load = Box<dyn FnMut() -> Result<Fresh, Vec<String>> + Send>;
 pub struct Source {
     /// Files, and folders whose files count.
     pub paths: Vec<PathBuf>,
+    /// How they were before they were read, by [`stamps`].
+    pub stamps: Stamps,
     /// Reads them. Is called off the loop.
     pub load: Load,
 }
 
 /// Times and lengths of everything that is watched.
-type Stamps = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
+pub type Stamps = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
 
 /// Watches until the loop is gone; `changes` gets each configuration that is good. `current` is the
 /// one that runs.
@@ -62,8 +64,8 @@ pub(super) async fn watch(
     mut hangup: Signal,
     changes: mpsc::Sender<Fresh>,
 ) {
-    let Source { paths, mut load } = source;
-    let mut files = Files::new(paths).await;
+    let Source { paths, stamps, mut load } = source;
+    let mut files = Files { paths, read: stamps.clone(), seen: stamps };
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut resolve_at = Instant::now();
@@ -133,40 +135,37 @@ struct Files {
 }
 
 impl Files {
-    async fn new(paths: Vec<PathBuf>) -> Self {
-        let mut files = Self { paths, read: Stamps::new(), seen: Stamps::new() };
-        files.look().await;
-        files
-    }
-
     /// Takes what is there as read.
     async fn look(&mut self) {
-        self.read = stamps(&self.paths).await;
+        self.read = self.stamps().await;
         self.seen.clone_from(&self.read);
     }
 
     /// Whether the files differ from when they were read, and did not change since the last look:
     /// an editor may still be writing.
     async fn have_settled_anew(&mut self) -> bool {
-        let stamps = stamps(&self.paths).await;
+        let stamps = self.stamps().await;
         let is_anew = stamps != self.read && stamps == self.seen;
         self.seen = stamps;
         is_anew
     }
+
+    /// Looks on a thread where waiting for a disk harms nobody.
+    async fn stamps(&self) -> Stamps {
+        let paths = self.paths.clone();
+        spawn_blocking(move || stamps(&paths)).await.unwrap_or_default()
+    }
 }
 
-async fn stamps(paths: &[PathBuf]) -> Stamps {
-    let paths = paths.to_vec();
-    let looked = spawn_blocking(move || {
-        let mut stamps = Stamps::new();
-        for path in &paths {
-            stamp(path, &mut stamps);
-            let inside = fs::read_dir(path).into_iter().flatten().flatten().take(FILES_MAX);
-            inside.for_each(|file| stamp(&file.path(), &mut stamps));
-        }
-        stamps
-    });
-    looked.await.unwrap_or_default()
+/// How files, and the files of folders, are at this moment.
+pub fn stamps(paths: &[PathBuf]) -> Stamps {
+    let mut stamps = Stamps::new();
+    for path in paths {
+        stamp(path, &mut stamps);
+        let inside = fs::read_dir(path).into_iter().flatten().flatten().take(FILES_MAX);
+        inside.for_each(|file| stamp(&file.path(), &mut stamps));
+    }
+    stamps
 }
 
 fn stamp(path: &Path, stamps: &mut Stamps) {

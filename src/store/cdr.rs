@@ -221,7 +221,7 @@ fn reason_columns(reason: EndReason) -> (&'static str, Option<u16>) {
         EndReason::MessageEnded => ("message_ended", None),
         EndReason::Rejected(code) => ("rejected", Some(code)),
         EndReason::CallerLost => ("caller_lost", None),
-        EndReason::Transferred => ("transferred", None),
+        EndReason::Stopped => ("stopped", None),
         EndReason::Fault => ("fault", None),
     }
 }
@@ -233,7 +233,7 @@ fn reason(text: &str, code: Option<u16>) -> rusqlite::Result<EndReason> {
         ("message_ended", _) => Ok(EndReason::MessageEnded),
         ("rejected", code) => Ok(EndReason::Rejected(code.unwrap_or_default())),
         ("caller_lost", _) => Ok(EndReason::CallerLost),
-        ("transferred", _) => Ok(EndReason::Transferred),
+        ("stopped", _) => Ok(EndReason::Stopped),
         ("fault", _) => Ok(EndReason::Fault),
         (text, _) => Err(unknown(text)),
     }

@@ -47,6 +47,10 @@ fn happy() -> Scenario {
         toml: BASIC.to_owned(),
         play: |world, caller, counselor| {
             talk(world, caller, counselor);
+            let welcome = world.prompts[&"welcome".into()];
+            let heard = world.phones[caller.0].heard.iter().filter(|h| h.byte == welcome).count();
+            let is_guided = world.steps.iter().any(|step| step.contains("guidance"));
+            assert_eq!(heard, if is_guided { 25 } else { 0 }, "the welcome is heard to the end");
             world.with(caller, |phone, now| phone.hang_up(now));
         },
         expect: |cdr| cdr.outcome == Outcome::Answered && cdr.ended_by == EndedBy::Caller,

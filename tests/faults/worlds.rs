@@ -155,7 +155,7 @@ impl Game {
         }
     }
 
-    fn note(&mut self, what: String) {
+    fn note(&mut self, what: impl std::fmt::Display) {
         let ms = (self.world.now - self.world.started()).as_millis();
         self.done.push(format!("{ms:>8} ms {what}"));
     }
@@ -296,7 +296,7 @@ impl Game {
     }
 
     fn drop_link(&mut self) {
-        self.note("all links drop for 3 s".to_owned());
+        self.note("all links drop for 3 s");
         self.is_down.set(true);
         self.world.run(3 * S);
         self.is_down.set(false);
@@ -310,14 +310,14 @@ impl Game {
 
     fn reload(&mut self) {
         let loaded = config::load(&self.toml);
-        self.note("reload".to_owned());
+        self.note("reload");
         let command = Command::Configure(Arc::new(loaded.call), Box::new(loaded.sip));
         self.world.command(command);
     }
 
     fn drain(&mut self) {
         if self.chance.below(3) == 0 {
-            self.note("drain".to_owned());
+            self.note("drain");
             self.world.command(Command::Drain);
         }
     }
@@ -370,16 +370,6 @@ fn play(seed: u64) -> Game {
             game.toml,
             game.done.join("\n"),
         );
-    }
-    if std::env::var("STATS").is_ok() {
-        for c in &game.world.cdrs {
-            eprintln!("STAT {:?} {:?} {:?}", c.outcome, c.reason, c.talks.len());
-        }
-        for s in &game.world.steps {
-            if s.contains("transfer") || s.contains("lost") || s.contains("fault") {
-                eprintln!("STAT2 {}", &s[23..]);
-            }
-        }
     }
     game
 }

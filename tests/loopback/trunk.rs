@@ -46,3 +46,23 @@ fn the_service_registers_at_the_carrier_and_takes_the_calls_that_come_to_its_con
     phone.succeed();
     assert_eq!(service.record().outcome, "answered");
 }
+
+#[test]
+fn a_call_as_ngn_sends_it_is_answered_the_way_ngn_wants() {
+    let place = Place::new("trunk-ngn");
+    let service = Service::start(&place, &Setup::default());
+    let (mut phone, ear) = sipp_phone(&place, &service, "phone", |run| run);
+    let (mut caller, voice) = call(&place, &service, "caller_ngn", |run| {
+        let run = run.fill("FORMATS", "0").fill("ATTRIBUTES", "a=rtpmap:0 PCMU/8000/1");
+        let withheld = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
+        run.fill("FROM", withheld).talk(Duration::from_secs(6))
+    });
+    voice.wait_heard(0, COUNSELOR, SOUND, SOON);
+    ear.wait_heard(0, CALLER, SOUND, SOON);
+    caller.succeed();
+    phone.succeed();
+    let ok = caller.received("SIP/2.0 200 OK\nVia").expect("a 200 came");
+    assert!(header(&ok, "To").is_some_and(|to| to.contains("ntt-east.ne.jp")), "{ok}");
+    let record = service.record();
+    assert_eq!((&*record.outcome, &*record.presentation), ("answered", "withheld"));
+}

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use koebashi::call::cdr::{EndReason, Outcome};
 use koebashi::sip::header::Name;
 use koebashi::sip::message::Method;
@@ -26,7 +28,7 @@ fn ring_answers_when_the_counselor_does_and_costs_nothing_before() {
     world.claim_one_stream(caller);
     world.with(caller, |phone, now| phone.hang_up(now));
     let cdr = only_record(&mut world);
-    assert_eq!((cdr.outcome, cdr.paid_wait), (Outcome::Answered, 0 * S));
+    assert_eq!((cdr.outcome, cdr.paid_wait), (Outcome::Answered, Duration::ZERO));
     assert!(cdr.wait >= 7 * S);
 }
 
@@ -75,7 +77,7 @@ fn early_media_speaks_before_the_answer_and_is_answered_by_the_counselor() {
     world.claim_one_stream(caller);
     world.with(caller, |phone, now| phone.hang_up(now));
     let cdr = only_record(&mut world);
-    assert_eq!((cdr.outcome, cdr.paid_wait), (Outcome::Answered, 0 * S));
+    assert_eq!((cdr.outcome, cdr.paid_wait), (Outcome::Answered, Duration::ZERO));
 }
 
 #[test]

@@ -333,7 +333,7 @@ fn rule_10_the_counselors_leg_says_nothing_of_the_caller() {
         phone.call(now, "0570000000", "\"09011112222\" <sip:09011112222@carrier.example>", &canary);
     });
     world.run(5 * S);
-    let call_id = world.from_phone(caller)[0].call_id().unwrap().to_owned();
+    let call_id = world.sent_by(caller)[0].call_id().unwrap().to_owned();
     let invite = requests_to(&world, counselor, &Method::Invite).remove(0);
     assert_ne!(invite.call_id().unwrap(), call_id);
     let from = invite.from().unwrap();

@@ -103,7 +103,7 @@ impl Dialogs {
         if cseq.method == Method::Invite && code == 401 {
             self.challenge = message.text(&Name::WwwAuthenticate).map(str::to_owned);
         }
-        if cseq.method == Method::Invite && (200..300).contains(&code) {
+        if cseq.method == Method::Invite && (101..300).contains(&code) {
             dialog.theirs = to;
         }
         match dialog.unshifted(cseq.seq) {

@@ -178,7 +178,7 @@ impl Phone {
             registrar: "sip:koebashi.local".to_owned(),
             aor: format!("sip:{user}@koebashi.local"),
             user: user.to_owned(),
-            password: Some(koebashi::pii::Pii::new(password)),
+            password: Some(Pii::new(password)),
             contact_user: Some(user.to_owned()),
             contact_at: self.sip,
             transport: Transport::Udp,
@@ -217,24 +217,6 @@ impl Phone {
     ) {
         let ours = self.ours(Direction::SendRecv);
         let sdp = sdp::offer(&ours);
-        self.call_with(now, number, from, headers, sdp, ours);
-    }
-
-    /// Calls without an offer.
-    pub(crate) fn call_without_offer(&mut self, now: Instant, number: &str, from: &str) {
-        let ours = self.ours(Direction::SendRecv);
-        self.call_with(now, number, from, &[], Bytes::new(), ours);
-    }
-
-    fn call_with(
-        &mut self,
-        now: Instant,
-        number: &str,
-        from: &str,
-        headers: &[(Name, &str)],
-        sdp: Bytes,
-        ours: Ours,
-    ) {
         let uri = format!("sip:{number}@{}", self.server);
         let invite = Invite {
             flow: self.flow(),
@@ -313,6 +295,17 @@ impl Phone {
             call.is_hung_up = true;
             let session = call.session;
             self.endpoint.hangup(now, session, None);
+        }
+    }
+
+    /// Answers a call that rings, now.
+    pub(crate) fn answer_now(&mut self, now: Instant, session: SessionId) {
+        if let Some(call) = self.call_of(session)
+            && call.ended.is_none()
+            && !call.is_up
+        {
+            self.answers.insert(now, session);
+            self.on_time(now);
         }
     }
 
@@ -503,7 +496,11 @@ impl Phone {
             Event::Request { tx, request, .. } => {
                 self.endpoint.respond(now, tx, Draft::response(&request, 405));
             }
-            _ => {}
+            Event::Progress { .. }
+            | Event::Reoffered { .. }
+            | Event::Info { .. }
+            | Event::Refer { .. }
+            | Event::Probed { .. } => {}
         }
     }
 

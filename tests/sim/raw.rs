@@ -76,11 +76,10 @@ impl Raw {
         if *method == Method::Invite {
             self.invite_seq = self.seq;
         }
-        let (seq, branch) = match method {
-            Method::Cancel => (self.invite_seq, format!("{}INVITE", self.invite_seq)),
-            Method::Ack => (self.invite_seq, format!("{}ACK", self.invite_seq)),
-            _ => (self.seq, format!("{}{method}", self.seq)),
-        };
+        let of_invite = matches!(method, Method::Ack | Method::Cancel);
+        let seq = if of_invite { self.invite_seq } else { self.seq };
+        let named = if *method == Method::Cancel { &Method::Invite } else { method };
+        let branch = format!("{seq}{named}");
         let Self { at, call_id, local, remote, target, .. } = self;
         let kind = if body.is_empty() || more.contains("Content-Type") {
             ""

@@ -149,6 +149,11 @@ impl World {
         world
     }
 
+    /// Other prompts from now on.
+    pub(crate) fn set_library(&mut self, library: Library) {
+        self.engine.set_library(Arc::new(library));
+    }
+
     /// When the world began.
     pub(crate) fn started(&self) -> Instant {
         self.started
@@ -387,7 +392,7 @@ impl World {
                     is_quiet = false;
                     if self.phones[at].is_alive {
                         let from = self.phones[at].sip;
-                        self.send(from, to, bytes);
+                        self.send(from, to, &bytes);
                     }
                 }
             }
@@ -397,7 +402,7 @@ impl World {
         }
     }
 
-    fn send(&mut self, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
+    fn send(&mut self, from: SocketAddr, to: SocketAddr, bytes: &Bytes) {
         self.wire.push(Sent { at: self.now, from, to, bytes: bytes.clone() });
         for delay in self.link.next() {
             self.post(delay, Parcel::Sip { from, to, bytes: bytes.clone() });
@@ -406,7 +411,7 @@ impl World {
 
     fn on_output(&mut self, output: Output) {
         match output {
-            Output::Sip(transmit) => self.send(server(), transmit.flow.remote, transmit.bytes),
+            Output::Sip(transmit) => self.send(server(), transmit.flow.remote, &transmit.bytes),
             Output::Media(command) => self.on_command(command),
             Output::Cdr(cdr) => self.cdrs.push(*cdr),
             Output::Intention { extension, intention } => {
@@ -441,7 +446,7 @@ impl World {
     }
 
     /// Messages of this phone.
-    pub(crate) fn from_phone(&self, id: PhoneId) -> Vec<Message> {
+    pub(crate) fn sent_by(&self, id: PhoneId) -> Vec<Message> {
         let address = self.phones[id.0].sip;
         self.wire.iter().filter(|sent| sent.from == address).map(Sent::message).collect()
     }

@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("chance", &[]),
     ("sip", &["time", "pii", "chance"]),
     ("media", &["time", "pii", "chance"]),
-    ("call", &["time", "pii", "chance", "sip", "media::*", "media::pool"]),
+    ("call", &["time", "pii", "chance", "sip", "media::*", "media::pool", "media::dtmf"]),
     ("store", &["time", "pii", "call::cdr", "call::config", "call::intention"]),
     ("shell", &["time", "pii", "chance", "sip", "media", "call", "store"]),
     ("console", &["time", "pii", "media::*", "call", "store", "shell::handle", "shell::metrics"]),

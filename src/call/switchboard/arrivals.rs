@@ -10,13 +10,13 @@ use std::time::Duration;
 use super::{Call, Output, Switchboard, io};
 use crate::call::cdr::{Cdr, EndReason, EndedBy, Outcome, Presentation};
 use crate::call::config::{Anonymous, Extension, LineId, Trunk, TrunkId};
+use crate::call::io::Order;
 use crate::call::io::{Io, Owner};
 use crate::call::leg::{Fault, Leg, Place};
-use crate::call::queue::Order;
 use crate::call::record::Record;
 use crate::call::trunk::Arrival;
 use crate::call::{Phase, identity};
-use crate::media::Quality;
+use crate::media::{Keys, Quality};
 use crate::sip::auth::{Accounts, Ha1, Source, Verdict};
 use crate::sip::header::Name;
 use crate::sip::message::{Message, Method};
@@ -164,6 +164,7 @@ impl Switchboard {
             order: Order(0),
             asks: Vec::new(),
             hops: 0,
+            keys: Keys::default(),
         };
         self.calls.insert(key, call);
     }

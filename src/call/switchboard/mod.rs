@@ -64,8 +64,8 @@ pub enum Command {
     Configure(Arc<Config>, Box<sip::Config>),
     /// No new calls: they hear the help message.
     Drain,
-    /// The process ends now: every call that is left is ended (both sides get a BYE) and recorded.
-    EndCalls,
+    /// Every call ends now, with a BYE to each side: the time to drain is over.
+    Stop,
     /// A counselor chooses (page, API).
     Intend {
         /// Who.
@@ -399,7 +399,7 @@ impl Switchboard {
         match command {
             Command::Configure(config, sip_config) => self.configure(now, config, *sip_config),
             Command::Drain => self.mode = Mode::Draining,
-            Command::EndCalls => self.end_calls(now),
+            Command::Stop => self.stop(now),
             Command::Intend { extension, intention } => self.intend(now, &extension, intention),
             Command::Override { line, over } => {
                 let mut config = (*self.config).clone();
@@ -411,21 +411,14 @@ impl Switchboard {
         }
     }
 
-    /// Nobody is left in a call with a process that is gone: a caller would pay for silence.
-    fn end_calls(&mut self, now: Now) {
+    fn stop(&mut self, now: Now) {
         self.mode = Mode::Draining;
-        for key in self.calls.keys().copied().collect::<Vec<_>>() {
-            self.with_owner(now, Owner::Call(key), |owned, io| {
-                if let Owned::Call(call) = owned {
-                    call.on_process_end(io);
-                }
-            });
-        }
-        for key in self.internals.keys().copied().collect::<Vec<_>>() {
-            self.with_owner(now, Owner::Internal(key), |owned, io| {
-                if let Owned::Internal(internal) = owned {
-                    internal.end(io);
-                }
+        let calls = self.calls.keys().map(|key| Owner::Call(*key));
+        let internals = self.internals.keys().map(|key| Owner::Internal(*key));
+        for owner in calls.chain(internals).collect::<Vec<_>>() {
+            self.with_owner(now, owner, |owned, io| match owned {
+                Owned::Call(call) => call.stop(io),
+                Owned::Internal(internal) => internal.end(io),
             });
         }
     }

@@ -17,110 +17,158 @@ enum To {
     Line(LineId),
 }
 
+/// A counselor's own call to a colleague about the caller.
+enum Consult {
+    /// The colleague has answered.
+    Joined(u64),
+    /// The colleague's phone rings.
+    Ringing(u64, Extension),
+}
+
 impl Switchboard {
     pub(super) fn on_refer(&mut self, now: Now, event: sip::Event) {
-        let sip::Event::Refer { session, tx, target, replaces, attended } = event else { return };
+        let sip::Event::Refer { session, tx, target, replaces, .. } = event else { return };
         self.is_dirty = true;
-        let to = self.refer_target(&target);
-        let owner = self.sessions.get(&session).copied();
-        let code = match (owner, to) {
-            (_, None) => 404,
-            (Some(Owner::Call(key)), Some(to)) if self.is_counselor_leg(key, session) => {
-                let consult = replaces.and_then(|s| self.joined_consult(s));
-                match (to, consult) {
-                    (To::Colleague(_), Some(internal)) => {
-                        self.sip.respond_code(now.mono, tx, 202);
-                        return self.hand_over(now, key, session, internal);
-                    }
-                    (To::Colleague(extension), None) => {
-                        // A consultation that nobody has answered yet becomes a blind transfer.
-                        if let (Some(other), true) = (replaces, attended) {
-                            self.drop_consult(now, other);
-                        }
-                        return self.blind(now, tx, key, &extension);
-                    }
-                    (To::Line(line), _) => {
-                        self.sip.respond_code(now.mono, tx, 202);
-                        return self.hand_to_line(now, key, line);
-                    }
-                }
-            }
-            (Some(Owner::Internal(key)), Some(_)) => {
-                match replaces.map(|s| (s, self.sessions.get(&s))) {
-                    // Some phones send the REFER in the consultation and name the caller's dialog.
-                    Some((other, Some(Owner::Call(call)))) => {
-                        let call = *call;
-                        self.sip.respond_code(now.mono, tx, 202);
-                        return self.hand_over(now, call, other, key);
-                    }
-                    Some(_) | None => 403,
-                }
-            }
-            (Some(Owner::Call(_)) | None, Some(_)) => 403,
+        let refused = match self.sessions.get(&session).copied() {
+            Some(Owner::Call(key)) => self.refer_of_call(now, key, session, tx, &target, replaces),
+            Some(Owner::Internal(key)) => self.refer_of_consult(now, key, session, tx, replaces),
+            None => Err(403),
         };
-        self.sip.respond_code(now.mono, tx, code);
+        if let Err(code) = refused {
+            self.sip.respond_code(now.mono, tx, code);
+        }
     }
 
-    /// Only our own domain's counselors and lines: an outside number is never dialed.
-    fn refer_target(&self, uri: &str) -> Option<To> {
+    /// A counselor hands on the caller. What Replaces names goes before the URI, which may be our
+    /// own Contact (RFC 5589 §7). Callers hand on nobody.
+    fn refer_of_call(
+        &mut self,
+        now: Now,
+        key: u64,
+        session: SessionId,
+        tx: ServerTx,
+        target: &str,
+        replaces: Option<SessionId>,
+    ) -> Result<(), u16> {
+        let from = self.counselor_of(key, session).ok_or(403_u16)?;
+        match replaces.and_then(|named| self.consult(named, &from)) {
+            Some(Consult::Joined(internal)) => {
+                self.sip.respond_code(now.mono, tx, 202);
+                self.hand_over(now, key, session, internal);
+                return Ok(());
+            }
+            // A consultation that nobody has answered yet becomes a blind transfer.
+            Some(Consult::Ringing(internal, colleague)) => {
+                self.drop_consult(now, internal);
+                return self.blind(now, tx, key, &colleague);
+            }
+            None => {}
+        }
+        match self.refer_target(key, target).ok_or(404_u16)? {
+            To::Colleague(colleague) => self.blind(now, tx, key, &colleague),
+            To::Line(line) => {
+                self.sip.respond_code(now.mono, tx, 202);
+                self.hand_to_line(now, key, line);
+                Ok(())
+            }
+        }
+    }
+
+    /// Some phones send the REFER in the consultation and name the caller's dialog.
+    fn refer_of_consult(
+        &mut self,
+        now: Now,
+        internal: u64,
+        session: SessionId,
+        tx: ServerTx,
+        replaces: Option<SessionId>,
+    ) -> Result<(), u16> {
+        let named = replaces.ok_or(403_u16)?;
+        let Some(Owner::Call(call)) = self.sessions.get(&named).copied() else { return Err(403) };
+        let from = self.counselor_of(call, named).ok_or(403_u16)?;
+        match self.consult(session, &from) {
+            Some(Consult::Joined(_)) => {}
+            Some(Consult::Ringing(..)) | None => return Err(403),
+        }
+        self.sip.respond_code(now.mono, tx, 202);
+        self.hand_over(now, call, session, internal);
+        Ok(())
+    }
+
+    /// Only our own domain's counselors and lines: an outside number is never dialed. Lines are
+    /// those of the configuration that the call began with.
+    fn refer_target(&self, key: u64, uri: &str) -> Option<To> {
         let Ok(Uri::Sip(uri)) = Uri::parse(uri) else { return None };
         let user = uri.user.as_deref()?;
         let extension = Extension::from(user);
         if self.config.counselors.contains_key(&extension) {
             return Some(To::Colleague(extension));
         }
-        let mut lines = self.config.lines.iter();
+        let mut lines = self.calls.get(&key)?.config.lines.iter();
         let line =
             lines.find(|(id, line)| &*id.0 == user || line.numbers.iter().any(|n| n == user));
         line.map(|(id, _)| To::Line(id.clone()))
     }
 
-    fn is_counselor_leg(&self, key: u64, session: SessionId) -> bool {
-        self.calls.get(&key).is_some_and(
-            |call| {
-                matches!(&call.phase, Phase::Bridge(b) if b.leg.is(session) && !b.is_transferring())
+    /// Whose session this is, if it is that of the counselor who talks in the call, and no transfer
+    /// is under way.
+    fn counselor_of(&self, key: u64, session: SessionId) -> Option<Extension> {
+        match &self.calls.get(&key)?.phase {
+            Phase::Bridge(b) if b.leg.is(session) && !b.is_transferring() => {
+                Some(b.extension.clone())
             }
-        )
-    }
-
-    /// The internal call of that session, if a colleague has answered it.
-    fn joined_consult(&self, session: SessionId) -> Option<u64> {
-        match self.sessions.get(&session)? {
-            Owner::Internal(key) => {
-                self.internals.get(key).filter(|internal| internal.is_joined()).map(|_| *key)
-            }
-            Owner::Call(_) => None,
+            Phase::Bridge(_)
+            | Phase::Trunk(_)
+            | Phase::Guidance(_)
+            | Phase::Message(_)
+            | Phase::Queue(_)
+            | Phase::Ringing(..)
+            | Phase::Ended => None,
         }
     }
 
-    fn drop_consult(&mut self, now: Now, session: SessionId) {
-        if let Some(owner @ Owner::Internal(_)) = self.sessions.get(&session).copied() {
-            self.with_owner(now, owner, |owned, io| {
-                if let super::Owned::Internal(internal) = owned {
-                    internal.end(io);
-                }
-            });
+    /// The consultation of that session, if `from` made it.
+    fn consult(&self, session: SessionId, from: &Extension) -> Option<Consult> {
+        let Owner::Internal(key) = *self.sessions.get(&session)? else { return None };
+        let internal = self.internals.get(&key).filter(|i| i.is_by(from, session))?;
+        if internal.is_joined() {
+            return Some(Consult::Joined(key));
         }
+        internal.rings().map(|colleague| Consult::Ringing(key, colleague))
+    }
+
+    fn drop_consult(&mut self, now: Now, internal: u64) {
+        self.with_owner(now, Owner::Internal(internal), |owned, io| {
+            if let super::Owned::Internal(internal) = owned {
+                internal.end(io);
+            }
+        });
     }
 
     /// Rings a colleague while the caller hears music.
-    fn blind(&mut self, now: Now, tx: ServerTx, key: u64, extension: &Extension) {
-        let is_free = !self.activities().contains_key(extension);
+    fn blind(
+        &mut self,
+        now: Now,
+        tx: ServerTx,
+        key: u64,
+        extension: &Extension,
+    ) -> Result<(), u16> {
+        if self.activities().contains_key(extension) {
+            return Err(486);
+        }
         let candidates = self.candidates(now, key, extension);
-        if !is_free || candidates.is_empty() {
-            return self.sip.respond_code(now.mono, tx, if is_free { 480 } else { 486 });
+        if candidates.is_empty() {
+            return Err(480);
         }
         self.sip.respond_code(now.mono, tx, 202);
         self.with_owner(now, Owner::Call(key), |owned, io| {
             if let super::Owned::Call(call) = owned {
                 call.record.offers += 1;
                 io.step(&call.id, format!("transfer: rings {extension}"));
-                call.in_bridge(io, |bridge, cx| {
-                    bridge.transfer(cx, candidates);
-                    Next::Stay
-                });
+                call.in_bridge(io, |bridge, cx| bridge.transfer(cx, candidates));
             }
         });
+        Ok(())
     }
 
     /// The caller goes into a line's queue, at its end.
@@ -138,8 +186,10 @@ impl Switchboard {
         });
     }
 
-    /// The caller is joined with the colleague whom the counselor has consulted.
+    /// The caller is joined with the colleague whom the counselor has consulted. `session`: where
+    /// the REFER came, which hears the outcome before it is ended.
     fn hand_over(&mut self, now: Now, key: u64, session: SessionId, internal: u64) {
+        self.sip.notify(now.mono, session, "SIP/2.0 200 OK", true);
         let mut of_internal: Io<'_> = io!(self, now, Owner::Internal(internal));
         let Some(consult) = self.internals.get_mut(&internal) else { return };
         let Some((extension, leg)) = consult.give_up_colleague(&mut of_internal) else { return };
@@ -147,7 +197,6 @@ impl Switchboard {
         self.with_owner(now, Owner::Call(key), |owned, io| {
             let super::Owned::Call(call) = owned else { return };
             leg.adopt(io);
-            io.sip.notify(io.now.mono, session, "SIP/2.0 200 OK", true);
             io.step(&call.id, format!("transfer: taken over by {extension}"));
             call.go(io, Next::Join(extension, Box::new(leg)));
         });

@@ -271,13 +271,14 @@ impl Guard {
     }
 }
 
-/// Whether a digest-uri means the Request-URI. Phones differ in ports and parameters between the
-/// two; scheme, user and host must be the same.
+/// Whether a digest-uri means the Request-URI (RFC 7616 §3.4.6): the same scheme and user. The host
+/// is not compared: we are not a proxy, whatever host a request names is us, and phones write the
+/// domain in one place and our address in the other.
 fn is_same_target(digest: &str, request: &str) -> bool {
     if digest == request {
         return true;
     }
     let (Ok(a), Ok(b)) = (Uri::parse(digest), Uri::parse(request)) else { return false };
     let (Some(a), Some(b)) = (a.sip(), b.sip()) else { return false };
-    a.secure == b.secure && a.user == b.user && a.host.eq_ignore_ascii_case(b.host)
+    a.secure == b.secure && a.user == b.user
 }

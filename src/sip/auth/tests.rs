@@ -222,7 +222,8 @@ fn the_digest_uri_must_mean_the_request_uri() {
         ("sip:koebashi.local", true),
         ("sips:koebashi.local", false),
         ("sip:102@koebashi.local", false),
-        ("sip:elsewhere.example", false),
+        ("sip:127.0.0.1:5060", true),
+        ("tel:101", false),
         ("", false),
     ] {
         let [challenge] = &*gate.challenges(0, "101") else { panic!() };
