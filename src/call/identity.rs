@@ -7,7 +7,7 @@
 use super::cdr::Presentation;
 use super::config::{NumberSource, Trunk};
 use crate::pii::Pii;
-use crate::sip::header::Name;
+use crate::sip::header::{Name, NameAddr};
 use crate::sip::message::Message;
 use crate::sip::uri::Uri;
 
@@ -36,7 +36,7 @@ const NO_NUMBERS: &[(&str, Presentation)] = &[
 pub(super) fn called_number(request: &Message, trunk: &Trunk) -> Option<String> {
     trunk.called_number.iter().find_map(|source| {
         let uri = match source {
-            NumberSource::PCalledPartyId => address(request.text(&Name::PCalledPartyId)?)?,
+            NumberSource::PCalledPartyId => address(request, &Name::PCalledPartyId)?,
             NumberSource::To => request.to().ok()?.uri.to_owned(),
             NumberSource::RequestUri => request.uri()?.to_owned(),
         };
@@ -44,13 +44,10 @@ pub(super) fn called_number(request: &Message, trunk: &Trunk) -> Option<String> 
     })
 }
 
-/// The URI inside a name-addr or addr-spec.
-fn address(value: &str) -> Option<String> {
-    let uri = match value.split_once('<') {
-        Some((_, rest)) => rest.split('>').next()?,
-        None => value.split(';').next()?,
-    };
-    Some(uri.trim().to_owned())
+/// The URI of the first address in that header.
+fn address(request: &Message, name: &Name) -> Option<String> {
+    let first = request.list(name).next()?;
+    NameAddr::parse(first).ok().map(|address| address.uri.to_owned())
 }
 
 /// `+81x` and `81x` become `0x`; the carrier's missing prefix is put back.
@@ -88,7 +85,7 @@ pub(super) fn caller(request: &Message) -> (Presentation, Option<Pii>) {
             (Presentation::Unknown, None)
         }
         (None, false) => {
-            let asserted = request.text(&Name::PAssertedIdentity).and_then(address);
+            let asserted = address(request, &Name::PAssertedIdentity);
             let asserted = asserted.and_then(|uri| national(&uri, ""));
             let number = asserted.or_else(|| national(from.uri, "")).unwrap_or(user);
             (Presentation::Shown, Some(Pii::new(number)))

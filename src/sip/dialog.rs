@@ -2,13 +2,17 @@
 //!
 //! Owns what an in-dialog request looks like. From and To are kept as text, so that a peer that
 //! compares them byte for byte finds its own. No URI is ever resolved: a request goes to where the
-//! dialog's messages come from, whatever its Contact says. Does not own the session in it.
+//! dialog's messages come from, whatever its Contact says; only when that connection is lost, to
+//! the port of the same host on which the peer says that it listens. Does not own the session in
+//! it.
+
+use std::net::SocketAddr;
 
 use crate::sip::Flow;
 use crate::sip::header::{Contact, Name};
 use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
-use crate::sip::transaction::{from_tag, is_same, sequence, to_tag};
+use crate::sip::transaction::{DEFAULT_PORT, from_tag, host, is_same, sequence, to_tag};
 use crate::sip::uri::Uri;
 
 /// Elements of a route set that are kept.
@@ -151,11 +155,26 @@ impl Dialog {
         }
     }
 
-    /// Its connection is gone: the next request asks for a new one.
+    /// Its connection is gone: the next request asks for a new one. Nobody listens on the port from
+    /// which the peer connected, so the next hop names the port, where it is the same host.
     pub(crate) fn forget_connection(&mut self, flow: Flow) {
-        if is_same(self.flow, flow) {
-            self.flow.connection = None;
+        if !is_same(self.flow, flow) {
+            return;
         }
+        self.flow.connection = None;
+        if let Some(hop) = self.next_hop().filter(|hop| hop.ip() == self.flow.remote.ip()) {
+            self.flow.remote = hop;
+        }
+    }
+
+    /// The address of the first route, or else of the target, where it is written as one.
+    fn next_hop(&self) -> Option<SocketAddr> {
+        let uri = match self.routes.first() {
+            Some(route) => route_uri(route)?.0,
+            None => &self.target,
+        };
+        let Ok(Uri::Sip(uri)) = Uri::parse(uri) else { return None };
+        Some(SocketAddr::new(host(uri.host)?, uri.port.unwrap_or(DEFAULT_PORT)))
     }
 }
 
@@ -241,6 +260,25 @@ mod tests {
             "sip:p1",
             "<sip:p2;lr>, <sip:31337@192.0.2.1:5070>",
         );
+    }
+
+    #[test]
+    fn after_a_lost_connection_the_next_hop_names_the_port() {
+        let check = |routes: &str, from: &str, want: &str| {
+            let remote = from.parse().unwrap();
+            let connection = Some(crate::sip::ConnectionId(1));
+            let lost = Flow { transport: Transport::Tcp, remote, connection, ..flow() };
+            let mut dialog = Dialog::uas(&invite(routes), lost, "ours");
+            dialog.forget_connection(flow());
+            assert_eq!(dialog.flow, lost, "another's connection");
+            dialog.forget_connection(lost);
+            assert_eq!((dialog.flow.remote, dialog.flow.connection), (want.parse().unwrap(), None));
+        };
+        check("", "192.0.2.1:40000", "192.0.2.1:5070");
+        check("Record-Route: <sip:192.0.2.1;lr>\r\n", "192.0.2.1:40000", "192.0.2.1:5060");
+        // Of another host, or of one behind NAT, nothing is known that would be better.
+        check("Record-Route: <sip:proxy;lr>\r\n", "192.0.2.1:40000", "192.0.2.1:40000");
+        check("", "198.51.100.1:40000", "198.51.100.1:40000");
     }
 
     #[test]

@@ -105,6 +105,8 @@ fn the_called_number_is_read_where_the_trunk_says() {
     let (uri, to) = ("sip:x@10.0.0.1", "<sip:y@10.0.0.1>");
     assert!(dialed("", uri, to, "P-Called-Party-ID: <sip:0570000000@c>\r\n"));
     assert!(dialed("", uri, to, "P-Called-Party-ID: <tel:+81570000000>\r\n"));
+    assert!(dialed("", uri, to, "P-Called-Party-ID: \"a <b\" <sip:0570000000@c>;x=1\r\n"));
+    assert!(dialed("", uri, to, "P-Called-Party-ID: sip:0570000000@c;x=1, <sip:1@d>\r\n"));
     assert!(dialed("", uri, "<sip:+81570000000@10.0.0.1;user=phone>", ""));
     assert!(dialed("", uri, "<tel:0570-000-000;phone-context=+81>", ""));
     assert!(dialed("", "sip:0570000000@10.0.0.1", to, ""));

@@ -21,7 +21,7 @@ use crate::sip::auth::{Accounts, Ha1, Source, Verdict};
 use crate::sip::header::Name;
 use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
-use crate::sip::{self, Admit, Flow, Policy, ServerTx, SessionId};
+use crate::sip::{self, Admit, Flow, Policy, ServerTx, SessionId, Transport};
 use crate::time::Now;
 
 /// Whose a flow is.
@@ -37,7 +37,9 @@ pub(super) enum Origin {
 
 impl Switchboard {
     /// Whose the flow is: a registered phone's exactly, else a trunk's or a fixed phone's by
-    /// address.
+    /// address. A phone that is registered over datagrams sends what is too long for them on a
+    /// stream of its own (RFC 3261 §18.1.1): a stream from such an address is a phone's, whose
+    /// digest says which.
     pub(super) fn origin(&self, flow: &Flow) -> Origin {
         if self.registrar.owner_of_flow(flow).is_some() {
             return Origin::Phone;
@@ -51,6 +53,11 @@ impl Switchboard {
         let mut trunks = self.config.trunks.iter();
         match trunks.find(|(_, trunk)| sends_for(trunk, ip)) {
             Some((id, _)) => Origin::Trunk(id.clone()),
+            None if flow.transport == Transport::Tcp
+                && self.registrar.knows_address(flow.remote.ip()) =>
+            {
+                Origin::Phone
+            }
             None => Origin::Stranger,
         }
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Endpoint;
 use crate::sip::header::Name;
 use crate::sip::message::{Message, Method};
-use crate::sip::session::{Session, capable, not_allowed, screen};
+use crate::sip::session::{Refusal, Session, capable, not_allowed, screen, understand};
 use crate::sip::transaction::{Direction, Known, User, to_tag};
 use crate::sip::{Admit, Event, Flow, Policy, ServerTx, SessionId};
 
@@ -140,6 +140,9 @@ impl Endpoint {
         if is_merged {
             return self.core.txs.reply(now, tx, 482);
         }
+        if let Err(refusal) = understand(request, policy.is_some_and(|policy| policy.rel100)) {
+            return self.turn_down(now, tx, refusal);
+        }
         match (request.method(), policy) {
             (Some(Method::Invite), Some(policy)) => self.on_invite(now, tx, request, policy),
             (Some(Method::Register), _) => {
@@ -162,6 +165,11 @@ impl Endpoint {
     }
 
     fn on_invite(&mut self, now: Instant, tx: ServerTx, request: &Message, policy: &Policy) {
+        // It ends here, but the call that we would make of it goes on: a circle of those must end
+        // (RFC 7332 §3).
+        if request.number(&Name::MaxForwards) == Some(0) {
+            return self.core.txs.reply(now, tx, 483);
+        }
         if self.is_full() {
             return self.core.txs.reply(now, tx, 503);
         }
@@ -170,16 +178,20 @@ impl Endpoint {
             return self.core.txs.reply(now, tx, 481);
         }
         if let Err(refusal) = screen(request, policy) {
-            let Some(mut draft) = self.core.txs.response(tx, refusal.code) else { return };
-            for (name, value) in refusal.headers {
-                draft.push(name, value);
-            }
-            return self.core.txs.respond(now, tx, draft);
+            return self.turn_down(now, tx, refusal);
         }
         let id = SessionId(self.core.txs.id());
         self.core.txs.serve(tx, User::Session(id));
         if let Some(session) = Session::incoming(&mut self.core, now, id, tx, policy.clone()) {
             self.insert(id, session);
         }
+    }
+
+    fn turn_down(&mut self, now: Instant, tx: ServerTx, refusal: Refusal) {
+        let Some(mut draft) = self.core.txs.response(tx, refusal.code) else { return };
+        for (name, value) in refusal.headers {
+            draft.push(name, value);
+        }
+        self.core.txs.respond(now, tx, draft);
     }
 }

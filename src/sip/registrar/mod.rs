@@ -10,7 +10,7 @@
 mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::header::{Name, NameAddr};
@@ -162,6 +162,11 @@ impl Registrar {
     /// Whether a phone of `user` is behind that flow.
     pub fn owns_flow(&self, user: &str, flow: &Flow) -> bool {
         self.behind(flow).any(|(_, binding)| binding.user == user)
+    }
+
+    /// Whether a phone is registered from that address, by whatever flow.
+    pub fn knows_address(&self, ip: IpAddr) -> bool {
+        self.bindings.values().any(|binding| binding.flow.remote.ip() == ip)
     }
 
     /// The far end of that flow is gone (connection lost): so are its bindings.

@@ -426,3 +426,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_address_of_a_phone_is_known_while_it_is_registered() {
+    let mut office = Office::new(None);
+    let phone = udp(1);
+    let ip = phone.remote.ip();
+    assert!(!office.registrar.knows_address(ip));
+    office.register(0, phone, &["Contact: <sip:101@192.0.2.9>;expires=60"]);
+    assert!(office.registrar.knows_address(ip));
+    assert!(!office.registrar.knows_address("198.51.100.99".parse().unwrap()));
+    office.registrar.handle_timeout(office.at(61));
+    assert!(!office.registrar.knows_address(ip));
+}

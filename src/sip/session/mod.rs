@@ -33,7 +33,7 @@ use crate::sip::{Cause, ClientTx, Event, Flow, Policy, ServerTx, SessionId};
 use crate::time::Timers;
 
 pub(crate) use requests::{ALLOW, capable, not_allowed, reap};
-pub(crate) use uas::screen;
+pub(crate) use uas::{Refusal, screen, understand};
 
 /// The media type of session descriptions.
 const SDP: &str = "application/sdp";
@@ -357,7 +357,9 @@ impl Session {
 
     /// The session timer headers of a request of ours, and those of the 2xx to one of the peer.
     fn ask_timer(&self, draft: &mut Draft) {
-        let Some(wanted) = self.wanted_interval() else { return };
+        // A refresh keeps what was agreed (RFC 4028 §7.4).
+        let agreed = self.timer.map(|timer| timer.seconds);
+        let Some(wanted) = agreed.or_else(|| self.wanted_interval()) else { return };
         let seconds = wanted.max(self.min_se).max(session_timer::MIN_SE);
         match self.timer {
             Some(Agreed { ours: true, .. }) => {

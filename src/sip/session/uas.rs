@@ -78,6 +78,19 @@ impl Refusal {
     }
 }
 
+/// Judges whether we know all extensions that a request requires (§8.2.2.3).
+pub(crate) fn understand(request: &Message, rel100: bool) -> Result<(), Refusal> {
+    let is_known = |token: &str| {
+        token.eq_ignore_ascii_case("timer") || (rel100 && token.eq_ignore_ascii_case("100rel"))
+    };
+    let unknown: Vec<&str> =
+        request.list(&Name::Require).filter(|token| !is_known(token)).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::new(420).with(Name::Unsupported, unknown.join(", ")))
+}
+
 /// Judges a request that sets up or changes a session before the call path sees it
 /// (RFC 3261 §8.2, RFC 4028 §9).
 pub(crate) fn screen(request: &Message, policy: &Policy) -> Result<(), Refusal> {
@@ -85,15 +98,7 @@ pub(crate) fn screen(request: &Message, policy: &Policy) -> Result<(), Refusal> 
     if matches!(uri, Some(Ok(Uri::Other { .. }))) {
         return Err(Refusal::new(416));
     }
-    let is_known = |token: &str| {
-        token.eq_ignore_ascii_case("timer")
-            || (policy.rel100 && token.eq_ignore_ascii_case("100rel"))
-    };
-    let unknown: Vec<&str> =
-        request.list(&Name::Require).filter(|token| !is_known(token)).collect();
-    if !unknown.is_empty() {
-        return Err(Refusal::new(420).with(Name::Unsupported, unknown.join(", ")));
-    }
+    understand(request, policy.rel100)?;
     let encoding = request.text(&Name::ContentEncoding).unwrap_or("identity");
     let is_readable = encoding.eq_ignore_ascii_case("identity");
     if !request.body().is_empty() && (request.sdp().is_none() || !is_readable) {

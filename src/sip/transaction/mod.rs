@@ -24,7 +24,7 @@ use crate::time::Timers;
 pub(crate) use client::{Outcome, What, sequence};
 pub use counts::{Counts, Direction};
 pub(crate) use server::Known;
-pub(crate) use via::Place;
+pub(crate) use via::{DEFAULT_PORT, Place, host};
 
 use crate::sip::{Config, Transport};
 

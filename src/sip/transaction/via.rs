@@ -11,7 +11,7 @@ use crate::sip::print::Draft;
 use crate::sip::{Flow, Transport};
 
 /// The port of SIP where none is named.
-const DEFAULT_PORT: u16 = 5060;
+pub(crate) const DEFAULT_PORT: u16 = 5060;
 
 /// Where we are reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub(super) fn peer_flow(request: &Message, flow: Flow) -> Flow {
 }
 
 /// The address that a host is, if it is one.
-fn host(text: &str) -> Option<IpAddr> {
+pub(crate) fn host(text: &str) -> Option<IpAddr> {
     text.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 

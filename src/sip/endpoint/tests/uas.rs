@@ -239,6 +239,11 @@ fn what_cannot_be_served_is_refused_with_the_reason() {
     };
     check(&invite("Require: 100rel\r\n"), "420 INVITE", Name::Unsupported, Some("100rel"));
     check(&invite("Require: timer, foo\r\n"), "420 INVITE", Name::Unsupported, Some("foo"));
+    let text = request("OPTIONS", 1, "", "x", "Require: foo");
+    check(&text, "420 OPTIONS", Name::Unsupported, Some("foo"));
+    let text = request("REGISTER", 1, "", "x", "Require: bar");
+    check(&text, "420 REGISTER", Name::Unsupported, Some("bar"));
+    check(&invite("").replace("Forwards: 66", "Forwards: 0"), "483 INVITE", Name::Accept, None);
     let text = invite("").replace("application/sdp", "text/plain");
     check(&text, "415 INVITE", Name::Accept, Some("application/sdp"));
     let text = invite("").replace("INVITE sip:", "INVITE urn:");
