@@ -12,8 +12,6 @@ use crate::sim::{PhoneId, World};
 mod answer;
 /// Who is turned away, and what every call leaves behind.
 mod callers;
-/// The end of the process with calls in it.
-mod end;
 /// Prompts, menus, keys by every means.
 mod guidance;
 /// Open, closed, and the two closings.
@@ -24,6 +22,8 @@ mod operation;
 mod phones;
 /// Nothing of the caller leaves the live call.
 mod privacy;
+/// The end of the process with calls in it.
+mod process_end;
 /// Order of service, strategies, announcements, wrap-up.
 mod queue;
 /// The rules of the design: 1 to 6.
@@ -32,6 +32,8 @@ mod rules;
 mod rules_more;
 /// Hold, moves, UPDATE, session timers, lost phones.
 mod talk;
+/// What the board and the counts say is what there is.
+mod truth;
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);

@@ -10,6 +10,8 @@ use koebashi::call::switchboard::Command;
 use koebashi::cli::load::load;
 use koebashi::shell::Shell;
 use koebashi::sip::Transport;
+use koebashi::store::Reader;
+use koebashi::store::audit::Verdict;
 use tokio::time::timeout;
 
 /// Nothing here takes longer, unless it fails.
@@ -95,6 +97,12 @@ async fn a_changed_file_is_taken_over_and_a_bad_one_is_not() {
     board(&mut boards, 1).await;
     commands.send(Command::Drain).await.unwrap();
     timeout(SOON, running).await.unwrap().unwrap().unwrap();
+    // Start, end and each changed key are on the audit trail.
+    let trail = Reader::open(&folder.join("state/koebashi.db")).unwrap();
+    match trail.verify_audit().unwrap() {
+        Verdict::Intact { entries, .. } => assert!(entries > 6, "{entries}"),
+        Verdict::Broken { at } => panic!("{at}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

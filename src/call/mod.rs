@@ -125,8 +125,9 @@ enum Phase {
 /// What a call asks of those who see more than one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Ask {
-    /// A counselor was rung and not reached.
-    Missed(Extension, Miss),
+    /// A counselor was rung and not reached; how many rings in a row the line lets them miss (0:
+    /// any).
+    Missed(Extension, Miss, u32),
     /// A counselor has taken the call.
     Taken(Extension),
     /// A counselor is through with the call: wrap-up begins.
@@ -368,8 +369,14 @@ impl Call {
                 waiting.offered(&extensions);
                 let names: Vec<_> = extensions.iter().map(ToString::to_string).collect();
                 self.record.offers += names.len() as u32;
-                io.step(&self.id, format!("rings {}", names.join(", ")));
                 let is_over = names.is_empty();
+                io.step(
+                    &self.id,
+                    match is_over {
+                        true => "no media port is free to ring a counselor".to_owned(),
+                        false => format!("rings {}", names.join(", ")),
+                    },
+                );
                 self.phase = Phase::Ringing(waiting, ring);
                 if is_over {
                     self.on_rang(io, Rang::Over);
@@ -415,6 +422,7 @@ impl Call {
             | Phase::Queue(_)
             | Phase::Ended => return,
         };
+        let limit = self.line().map_or(0, |line| line.queue.auto_pause_after);
         for (extension, miss) in missed {
             let why = match miss {
                 Miss::Unanswered => "did not answer",
@@ -422,7 +430,7 @@ impl Call {
                 Miss::Silent => "can't be reached",
             };
             io.step(&self.id, format!("{extension} {why}"));
-            self.asks.push(Ask::Missed(extension, miss));
+            self.asks.push(Ask::Missed(extension, miss, limit));
         }
     }
 
@@ -448,7 +456,7 @@ impl Call {
         if let Phase::Bridge(mut bridge) = phase {
             // Nothing was finished that notes could be taken of: no wrap-up.
             self.leave_bridge(io, &mut bridge, Duration::ZERO);
-            self.asks.push(Ask::Missed(bridge.extension, Miss::Silent));
+            self.asks.push(Ask::Missed(bridge.extension, Miss::Silent, 0));
         }
         self.wait_at_head(io, &[Said::CounselorLost])
     }

@@ -6,7 +6,7 @@ use super::{Loaded, Setting};
 
 /// Keys that a running service can't change: sockets that are bound, threads that run, files that
 /// are open. With a dot at the end: everything in the table.
-const AFTER_RESTART: [&str; 12] = [
+const AFTER_RESTART: [&str; 14] = [
     "sip.listen",
     "sip.max_connections",
     "sip.max_connections_per_source",
@@ -16,9 +16,11 @@ const AFTER_RESTART: [&str; 12] = [
     "sip.message_timeout",
     "sip.write_timeout",
     "service.state_dir",
-    "media.ports",
-    "media.threads",
-    "console.listen",
+    "service.log.",
+    "service.retention.",
+    "store.",
+    "media.",
+    "console.",
 ];
 /// Lists of tables, whose elements come and go as a whole.
 const LISTS: [&str; 3] = ["trunk", "line", "counselor"];

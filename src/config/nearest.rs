@@ -5,6 +5,31 @@ const LISTED: usize = 8;
 /// From this likeness on (0 to 1) a name may have been meant.
 const ALIKE: f64 = 0.5;
 
+/// What other systems call it (Asterisk's app_queue, FreeSWITCH's mod_callcenter) = what we do.
+const ELSEWHERE: [(&str, &str); 21] = [
+    ("agent", "counselor"),
+    ("announce-frequency", "announce_every"),
+    ("announce_frequency", "announce_every"),
+    ("autopause", "auto_pause_after"),
+    ("call_timeout", "ring_timeout"),
+    ("holidays_jp", "holidays"),
+    ("joinempty", "max_wait_no_counselor"),
+    ("leavewhenempty", "max_wait_no_counselor"),
+    ("max-no-answer", "auto_pause_after"),
+    ("max-wait-time", "max_wait"),
+    ("max-wait-time-with-no-agent", "max_wait_no_counselor"),
+    ("maxlen", "max_callers"),
+    ("moh", "hold"),
+    ("moh-sound", "hold"),
+    ("musicclass", "hold"),
+    ("periodic_announce_frequency", "announce_every"),
+    ("queue", "line"),
+    ("timeout", "ring_timeout"),
+    ("wrap-up-time", "wrap_up"),
+    ("wrapup_time", "wrap_up"),
+    ("wrapuptime", "wrap_up"),
+];
+
 /// The known name that is nearest to what was written; `None` when none resembles it.
 pub(super) fn nearest<'a>(
     written: &str,
@@ -13,6 +38,12 @@ pub(super) fn nearest<'a>(
     let written = written.to_lowercase();
     let likeness =
         |name: &str| strsim::normalized_damerau_levenshtein(&written, &name.to_lowercase());
+    let known: Vec<&str> = known.into_iter().collect();
+    let elsewhere =
+        ELSEWHERE.iter().find(|(theirs, ours)| *theirs == written && known.contains(ours));
+    if let Some((_, ours)) = elsewhere {
+        return known.into_iter().find(|name| name == ours);
+    }
     let scored = known.into_iter().map(|name| (likeness(name), name));
     let best = scored.max_by(|(a, x), (b, y)| a.total_cmp(b).then_with(|| y.cmp(x)));
     best.filter(|(score, _)| *score >= ALIKE).map(|(_, name)| name)
@@ -40,6 +71,10 @@ mod tests {
         check("ring_timout", Some("ring_timeout"));
         check("Max_Wait", Some("max_wait"));
         check("wrapup", Some("wrap_up"));
+        check("wrapuptime", Some("wrap_up"));
+        check("call_timeout", Some("ring_timeout"));
+        // No such key here: nothing is made up.
+        check("maxlen", None);
         check("xyz", None);
         check("", None);
     }

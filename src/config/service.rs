@@ -62,8 +62,7 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
     let retention = section.section("retention");
     let days = DAY..=DAY * 3650;
     let cdr = retention.duration("cdr", "400d", days.clone());
-    let audit = retention.duration("audit", "1095d", days.clone());
-    let logs = retention.duration("logs", "14d", days);
+    let audit = retention.duration("audit", "1095d", days);
     retention.done();
     let store = root.section("store");
     let queue = count(&store, "queue", 1_024, 1..=1_000_000);
@@ -86,7 +85,6 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
             prompts_dir: prompts_dir?,
             log_format: log_format?,
             log_level: log_level?,
-            keep_logs: logs?,
             // Filled in with `[sip]`.
             sockets: SocketLimits::default(),
         },

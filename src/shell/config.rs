@@ -1,7 +1,6 @@
 //! What the program around the machines is told.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::sip_socket::Limits;
 
@@ -25,8 +24,6 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What is logged: this level and what is graver.
     pub log_level: tracing::Level,
-    /// How long logs are kept, where we keep them ourselves.
-    pub keep_logs: Duration,
     /// Limits and times of the SIP sockets.
     pub sockets: Limits,
 }

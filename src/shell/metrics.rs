@@ -67,6 +67,7 @@ struct Inner {
     lost: Counter,
     messages: Family<Labels<2>, Counter>,
     dropped: Family<Labels<1>, Counter>,
+    records_lost: Counter,
     gauges: Arc<Gauges>,
 }
 
@@ -83,6 +84,7 @@ impl Default for Metrics {
         let (waits, talks) = (Histogram::new(WAITS), Histogram::new(TALKS));
         let (packets, lost) = (Counter::default(), Counter::default());
         let messages = Family::default();
+        let (dropped, records_lost) = (Family::default(), Counter::default());
         let gauges = Arc::new(Gauges::default());
         // The registry adds `_total` to the names of counters and a full stop to the help.
         registry.register("koebashi_calls", "Calls that ended, by outcome", Family::clone(&calls));
@@ -94,12 +96,23 @@ impl Default for Metrics {
         registry.register("koebashi_rtp_lost", help, lost.clone());
         let help = "SIP messages by method";
         registry.register("koebashi_sip_messages", help, Family::clone(&messages));
-        let dropped = Family::default();
-        let help = "SIP messages and streams that were dropped, by reason";
+        let help = "SIP messages that got no further";
         registry.register("koebashi_sip_dropped", help, Family::clone(&dropped));
+        let help = "Records that could not be kept";
+        registry.register("koebashi_records_lost", help, records_lost.clone());
         registry.register_collector(Box::new(Arc::clone(&gauges)));
-        let inner =
-            Inner { registry, calls, waits, talks, packets, lost, messages, dropped, gauges };
+        let inner = Inner {
+            registry,
+            calls,
+            waits,
+            talks,
+            packets,
+            lost,
+            messages,
+            dropped,
+            records_lost,
+            gauges,
+        };
         Self(Arc::new(inner))
     }
 }
@@ -162,12 +175,17 @@ impl Metrics {
         }
     }
 
-    /// Takes the counts of what was dropped since the start, by reason.
-    pub fn dropped(&self, counts: impl IntoIterator<Item = (&'static str, u64)>) {
-        for (reason, count) in counts {
-            let labels = [("reason", reason.to_owned())];
-            self.0.dropped.get_or_create(&labels).inner().store(count, Ordering::Relaxed);
+    /// Takes the counts of SIP messages that got no further since the start, by why.
+    pub fn dropped(&self, counts: &[(&'static str, u64)]) {
+        for (why, count) in counts {
+            let labels = [("why", (*why).to_owned())];
+            self.0.dropped.get_or_create(&labels).inner().store(*count, Ordering::Relaxed);
         }
+    }
+
+    /// Takes the count of records that the store lost since the start.
+    pub fn records_lost(&self, count: u64) {
+        self.0.records_lost.inner().store(count, Ordering::Relaxed);
     }
 
     /// Everything in the Prometheus text format, version 0.0.4.
@@ -312,7 +330,6 @@ mod tests {
         metrics.cdr(&Cdr { test: true, ..ended(Some("nijiiro"), Outcome::Answered) });
         metrics.sip([("INVITE", "in", 3), ("HACK", "in", 1), ("X", "in", 2), ("invite", "in", 4)]);
         metrics.sip([("INVITE", "in", 5)]);
-        metrics.dropped([("stranger", 2), ("malformed", 0)]);
         let text = metrics.encode();
         let expected = [
             "# TYPE koebashi_calls_total counter",
@@ -333,8 +350,6 @@ mod tests {
             "koebashi_rtp_lost_total 8",
             "koebashi_sip_messages_total{method=\"INVITE\",direction=\"in\"} 5",
             "koebashi_sip_messages_total{method=\"other\",direction=\"in\"} 7",
-            "koebashi_sip_dropped_total{reason=\"stranger\"} 2",
-            "koebashi_sip_dropped_total{reason=\"malformed\"} 0",
         ];
         for line in expected {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
@@ -343,7 +358,7 @@ mod tests {
         let families = types.len();
         types.sort_unstable();
         types.dedup_by_key(|line| line.split(' ').nth(2));
-        assert_eq!((types.len(), families), (10, 10), "{text}");
+        assert_eq!((types.len(), families), (9, 9), "{text}");
         assert!(text.ends_with('\n') && !text.contains("EOF"));
     }
 

@@ -12,6 +12,7 @@ pub mod handle;
 pub mod log;
 pub mod media_thread;
 pub mod metrics;
+mod news;
 pub mod process;
 pub mod prompts;
 pub mod reload;
@@ -45,6 +46,7 @@ use crate::store::Store;
 use handle::{Feed, Handle};
 use media_thread::{MediaHandle, MediaThreads};
 use metrics::Metrics;
+use news::News;
 use reload::{Fresh, Source};
 use signals::Signals;
 use sip_socket::{Arrived, Limits, Sockets};
@@ -117,6 +119,7 @@ pub struct Shell {
     store: Store,
     metrics: Metrics,
     feed: Feed,
+    news: News,
     handle: Handle,
     on_step: Box<dyn FnMut(&Step) + Send>,
     drain: Duration,
@@ -189,6 +192,7 @@ impl Shell {
             store: setup.store,
             metrics,
             feed,
+            news: News::default(),
             handle,
             on_step: setup.on_step,
             drain,
@@ -224,6 +228,8 @@ impl Shell {
     /// # Errors
     /// [`Error::Faulty`].
     pub async fn run(mut self) -> Result<(), Error> {
+        let started = format!("started, version {}", env!("CARGO_PKG_VERSION"));
+        self.store.audit(news::entry(news::SYSTEM, started));
         let watchdog = tokio::spawn(systemd::watchdog(self.handle.clone()));
         systemd::tell(systemd::Stage::Ready);
         let ended = self.rounds().await;
@@ -328,9 +334,13 @@ impl Shell {
                     self.store.cdr(*cdr);
                 }
                 Output::Intention { extension, intention } => {
+                    self.store.audit(news::intention(&extension, &intention));
                     self.store.intention(extension, intention);
                 }
-                Output::Board(board) => self.feed.show(*board),
+                Output::Board(board) => {
+                    self.news.tell(&board);
+                    self.feed.show(*board);
+                }
                 Output::Step(step) => {
                     tracing::info!(call = %step.call, "{}", step.what);
                     (self.on_step)(&step);
@@ -362,6 +372,7 @@ impl Shell {
     fn change(&mut self, mut fresh: Fresh) {
         for note in &fresh.notes {
             tracing::info!("{note}");
+            self.store.audit(news::entry(news::SYSTEM, format!("configuration: {note}")));
         }
         if let Err(error) = self.media.set_library(&fresh.library) {
             tracing::error!(%error, "the prompts stay as they were on some media thread");
@@ -379,6 +390,9 @@ impl Shell {
             tracing::info!("no new calls; waits for the live ones");
             systemd::tell(systemd::Stage::Draining);
             self.stage = Stage::Draining(clock::now().mono + self.drain);
+        }
+        if let Some(entry) = news::command(&command) {
+            self.store.audit(entry);
         }
         self.give(Input::Command(command));
     }
@@ -412,18 +426,14 @@ impl Shell {
     fn beat(&mut self) {
         self.feed.beat();
         let counts = self.switchboard.counts();
-        let streams = self.sockets.counts();
-        self.metrics.dropped([
-            ("stranger", counts.dropped_strangers),
+        let store = self.store.health();
+        self.metrics.dropped(&[
             ("malformed", counts.malformed),
+            ("stranger", counts.dropped_strangers),
             ("unmatched", counts.unmatched),
-            ("overload", counts.overloaded),
-            ("unsent", streams.unsent),
-            ("stream_refused", streams.refused),
-            ("stream_evicted", streams.evicted),
-            ("stream_stalled", streams.stalled),
-            ("stream_malformed", streams.malformed),
+            ("overloaded", counts.overloaded),
         ]);
+        self.metrics.records_lost(store.dropped + store.rejected);
         self.metrics.sip(counts.messages.iter().map(|((method, direction), count)| {
             let direction = match direction {
                 Direction::In => "in",
@@ -441,7 +451,7 @@ impl Shell {
     async fn linger(&mut self) {
         let last = Instant::now() + LAST_WORDS;
         if !self.switchboard.is_idle() {
-            self.give(Input::Command(Command::Stop));
+            self.command(Command::Stop);
         }
         let mut until = Instant::now() + LINGER;
         while Instant::now() < until {

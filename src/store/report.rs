@@ -168,7 +168,7 @@ impl Spread {
 
     /// Their sum.
     pub fn total(&self) -> f64 {
-        self.0.iter().sum()
+        self.0.iter().fold(0.0, |sum, x| sum + x)
     }
 
     /// Their mean.

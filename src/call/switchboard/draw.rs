@@ -4,7 +4,7 @@
 
 use super::{BOARD_EVERY, Output, Phase, Switchboard, Timer};
 use crate::call::Call;
-use crate::call::board::{Board, CallView, CounselorView, LineView, PhaseName};
+use crate::call::board::{Board, CallView, CounselorState, CounselorView, LineView, PhaseName};
 use crate::call::cdr::Outcome;
 use crate::call::config::LineId;
 use crate::call::schedule::{self, Opening};
@@ -25,7 +25,9 @@ impl Switchboard {
         self.out.push_back(Output::Board(Box::new(board)));
     }
 
-    fn line_views(&self, now: Now) -> Vec<LineView> {
+    fn line_views(&mut self, now: Now) -> Vec<LineView> {
+        self.turn_day(now);
+        let counselors = self.counselor_views(now);
         let tz = self.config.timezone;
         let mut views = Vec::new();
         for (id, line) in &self.config.lines {
@@ -47,7 +49,10 @@ impl Switchboard {
                 changes_at: schedule::next_change(&line.schedule, tz, now.wall),
                 waiting: waits.len() as u32,
                 longest_wait: waits.into_iter().max().unwrap_or_default(),
-                ready: self.floors.get(id).map_or(0, |floor| floor.on_duty as u32),
+                ready: counselors
+                    .iter()
+                    .filter(|c| c.state == CounselorState::Ready && c.lines.contains(id))
+                    .count() as u32,
                 today: self.today_of(id),
             });
         }
@@ -80,12 +85,17 @@ impl Switchboard {
 
     /// One more outcome today, by the service's calendar.
     pub(super) fn count_today(&mut self, now: Now, line: &LineId, outcome: Outcome) {
+        self.turn_day(now);
+        *self.today.outcomes.entry(line.clone()).or_default().entry(outcome).or_default() += 1;
+    }
+
+    /// Begins the count anew after midnight, whether anybody has called since or not.
+    fn turn_day(&mut self, now: Now) {
         let day = now.wall.with_timezone(&self.config.timezone).date_naive();
         if self.today.day != Some(day) {
             self.today.day = Some(day);
             self.today.outcomes.clear();
         }
-        *self.today.outcomes.entry(line.clone()).or_default().entry(outcome).or_default() += 1;
     }
 
     fn today_of(&self, line: &LineId) -> Vec<(Outcome, u32)> {

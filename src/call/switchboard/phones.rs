@@ -122,7 +122,7 @@ impl Switchboard {
     /// A call tells what a counselor did with it.
     pub(super) fn on_ask(&mut self, now: Now, ask: Ask) {
         match ask {
-            Ask::Missed(extension, miss) => self.on_missed(now, &extension, miss),
+            Ask::Missed(extension, miss, limit) => self.on_missed(now, &extension, miss, limit),
             Ask::Taken(extension) => {
                 if let Some(counselor) = self.counselors.get_mut(&extension) {
                     counselor.on_taken();
@@ -139,7 +139,7 @@ impl Switchboard {
         }
     }
 
-    fn on_missed(&mut self, now: Now, extension: &Extension, miss: Miss) {
+    fn on_missed(&mut self, now: Now, extension: &Extension, miss: Miss, limit: u32) {
         match miss {
             // It is asked by OPTIONS, and rung again when it answers.
             Miss::Silent if self.registrar.doubt(now.mono, &extension.0) => {
@@ -150,10 +150,6 @@ impl Switchboard {
                 self.timers.set(Timer::Phone(extension.clone()), now.mono + LEFT_ALONE);
             }
             Miss::Unanswered => {
-                let limits = self.config.counselors.get(extension).into_iter();
-                let limits =
-                    limits.flat_map(|c| &c.lines).filter_map(|id| self.config.lines.get(id));
-                let limit = limits.map(|line| line.queue.auto_pause_after).max().unwrap_or(0);
                 let Some(counselor) = self.counselors.get_mut(extension) else { return };
                 if let Some(intention) = counselor.on_missed(limit) {
                     self.keep(extension, intention);

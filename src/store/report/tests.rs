@@ -212,6 +212,7 @@ fn nothing_divided_by_nothing_is_nothing() {
     for format in [Format::Text, Format::Csv, Format::Json] {
         let text = print(&figures, &BTreeMap::new(), format);
         assert!(!text.contains("NaN") && !text.contains("inf,"), "{text}");
+        assert!(!text.contains("-0.0") && !text.contains(",-0,"), "{text}");
     }
 }
 
