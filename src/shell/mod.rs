@@ -426,12 +426,17 @@ impl Shell {
     fn beat(&mut self) {
         self.feed.beat();
         let counts = self.switchboard.counts();
-        let store = self.store.health();
+        let (store, streams) = (self.store.health(), self.sockets.counts());
         self.metrics.dropped(&[
             ("malformed", counts.malformed),
             ("stranger", counts.dropped_strangers),
             ("unmatched", counts.unmatched),
             ("overloaded", counts.overloaded),
+            ("unsent", streams.unsent),
+            ("stream_refused", streams.refused),
+            ("stream_evicted", streams.evicted),
+            ("stream_stalled", streams.stalled),
+            ("stream_malformed", streams.malformed),
         ]);
         self.metrics.records_lost(store.dropped + store.rejected);
         self.metrics.sip(counts.messages.iter().map(|((method, direction), count)| {
