@@ -148,6 +148,8 @@ struct Call {
     order: Order,
     asks: Vec<Ask>,
     hops: usize,
+    /// Max-Forwards of what we send on for this caller.
+    forwards: u32,
     /// Joins keys by SIP INFO with the same keys by the media plane.
     keys: Keys,
 }

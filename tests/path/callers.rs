@@ -117,6 +117,26 @@ fn the_called_number_is_read_where_the_trunk_says() {
 }
 
 #[test]
+fn what_goes_on_for_a_caller_goes_less_far() {
+    for (left, on) in [("70", 69), ("5", 4), ("200", 69), ("1", 0)] {
+        let mut world = World::new(&basic("", "", ""));
+        let counselor = world.add_counselor("101", COUNSELOR);
+        dial_as(&mut world, "<sip:1@carrier.example>", &[(Name::MaxForwards, left)]);
+        world.run(5 * S);
+        let invite = requests_to(&world, counselor, &Method::Invite).remove(0);
+        assert_eq!(invite.number(&Name::MaxForwards), Some(on), "{left}");
+    }
+    let mut world = World::new(&basic("", "", ""));
+    let caller = dial_as(&mut world, "<sip:1@carrier.example>", &[(Name::MaxForwards, "0")]);
+    world.run(5 * S);
+    let call_id = world.sent_by(caller)[0].call_id().unwrap().to_owned();
+    let answers = world.wire.iter().map(|sent| sent.message());
+    let mut answers = answers.filter(|m| m.call_id().is_ok_and(|id| id == call_id));
+    assert!(answers.any(|m| m.code() == Some(483)));
+    assert!(world.cdrs.is_empty());
+}
+
+#[test]
 fn strangers_get_no_answer() {
     let mut world = World::new(&basic("", "", ""));
     let mut raw = Raw::caller(7);

@@ -24,6 +24,9 @@ use crate::sip::print::Draft;
 use crate::sip::{self, Admit, Flow, Policy, ServerTx, SessionId, Transport};
 use crate::time::Now;
 
+/// Max-Forwards of a request that names none (RFC 3261 §8.1.1.6).
+const MAX_FORWARDS: u32 = 70;
+
 /// Whose a flow is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
@@ -171,6 +174,7 @@ impl Switchboard {
             order: Order(0),
             asks: Vec::new(),
             hops: 0,
+            forwards: forwards(request),
             keys: Keys::default(),
         };
         self.calls.insert(key, call);
@@ -309,6 +313,13 @@ impl Accounts for Secrets<'_> {
 fn sends_for(trunk: &Trunk, ip: IpAddr) -> bool {
     trunk.peers.iter().any(|net| net.contains(&ip))
         || trunk.register.iter().any(|register| register.addresses.contains(&ip))
+}
+
+/// One less than what is left of the request, so that calls which lead back to us come to an end
+/// (RFC 7332 §3).
+fn forwards(request: &Message) -> u32 {
+    let left = request.number(&Name::MaxForwards).unwrap_or(MAX_FORWARDS);
+    left.min(MAX_FORWARDS).saturating_sub(1)
 }
 
 fn retry_after(code: u16) -> Vec<(Name, String)> {

@@ -14,6 +14,7 @@ use crate::call::leg::Place;
 use crate::call::queue::Waiting;
 use crate::call::ring::Candidate;
 use crate::media::Codec;
+use crate::sip::header::Name;
 use crate::sip::{Flow, Invite};
 use crate::time::Now;
 
@@ -206,7 +207,10 @@ impl Switchboard {
         let display = name.unwrap_or_default().replace(['"', '\\'], "");
         let domain = &self.sip_config.domain;
         let from = format!("\"{display}\" <sip:caller-{token}@{domain}>");
-        self.invites(now, extension, &from, shard, codec)
+        let forwards = (Name::MaxForwards, call.forwards.to_string());
+        let mut candidates = self.invites(now, extension, &from, shard, codec);
+        candidates.iter_mut().for_each(|it| it.invite.headers.push(forwards.clone()));
+        candidates
     }
 
     /// INVITEs to each phone of an extension.
