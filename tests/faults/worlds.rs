@@ -61,6 +61,8 @@ const ACTIONS: &[fn(&mut Game)] = &[
     Game::dial_colleague,
     Game::transfer,
     Game::transfer,
+    Game::consult_and_transfer,
+    Game::consult_and_transfer,
     Game::drop_link,
     Game::step_wall,
     Game::reload,
@@ -190,6 +192,12 @@ impl Game {
         self.world.with(caller, |phone, now| {
             phone.call(now, number, "<sip:09011112222@carrier.example>", &[]);
         });
+        if self.toml.contains("menu") && self.chance.below(2) == 0 {
+            self.world.run(Duration::from_millis(600));
+            let key = 1 + self.chance.below(3) as u8;
+            self.note(format_args!("{caller:?} presses {key}"));
+            self.world.with(caller, |phone, _| phone.press(key, true));
+        }
     }
 
     fn caller_hangs_up(&mut self) {
@@ -268,9 +276,16 @@ impl Game {
         }
     }
 
+    /// A counselor who talks with a caller.
+    fn talking(&self) -> Option<(PhoneId, String)> {
+        let talking = self.world.shown.calls.iter().filter(|c| c.phase == PhaseName::Bridge);
+        let extension = talking.flat_map(|call| &call.counselors).next()?;
+        self.counselors.iter().find(|(_, own)| **own == *extension.0).cloned()
+    }
+
     /// REFER in any of the phone's calls, to anyone, perhaps naming another of its calls.
     fn transfer(&mut self) {
-        let (id, extension) = self.counselor();
+        let Some((id, extension)) = self.talking() else { return };
         let live = self.world.phones[id.0].live_sessions();
         if !self.is_alive(id) || live.is_empty() {
             return;
@@ -292,6 +307,42 @@ impl Game {
                 format!("<sip:{to}@koebashi.local>")
             };
             phone.refer(session, &refer_to);
+        });
+        if self.chance.below(2) == 0 {
+            self.world.run(Duration::from_millis(300));
+            self.note(format_args!("{extension} hangs up"));
+            self.world.with(id, |phone, now| phone.hang_up(now));
+        }
+    }
+
+    /// A counselor who talks consults a colleague, and perhaps hands the caller on.
+    fn consult_and_transfer(&mut self) {
+        let Some((id, extension)) = self.talking() else { return };
+        let others: Vec<_> = self.counselors.iter().filter(|(_, e)| *e != extension).collect();
+        if others.is_empty() {
+            return;
+        }
+        let (other, number) = others[self.chance.below(others.len() as u64) as usize].clone();
+        let live = self.world.phones[id.0].live_sessions();
+        let [held] = live.as_slice() else { return };
+        if self.chance.below(2) == 0 {
+            self.world.phone(other).answer = Answer::After(S);
+        }
+        self.note(format_args!("{extension} consults {number}"));
+        self.world.with(id, |phone, now| {
+            phone.hold(now, true);
+            phone.dial(now, &number);
+        });
+        let pause = Duration::from_millis(self.chance.below(5000));
+        self.world.run(pause);
+        let live = self.world.phones[id.0].live_sessions();
+        let Some(consult) = live.iter().find(|session| *session != held) else { return };
+        let in_consult = self.chance.below(3) == 0;
+        self.note(format_args!("{extension} hands over, REFER in the consultation: {in_consult}"));
+        let (by, named) = if in_consult { (*consult, *held) } else { (*held, *consult) };
+        self.world.with(id, |phone, _| {
+            let replaces = phone.dialogs.replaces(named);
+            phone.refer(by, &format!("<sip:{number}@koebashi.local?{replaces}>"));
         });
     }
 
@@ -323,6 +374,15 @@ impl Game {
     }
 }
 
+const MENU: &str = r#"
+[line.guidance.start]
+play = ["menu"]
+keys = { 1 = "queue", 2 = "line:other", 3 = "help" }
+timeout = "2s"
+repeats = 1
+next = "queue"
+"#;
+
 fn configuration(chance: &mut Chance, counselors: u64) -> String {
     let mut pick =
         |options: &[&str]| options[chance.below(options.len() as u64) as usize].to_owned();
@@ -335,10 +395,11 @@ fn configuration(chance: &mut Chance, counselors: u64) -> String {
             pick(&["longest_idle", "ring_all", "round_robin", "fewest_calls", "ordered"]);
         let (wrap_up, ring) = (pick(&["0s", "5s"]), pick(&["5s", "10s", "20s"]));
         let (max_wait, most) = (pick(&["15s", "60s"]), pick(&["1", "5"]));
+        let menu = if id == "main" { pick(&["", MENU]) } else { String::new() };
         let (patience, pause) = (pick(&["0s", "10s"]), pick(&["0", "2"]));
         toml += &format!(
             "[[line]]\nid = \"{id}\"\nname = \"{id}\"\nnumbers = [\"057000000{n}\"]\n\
-             answer = \"{answer}\"\n[line.queue]\nstrategy = \"{strategy}\"\n\
+             answer = \"{answer}\"\n{menu}[line.queue]\nstrategy = \"{strategy}\"\n\
              wrap_up = \"{wrap_up}\"\nring_timeout = \"{ring}\"\nmax_wait = \"{max_wait}\"\n\
              max_callers = {most}\nmax_wait_no_counselor = \"{patience}\"\n\
              auto_pause_after = {pause}\n"
@@ -417,4 +478,32 @@ fn the_same_seed_gives_the_same_bytes() {
         assert_eq!(one.world.cdrs, two.world.cdrs);
     }
     assert!(wire(&play(0)) != wire(&play(1)));
+}
+
+/// Worlds in which little happens would prove little.
+#[test]
+fn the_worlds_see_everything() {
+    let all: Vec<String> = (0..80).flat_map(|seed| play(seed).world.steps).collect();
+    let wanted = [
+        "answered (200)",
+        "early media",
+        "guidance: ",
+        "hears: all_busy",
+        "hears: draining",
+        "hears: no_counselor",
+        "hears: timed_out",
+        "joined with ",
+        "did not answer",
+        "can't be reached",
+        "counselor's phone lost",
+        "transfer: rings ",
+        "transfer: taken over by ",
+        "transfer: to line ",
+        "ended: Abandoned",
+        "ended: ShortAbandoned",
+        "ended: GuidanceAbandoned",
+    ];
+    let unseen: Vec<_> =
+        wanted.iter().filter(|text| !all.iter().any(|step| step.contains(**text))).collect();
+    assert!(unseen.is_empty(), "{unseen:?}");
 }
