@@ -37,6 +37,8 @@ pub(super) enum Phone {
 pub(super) struct Counselor {
     pub(super) intention: Intention,
     pub(super) phone: Phone,
+    /// When the phone was last there, if it is not now and ever was.
+    pub(super) away_since: Option<Instant>,
     pub(super) missed: u32,
     pub(super) taken: u32,
     /// Since when they have had no call: `longest_idle`.
@@ -61,6 +63,7 @@ impl Counselor {
         Self {
             intention,
             phone: Phone::Gone,
+            away_since: None,
             missed: 0,
             taken: 0,
             idle_since: now,
@@ -92,7 +95,17 @@ impl Counselor {
 
     /// The phone appeared or went. Returns the intention when that changed it: a phone that is
     /// switched on signs in, one that was out of reach for a while changes nothing.
-    pub(super) fn on_phone(&mut self, phone: Phone, sign_in: SignIn) -> Option<Intention> {
+    pub(super) fn on_phone(
+        &mut self,
+        now: Instant,
+        phone: Phone,
+        sign_in: SignIn,
+    ) -> Option<Intention> {
+        match (self.phone, phone) {
+            (_, Phone::There) => self.away_since = None,
+            (Phone::There, Phone::Gone | Phone::Lost) => self.away_since = Some(now),
+            (Phone::Gone | Phone::Lost, Phone::Gone | Phone::Lost) => {}
+        }
         let appeared = self.phone == Phone::Gone && phone == Phone::There;
         self.phone = phone;
         if !appeared {

@@ -123,7 +123,7 @@ pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, SocketLimits)> {
     let max_transactions = count(&section, "max_transactions", 20_000, 100..=1_000_000);
     let max_sessions = count(&section, "max_sessions", 8_000, 10..=1_000_000);
     let shortest = section.duration("register_expires_min", "60s", s(10)..=DAY);
-    let longest = section.duration("register_expires_max", "1h", s(10)..=DAY);
+    let longest = section.duration("register_expires_max", "5m", s(10)..=DAY);
     let max_contacts = count(&section, "max_contacts", 5, 1..=50);
     let nonce_life = section.duration("nonce_life", "5m", s(10)..=DAY);
     let sockets = sockets(&section);

@@ -329,6 +329,8 @@ mod tests {
         metrics.cdr(&ended(None, Outcome::Refused));
         metrics.cdr(&Cdr { test: true, ..ended(Some("nijiiro"), Outcome::Answered) });
         metrics.sip([("INVITE", "in", 3), ("HACK", "in", 1), ("X", "in", 2), ("invite", "in", 4)]);
+        metrics.dropped(&[("malformed", 2), ("stranger", 0)]);
+        metrics.records_lost(1);
         metrics.sip([("INVITE", "in", 5)]);
         let text = metrics.encode();
         let expected = [
@@ -350,6 +352,8 @@ mod tests {
             "koebashi_rtp_lost_total 8",
             "koebashi_sip_messages_total{method=\"INVITE\",direction=\"in\"} 5",
             "koebashi_sip_messages_total{method=\"other\",direction=\"in\"} 7",
+            "koebashi_sip_dropped_total{why=\"malformed\"} 2",
+            "koebashi_records_lost_total 1",
         ];
         for line in expected {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
@@ -358,7 +362,7 @@ mod tests {
         let families = types.len();
         types.sort_unstable();
         types.dedup_by_key(|line| line.split(' ').nth(2));
-        assert_eq!((types.len(), families), (9, 9), "{text}");
+        assert_eq!((types.len(), families), (11, 11), "{text}");
         assert!(text.ends_with('\n') && !text.contains("EOF"));
     }
 

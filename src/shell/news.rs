@@ -24,9 +24,16 @@ impl News {
     pub(super) fn tell(&mut self, board: &Board) {
         let mut states = BTreeMap::new();
         for view in &board.counselors {
+            let name = view.state.name();
             let state = match &view.state {
-                CounselorState::Paused(why) if !why.is_empty() => format!("paused ({why})"),
-                other => other.name().to_owned(),
+                CounselorState::Paused(why) if !why.is_empty() => format!("{name} ({why})"),
+                CounselorState::Paused(_)
+                | CounselorState::Offline
+                | CounselorState::Unreachable
+                | CounselorState::Ready
+                | CounselorState::Ringing
+                | CounselorState::Talking
+                | CounselorState::WrapUp => name.to_owned(),
             };
             states.insert(format!("counselor {}", view.extension), state);
         }

@@ -296,7 +296,7 @@ impl Default for Config {
             t4: Duration::from_secs(5),
             max_transactions: 20_000,
             max_sessions: 8_000,
-            register_expires: (Duration::from_secs(60), Duration::from_secs(3600)),
+            register_expires: (Duration::from_secs(60), Duration::from_secs(300)),
             max_contacts: 5,
             nonce_life: Duration::from_secs(300),
         }

@@ -250,6 +250,21 @@ fn a_locked_database_fills_the_spool_and_is_written_later() {
 }
 
 #[test]
+fn records_are_not_written_to_a_file_that_is_gone() {
+    let folder = Folder::new("unlinked");
+    let config = folder.config();
+    let (store, _) = Store::open(&config).unwrap();
+    store.cdr(answered("1", at("2026-11-07T09:00:00Z")));
+    until(|| store.health().written == 1);
+    for file in fs::read_dir(config.path.parent().unwrap()).unwrap() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    store.cdr(answered("2", at("2026-11-07T09:05:00Z")));
+    store.close(secs(10)).unwrap();
+    assert_eq!(rows(&config).len(), 1);
+}
+
+#[test]
 fn a_database_that_refuses_is_tried_again_on_a_new_connection() {
     let folder = Folder::new("refuses");
     let config = folder.config();

@@ -248,6 +248,11 @@ impl Writer {
         if self.batch.len() == 0 {
             return Ok(());
         }
+        if self.conn.is_some() && !self.shared.config.path.exists() {
+            // SQLite would go on writing to a file that nobody can open any more.
+            tracing::error!("the database file is gone; another one is made");
+            self.conn = None;
+        }
         let conn = connection(&mut self.conn, &self.shared.config)?;
         let done = commit(conn, &self.batch)?;
         self.batch = Batch::default();

@@ -1,5 +1,7 @@
 use koebashi::call::board::CounselorState;
 use koebashi::call::config::Extension;
+use koebashi::call::intention::Intention;
+use koebashi::call::switchboard::Command;
 
 use super::{COUNSELOR, S, Talk, talk};
 use crate::config::alone;
@@ -42,4 +44,18 @@ fn a_missed_ring_counts_by_the_word_of_the_line_that_rang() {
     let view = views.find(|c| c.extension == Extension::from("101")).unwrap();
     assert!(view.missed > 2, "{view:?}");
     assert!(!matches!(view.state, CounselorState::Paused(_)), "{view:?}");
+}
+
+#[test]
+fn who_waits_for_a_counselor_who_pauses_is_told_at_once() {
+    let Talk { mut world, caller, .. } = talk(&alone("", "", ""));
+    let waiting = world.add_caller(2, 2);
+    world.dial(waiting);
+    world.run(2 * S);
+    let extension = Extension::from("101");
+    world.command(Command::Intend { extension, intention: Intention::Paused(String::new()) });
+    world.with(caller, |phone, now| phone.hang_up(now));
+    world.run(3 * S);
+    let said = world.said(waiting);
+    assert!(said.iter().any(|name| name == "no_counselor"), "{said:?}");
 }

@@ -69,7 +69,7 @@ impl Switchboard {
             return;
         };
         let Some(counselor) = self.counselors.get_mut(extension) else { return };
-        let signed_in = counselor.on_phone(phone, sign_in);
+        let signed_in = counselor.on_phone(now.mono, phone, sign_in);
         if let Some(intention) = signed_in {
             counselor.idle_since = now.mono;
             self.keep(extension, intention);

@@ -4,11 +4,13 @@
 //! Owns the order of service and the strategies.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use super::{Owner, Phase, Switchboard, Timer};
 use crate::call::board::CounselorState;
 use crate::call::config::{Extension, LineId, Strategy};
 use crate::call::counselor::{self, Activity};
+use crate::call::intention::Intention;
 use crate::call::io::{CallTimer, Floor};
 use crate::call::leg::Place;
 use crate::call::queue::Waiting;
@@ -107,9 +109,9 @@ impl Switchboard {
         }
     }
 
-    /// A caller who waits for nobody is told so: at once on arriving, and after as long as one ring
-    /// when the last counselor leaves, because a phone that changes its connection is away for
-    /// seconds.
+    /// A caller who waits for nobody is told so after `max_wait_no_counselor`; not before the time
+    /// of one ring is over since a phone went, because a phone that changes its connection is away
+    /// for seconds.
     fn watch_duty(&mut self, now: Now) {
         for (key, line_id) in self.waiting() {
             let Some(call) = self.calls.get(&key) else { continue };
@@ -120,11 +122,20 @@ impl Switchboard {
                 (false, Some(_)) => {}
                 (false, None) => {
                     let Some(line) = call.config.lines.get(&line_id) else { continue };
-                    let patience = line.queue.max_wait_no_counselor.max(line.queue.ring_timeout);
-                    self.timers.set(timer, now.mono + patience);
+                    let back = self.last_away(&line_id).map(|at| at + line.queue.ring_timeout);
+                    let until = now.mono + line.queue.max_wait_no_counselor;
+                    self.timers.set(timer, back.map_or(until, |back| until.max(back)));
                 }
             }
         }
+    }
+
+    /// When a phone of somebody who takes this line's calls and wants to last went away.
+    fn last_away(&self, line_id: &LineId) -> Option<Instant> {
+        let of_line = self.config.counselors.iter().filter(|(_, c)| c.lines.contains(line_id));
+        let kept = of_line.filter_map(|(extension, _)| self.counselors.get(extension));
+        let ready = kept.filter(|counselor| counselor.intention == Intention::Ready);
+        ready.filter_map(|counselor| counselor.away_since).max()
     }
 
     /// Rings a free counselor for each caller who may be offered, first come first served.

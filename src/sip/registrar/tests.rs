@@ -22,7 +22,8 @@ struct Reply {
 impl Office {
     #[expect(clippy::disallowed_methods, reason = "a base to count from")]
     fn new(pulse: Option<Pulse>) -> Self {
-        let config = Config { max_contacts: 3, ..Config::default() };
+        let register_expires = (Duration::from_secs(60), Duration::from_secs(3600));
+        let config = Config { max_contacts: 3, register_expires, ..Config::default() };
         Self { t0: Instant::now(), config, registrar: Registrar::new(pulse), cseq: 0 }
     }
 
