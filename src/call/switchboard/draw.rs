@@ -2,7 +2,7 @@
 //!
 //! Owns the drawing and the count of the day's outcomes. No number of a caller is in it.
 
-use super::{BOARD_EVERY, Output, Phase, Switchboard, Timer};
+use super::{BOARD_EVERY, BOARD_SOON, Output, Phase, Switchboard, Timer};
 use crate::call::Call;
 use crate::call::board::{Board, CallView, CounselorState, CounselorView, LineView, PhaseName};
 use crate::call::cdr::Outcome;
@@ -11,8 +11,17 @@ use crate::call::schedule::{self, Opening};
 use crate::time::Now;
 
 impl Switchboard {
+    /// Something has changed: the board follows, but not at every step.
+    pub(super) fn draw_soon(&mut self, now: Now) {
+        let soon = now.mono.max(self.drawn + BOARD_SOON);
+        if self.timers.at(&Timer::Board).is_none_or(|at| at > soon) {
+            self.timers.set(Timer::Board, soon);
+        }
+    }
+
     /// Draws the board and plans the next drawing.
     pub(super) fn draw(&mut self, now: Now) {
+        self.drawn = now.mono;
         self.timers.set(Timer::Board, now.mono + BOARD_EVERY);
         let board = Board {
             at: now.wall,

@@ -32,8 +32,10 @@ use crate::sip::{self, ClientTx, Flow, SessionId};
 use crate::time::{Now, Timers};
 use trunks::Trunks;
 
-/// How often the board is drawn at most.
-const BOARD_EVERY: Duration = Duration::from_millis(250);
+/// How soon the board is drawn again when something has changed.
+const BOARD_SOON: Duration = Duration::from_millis(250);
+/// How often it is drawn when nothing changes but the time.
+const BOARD_EVERY: Duration = Duration::from_secs(1);
 /// How often the hours are looked at for the board.
 const HOURS_EVERY: Duration = Duration::from_secs(10);
 
@@ -123,6 +125,8 @@ pub struct Switchboard {
     out: VecDeque<Output>,
     floors: BTreeMap<LineId, Floor>,
     today: Today,
+    /// When the board was drawn last.
+    drawn: Instant,
     /// Calls ever begun; the next one's key.
     count: u64,
     plays: u64,
@@ -202,6 +206,7 @@ impl Switchboard {
             out: VecDeque::new(),
             floors: BTreeMap::new(),
             today: Today::default(),
+            drawn: now.mono,
             count: 0,
             plays: 0,
             places: 0,

@@ -29,6 +29,7 @@ impl Switchboard {
         self.draw_floors(&busy);
         self.watch_duty(now);
         self.dispatch(now, busy);
+        self.draw_soon(now);
         self.is_dirty = false;
     }
 
