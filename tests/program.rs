@@ -47,7 +47,10 @@ fn check_names_file_line_and_key_of_every_mistake() {
 
 #[test]
 fn mistakes_are_one_line_and_exit_1() {
-    let fine = config("mistakes", "");
+    // A port on which nobody listens any more: the default one may be somebody's.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let console = format!("[console]\nlisten = \"{nobody}\"\n");
+    let fine = config("mistakes", &console);
     for arguments in [
         &["when", "nobody", "2026-12-26T18:00"][..],
         &["when", "demo", "yesterday"],
