@@ -184,7 +184,7 @@ fn a_stranger_gets_no_answer_at_all() {
     socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
     let answer = socket.recv_from(&mut [0; 2_048]);
     assert!(answer.is_err(), "a stranger got an answer");
-    let counted = service.metric("koebashi_sip_dropped_total{reason=\"stranger\"}");
+    let counted = service.metric("koebashi_sip_dropped_total{why=\"stranger\"}");
     assert!(counted >= 4.0, "{counted} counted");
     // The service is not deaf: the trunk gets its answer meanwhile.
     let (mut caller, voice) = caller(&place, &service, |run| run);
