@@ -48,7 +48,7 @@ fn check_names_file_line_and_key_of_every_mistake() {
 #[test]
 fn mistakes_are_one_line_and_exit_1() {
     // A port on which nobody listens any more: the default one may be somebody's.
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let console = format!("[console]\nlisten = \"{nobody}\"\n");
     let fine = config("mistakes", &console);
     for arguments in [
