@@ -98,7 +98,8 @@ fn assert_answered(record: &Record, ended_by: &str) {
     assert_eq!(record.outcome, "answered", "{record:?}");
     assert_eq!(record.ended_by, ended_by, "{record:?}");
     assert_eq!(record.counselor.as_deref(), Some("101"), "{record:?}");
-    assert!(record.talk >= VOICE, "{record:?}");
+    // The ear judges by windows of 100 ms: the first and the last may be partly full.
+    assert!(record.talk + Duration::from_millis(100) >= VOICE, "{record:?}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::place::{Place, Process};
+use super::place::{Place, Process, wait_for};
 use super::service::{NUMBER, PASSWORD};
 
 /// Where the trunk's calls come from.
@@ -114,6 +114,10 @@ impl Run {
         command.args(&self.arguments);
         command.args(self.remote.map(|remote| remote.to_string()));
         let process = Process::start(place, name, &mut command);
+        if self.remote.is_none() {
+            // One who is called has to be there before the call.
+            wait_for(name, LIMIT, || listens(self.local).then_some(()));
+        }
         Sipp { name: name.to_owned(), process, messages, errors }
     }
 
@@ -177,4 +181,15 @@ pub(crate) fn header<'a>(message: &'a str, name: &str) -> Option<&'a str> {
     let lines = message.lines().take_while(|line| !line.is_empty());
     let mut named = lines.filter_map(|line| line.split_once(':'));
     named.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+}
+
+/// Whether somebody has bound the address (IPv4), by UDP or TCP, as the kernel's tables say.
+fn listens(address: SocketAddr) -> bool {
+    let IpAddr::V4(ip) = address.ip() else { panic!("{address} is not IPv4") };
+    let wanted = format!("{:08X}:{:04X}", u32::from_le_bytes(ip.octets()), address.port());
+    let has = |table: &str| {
+        let table = fs::read_to_string(table).unwrap();
+        table.lines().any(|line| line.split_whitespace().nth(1) == Some(&*wanted))
+    };
+    has("/proc/net/udp") || has("/proc/net/tcp")
 }

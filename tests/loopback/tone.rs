@@ -5,6 +5,7 @@
 use std::f64::consts::TAU;
 use std::fs;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 /// Samples a second.
@@ -126,9 +127,17 @@ pub(crate) fn write_wav(path: &Path, pcm: &[i16]) {
 }
 
 /// Reads what a phone recorded as 8 kHz, 16-bit, mono; the lengths in its header may not be true
-/// yet, since a phone writes them when it closes the file.
+/// yet, since a phone writes them when it closes the file. A phone also writes behind what it hears:
+/// the file is taken when it has something and grows no more, or after a while as it is.
 pub(crate) fn read_recording(path: &Path) -> Vec<i16> {
-    let bytes = fs::read(path).unwrap_or_default();
+    let mut bytes = fs::read(path).unwrap_or_default();
+    for _ in 0..10 {
+        thread::sleep(Duration::from_millis(500));
+        let before = std::mem::replace(&mut bytes, fs::read(path).unwrap_or_default()).len();
+        if before == bytes.len() && before > 1_000 {
+            break;
+        }
+    }
     let Some(data) = bytes.windows(4).position(|four| four == b"data") else { return Vec::new() };
     let samples = bytes.get(data + 8..).unwrap_or_default().chunks_exact(2);
     samples.map(|two| i16::from_le_bytes([two[0], two[1]])).collect()
