@@ -26,6 +26,7 @@ pub mod intention;
 mod internal;
 pub mod io;
 mod leg;
+mod outcome;
 mod queue;
 mod record;
 mod ring;
@@ -546,7 +547,7 @@ impl Call {
                 reason
             }
             (false, reason) => {
-                let code = refusal(outcome);
+                let code = outcome::refusal(outcome);
                 self.caller.refuse(io, code);
                 if reason == EndReason::MessageEnded { EndReason::Rejected(code) } else { reason }
             }
@@ -554,50 +555,5 @@ impl Call {
         io.step(&self.id, format!("ended: {outcome:?} by {by:?} ({reason:?})"));
         self.record.end(io.now, outcome, by, reason);
         io.set(CallTimer::Record, Duration::from_secs(2));
-    }
-
-    /// What happened to the call, if it ends now.
-    fn outcome(&self, io: &Io<'_>, reason: EndReason) -> Outcome {
-        if self.record.was_joined() || matches!(self.phase, Phase::Bridge(_)) {
-            return Outcome::Answered;
-        }
-        if matches!(reason, EndReason::Fault | EndReason::Stopped) {
-            return Outcome::Failed;
-        }
-        if let Some(verdict) = self.record.verdict {
-            return verdict;
-        }
-        let short = self.line().map_or(Duration::ZERO, |line| line.queue.short_abandon);
-        match (&self.phase, reason) {
-            (_, EndReason::MessageEnded | EndReason::Rejected(_)) => Outcome::Refused,
-            (Phase::Queue(waiting) | Phase::Ringing(waiting, _), _) => {
-                if waiting.waited(io.now.mono) < short {
-                    Outcome::ShortAbandoned
-                } else {
-                    Outcome::Abandoned
-                }
-            }
-            (Phase::Trunk(_) | Phase::Guidance(_) | Phase::Message(_) | Phase::Ended, _) => {
-                Outcome::GuidanceAbandoned
-            }
-            (Phase::Bridge(_), _) => Outcome::Answered,
-        }
-    }
-}
-
-/// The final code for a caller whom we don't answer (early media): 486 lets the carrier's busy
-/// overflow act.
-fn refusal(outcome: Outcome) -> u16 {
-    match outcome {
-        Outcome::Full => 486,
-        Outcome::Failed => 500,
-        Outcome::Answered
-        | Outcome::Abandoned
-        | Outcome::ShortAbandoned
-        | Outcome::GuidanceAbandoned
-        | Outcome::TimedOut
-        | Outcome::NoCounselor
-        | Outcome::Closed
-        | Outcome::Refused => 480,
     }
 }

@@ -7,7 +7,7 @@ use super::baresip::Baresip;
 use super::linphone::Linphone;
 use super::place::Place;
 use super::rtp_peer::{Packet, RtpPeer};
-use super::service::{CALLER, COUNSELOR, DOMAIN, Record, Service, Setup, WELCOME};
+use super::service::{CALLER, COUNSELOR, Record, Service, Setup, WELCOME};
 use super::sipp::{PHONES, Run, Sipp, TRUNK};
 use super::tone;
 
@@ -61,8 +61,6 @@ pub(crate) fn phone_of(
 ) -> (Sipp, RtpPeer) {
     let local = (PHONES, place.port()).into();
     let register = Run::new("register", local, Some(service.sip)).fill("EXTENSION", extension);
-    // SIPp would name our address in its digest; the service wants the Request-URI there.
-    let register = register.argument("-auth_uri", DOMAIN);
     register.start(place, &format!("register-{extension}")).succeed();
     let voice = RtpPeer::new(PHONES, place.port(), Some(tone));
     let made = Run::new(scenario, local, None).media(voice.address);
