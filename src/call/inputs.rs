@@ -219,7 +219,11 @@ impl Call {
             media::Event::Closed { port, quality } => {
                 self.record.on_closed(port, self.caller.port(), quality);
             }
-            media::Event::Digit { .. } | media::Event::Heard { .. } => {}
+            media::Event::Digit { .. }
+            | media::Event::Heard { .. }
+            | media::Event::OneWay { .. }
+            | media::Event::BothWays { .. }
+            | media::Event::Measured { .. } => {}
         }
     }
 

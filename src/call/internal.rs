@@ -201,6 +201,9 @@ impl Internal {
             | media::Event::Digit { .. }
             | media::Event::Silent { .. }
             | media::Event::Resumed { .. }
+            | media::Event::OneWay { .. }
+            | media::Event::BothWays { .. }
+            | media::Event::Measured { .. }
             | media::Event::Closed { .. } => {}
         }
     }

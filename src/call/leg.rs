@@ -181,7 +181,7 @@ impl Leg {
         }
         let detect = |means| self.place.dtmf.contains(&means);
         let (rfc4733, inband) = (detect(DtmfMeans::Rfc4733), detect(DtmfMeans::Inband));
-        io.media(Command::Detect { port: self.port, rfc4733, inband });
+        io.media(Command::Detect { port: self.port, rfc4733, inband, pass: true });
     }
 
     /// The port could not be bound: another number, a few times.
@@ -327,6 +327,7 @@ impl Leg {
         let peer = Peer {
             rtp: agreed.rtp,
             rtcp: agreed.rtcp,
+            rtcp_mux: false,
             codec: from_sdp(agreed.codec),
             payload_send: agreed.payload_send,
             payload_receive: agreed.payload_receive,
@@ -336,7 +337,7 @@ impl Leg {
             proven: self.proven,
             latch: Some(self.place.signaling),
         };
-        io.media(Command::Connect { port: self.port, peer });
+        io.media(Command::Connect { port: self.port, peer, crypto: None });
     }
 
     /// Plays prompts, then silence or music. Nothing is heard before the peer is proven.
@@ -355,7 +356,7 @@ impl Leg {
     pub(super) fn detect(&self, io: &mut Io<'_>, on: bool) {
         let detect = |means| on && self.place.dtmf.contains(&means);
         let (rfc4733, inband) = (detect(DtmfMeans::Rfc4733), detect(DtmfMeans::Inband));
-        io.media(Command::Detect { port: self.port, rfc4733, inband });
+        io.media(Command::Detect { port: self.port, rfc4733, inband, pass: true });
     }
 
     /// Refuses an INVITE that we have not answered.

@@ -55,7 +55,7 @@ impl Engine {
     pub fn command(&mut self, now: Instant, command: Command) {
         match command {
             Command::Open { port, .. } => self.open(now, port),
-            Command::Connect { port, peer } => {
+            Command::Connect { port, peer, .. } => {
                 self.with(port, |p| p.connect(now, peer));
             }
             Command::Listen { port, source } => self.listen(now, port, source),
@@ -63,10 +63,11 @@ impl Engine {
                 let library = Arc::clone(&self.library);
                 self.with(port, |p| p.overlay(&library, &prompts));
             }
-            Command::Detect { port, rfc4733, inband } => {
+            Command::Detect { port, rfc4733, inband, .. } => {
                 self.with(port, |p| p.detect(rfc4733, inband));
             }
             Command::SendDigit { port, digit } => self.with(port, |p| p.press(digit)),
+            Command::Record { .. } | Command::PauseRecord { .. } | Command::StopRecord { .. } => {}
             Command::Close { port } => self.close(port),
         }
     }

@@ -35,6 +35,16 @@ pub struct PortId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PlayId(pub u64);
 
+/// One recording of a conversation, so that its samples can be told from another's. `shard` names
+/// the media thread; both its ports live there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId {
+    /// Unique while the process lives.
+    pub n: u64,
+    /// The media thread.
+    pub shard: u8,
+}
+
 /// The name of a prompt (`welcome`), without folder or ending.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prompt(pub Arc<str>);
@@ -65,6 +75,41 @@ pub struct TelephoneEvents {
     pub clock: u32,
 }
 
+/// How SRTP protects packets (RFC 4568 §6.2, RFC 7714 §14.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Suite {
+    /// AES-CM with 128 bits, HMAC-SHA1 cut to 80 bits.
+    AesCm128HmacSha1_80,
+    /// The same, cut to 32 bits (RTP only; RTCP keeps 80).
+    AesCm128HmacSha1_32,
+    /// AES-GCM with 128 bits.
+    AeadAes128Gcm,
+}
+
+/// Master key and salt of one direction. Wiped when dropped, never printed.
+#[derive(Clone, PartialEq, Eq, zeroize::ZeroizeOnDrop)]
+pub struct MasterKey {
+    /// 16 bytes of key, then the salt: 14 bytes, or 12 for GCM.
+    pub bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MasterKey")
+    }
+}
+
+/// The keys of a secure leg, as SDES agreed on them (RFC 4568).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crypto {
+    /// How.
+    pub suite: Suite,
+    /// What we send with.
+    pub send: MasterKey,
+    /// What the peer sends with.
+    pub receive: MasterKey,
+}
+
 /// The far end of a port, as signaling says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
@@ -72,6 +117,8 @@ pub struct Peer {
     pub rtp: SocketAddr,
     /// Where the peer takes RTCP; `None`: the next port up.
     pub rtcp: Option<SocketAddr>,
+    /// RTCP travels on the RTP port (RFC 5761), both ways.
+    pub rtcp_mux: bool,
     /// The codec both ways.
     pub codec: Codec,
     /// Payload type that we send with.
@@ -106,8 +153,12 @@ pub enum Source {
         /// What follows.
         then: Then,
     },
-    /// Another port of the same shard: the bridge.
+    /// Another port of the same shard, passed on as it arrives: the bridge. Of two hearers of one
+    /// port the later counts; a [`Source::Mix`] of it counts besides.
     Port(PortId),
+    /// Several ports of the same shard, mixed every 20 ms. Those who are heard so keep their own
+    /// relay. Never the hearer itself.
+    Mix(Vec<PortId>),
 }
 
 /// What a port hears when its prompts have ended.
@@ -139,6 +190,9 @@ pub enum Command {
         port: PortId,
         /// The far end.
         peer: Peer,
+        /// SRTP's keys; `None`: plain RTP. With keys nothing plain is sent or believed. The same
+        /// keys again go on where they were.
+        crypto: Option<Arc<Crypto>>,
     },
     /// Let the port hear this, in place of what it hears now.
     Listen {
@@ -162,6 +216,8 @@ pub enum Command {
         rfc4733: bool,
         /// Tones in the audio.
         inband: bool,
+        /// Whether telephone-events also go on to who hears the port.
+        pass: bool,
     },
     /// Press a key towards the port's peer: telephone-events where negotiated, else tones.
     SendDigit {
@@ -169,6 +225,28 @@ pub enum Command {
         port: PortId,
         /// The key.
         digit: Digit,
+    },
+    /// Record what two ports' peers say, one on each channel of a stereo recording, 8 kHz.
+    Record {
+        /// The recording's name from here on.
+        record: RecordId,
+        /// Whose voice is on the left.
+        left: PortId,
+        /// Whose voice is on the right.
+        right: PortId,
+    },
+    /// Leave out what is said (`paused`), or go on. What is left out is not silence in the file: it
+    /// is not there.
+    PauseRecord {
+        /// Which.
+        record: RecordId,
+        /// Whether nothing is recorded from here on.
+        paused: bool,
+    },
+    /// End the recording. It also ends when either port closes.
+    StopRecord {
+        /// Which.
+        record: RecordId,
     },
     /// Close the sockets, answer with [`Event::Closed`].
     Close {
@@ -247,6 +325,24 @@ pub enum Event {
         /// Who is back.
         port: PortId,
     },
+    /// Packets go to a peer that may hear and speak, and for three seconds none has come from it:
+    /// one-way audio. Told once until it is over.
+    OneWay {
+        /// Who is not heard.
+        port: PortId,
+    },
+    /// The first packets have come after [`Event::OneWay`].
+    BothWays {
+        /// Who is heard.
+        port: PortId,
+    },
+    /// How the voice of a live leg does, every few seconds.
+    Measured {
+        /// Whose.
+        port: PortId,
+        /// Since the port was opened.
+        quality: Quality,
+    },
     /// The port is closed.
     Closed {
         /// Which.
@@ -273,6 +369,20 @@ pub struct Quality {
     pub round_trip_ms: Option<f32>,
     /// Packets dropped because their source was not the proven one.
     pub strangers: u64,
+    /// Packets that failed authentication or came twice (SRTP).
+    pub rejected: u64,
+    /// Packets that came too late to be mixed; 0 where the voice was only relayed.
+    pub late: u64,
+    /// Frames of 20 ms that were made up for lost packets while mixing.
+    pub concealed: u64,
+    /// From the moment that the peer might speak to its first packet, milliseconds.
+    pub first_packet_ms: Option<f32>,
+    /// Whether the peer's packets come from another address than its SDP named.
+    pub source_differs: bool,
+    /// How loud the peer's voice was: mean power over what was sampled, dB below full scale.
+    pub level_dbfs: Option<f32>,
+    /// How often audio went one way only ([`Event::OneWay`]).
+    pub one_way: u32,
     /// MOS by the E-model (ITU-T G.107) for what came from the peer; `None` without packets.
     pub mos: Option<f32>,
 }

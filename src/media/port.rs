@@ -197,6 +197,7 @@ impl Port {
                 let player = Player::new(library, &prompts, music, &mut self.places);
                 Hears::Play { player, play: Some(play) }
             }
+            Source::Mix(_) => Hears::Silence,
             Source::Port(from) => Hears::Port { from, relay: Relay::new(now) },
         };
     }
@@ -438,6 +439,7 @@ impl Port {
             round_trip_ms,
             strangers: self.strangers,
             mos: (received > 0).then(|| mos::mos(mos::rating(loss, delay))),
+            ..Quality::default()
         }
     }
 }

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::chance::Chance;
 use crate::media::prompt::Library;
-use crate::media::{Command, Config, Event, PortId};
+use crate::media::{Command, Config, Event};
 use shard::{Shard, WAKER};
 
 /// Orders that wait for one thread; the next is refused.
@@ -93,14 +93,14 @@ struct Thread {
 }
 
 impl MediaHandle {
-    /// How many threads there are: [`PortId::shard`] runs below this.
+    /// How many threads there are: [`crate::media::PortId::shard`] runs below this.
     pub fn shards(&self) -> u8 {
         u8::try_from(self.threads.threads.len()).unwrap_or(u8::MAX)
     }
 
     /// Gives a command to the thread of its port. Never waits.
     pub fn send(&self, command: Command) -> Result<(), SendError> {
-        let PortId { shard, .. } = port_of(&command);
+        let shard = shard_of(&command);
         let thread = self.threads.threads.get(usize::from(shard));
         let thread = thread.ok_or(SendError::NoThread(shard))?;
         thread.order(Order::Command(command)).map_err(|Refused| SendError::Full(shard))
@@ -146,7 +146,7 @@ impl Drop for Threads {
     }
 }
 
-fn port_of(command: &Command) -> PortId {
+fn shard_of(command: &Command) -> u8 {
     match command {
         Command::Open { port, .. }
         | Command::Connect { port, .. }
@@ -154,7 +154,10 @@ fn port_of(command: &Command) -> PortId {
         | Command::Overlay { port, .. }
         | Command::Detect { port, .. }
         | Command::SendDigit { port, .. }
-        | Command::Close { port } => *port,
+        | Command::Close { port } => port.shard,
+        Command::Record { record, .. }
+        | Command::PauseRecord { record, .. }
+        | Command::StopRecord { record } => record.shard,
     }
 }
 

@@ -361,7 +361,10 @@ impl Shell {
             | media::Command::Listen { .. }
             | media::Command::Overlay { .. }
             | media::Command::Detect { .. }
-            | media::Command::SendDigit { .. } => None,
+            | media::Command::SendDigit { .. }
+            | media::Command::Record { .. }
+            | media::Command::PauseRecord { .. }
+            | media::Command::StopRecord { .. } => None,
         };
         if let Err(error) = self.media.send(command) {
             tracing::error!(%error, "a media command is lost");

@@ -137,6 +137,7 @@ fn load_quality(conn: &Connection, call: &CallId, leg: &str) -> rusqlite::Result
             round_trip_ms: row.get("round_trip_ms")?,
             strangers: count(row, "strangers")?,
             mos: row.get("mos")?,
+            ..Quality::default()
         })
     };
     conn.prepare_cached(sql)?.query_row((&*call.0, leg), read).optional()

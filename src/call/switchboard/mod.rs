@@ -310,6 +310,9 @@ impl Switchboard {
         | media::Event::Played { port, .. }
         | media::Event::Silent { port }
         | media::Event::Resumed { port }
+        | media::Event::OneWay { port }
+        | media::Event::BothWays { port }
+        | media::Event::Measured { port, .. }
         | media::Event::Closed { port, .. }) = *event;
         let owner = self.ports.owner(port);
         if matches!(event, media::Event::Closed { .. }) {

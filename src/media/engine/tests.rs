@@ -53,6 +53,7 @@ fn peer(n: u32) -> Peer {
         receive: true,
         proven: true,
         latch: None,
+        rtcp_mux: false,
     }
 }
 
@@ -84,7 +85,7 @@ impl World {
         let mut world = Self::new();
         for n in 1..=n {
             world.open(n);
-            world.command(Command::Connect { port: port(n), peer: peer(n) });
+            world.command(Command::Connect { port: port(n), peer: peer(n), crypto: None });
         }
         world
     }
@@ -278,7 +279,7 @@ fn fifty_packets_a_second_from_connect_on() {
     world.open(1);
     world.pass(200 * MS);
     assert!(world.take(1).is_empty());
-    world.command(Command::Connect { port: port(1), peer: peer(1) });
+    world.command(Command::Connect { port: port(1), peer: peer(1), crypto: None });
     world.pass(1000 * MS);
     let heard = world.take(1);
     assert!((49..=51).contains(&heard.len()));
@@ -292,7 +293,7 @@ fn nothing_goes_to_whom_nothing_proves() {
     let mut world = World::new();
     world.open(1);
     let unproven = Peer { proven: false, latch: Some([203, 0, 113, 5].into()), ..peer(1) };
-    world.command(Command::Connect { port: port(1), peer: unproven });
+    world.command(Command::Connect { port: port(1), peer: unproven, crypto: None });
     world.play(1, &["welcome"], Then::Silence);
     world.pass(1000 * MS);
     let mut voice = Voice::new(1);
@@ -319,7 +320,7 @@ fn locks_on_the_signaling_address_and_counts_strangers() {
     world.open(1);
     let nat = SocketAddr::from(([203, 0, 113, 5], 61_234));
     let natted = Peer { latch: Some(nat.ip()), ..peer(1) };
-    world.command(Command::Connect { port: port(1), peer: natted });
+    world.command(Command::Connect { port: port(1), peer: natted, crypto: None });
     let mut voice = Voice::new(1);
     world.speak_from(1, nat, &voice.packet());
     world.pass(20 * MS);
@@ -331,10 +332,10 @@ fn locks_on_the_signaling_address_and_counts_strangers() {
     world.pass(20 * MS);
     assert!(world.take(1).iter().all(|h| h.to == nat));
     // The same again changes nothing; another address opens the lock.
-    world.command(Command::Connect { port: port(1), peer: natted });
+    world.command(Command::Connect { port: port(1), peer: natted, crypto: None });
     world.speak_from(1, address(1), &voice.packet());
     let moved = Peer { rtp: address(2), ..natted };
-    world.command(Command::Connect { port: port(1), peer: moved });
+    world.command(Command::Connect { port: port(1), peer: moved, crypto: None });
     world.pass(20 * MS);
     assert!(world.take(1).iter().all(|h| h.to == nat || h.to == address(2)));
     world.speak_from(1, address(2), &voice.packet());
@@ -406,14 +407,18 @@ fn an_overlay_covers_and_the_rest_goes_on_unheard() {
 fn a_held_peer_gets_nothing_and_time_goes_on() {
     let mut world = World::with_ports(1);
     world.pass(100 * MS);
-    world.command(Command::Connect { port: port(1), peer: Peer { send: false, ..peer(1) } });
+    world.command(Command::Connect {
+        port: port(1),
+        peer: Peer { send: false, ..peer(1) },
+        crypto: None,
+    });
     assert!(!world.take(1).is_empty());
     world.play(1, &["welcome"], Then::Silence);
     world.pass(1000 * MS);
     assert!(world.take(1).is_empty());
     assert!(world.events.iter().any(|e| matches!(e, Event::Played { .. })));
     let before = world.now;
-    world.command(Command::Connect { port: port(1), peer: peer(1) });
+    world.command(Command::Connect { port: port(1), peer: peer(1), crypto: None });
     world.pass(100 * MS);
     let heard = world.take(1);
     assert!(heard[0].header.marker && heard[0].at <= before + TICK);
@@ -472,10 +477,14 @@ fn silence_is_told_once_and_so_is_life() {
     assert_eq!(told(&world).len(), 2);
     assert_eq!(told(&world)[1], Event::Resumed { port: port(1) });
     // A peer that holds us owes us nothing.
-    world.command(Command::Connect { port: port(1), peer: Peer { receive: false, ..peer(1) } });
+    world.command(Command::Connect {
+        port: port(1),
+        peer: Peer { receive: false, ..peer(1) },
+        crypto: None,
+    });
     world.pass(20_000 * MS);
     assert_eq!(told(&world).len(), 2);
-    world.command(Command::Connect { port: port(1), peer: peer(1) });
+    world.command(Command::Connect { port: port(1), peer: peer(1), crypto: None });
     world.pass(3900 * MS);
     assert_eq!(told(&world).len(), 2);
     world.pass(200 * MS);
@@ -507,7 +516,7 @@ proptest::proptest! {
     ) {
         let mut world = World::with_ports(2);
         world.bridge(1, 2);
-        world.command(Command::Detect { port: port(1), rfc4733: true, inband: true });
+        world.command(Command::Detect { port: port(1), rfc4733: true, inband: true, pass: true });
         let mut voice = Voice::new(1);
         world.speak(1, &voice.packet());
         for (kind, n, mut bytes) in packets {

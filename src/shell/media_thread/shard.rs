@@ -260,6 +260,9 @@ impl Shard {
             | Event::Closed { .. } => true,
             Event::Heard { .. }
             | Event::Digit { .. }
+            | Event::OneWay { .. }
+            | Event::BothWays { .. }
+            | Event::Measured { .. }
             | Event::Silent { .. }
             | Event::Resumed { .. } => false,
         };

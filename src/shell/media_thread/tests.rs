@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::media::prompt::Clip;
-use crate::media::{Codec, Peer, PlayId, Prompt, Source, Then};
+use crate::media::{Codec, Peer, PlayId, PortId, Prompt, Source, Then};
 
 /// A media thread on loopback, and its events.
 struct Rig {
@@ -27,6 +27,7 @@ fn peer(socket: &UdpSocket) -> Peer {
         receive: true,
         proven: true,
         latch: None,
+        rtcp_mux: false,
     }
 }
 
@@ -92,7 +93,7 @@ fn two_phones_hear_each_other() {
     let phones = [phone(), phone()];
     let ports = [rig.open(1), rig.open(2)];
     for (n, phone) in (1..).zip(&phones) {
-        rig.send(Command::Connect { port: port(n), peer: peer(phone) });
+        rig.send(Command::Connect { port: port(n), peer: peer(phone), crypto: None });
         rig.send(Command::Listen { port: port(n), source: Source::Port(port(3 - n)) });
     }
     // The orders are carried out by another thread.
@@ -130,7 +131,7 @@ fn a_prompt_arrives_in_time() {
     let mut rig = Rig::new();
     let phone = phone();
     rig.open(1);
-    rig.send(Command::Connect { port: port(1), peer: peer(&phone) });
+    rig.send(Command::Connect { port: port(1), peer: peer(&phone), crypto: None });
     let prompts = vec![Prompt::from("welcome")];
     let source = Source::Play { play: PlayId(1), prompts, then: Then::Silence };
     rig.send(Command::Listen { port: port(1), source });
@@ -173,7 +174,7 @@ fn ipv6_ports_work_too() {
         return;
     }
     phone.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-    rig.send(Command::Connect { port: port(1), peer: peer(&phone) });
+    rig.send(Command::Connect { port: port(1), peer: peer(&phone), crypto: None });
     let mut buffer = [0; 2048];
     assert_eq!(phone.recv_from(&mut buffer).unwrap(), (172, local));
 }

@@ -67,7 +67,7 @@ fn extension_sources_and_padding_stay_behind() {
 fn laws_are_converted_between_legs() {
     let mut world = World::with_ports(2);
     let alaw = Peer { codec: Codec::Pcma, payload_send: 8, payload_receive: 8, ..peer(2) };
-    world.command(Command::Connect { port: port(2), peer: alaw });
+    world.command(Command::Connect { port: port(2), peer: alaw, crypto: None });
     world.bridge(1, 2);
     let (mut one, mut two) = (Voice::new(1), Voice::new(2));
     two.payload_type = 8;
@@ -219,11 +219,15 @@ fn a_closed_or_held_side_leaves_silence() {
     world.bridge(1, 2);
     let (mut one, mut two) = (Voice::new(1), Voice::new(2));
     talk(&mut world, &mut [&mut one, &mut two], 20);
-    world.command(Command::Connect { port: port(2), peer: Peer { send: false, ..peer(2) } });
+    world.command(Command::Connect {
+        port: port(2),
+        peer: Peer { send: false, ..peer(2) },
+        crypto: None,
+    });
     world.take(2);
     talk(&mut world, &mut [&mut one, &mut two], 20);
     assert!(world.take(2).is_empty());
-    world.command(Command::Connect { port: port(2), peer: peer(2) });
+    world.command(Command::Connect { port: port(2), peer: peer(2), crypto: None });
     talk(&mut world, &mut [&mut one, &mut two], 20);
     assert!(world.take(2).len() >= 20);
     world.close(2);

@@ -8,7 +8,7 @@ fn digit(c: char) -> Digit {
 }
 
 fn detect(world: &mut World, n: u32, rfc4733: bool, inband: bool) {
-    world.command(Command::Detect { port: port(n), rfc4733, inband });
+    world.command(Command::Detect { port: port(n), rfc4733, inband, pass: true });
 }
 
 /// A press of 100 ms by telephone-events of this payload type.
@@ -114,7 +114,11 @@ fn keys_are_sent_as_events() {
 #[test]
 fn keys_are_sent_as_tones_where_events_are_unknown() {
     let mut world = World::with_ports(2);
-    world.command(Command::Connect { port: port(1), peer: Peer { events: None, ..peer(1) } });
+    world.command(Command::Connect {
+        port: port(1),
+        peer: Peer { events: None, ..peer(1) },
+        crypto: None,
+    });
     world.command(Command::SendDigit { port: port(1), digit: digit('9') });
     world.command(Command::SendDigit { port: port(1), digit: digit('*') });
     world.pass(600 * MS);
@@ -136,8 +140,11 @@ fn tones(heard: &[Heard]) -> String {
 fn keys_come_over_the_bridge_with_the_other_sides_payload_type() {
     let mut world = World::with_ports(2);
     let other = TelephoneEvents { send: 120, receive: 120, clock: 16_000 };
-    world
-        .command(Command::Connect { port: port(2), peer: Peer { events: Some(other), ..peer(2) } });
+    world.command(Command::Connect {
+        port: port(2),
+        peer: Peer { events: Some(other), ..peer(2) },
+        crypto: None,
+    });
     world.bridge(1, 2);
     let mut voice = Voice::new(1);
     talk(&mut world, &mut [&mut voice], 20);
@@ -160,7 +167,11 @@ fn keys_come_over_the_bridge_with_the_other_sides_payload_type() {
 #[test]
 fn keys_come_over_the_bridge_as_tones_where_events_are_unknown() {
     let mut world = World::with_ports(2);
-    world.command(Command::Connect { port: port(2), peer: Peer { events: None, ..peer(2) } });
+    world.command(Command::Connect {
+        port: port(2),
+        peer: Peer { events: None, ..peer(2) },
+        crypto: None,
+    });
     world.bridge(1, 2);
     let mut voice = Voice::new(1);
     talk(&mut world, &mut [&mut voice], 20);

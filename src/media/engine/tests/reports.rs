@@ -21,11 +21,19 @@ fn reports_go_out_every_five_seconds_to_the_next_port() {
     let above = SocketAddr::new(address(1).ip(), 4001);
     assert!(world.rtcp.iter().all(|(_, to, bytes)| *to == above && bytes[1] == 200));
     let named = SocketAddr::from(([192, 0, 2, 77], 5005));
-    world.command(Command::Connect { port: port(1), peer: Peer { rtcp: Some(named), ..peer(1) } });
+    world.command(Command::Connect {
+        port: port(1),
+        peer: Peer { rtcp: Some(named), ..peer(1) },
+        crypto: None,
+    });
     world.pass(6000 * MS);
     assert_eq!(world.rtcp.last().unwrap().1, named);
     // Held: we have nothing to say but what we hear.
-    world.command(Command::Connect { port: port(1), peer: Peer { send: false, ..peer(1) } });
+    world.command(Command::Connect {
+        port: port(1),
+        peer: Peer { send: false, ..peer(1) },
+        crypto: None,
+    });
     world.pass(11_000 * MS);
     assert_eq!(world.rtcp.last().unwrap().2[1], 201);
 }
