@@ -156,9 +156,9 @@ fn the_manual_names_every_key_and_its_examples_are_right() {
     insta::assert_snapshot!(
         said(&all),
         @r#"
-    k.toml:153: trunk.navi.register.password_file: there is a password too: keep one of them
-    k.toml:165: warning: line.nijiiro.override_until: means nothing while override is "auto"
-    k.toml:223: counselor.101.password_file: there is a password too: keep one of them
+    k.toml:155: trunk.navi.register.password_file: there is a password too: keep one of them
+    k.toml:167: warning: line.nijiiro.override_until: means nothing while override is "auto"
+    k.toml:225: counselor.101.password_file: there is a password too: keep one of them
     "#
     );
     for key in ok(GOOD).settings.keys() {
@@ -222,6 +222,22 @@ password_file = "x"
 [counsellor]
 "#;
     insta::assert_snapshot!(said(text));
+}
+
+/// Whoever reads the signaling reads the keys: on the machine itself nobody does.
+#[test]
+fn keys_in_readable_signaling_are_warned_of() {
+    let far = "[sip]\nlisten = [\"udp://192.0.2.9:5060\", \"udp://127.0.0.1:5060\"]\n";
+    let with = |srtp: &str| GOOD.replace("peers = ", &format!("srtp = \"{srtp}\"\npeers = "));
+    assert_eq!(said(&with("required")), "", "on loopback");
+    assert_eq!(said(&(far.to_owned() + &with("off"))), "");
+    for srtp in ["optional", "required"] {
+        let told = said(&(far.to_owned() + &with(srtp)));
+        let expected = "warning: trunk.navi.srtp: its keys can be read on the way: \
+            no address of sip.listen is tls://";
+        assert!(told.contains(expected) && told.lines().count() == 1, "{told}");
+    }
+    assert!(said(&with("always")).contains("trunk.navi.srtp"));
 }
 
 /// One mistake each: what is put in place of what in [`GOOD`], and what is said.
