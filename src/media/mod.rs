@@ -13,6 +13,7 @@ mod port;
 pub mod prompt;
 mod rtcp;
 mod rtp;
+mod slots;
 mod timeline;
 
 pub use dtmf::{Keys, Means};

@@ -144,11 +144,12 @@ impl World {
     }
 
     fn speak_from(&mut self, n: u32, from: SocketAddr, packet: &[u8]) -> bool {
-        let mut packet = packet.to_vec();
-        let forward = self.engine.handle_rtp(self.now, port(n), from, &mut packet);
+        let mut buffer = [0; 2048];
+        buffer[..packet.len()].copy_from_slice(packet);
+        let forward = self.engine.handle_rtp(self.now, port(n), from, &mut buffer, packet.len());
         self.collect();
         if let Some(Forward { port, to, range }) = &forward {
-            self.note(*port, *to, &packet[range.clone()]);
+            self.note(*port, *to, &buffer[range.clone()]);
         }
         forward.is_some()
     }
@@ -527,7 +528,7 @@ proptest::proptest! {
                 bytes[1] = [0, 96, 101, 13][usize::from(bytes[1] % 4)];
             }
             if kind == 0 {
-                world.engine.handle_rtcp(world.now, port(n), address(n), &bytes);
+                world.engine.handle_rtcp(world.now, port(n), address(n), &mut bytes);
             }
             world.speak(n, &bytes);
             world.pass(5 * MS);

@@ -46,7 +46,7 @@ fn rtcp_is_a_sign_of_life_and_a_bye_is_not_the_end() {
         world.pass(3000 * MS);
         let mut packet = report(&world, 1, 0);
         packet.extend([0x81, 203, 0, 1, 0, 0, 0, 1]);
-        world.engine.handle_rtcp(world.now, port(1), from, &packet);
+        world.engine.handle_rtcp(world.now, port(1), from, &mut packet);
     }
     world.collect();
     assert_eq!(world.events, [Event::Opened { port: port(1) }]);
@@ -63,11 +63,11 @@ fn figures_of_a_call() {
     talk(&mut world, &mut [&mut voice], 1);
     let ssrc = world.take(1)[0].header.ssrc;
     let from = SocketAddr::new(address(1).ip(), 4001);
-    let packet = report(&world, ssrc, 12);
-    world.engine.handle_rtcp(world.now, port(1), from, &packet);
+    let mut packet = report(&world, ssrc, 12);
+    world.engine.handle_rtcp(world.now, port(1), from, &mut packet);
     // On the RTP port too (RFC 5761), and not from strangers.
     world.speak(1, &report(&world, ssrc, 13));
-    world.engine.handle_rtcp(world.now, port(1), address(9), &report(&world, ssrc, 99));
+    world.engine.handle_rtcp(world.now, port(1), address(9), &mut report(&world, ssrc, 99));
     let quality = world.close(1);
     assert_eq!((quality.received, quality.lost, quality.lost_at_peer), (91, 10, 13));
     assert_eq!(quality.strangers, 1);
