@@ -71,8 +71,8 @@ impl Engine {
                 let library = Arc::clone(&self.library);
                 self.with(port, |p| p.overlay(&library, &prompts));
             }
-            Command::Detect { port, rfc4733, inband, .. } => {
-                self.with(port, |p| p.detect(rfc4733, inband));
+            Command::Detect { port, rfc4733, inband, pass } => {
+                self.with(port, |p| p.detect(rfc4733, inband, pass));
             }
             Command::SendDigit { port, digit } => self.with(port, |p| p.press(digit)),
             Command::Record { .. } | Command::PauseRecord { .. } | Command::StopRecord { .. } => {}
@@ -155,7 +155,7 @@ impl Engine {
     /// Takes a packet that came to a port's RTCP socket.
     pub fn handle_rtcp(&mut self, now: Instant, port: PortId, from: SocketAddr, packet: &mut [u8]) {
         if let Some(seat) = self.seats.get(port.n) {
-            seat.port.receive_rtcp(now, from, packet, &mut self.out);
+            seat.port.receive_rtcp(now, Channel::Rtcp, from, packet, &mut self.out);
         }
     }
 

@@ -29,7 +29,10 @@ struct World {
     now: Instant,
     heard: Vec<(PortId, Heard)>,
     rtcp: Vec<(PortId, SocketAddr, Vec<u8>)>,
+    /// RTCP that went out from RTP ports.
+    muxed: Vec<(SocketAddr, Vec<u8>)>,
     events: Vec<Event>,
+    told_at: Vec<(Instant, Event)>,
 }
 
 fn port(n: u32) -> PortId {
@@ -77,7 +80,8 @@ impl World {
     fn new() -> Self {
         let engine = Engine::new(Config::default(), Arc::new(library()), Chance::from_number(1));
         let now = Instant::now();
-        Self { engine, now, heard: vec![], rtcp: vec![], events: vec![] }
+        let (heard, rtcp, muxed) = (vec![], vec![], vec![]);
+        Self { engine, now, heard, rtcp, muxed, events: vec![], told_at: vec![] }
     }
 
     /// With ports 1 to `n`, each with its peer.
@@ -117,11 +121,15 @@ impl World {
         while let Some(transmit) = self.engine.poll_transmit() {
             let (to, bytes) = (transmit.to, transmit.bytes());
             match transmit.channel {
+                Channel::Rtp if (192..=223).contains(&bytes[1]) => {
+                    self.muxed.push((to, bytes.to_vec()));
+                }
                 Channel::Rtp => self.note(transmit.port, to, bytes),
                 Channel::Rtcp => self.rtcp.push((transmit.port, to, bytes.to_vec())),
             }
         }
         while let Some(event) = self.engine.poll_event() {
+            self.told_at.push((self.now, event.clone()));
             self.events.push(event);
         }
     }

@@ -1,8 +1,8 @@
 //! What comes from a port's peer: who may speak (symmetric RTP), what a packet is, keys, life.
 //!
 //! Owns the check of the source, in which order: the proven source only, once there is one; before
-//! that, the address that SDP names or the signaling's IP address. An old or a forged stream is
-//! counted and dropped.
+//! that, the address that SDP names or the signaling's IP address; and of the source's streams the
+//! pinned one ([`pin`](super::pin)). An old or a forged stream is counted and dropped.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::media::dtmf::events::{Events, LENGTH, TelephoneEvent};
 use crate::media::dtmf::inband::Detector;
 use crate::media::dtmf::{Keys, Means};
-use crate::media::port::{Life, Outbox, Port};
+use crate::media::port::{Channel, Outbox, Port};
 use crate::media::rtp::{Header, samples_between};
 use crate::media::{Codec, Digit, Event, Peer, g711};
 
@@ -40,6 +40,8 @@ pub(in crate::media) enum Payload {
     Audio(Codec),
     /// A key: `press` with the first packet of a press.
     Event { event: TelephoneEvent, press: Option<Digit>, clock: u32 },
+    /// A key that is not for the hearer.
+    Withheld,
 }
 
 /// What a payload type says before the payload is looked at.
@@ -52,8 +54,9 @@ enum Kind {
 
 /// Hears keys.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ears {
+pub(super) struct Keypad {
     rfc4733: bool,
+    withholds: bool,
     events: Events,
     inband: Option<Box<Detector>>,
     /// SSRC and newest sequence number that the detector heard: late packets would confuse it.
@@ -61,9 +64,9 @@ pub(super) struct Ears {
     keys: Keys,
 }
 
-impl Ears {
-    pub(super) fn detect(&mut self, rfc4733: bool, inband: bool) {
-        self.rfc4733 = rfc4733;
+impl Keypad {
+    pub(super) fn detect(&mut self, rfc4733: bool, inband: bool, pass: bool) {
+        (self.rfc4733, self.withholds) = (rfc4733, !pass);
         self.inband = match (inband, self.inband.take()) {
             (true, detector) => Some(detector.unwrap_or_default()),
             (false, _) => None,
@@ -99,56 +102,69 @@ impl Port {
         out: &mut Outbox,
     ) -> Option<Incoming> {
         if packet.get(1).is_some_and(|second| RTCP_TYPES.contains(second)) {
-            self.receive_rtcp(now, from, packet, out);
+            self.receive_rtcp(now, Channel::Rtp, from, packet, out);
             return None;
         }
         let peer = self.peer?;
         if !self.may_speak(&peer, from) {
-            self.strangers += 1;
+            self.figures.strangers += 1;
             return None;
         }
         let header = Header::read(packet)?;
         let payload = packet.get(header.payload.clone())?;
         let kind = self.kind(&peer, &header, payload)?;
+        if !self.pin.admits(now, &header, false) {
+            self.figures.strangers += 1;
+            return None;
+        }
         if self.lock.is_none() {
             self.lock = Some(from);
             out.events.push_back(Event::Heard { port: self.id });
         }
         let is_timed = matches!(kind, Kind::Audio(_));
         self.reception.packet(&header, samples_between(self.epoch, now), is_timed);
+        self.figures.hear(now);
+        let both_ways = self.ways.hear(now, (header.ssrc, header.sequence), self.id);
+        out.events.extend(both_ways);
         self.lives(now, out);
         let payload = match kind {
             Kind::Life => return None,
             Kind::Audio(codec) => {
+                self.figures.listen(codec, payload);
                 self.hear_tones(now, &header, codec, payload, out);
                 Payload::Audio(codec)
             }
             Kind::Event(event) => {
                 let (ssrc, timestamp) = (header.ssrc, header.timestamp);
-                let press = self.ears.events.packet(now, ssrc, timestamp, header.marker, event);
+                let press = self.keypad.events.packet(now, ssrc, timestamp, header.marker, event);
                 if let Some(digit) = press
-                    && self.ears.rfc4733
-                    && self.ears.keys.is_press(now, digit, Means::Event)
+                    && self.keypad.rfc4733
+                    && self.keypad.keys.is_press(now, digit, Means::Event)
                 {
                     out.events.push_back(Event::Digit { port: self.id, digit });
                 }
                 let clock = peer.events.map_or(8000, |events| events.clock);
-                Payload::Event { event, press, clock }
+                match self.keypad.withholds {
+                    true => Payload::Withheld,
+                    false => Payload::Event { event, press, clock },
+                }
             }
         };
         Some(Incoming { header, payload })
     }
 
-    /// Takes a packet from the RTCP socket.
+    /// Takes a packet of RTCP, from whichever socket.
     pub(in crate::media) fn receive_rtcp(
         &mut self,
         now: Instant,
+        channel: Channel,
         from: SocketAddr,
         packet: &[u8],
         out: &mut Outbox,
     ) {
         let Some(peer) = &self.peer else { return };
         let is_peer = match self.lock {
+            Some(lock) if channel == Channel::Rtp => lock == from,
             Some(lock) => lock.ip() == from.ip() || peer.rtcp == Some(from),
             None => {
                 let ip = from.ip();
@@ -156,9 +172,11 @@ impl Port {
             }
         };
         if !is_peer {
-            self.strangers += 1;
+            self.figures.strangers += 1;
         } else if self.reports.read(now, self.line.ssrc(), packet) {
-            self.rtcp_source = Some(from);
+            if channel == Channel::Rtcp {
+                self.rtcp_source = Some(from);
+            }
             self.lives(now, out);
         }
     }
@@ -202,14 +220,14 @@ impl Port {
     ) {
         let mut tones = [None; 4];
         let mut heard = 0;
-        self.ears.hear(header, codec, audio, |digit| {
+        self.keypad.hear(header, codec, audio, |digit| {
             if let Some(place) = tones.get_mut(heard) {
                 *place = Some(digit);
                 heard += 1;
             }
         });
         for digit in tones.into_iter().flatten() {
-            if self.ears.keys.is_press(now, digit, Means::Tone) {
+            if self.keypad.keys.is_press(now, digit, Means::Tone) {
                 out.events.push_back(Event::Digit { port: self.id, digit });
             }
         }
@@ -217,9 +235,7 @@ impl Port {
 
     /// The peer is there.
     fn lives(&mut self, now: Instant, out: &mut Outbox) {
-        if std::mem::replace(&mut self.life, Life::Heard(now)) == Life::Silent {
-            out.events.push_back(Event::Resumed { port: self.id });
-        }
+        out.events.extend(self.life.hear(now, self.id));
     }
 }
 
