@@ -14,6 +14,7 @@ pub mod prompt;
 mod rtcp;
 mod rtp;
 mod slots;
+pub mod srtp;
 mod timeline;
 
 pub use dtmf::{Keys, Means};
@@ -85,6 +86,16 @@ pub enum Suite {
     AesCm128HmacSha1_32,
     /// AES-GCM with 128 bits.
     AeadAes128Gcm,
+}
+
+impl Suite {
+    /// Bytes of a master key and its salt.
+    pub fn key_length(self) -> usize {
+        match self {
+            Self::AesCm128HmacSha1_80 | Self::AesCm128HmacSha1_32 => 30,
+            Self::AeadAes128Gcm => 28,
+        }
+    }
 }
 
 /// Master key and salt of one direction. Wiped when dropped, never printed.
