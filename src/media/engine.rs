@@ -63,8 +63,10 @@ impl Engine {
     pub fn command(&mut self, now: Instant, command: Command) {
         match command {
             Command::Open { port, .. } => self.open(now, port),
-            Command::Connect { port, peer, .. } => {
-                self.with(port, |p| p.connect(now, peer));
+            Command::Connect { port, peer, crypto } => {
+                if let Some(seat) = self.seats.get(port.n) {
+                    seat.port.connect(now, peer, crypto.as_deref(), &mut self.chance);
+                }
             }
             Command::Listen { port, source } => self.listen(now, port, source),
             Command::Overlay { port, prompts } => {
@@ -147,7 +149,7 @@ impl Engine {
         length: usize,
     ) -> Option<Forward> {
         let seat = self.seats.get(port.n)?;
-        let incoming = seat.port.receive(now, from, buffer.get(..length)?, &mut self.out)?;
+        let incoming = seat.port.receive(now, from, buffer.get_mut(..length)?, &mut self.out)?;
         let hearer = seat.hearer?;
         self.seats.at(hearer)?.port.relay(now, &incoming, buffer)
     }

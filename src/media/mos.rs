@@ -25,6 +25,8 @@ struct Equipment {
 fn equipment(codec: Codec) -> Equipment {
     let (impairment, robustness) = match codec {
         Codec::Pcmu | Codec::Pcma => (0.0, 25.1),
+        Codec::G722 => (0.0, 15.0),
+        Codec::Opus => (0.0, 25.1),
     };
     Equipment { impairment, robustness }
 }

@@ -4,19 +4,24 @@
 //! voice. The incoming half is in [`ingress`]; this file is the outgoing half. Knows other ports
 //! only by name: [`crate::media::engine`] carries packets between them.
 
+mod carry;
 mod figures;
+mod frame;
+mod guard;
 mod ingress;
 mod life;
 mod pin;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
+pub use carry::Forward;
 pub(super) use ingress::{Incoming, Payload};
 
 use figures::Figures;
+use frame::{Coder, Frame};
+use guard::Guard;
 use life::{Life, Ways};
 
 use crate::chance::Chance;
@@ -27,16 +32,14 @@ use crate::media::prompt::player::{Places, Player};
 use crate::media::rtp::{HEADER, Reception, Stamp};
 use crate::media::timeline::{FRAME, Relay, Timeline};
 use crate::media::{
-    Config, Event, Peer, PlayId, PortId, Prompt, Quality, Source, Then, g711, rtcp,
+    Config, Crypto, Event, Peer, PlayId, PortId, Prompt, Quality, Rate, Source, Then, rtcp, span,
 };
 
 /// Time from report to report (RFC 3550 §6.2 asks for 5 s at least).
 const REPORT_EVERY: Duration = Duration::from_secs(5);
-/// Telephone-event packets that are relayed in one tick.
-const EVENTS_A_TICK: u8 = 8;
 
 /// The longest packet of our own.
-const PACKET_MAX: usize = HEADER + FRAME;
+const PACKET_MAX: usize = HEADER + FRAME + guard::ADDED_MAX;
 
 /// Which of a port's two sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,19 +77,8 @@ pub(super) struct Outbox {
     pub(super) events: VecDeque<Event>,
 }
 
-/// A packet that goes on to another port's peer: where it lies in the receive buffer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Forward {
-    /// The port whose RTP socket sends it.
-    pub port: PortId,
-    /// Where to.
-    pub to: SocketAddr,
-    /// The bytes of the receive buffer that make the packet.
-    pub range: Range<usize>,
-}
-
 /// What a port hears.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Hears {
     Silence,
     /// Prompts; `play` until their end has been told.
@@ -102,18 +94,25 @@ enum Hears {
 }
 
 /// One leg's media.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Port {
     id: PortId,
     epoch: Instant,
     peer: Option<Peer>,
+    guard: Guard,
     /// The source that has proven to be the peer's.
     lock: Option<SocketAddr>,
     pin: pin::Pin,
     /// Where the peer's RTCP came from.
     rtcp_source: Option<SocketAddr>,
+    /// The timestamps that come in.
+    units: span::Units,
     line: Timeline,
     hears: Hears,
+    /// The relay's way into this peer's codec.
+    crossing: Option<carry::Crossing>,
+    /// Makes what is no copy: tones and mixes.
+    coder: Option<Coder>,
     overlay: Option<Player>,
     places: Places,
     presses: Presses,
@@ -136,11 +135,15 @@ impl Port {
             id,
             epoch: now,
             peer: None,
+            guard: Guard::Plain { before: None },
             lock: None,
             pin: pin::Pin::default(),
             rtcp_source: None,
+            units: span::Units::default(),
             line: Timeline::new(now, chance),
             hears: Hears::Silence,
+            crossing: None,
+            coder: None,
             overlay: None,
             places: Places::default(),
             presses: Presses::default(),
@@ -158,7 +161,17 @@ impl Port {
 
     /// Talks to this peer from now on. The proven source stays unless signaling names another
     /// address.
-    pub(super) fn connect(&mut self, now: Instant, peer: Peer) {
+    pub(super) fn connect(
+        &mut self,
+        now: Instant,
+        peer: Peer,
+        crypto: Option<&Crypto>,
+        chance: &mut Chance,
+    ) {
+        if self.guard.take(crypto) {
+            self.line.begin_anew(chance);
+        }
+        self.line.set_ticks(span::ticks(peer.codec));
         let moved = self.peer.as_ref().is_some_and(|old| old.rtp != peer.rtp);
         // A hold by `c=0.0.0.0` names no address at all.
         if moved && is_address(peer.rtp) {
@@ -183,6 +196,7 @@ impl Port {
             player.leave(&mut self.places);
         }
         self.line.mark();
+        self.crossing = None;
         self.hears = match source {
             Source::Silence => Hears::Silence,
             Source::Play { play, prompts, then } => {
@@ -255,10 +269,10 @@ impl Port {
             out.events.push_back(Event::Measured { port: self.id, quality });
         }
         let is_due = self.line.is_due(at);
-        let mut frame = [g711::silence(peer.codec); FRAME];
+        let mut frame = Frame::silence(peer.codec);
         let mut speaks = is_due && self.source(at, &peer, &mut frame, out);
         if is_due && let Some(overlay) = &mut self.overlay {
-            overlay.fill(peer.codec, &mut frame);
+            frame.play(peer.codec, overlay);
             speaks = true;
             if overlay.has_ended() {
                 self.overlay = None;
@@ -276,14 +290,18 @@ impl Port {
                 return self.send_event(at, to, &peer, event, first, out);
             }
             Step::Tone(tone) => {
-                frame.fill_with(|| g711::encode(peer.codec, tone.sample()));
+                let mut sound = [0; Rate::Narrow.samples()];
+                sound.fill_with(|| tone.sample());
+                if let Some(coder) = Coder::of(&mut self.coder, peer.codec) {
+                    coder.encode_narrow(&sound, &mut frame);
+                }
                 self.interrupt_relay();
                 speaks = true;
             }
         }
-        if speaks {
+        if speaks && !frame.bytes().is_empty() {
             let stamp = self.line.stamp(at, FRAME as u32);
-            self.send(to, stamp, peer.payload_send, &frame, out);
+            self.send(to, stamp, peer.payload_send, frame.bytes(), out);
         }
     }
 
@@ -303,11 +321,11 @@ impl Port {
     }
 
     /// Fills the frame with what the port hears; false when another port's packets do that.
-    fn source(&mut self, at: Instant, peer: &Peer, frame: &mut [u8], out: &mut Outbox) -> bool {
+    fn source(&mut self, at: Instant, peer: &Peer, frame: &mut Frame, out: &mut Outbox) -> bool {
         match &mut self.hears {
             Hears::Silence => true,
             Hears::Play { player, play } => {
-                player.fill(peer.codec, frame);
+                frame.play(peer.codec, player);
                 if player.has_ended()
                     && let Some(play) = play.take()
                 {
@@ -356,8 +374,9 @@ impl Port {
     ) {
         let mut bytes = [0; PACKET_MAX];
         let length = HEADER + payload.len();
-        stamp.write(payload_type, &mut bytes);
+        self.line.on_wire(stamp).write(payload_type, &mut bytes);
         bytes[HEADER..length].copy_from_slice(payload);
+        let Ok(length) = self.guard.seal(&mut bytes, length) else { return };
         self.figures.send(payload.len());
         let transmit = Transmit { port: self.id, channel: Channel::Rtp, to, bytes, length };
         out.transmits.push_back(transmit);
@@ -374,64 +393,15 @@ impl Port {
             is_sender: peer.send && self.figures.sent != self.figures.sent_at_report,
         };
         self.figures.sent_at_report = self.figures.sent;
+        let reception = self.reception.report(span::ticks(peer.codec));
         let mut bytes = [0; PACKET_MAX];
         let Some(report) = bytes.first_chunk_mut::<{ rtcp::LENGTH_MAX }>() else { return };
-        let length = self.reports.write(at, sent, self.reception.report(), report);
-        if length > 0 {
+        let length = self.reports.write(at, sent, reception, report);
+        let sealed = self.guard.seal_rtcp(&mut bytes, length);
+        if let (1.., Ok(length)) = (length, sealed) {
             let transmit = Transmit { port: self.id, channel, to, bytes, length };
             out.transmits.push_back(transmit);
         }
-    }
-
-    /// Carries a packet of another port over to this port's peer: the header in place, the payload
-    /// converted where the codecs differ. `None`: nothing to send.
-    pub(super) fn relay(
-        &mut self,
-        now: Instant,
-        incoming: &Incoming,
-        packet: &mut [u8],
-    ) -> Option<Forward> {
-        let to = self.destination();
-        let peer = self.peer.as_ref()?;
-        let Hears::Port { relay, .. } = &mut self.hears else { return None };
-        let is_covered = self.overlay.is_some() || self.presses.is_covering();
-        let (Some(to), true, false) = (to, peer.send, is_covered) else {
-            relay.interrupt();
-            return None;
-        };
-        let header = &incoming.header;
-        let payload = header.payload.clone();
-        let (stamp, payload_type) = match incoming.payload {
-            Payload::Audio(codec) => {
-                let samples = u32::try_from(payload.len()).ok()?;
-                let stamp = relay.audio(&mut self.line, now, header, samples)?;
-                g711::convert(codec, peer.codec, &mut packet[payload.clone()]);
-                (stamp, peer.payload_send)
-            }
-            Payload::Withheld => {
-                relay.leave_out(header);
-                return None;
-            }
-            Payload::Event { event, press, clock } => {
-                let Some(events) = peer.events else {
-                    relay.leave_out(header);
-                    press.into_iter().for_each(|digit| self.presses.push(digit));
-                    return None;
-                };
-                if self.events_this_tick == EVENTS_A_TICK {
-                    return None;
-                }
-                self.events_this_tick += 1;
-                let stamp = relay.event(&mut self.line, now, header)?;
-                let event = event.on_clock(clock, events.clock);
-                packet[payload.clone()].copy_from_slice(&event.write());
-                (stamp, events.send)
-            }
-        };
-        self.figures.send(payload.len());
-        let range = payload.start - HEADER..payload.end;
-        stamp.write(payload_type, &mut packet[range.clone()]);
-        Some(Forward { port: self.id, to, range })
     }
 
     /// How the voice did.

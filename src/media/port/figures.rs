@@ -5,9 +5,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::media::codec::Decoder;
 use crate::media::rtp::Reception;
 use crate::media::timeline::TICK;
-use crate::media::{Codec, Quality, g711, mos, rtcp};
+use crate::media::{Codec, Law, Quality, g711, mos, rtcp};
 
 /// What a receiver's buffer adds to the delay, for the score: two packets.
 const BUFFER_MS: f32 = 40.0;
@@ -19,7 +20,7 @@ const FULL_SCALE: f64 = 32_768.0;
 const SILENCE_DBFS: f64 = -96.0;
 
 /// What is counted.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Figures {
     pub(super) sent: u64,
     pub(super) octets: u64,
@@ -36,9 +37,10 @@ pub(super) struct Figures {
 }
 
 /// How loud the voice is.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Level {
     packets: u8,
+    g722: Option<Option<Decoder>>,
     samples: u64,
     squares: f64,
 }
@@ -56,15 +58,10 @@ impl Figures {
         }
     }
 
-    /// Listens to a packet of audio, now and then.
+    /// Listens to a packet of audio, now and then. What only Opus says is not decoded for this.
     pub(super) fn listen(&mut self, codec: Codec, audio: &[u8]) {
         if self.level.packets == 0 {
-            let square = |byte: &u8| {
-                let sample = i64::from(g711::decode(codec, *byte));
-                sample * sample
-            };
-            self.level.squares += audio.iter().map(square).sum::<i64>() as f64;
-            self.level.samples += audio.len() as u64;
+            self.level.listen(codec, audio);
         }
         self.level.packets = (self.level.packets + 1) % LISTEN_EVERY;
     }
@@ -109,10 +106,37 @@ impl Figures {
 }
 
 impl Level {
+    fn listen(&mut self, codec: Codec, audio: &[u8]) {
+        let (samples, squares) = match codec {
+            Codec::Pcmu => of_law(Law::Mu, audio),
+            Codec::Pcma => of_law(Law::A, audio),
+            Codec::G722 => {
+                // Its scale adapts within a packet, and goes on from where it was.
+                let decoder = self.g722.get_or_insert_with(|| Decoder::new(codec));
+                let mut sound = Vec::with_capacity(2 * audio.len());
+                let is_whole = decoder.as_mut().is_some_and(|d| d.decode(audio, &mut sound));
+                let heard = if is_whole { &sound[sound.len() / 2..] } else { &[] };
+                (heard.len(), heard.iter().map(|s| i64::from(*s) * i64::from(*s)).sum())
+            }
+            Codec::Opus => return,
+        };
+        self.samples += samples as u64;
+        self.squares += squares as f64;
+    }
+
     /// The mean power; `None` before anything was listened to.
     fn dbfs(&self) -> Option<f32> {
         let samples = Some(self.samples).filter(|n| *n > 0)?;
         let mean = self.squares / samples as f64 / (FULL_SCALE * FULL_SCALE);
         Some((10.0 * mean.log10()).max(SILENCE_DBFS) as f32)
     }
+}
+
+/// Samples, and the sum of their squares.
+fn of_law(law: Law, audio: &[u8]) -> (usize, i64) {
+    let square = |byte: &u8| {
+        let sample = i64::from(g711::decode(law, *byte));
+        sample * sample
+    };
+    (audio.len(), audio.iter().map(square).sum())
 }

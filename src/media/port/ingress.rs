@@ -7,15 +7,16 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use crate::media::codec::{Decoder, Resampler};
 use crate::media::dtmf::events::{Events, LENGTH, TelephoneEvent};
 use crate::media::dtmf::inband::Detector;
 use crate::media::dtmf::{Keys, Means};
 use crate::media::port::{Channel, Outbox, Port};
 use crate::media::rtp::{Header, samples_between};
-use crate::media::{Codec, Digit, Event, Peer, g711};
+use crate::media::{Codec, Digit, Event, Peer, Rate, g711, span};
 
-/// Audio shorter (5 ms) or longer (200 ms) than this is not passed on.
-const SAMPLES: std::ops::RangeInclusive<usize> = 40..=1600;
+/// Audio shorter (2.5 ms) or longer (200 ms) than this is not passed on.
+const UNITS: std::ops::RangeInclusive<u32> = 20..=1600;
 /// A step back of the sequence by more than this is a new beginning, not a late packet.
 const LATE_MAX: i16 = 100;
 /// Payload types with a fixed meaning (RFC 3551 §6).
@@ -29,15 +30,18 @@ const RTCP_TYPES: std::ops::RangeInclusive<u8> = 192..=223;
 /// A valid packet.
 #[derive(Clone, Debug)]
 pub(in crate::media) struct Incoming {
+    /// With its timestamp in units of 1/8000 s.
     pub(in crate::media) header: Header,
+    /// The timestamp as it came.
+    pub(in crate::media) wire: u32,
     pub(in crate::media) payload: Payload,
 }
 
 /// What is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::media) enum Payload {
-    /// G.711.
-    Audio(Codec),
+    /// A voice: `units` of 1/8000 s.
+    Audio { codec: Codec, units: u32 },
     /// A key: `press` with the first packet of a press.
     Event { event: TelephoneEvent, press: Option<Digit>, clock: u32 },
     /// A key that is not for the hearer.
@@ -46,19 +50,24 @@ pub(in crate::media) enum Payload {
 
 /// What a payload type says before the payload is looked at.
 enum Kind {
-    Audio(Codec),
+    Audio {
+        codec: Codec,
+        units: u32,
+    },
     Event(TelephoneEvent),
     /// Valid, but nothing to pass on.
     Life,
 }
 
 /// Hears keys.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Keypad {
     rfc4733: bool,
     withholds: bool,
     events: Events,
     inband: Option<Box<Detector>>,
+    /// What makes sound of what is no G.711, for the detector.
+    sounds: Option<Box<Sounds>>,
     /// SSRC and newest sequence number that the detector heard: late packets would confuse it.
     newest: Option<(u32, u16)>,
     keys: Keys,
@@ -74,7 +83,7 @@ impl Keypad {
     }
 
     /// Takes audio; keys in it are told to `tell`.
-    fn hear(&mut self, header: &Header, codec: Codec, audio: &[u8], mut tell: impl FnMut(Digit)) {
+    fn hear(&mut self, header: &Header, codec: Codec, audio: &[u8], tell: impl FnMut(Digit)) {
         let Some(detector) = &mut self.inband else { return };
         let is_late = self.newest.is_some_and(|(ssrc, newest)| {
             let step = header.sequence.wrapping_sub(newest) as i16;
@@ -84,11 +93,44 @@ impl Keypad {
             return;
         }
         self.newest = Some((header.ssrc, header.sequence));
-        for byte in audio {
-            if let Some(digit) = detector.sample(g711::decode(codec, *byte)) {
-                tell(digit);
-            }
+        if let Some(law) = codec.law() {
+            let sound = audio.iter().map(|byte| g711::decode(law, *byte));
+            return sound.filter_map(|sample| detector.sample(sample)).for_each(tell);
         }
+        if self.sounds.as_ref().is_none_or(|sounds| sounds.codec != codec) {
+            self.sounds = Sounds::new(codec).map(Box::new);
+        }
+        if let Some(sounds) = &mut self.sounds {
+            let sound = sounds.decode(audio).iter();
+            sound.filter_map(|sample| detector.sample(*sample)).for_each(tell);
+        }
+    }
+}
+
+/// Sound at 8 kHz out of payloads.
+#[derive(Debug)]
+struct Sounds {
+    codec: Codec,
+    decoder: Decoder,
+    resampler: Resampler,
+    decoded: Vec<i16>,
+    narrow: Vec<i16>,
+}
+
+impl Sounds {
+    fn new(codec: Codec) -> Option<Self> {
+        let decoder = Decoder::new(codec)?;
+        let resampler = Resampler::new(decoder.rate(), Rate::Narrow);
+        Some(Self { codec, decoder, resampler, decoded: vec![], narrow: vec![] })
+    }
+
+    fn decode(&mut self, payload: &[u8]) -> &[i16] {
+        self.decoded.clear();
+        self.narrow.clear();
+        if self.decoder.decode(payload, &mut self.decoded) {
+            self.resampler.run(&self.decoded, &mut self.narrow);
+        }
+        &self.narrow
     }
 }
 
@@ -98,7 +140,7 @@ impl Port {
         &mut self,
         now: Instant,
         from: SocketAddr,
-        packet: &[u8],
+        packet: &mut [u8],
         out: &mut Outbox,
     ) -> Option<Incoming> {
         if packet.get(1).is_some_and(|second| RTCP_TYPES.contains(second)) {
@@ -110,10 +152,15 @@ impl Port {
             self.figures.strangers += 1;
             return None;
         }
-        let header = Header::read(packet)?;
+        let Ok(length) = self.guard.open(packet) else {
+            self.figures.rejected += 1;
+            return None;
+        };
+        let packet = packet.get(..length)?;
+        let mut header = Header::read(packet)?;
         let payload = packet.get(header.payload.clone())?;
         let kind = self.kind(&peer, &header, payload)?;
-        if !self.pin.admits(now, &header, false) {
+        if !self.pin.admits(now, &header, self.guard.is_secure()) {
             self.figures.strangers += 1;
             return None;
         }
@@ -121,7 +168,13 @@ impl Port {
             self.lock = Some(from);
             out.events.push_back(Event::Heard { port: self.id });
         }
-        let is_timed = matches!(kind, Kind::Audio(_));
+        let wire = header.timestamp;
+        let ticks = match kind {
+            Kind::Audio { codec, .. } => span::ticks(codec),
+            Kind::Event(_) | Kind::Life => span::ticks(peer.codec),
+        };
+        header.timestamp = self.units.of(wire, ticks);
+        let is_timed = matches!(kind, Kind::Audio { .. });
         self.reception.packet(&header, samples_between(self.epoch, now), is_timed);
         self.figures.hear(now);
         let both_ways = self.ways.hear(now, (header.ssrc, header.sequence), self.id);
@@ -129,10 +182,10 @@ impl Port {
         self.lives(now, out);
         let payload = match kind {
             Kind::Life => return None,
-            Kind::Audio(codec) => {
+            Kind::Audio { codec, units } => {
                 self.figures.listen(codec, payload);
                 self.hear_tones(now, &header, codec, payload, out);
-                Payload::Audio(codec)
+                Payload::Audio { codec, units }
             }
             Kind::Event(event) => {
                 let (ssrc, timestamp) = (header.ssrc, header.timestamp);
@@ -150,7 +203,7 @@ impl Port {
                 }
             }
         };
-        Some(Incoming { header, payload })
+        Some(Incoming { header, wire, payload })
     }
 
     /// Takes a packet of RTCP, from whichever socket.
@@ -159,7 +212,7 @@ impl Port {
         now: Instant,
         channel: Channel,
         from: SocketAddr,
-        packet: &[u8],
+        packet: &mut [u8],
         out: &mut Outbox,
     ) {
         let Some(peer) = &self.peer else { return };
@@ -173,7 +226,13 @@ impl Port {
         };
         if !is_peer {
             self.figures.strangers += 1;
-        } else if self.reports.read(now, self.line.ssrc(), packet) {
+            return;
+        }
+        let Ok(length) = self.guard.open_rtcp(packet) else {
+            self.figures.rejected += 1;
+            return;
+        };
+        if packet.get(..length).is_some_and(|p| self.reports.read(now, self.line.ssrc(), p)) {
             if channel == Channel::Rtcp {
                 self.rtcp_source = Some(from);
             }
@@ -241,5 +300,8 @@ impl Port {
 
 /// Audio, when it is of a plausible length.
 fn audio(codec: Codec, payload: &[u8]) -> Kind {
-    if SAMPLES.contains(&payload.len()) { Kind::Audio(codec) } else { Kind::Life }
+    match span::units(codec, payload).filter(|units| UNITS.contains(units)) {
+        Some(units) => Kind::Audio { codec, units },
+        None => Kind::Life,
+    }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::media::rtcp::{LENGTH_MAX, Reports, Sent};
 use crate::media::rtp::Report;
 
-fn report(world: &World, about: u32, lost: u32) -> Vec<u8> {
+pub(super) fn report(world: &World, about: u32, lost: u32) -> Vec<u8> {
     let mut out = [0; LENGTH_MAX];
     let sent = Sent { ssrc: 1001, timestamp: 0, packets: 0, octets: 0, is_sender: false };
     let report = Report { ssrc: about, fraction_lost: 0, lost, newest: 0, jitter: 0 };
@@ -206,7 +206,7 @@ fn a_live_leg_is_measured_with_every_report() {
         // A square wave of 16,764, which 16,384 becomes by µ-law.
         for (i, byte) in packet[12..].iter_mut().enumerate() {
             let sample = if i % 8 < 4 { 16_384 } else { -16_384 };
-            *byte = g711::encode(Codec::Pcmu, sample);
+            *byte = g711::encode(Law::Mu, sample);
         }
         world.speak_from(1, nat, &packet);
         world.pass(20 * MS);
