@@ -22,6 +22,7 @@ mod port;
 pub mod prompt;
 mod rtcp;
 mod rtp;
+pub mod srtp;
 mod timeline;
 
 pub use dtmf::{Keys, Means};
@@ -172,6 +173,16 @@ pub enum Suite {
     AesCm128HmacSha1_32,
     /// AES-GCM with 128 bits.
     AeadAes128Gcm,
+}
+
+impl Suite {
+    /// Bytes of a master key and its salt.
+    pub fn key_length(self) -> usize {
+        match self {
+            Self::AesCm128HmacSha1_80 | Self::AesCm128HmacSha1_32 => 30,
+            Self::AeadAes128Gcm => 28,
+        }
+    }
 }
 
 /// Master key and salt of one direction. Wiped when dropped, never printed.
