@@ -4,9 +4,9 @@
 //! gets. The machine itself is [`engine::Engine`]; sockets and threads are the shell's.
 #![deny(clippy::disallowed_methods)]
 
+pub mod codec;
 #[cfg_attr(not(test), expect(dead_code, reason = "the engine mixes by it"))]
 mod conceal;
-pub mod codec;
 pub mod dtmf;
 pub mod engine;
 pub mod g711;
@@ -22,6 +22,8 @@ mod port;
 pub mod prompt;
 mod rtcp;
 mod rtp;
+mod slots;
+mod span;
 pub mod srtp;
 mod timeline;
 
@@ -424,8 +426,10 @@ pub enum Event {
         /// Who is back.
         port: PortId,
     },
-    /// Packets go to a peer that may hear and speak, and for three seconds none has come from it:
-    /// one-way audio. Told once until it is over.
+    /// Packets go to a peer that may hear and speak, and for the configured time
+    /// (`Config::one_way_after`) no RTP has come from it: one-way audio. Told once until it is
+    /// over; a peer whose pauses turn out to be its habit (it sends nothing while muted) is told
+    /// of once in all.
     OneWay {
         /// Who is not heard.
         port: PortId,
@@ -435,7 +439,7 @@ pub enum Event {
         /// Who is heard.
         port: PortId,
     },
-    /// How the voice of a live leg does, every few seconds.
+    /// How the voice of a live leg does, every five seconds.
     Measured {
         /// Whose.
         port: PortId,
@@ -498,6 +502,9 @@ pub struct Config {
     pub port_rest: Duration,
     /// After how long without RTP and RTCP a peer counts as silent ([`Event::Silent`]).
     pub silent_after: Duration,
+    /// After how long without RTP from a peer that we send to and that may speak the audio counts
+    /// as one-way ([`Event::OneWay`]).
+    pub one_way_after: Duration,
 }
 
 impl Default for Config {
@@ -507,6 +514,7 @@ impl Default for Config {
             threads: 0,
             port_rest: Duration::from_secs(30),
             silent_after: Duration::from_secs(4),
+            one_way_after: Duration::from_secs(3),
         }
     }
 }
