@@ -37,6 +37,7 @@ module g711.so
 module aufile.so
 module aubridge.so
 module sndfile.so
+module srtp.so
 module_tmp uuid.so
 module_tmp account.so
 module_app menu.so
@@ -63,6 +64,18 @@ impl Baresip {
         tone: u32,
         codecs: &str,
     ) -> Self {
+        let codecs = format!("audio_codecs={codecs}");
+        Self::start_as(place, service, extension, tone, &codecs)
+    }
+
+    /// The same with parameters of choice of its account: `mediaenc=srtp-mand`.
+    pub(crate) fn start_as(
+        place: &Place,
+        service: &Service,
+        extension: &str,
+        tone: u32,
+        parameters: &str,
+    ) -> Self {
         let name = format!("baresip-{extension}");
         let dir = place.dir.join(&name);
         let recordings = dir.join("recordings");
@@ -79,7 +92,7 @@ impl Baresip {
             .replace("{RECORDINGS}", &recordings.display().to_string());
         let account = format!(
             "<sip:{extension}@{DOMAIN};transport=udp>;auth_user={extension};auth_pass={PASSWORD};\
-             outbound=\"sip:{};transport=udp\";regint=60;answermode=auto;audio_codecs={codecs}\n",
+             outbound=\"sip:{};transport=udp\";regint=60;answermode=auto;{parameters}\n",
             service.sip
         );
         place.file(&format!("{name}/config"), &config);
@@ -109,6 +122,11 @@ impl Baresip {
         wait_for(&format!("{count} ended calls of baresip"), Duration::from_secs(15), || {
             (self.process.log().matches("session closed").count() >= count).then_some(())
         });
+    }
+
+    /// What it has printed.
+    pub(crate) fn log(&self) -> String {
+        self.process.log()
     }
 
     /// What it has heard so far in all calls; complete when the calls are over.

@@ -20,6 +20,7 @@ sip_tls_port=0
 bind_address=127.0.0.1
 guess_hostname=0
 use_ipv6=0
+{KEYS}
 default_proxy=0
 register_only_when_network_is_up=0
 contact=\"{EXTENSION}\" <sip:{EXTENSION}@127.0.0.1>
@@ -61,6 +62,17 @@ pub(crate) struct Linphone {
 impl Linphone {
     /// Starts it and waits until the service knows it. It answers by itself and says `tone`.
     pub(crate) fn start(place: &Place, service: &Service, extension: &str, tone: u32) -> Self {
+        Self::start_as(place, service, extension, tone, "media_encryption=none")
+    }
+
+    /// The same with more keys of its `[sip]`.
+    pub(crate) fn start_as(
+        place: &Place,
+        service: &Service,
+        extension: &str,
+        tone: u32,
+        keys: &str,
+    ) -> Self {
         let name = format!("linphone-{extension}");
         let dir = place.dir.join(&name);
         fs::create_dir_all(dir.join(".local/share/linphone")).unwrap();
@@ -73,6 +85,7 @@ impl Linphone {
             .replace("{SERVICE}", &service.sip.to_string())
             .replace("{EXTENSION}", extension)
             .replace("{PASSWORD}", PASSWORD)
+            .replace("{KEYS}", keys)
             .replace("{DOMAIN}", DOMAIN);
         let config = place.file(&format!("{name}/linphonerc"), &config);
         let mut command = Command::new("linphonec");
