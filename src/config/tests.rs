@@ -295,6 +295,22 @@ fn certificates_are_judged_with_the_file() {
     insta::assert_snapshot!(all.join("\n"));
 }
 
+/// Whoever reads the signaling reads the keys: on the machine itself nobody does.
+#[test]
+fn keys_in_readable_signaling_are_warned_of() {
+    let far = "[sip]\nlisten = [\"udp://192.0.2.9:5060\", \"udp://127.0.0.1:5060\"]\n";
+    let with = |srtp: &str| GOOD.replace("peers = ", &format!("srtp = \"{srtp}\"\npeers = "));
+    assert_eq!(said(&with("required")), "", "on loopback");
+    assert_eq!(said(&(far.to_owned() + &with("off"))), "");
+    for srtp in ["optional", "required"] {
+        let told = said(&(far.to_owned() + &with(srtp)));
+        let expected = "warning: trunk.navi.srtp: its keys can be read on the way: \
+            no address of sip.listen is tls://";
+        assert!(told.contains(expected) && told.lines().count() == 1, "{told}");
+    }
+    assert!(said(&with("always")).contains("trunk.navi.srtp"));
+}
+
 /// One mistake each: what is put in place of what in [`GOOD`], and what is said.
 #[test]
 fn single_mistakes() {
