@@ -67,6 +67,7 @@ pub(super) fn whole(root: &Section<'_>, config: &Config, ports: &(u16, u16)) {
 pub(super) fn keys(root: &Section<'_>, config: &Config, listen: &[(Transport, SocketAddr)]) {
     let is_private = |transport: Transport| match transport {
         Transport::Udp | Transport::Tcp => false,
+        Transport::Tls => true,
     };
     let is_far = listen.iter().any(|(_, socket)| !socket.ip().is_loopback());
     if root.is_refused("") || !is_far || listen.iter().any(|(it, _)| is_private(*it)) {

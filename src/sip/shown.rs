@@ -58,7 +58,8 @@ mod tests {
     #[test]
     fn keys_are_never_shown() {
         let local = "127.0.0.1:5060".parse().unwrap();
-        let flow = Flow { transport: Transport::Udp, local, remote: local, connection: None };
+        let flow =
+            Flow { transport: Transport::Udp, local, remote: local, connection: None, name: None };
         let sdp = Bytes::from_static(b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:c2VjcmV0");
         let policy = Policy {
             rel100: true,

@@ -37,7 +37,7 @@ module g711.so
 module aufile.so
 module aubridge.so
 module sndfile.so
-module srtp.so
+{MORE}
 module_tmp uuid.so
 module_tmp account.so
 module_app menu.so
@@ -65,16 +65,38 @@ impl Baresip {
         codecs: &str,
     ) -> Self {
         let codecs = format!("audio_codecs={codecs}");
-        Self::start_as(place, service, extension, tone, &codecs)
+        Self::start_as(place, service, extension, tone, ("udp", &codecs, ""))
     }
 
-    /// The same with parameters of choice of its account: `mediaenc=srtp-mand`.
-    pub(crate) fn start_as(
+    /// The same by TLS; it believes `ca.pem` of the test's folder and nobody else.
+    pub(crate) fn start_tls(place: &Place, service: &Service, extension: &str, tone: u32) -> Self {
+        let roots = format!("sip_cafile {}", place.dir.join("ca.pem").display());
+        Self::start_as(place, service, extension, tone, ("tls", "audio_codecs=pcmu", &roots))
+    }
+
+    /// The same with encrypted voice: `srtp`, `srtp-mand` or `srtp-mandf`; by `udp` or `tls`.
+    pub(crate) fn start_secure(
         place: &Place,
         service: &Service,
         extension: &str,
         tone: u32,
-        parameters: &str,
+        (transport, encryption): (&str, &str),
+    ) -> Self {
+        let roots = match transport {
+            "tls" => format!("sip_cafile {}\n", place.dir.join("ca.pem").display()),
+            _ => String::new(),
+        };
+        let (account, more) = (format!("mediaenc={encryption}"), roots + "module srtp.so");
+        Self::start_as(place, service, extension, tone, (transport, &account, &more))
+    }
+
+    /// By which transport, with what for the account and what for the configuration.
+    fn start_as(
+        place: &Place,
+        service: &Service,
+        extension: &str,
+        tone: u32,
+        (transport, account, more): (&str, &str, &str),
     ) -> Self {
         let name = format!("baresip-{extension}");
         let dir = place.dir.join(&name);
@@ -87,13 +109,15 @@ impl Baresip {
         let config = CONFIG
             .replace("{SIP}", &place.port().to_string())
             .replace("{TONE}", &wav.display().to_string())
+            .replace("{MORE}", more)
             .replace("{FIRST}", &media.to_string())
             .replace("{LAST}", &(media + 7).to_string())
             .replace("{RECORDINGS}", &recordings.display().to_string());
+        let at = if transport == "tls" { service.tls } else { service.sip };
         let account = format!(
-            "<sip:{extension}@{DOMAIN};transport=udp>;auth_user={extension};auth_pass={PASSWORD};\
-             outbound=\"sip:{};transport=udp\";regint=60;answermode=auto;{parameters}\n",
-            service.sip
+            "<sip:{extension}@{DOMAIN};transport={transport}>;auth_user={extension};\
+             auth_pass={PASSWORD};outbound=\"sip:{at};transport={transport}\";regint=60;\
+             answermode=auto;{account}\n"
         );
         place.file(&format!("{name}/config"), &config);
         place.file(&format!("{name}/accounts"), &account);

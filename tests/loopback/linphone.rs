@@ -16,19 +16,19 @@ const CONFIG: &str = "\
 auto_net_state_mon=0
 sip_port={SIP}
 sip_tcp_port=0
-sip_tls_port=0
+sip_tls_port={TLS_PORT}
 bind_address=127.0.0.1
 guess_hostname=0
 use_ipv6=0
-{KEYS}
 default_proxy=0
+{MORE}
 register_only_when_network_is_up=0
 contact=\"{EXTENSION}\" <sip:{EXTENSION}@127.0.0.1>
 [rtp]
 audio_rtp_port={RTP}
 [proxy_0]
-reg_proxy=<sip:{SERVICE};transport=udp>
-reg_route=<sip:{SERVICE};transport=udp;lr>
+reg_proxy=<sip:{SERVICE};transport={TRANSPORT}>
+reg_route=<sip:{SERVICE};transport={TRANSPORT};lr>
 reg_identity=<sip:{EXTENSION}@{DOMAIN}>
 reg_expires=60
 reg_sendregister=1
@@ -62,17 +62,42 @@ pub(crate) struct Linphone {
 impl Linphone {
     /// Starts it and waits until the service knows it. It answers by itself and says `tone`.
     pub(crate) fn start(place: &Place, service: &Service, extension: &str, tone: u32) -> Self {
-        Self::start_as(place, service, extension, tone, "media_encryption=none")
+        Self::start_as(place, service, extension, tone, ("udp", ""))
     }
 
-    /// The same with more keys of its `[sip]`.
-    pub(crate) fn start_as(
+    /// The same by TLS; it believes `ca.pem` of the test's folder and nobody else.
+    pub(crate) fn start_tls(place: &Place, service: &Service, extension: &str, tone: u32) -> Self {
+        let roots = format!("root_ca={}", place.dir.join("ca.pem").display());
+        Self::start_as(place, service, extension, tone, ("tls", &roots))
+    }
+
+    /// The same with encrypted voice only, by these suites or all that it knows.
+    pub(crate) fn start_secure(
         place: &Place,
         service: &Service,
         extension: &str,
         tone: u32,
-        keys: &str,
+        suites: Option<&str>,
     ) -> Self {
+        let keys = "media_encryption=srtp\nmedia_encryption_mandatory=1";
+        let suites = suites.map(|suites| format!("\nsrtp_crypto_suites={suites}"));
+        let keys = keys.to_owned() + &suites.unwrap_or_default();
+        Self::start_as(place, service, extension, tone, ("udp", &keys))
+    }
+
+    /// By which transport, with what for `[sip]`.
+    fn start_as(
+        place: &Place,
+        service: &Service,
+        extension: &str,
+        tone: u32,
+        (transport, more): (&str, &str),
+    ) -> Self {
+        // It knows no addresses in certificates, only names.
+        let at = match transport {
+            "tls" => format!("localhost:{}", service.tls.port()),
+            _ => service.sip.to_string(),
+        };
         let name = format!("linphone-{extension}");
         let dir = place.dir.join(&name);
         fs::create_dir_all(dir.join(".local/share/linphone")).unwrap();
@@ -82,10 +107,12 @@ impl Linphone {
         let config = CONFIG
             .replace("{SIP}", &place.port().to_string())
             .replace("{RTP}", &place.port().to_string())
-            .replace("{SERVICE}", &service.sip.to_string())
+            .replace("{SERVICE}", &at)
+            .replace("{TRANSPORT}", transport)
+            .replace("{MORE}", more)
+            .replace("{TLS_PORT}", if transport == "tls" { "-1" } else { "0" })
             .replace("{EXTENSION}", extension)
             .replace("{PASSWORD}", PASSWORD)
-            .replace("{KEYS}", keys)
             .replace("{DOMAIN}", DOMAIN);
         let config = place.file(&format!("{name}/linphonerc"), &config);
         let mut command = Command::new("linphonec");

@@ -146,7 +146,7 @@ impl Phone {
 
     /// The flow to the server.
     pub(crate) fn flow(&self) -> Flow {
-        Flow { transport: Transport::Udp, local: self.sip, remote: self.server, connection: None }
+        Flow::new(Transport::Udp, self.sip, self.server)
     }
 
     fn policy() -> Policy {

@@ -162,7 +162,7 @@ impl World {
     /// The transport says that this address can't be reached (ICMP).
     pub(crate) fn fail_flow(&mut self, remote: SocketAddr) {
         let (transport, local) = (Transport::Udp, server());
-        self.input(Input::FlowFailed(Flow { transport, local, remote, connection: None }));
+        self.input(Input::FlowFailed(Flow::new(transport, local, remote)));
         self.flush();
     }
 
@@ -328,12 +328,7 @@ impl World {
         let now = self.now;
         match parcel {
             Parcel::Sip { from, to, bytes } if to == server() => {
-                let flow = Flow {
-                    transport: Transport::Udp,
-                    local: server(),
-                    remote: from,
-                    connection: None,
-                };
+                let flow = Flow::new(Transport::Udp, server(), from);
                 self.input(Input::Sip { flow, bytes: &bytes });
             }
             Parcel::Sip { to, bytes, .. } => {
