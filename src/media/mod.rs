@@ -11,11 +11,13 @@ pub mod mos;
 pub mod pool;
 mod port;
 pub mod prompt;
+pub mod record;
 mod rtcp;
 mod rtp;
 mod timeline;
 
 pub use dtmf::{Keys, Means};
+pub use record::{Chunk, Recorded};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
