@@ -15,6 +15,10 @@ pub struct Recorded {
 
 /// What a recording consists of.
 #[derive(Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are frames; a box would be a malloc each"
+)]
 pub enum Chunk {
     /// 20 ms of both voices, 8 kHz. A voice that is not there is silence.
     Frame {
