@@ -6,7 +6,7 @@ use super::{Loaded, Setting};
 
 /// Keys that a running service can't change: sockets that are bound, threads that run, files that
 /// are open. With a dot at the end: everything in the table.
-const AFTER_RESTART: [&str; 14] = [
+const AFTER_RESTART: [&str; 15] = [
     "sip.listen",
     "sip.max_connections",
     "sip.max_connections_per_source",
@@ -19,6 +19,7 @@ const AFTER_RESTART: [&str; 14] = [
     "service.log.",
     "service.retention.",
     "store.",
+    "recording.",
     "media.",
     "console.",
 ];
