@@ -43,6 +43,7 @@ fn line(number: &str, guidance: &str, exits: [&str; 3]) -> Line {
             over: Override::Auto,
         },
         anonymous: Anonymous::Accept,
+        recording: Recording::Off,
         guidance: guidance.split_whitespace().map(node).collect(),
         queue: Queue {
             strategy: Strategy::Ordered,

@@ -53,6 +53,7 @@ impl Switchboard {
                 Phase::Trunk(_)
                 | Phase::Guidance(_)
                 | Phase::Message(_)
+                | Phase::Consent(_)
                 | Phase::Queue(_)
                 | Phase::Ended => {}
             }
@@ -75,6 +76,7 @@ impl Switchboard {
                 Phase::Trunk(_)
                 | Phase::Guidance(_)
                 | Phase::Message(_)
+                | Phase::Consent(_)
                 | Phase::Bridge(_)
                 | Phase::Ended => None,
             })
