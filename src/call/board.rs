@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::cdr::{CallId, Outcome, Presentation};
-use super::config::{Extension, LineId, TrunkId};
+use super::config::{Extension, LineId, SupervisionMode, TrunkId};
 use crate::time::Timestamp;
 
 /// Everything that a supervisor sees at one moment.
@@ -97,6 +97,19 @@ pub struct CallView {
     pub counselors: Vec<Extension>,
     /// Whether the number is shown.
     pub presentation: Presentation,
+    /// Who takes part as a supervisor, where the configuration lets the board say so.
+    pub supervisor: Option<SupervisorView>,
+}
+
+/// A supervisor in a call at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SupervisorView {
+    /// Who.
+    pub extension: Extension,
+    /// How they take part.
+    pub mode: SupervisionMode,
+    /// How long they have been there.
+    pub for_: Duration,
 }
 
 /// What a counselor does, derived from live legs and what they chose.
@@ -154,6 +167,8 @@ pub struct CounselorView {
     pub taken: u32,
     /// Lines.
     pub lines: Vec<LineId>,
+    /// How long they have waited for help in their call, if they asked for it.
+    pub help_for: Option<Duration>,
 }
 
 /// Whether calls can come through a trunk.

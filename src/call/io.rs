@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::board::Board;
 use super::cdr::{CallId, Cdr};
 use super::config::{Extension, LineId, TrunkId};
+use super::deed::{Deed, Denial};
 use super::intention::Intention;
 use crate::chance::Chance;
 use crate::media::pool::PortPool;
@@ -38,6 +39,10 @@ pub enum Output {
     Board(Box<Board>),
     /// A step of a call, for the log.
     Step(Step),
+    /// Somebody did something that is kept in the audit trail; told before it takes effect.
+    Deed(Deed),
+    /// The answer to the request that was given last.
+    Answer(Result<(), Denial>),
 }
 
 /// One step of a call in words, without any number.
@@ -56,6 +61,8 @@ pub enum Owner {
     Call(u64),
     /// A call by an extension: a code, or a colleague.
     Internal(u64),
+    /// A supervisor's phone being rung.
+    Summons(u64),
 }
 
 /// A deadline of a call; at most one of each at a time.
@@ -79,6 +86,10 @@ pub enum CallTimer {
     Probe,
     /// A silent caller's phone is asked again.
     CallerProbe,
+    /// A supervisor's phone is asked whether it is there.
+    SupervisorProbe,
+    /// What a counselor's keys began is no code.
+    Keys,
     /// A transfer's ring has lasted long enough.
     Transfer,
     /// A tone before the service ends, by its place in the configuration.
@@ -102,6 +113,8 @@ impl CallTimer {
             Self::SignOfLife,
             Self::Probe,
             Self::CallerProbe,
+            Self::SupervisorProbe,
+            Self::Keys,
             Self::Transfer,
             Self::CallerLost,
             Self::Record,
@@ -200,6 +213,10 @@ impl Io<'_> {
 
     pub(super) fn step(&mut self, call: &CallId, what: impl Into<String>) {
         self.out.push_back(Output::Step(Step { call: call.clone(), what: what.into() }));
+    }
+
+    pub(super) fn deed(&mut self, deed: Deed) {
+        self.out.push_back(Output::Deed(deed));
     }
 
     pub(super) fn set(&mut self, timer: CallTimer, after: Duration) {

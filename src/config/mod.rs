@@ -242,6 +242,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
     let media = service::media(root);
     let console = service::console(root);
     let codes = service::codes(root);
+    let supervision = service::supervision(root);
     let prompts = service::prompts(&root.section("prompts"));
     let (service, (sip, sockets)) = (service?, sip?);
     let context = Context {
@@ -265,6 +266,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
         lines,
         counselors,
         codes: codes?,
+        supervision: supervision?,
         prompts,
         prompt_lengths: BTreeMap::new(),
         limits: service.limits,

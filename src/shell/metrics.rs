@@ -20,6 +20,7 @@ use prometheus_client::registry::Registry;
 
 use crate::call::board::{Board, CounselorState, PhaseName};
 use crate::call::cdr::{Cdr, Outcome};
+use crate::call::deed::What;
 
 /// Bounds of the waits, in seconds.
 const WAITS: [f64; 14] =
@@ -67,6 +68,7 @@ struct Inner {
     lost: Counter,
     messages: Family<Labels<2>, Counter>,
     dropped: Family<Labels<1>, Counter>,
+    deeds: Family<Labels<1>, Counter>,
     records_lost: Counter,
     gauges: Arc<Gauges>,
 }
@@ -85,6 +87,7 @@ impl Default for Metrics {
         let (packets, lost) = (Counter::default(), Counter::default());
         let messages = Family::default();
         let (dropped, records_lost) = (Family::default(), Counter::default());
+        let deeds = Family::default();
         let gauges = Arc::new(Gauges::default());
         // The registry adds `_total` to the names of counters and a full stop to the help.
         registry.register("koebashi_calls", "Calls that ended, by outcome", Family::clone(&calls));
@@ -98,6 +101,8 @@ impl Default for Metrics {
         registry.register("koebashi_sip_messages", help, Family::clone(&messages));
         let help = "SIP messages that got no further";
         registry.register("koebashi_sip_dropped", help, Family::clone(&dropped));
+        let help = "What supervisors did, denials, and how often counselors asked for help";
+        registry.register("koebashi_supervision", help, Family::clone(&deeds));
         let help = "Records that could not be kept";
         registry.register("koebashi_records_lost", help, records_lost.clone());
         registry.register_collector(Box::new(Arc::clone(&gauges)));
@@ -110,6 +115,7 @@ impl Default for Metrics {
             lost,
             messages,
             dropped,
+            deeds,
             records_lost,
             gauges,
         };
@@ -181,6 +187,17 @@ impl Metrics {
             let labels = [("why", (*why).to_owned())];
             self.0.dropped.get_or_create(&labels).inner().store(*count, Ordering::Relaxed);
         }
+    }
+
+    /// Counts what a supervisor did, or a counselor who asked for help.
+    pub fn deed(&self, what: &What) {
+        let act = match what {
+            What::Began { mode, .. } | What::Switched { mode, .. } => mode.name(),
+            What::Denied { .. } => "denied",
+            What::HelpAsked => "help",
+            What::Summoned { .. } | What::Ended { .. } | What::HelpCleared => return,
+        };
+        self.0.deeds.get_or_create(&[("act", act.to_owned())]).inc();
     }
 
     /// Takes the count of records that the store lost since the start.
@@ -331,6 +348,7 @@ mod tests {
         metrics.sip([("INVITE", "in", 3), ("HACK", "in", 1), ("X", "in", 2), ("invite", "in", 4)]);
         metrics.dropped(&[("malformed", 2), ("stranger", 0)]);
         metrics.records_lost(1);
+        metrics.deed(&What::HelpAsked);
         metrics.sip([("INVITE", "in", 5)]);
         let text = metrics.encode();
         let expected = [
@@ -354,6 +372,7 @@ mod tests {
             "koebashi_sip_messages_total{method=\"other\",direction=\"in\"} 7",
             "koebashi_sip_dropped_total{why=\"malformed\"} 2",
             "koebashi_records_lost_total 1",
+            "koebashi_supervision_total{act=\"help\"} 1",
         ];
         for line in expected {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
@@ -362,7 +381,7 @@ mod tests {
         let families = types.len();
         types.sort_unstable();
         types.dedup_by_key(|line| line.split(' ').nth(2));
-        assert_eq!((types.len(), families), (11, 11), "{text}");
+        assert_eq!((types.len(), families), (12, 12), "{text}");
         assert!(text.ends_with('\n') && !text.contains("EOF"));
     }
 
