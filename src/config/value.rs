@@ -13,6 +13,7 @@ use chrono_tz::Tz;
 use ipnet::IpNet;
 
 use super::nearest::hint;
+use crate::media::Codec;
 use crate::sip::Transport;
 use crate::time::Timestamp;
 
@@ -60,6 +61,21 @@ pub(super) fn one_of<T: Copy>(text: &str, known: &[(&str, T)]) -> Read<T> {
         let names = known.iter().map(|(name, _)| *name);
         format!("\"{text}\" is not known{}", hint(text, names))
     })
+}
+
+/// A codec that is built in, by its name in SDP.
+pub(super) fn codec(text: &str) -> Read<Codec> {
+    let known = [
+        ("PCMU", Codec::Pcmu),
+        ("PCMA", Codec::Pcma),
+        ("G722", Codec::G722),
+        ("opus", Codec::Opus),
+    ];
+    let codec = one_of(text, &known)?;
+    if codec.is_built_in() {
+        return Ok(codec);
+    }
+    Err(format!("\"{text}\" is not built in: build koebashi with --features {text}"))
 }
 
 /// An id: it stands in URLs, metrics and targets, so it is plain.

@@ -4,26 +4,28 @@
 //! gets. The machine itself is [`engine::Engine`]; sockets and threads are the shell's.
 #![deny(clippy::disallowed_methods)]
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine mixes by it"))]
+pub mod codec;
 mod conceal;
 pub mod dtmf;
+#[cfg_attr(not(test), expect(dead_code, reason = "the engine mixes by it"))]
+mod ear;
 pub mod engine;
 pub mod g711;
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine mixes by it"))]
 mod jitter;
 #[cfg_attr(not(test), expect(dead_code, reason = "the engine mixes by it"))]
 mod mixer;
 pub mod mos;
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine mixes by it"))]
 mod pitch;
 pub mod pool;
 mod port;
 pub mod prompt;
 mod rtcp;
 mod rtp;
+mod stretch;
 mod timeline;
 
 pub use dtmf::{Keys, Means};
+pub use g711::Law;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -70,6 +72,46 @@ pub enum Codec {
     Pcmu,
     /// G.711 A-law, 8 kHz.
     Pcma,
+    /// G.722 at 64 kbit/s, 16 kHz.
+    G722,
+    /// Opus, one channel, mixed at 16 kHz. Only where it is built in.
+    Opus,
+}
+
+impl Codec {
+    /// Its RTP clock in Hz. G.722's is half of its sound's rate, by an old mistake that stays
+    /// (RFC 3551 §4.5.2); Opus has one clock whatever it carries (RFC 7587 §4.1).
+    pub fn clock(self) -> u32 {
+        match self {
+            Self::Pcmu | Self::Pcma | Self::G722 => 8000,
+            Self::Opus => 48_000,
+        }
+    }
+
+    /// The rate of its sound, as we decode and encode it.
+    pub fn rate(self) -> Rate {
+        match self {
+            Self::Pcmu | Self::Pcma => Rate::Narrow,
+            Self::G722 | Self::Opus => Rate::Wide,
+        }
+    }
+
+    /// Whether this program can decode and encode it: Opus only with the feature `opus`.
+    pub fn is_built_in(self) -> bool {
+        match self {
+            Self::Pcmu | Self::Pcma | Self::G722 => true,
+            Self::Opus => cfg!(feature = "opus"),
+        }
+    }
+
+    /// Its law, when it is G.711.
+    pub fn law(self) -> Option<Law> {
+        match self {
+            Self::Pcmu => Some(Law::Mu),
+            Self::Pcma => Some(Law::A),
+            Self::G722 | Self::Opus => None,
+        }
+    }
 }
 
 /// The rate of sound.

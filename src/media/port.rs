@@ -21,7 +21,7 @@ use crate::media::prompt::player::{Places, Player};
 use crate::media::rtp::{HEADER, Reception, Stamp};
 use crate::media::timeline::{FRAME, Relay, TICK, Timeline};
 use crate::media::{
-    Config, Event, Peer, PlayId, PortId, Prompt, Quality, Source, Then, g711, mos, rtcp,
+    Config, Event, Law, Peer, PlayId, PortId, Prompt, Quality, Source, Then, codec, g711, mos, rtcp,
 };
 
 /// Time from report to report (RFC 3550 §6.2 asks for 5 s at least).
@@ -256,7 +256,9 @@ impl Port {
             self.report(at, &peer, out);
         }
         let is_due = self.line.is_due(at);
-        let mut frame = [g711::silence(peer.codec); FRAME];
+        let mut frame = [0; FRAME];
+        let silence = codec::silence(peer.codec);
+        frame[..silence.len()].copy_from_slice(silence);
         let mut speaks = is_due && self.source(at, &peer, &mut frame, out);
         if is_due && let Some(overlay) = &mut self.overlay {
             overlay.fill(peer.codec, &mut frame);
@@ -277,7 +279,8 @@ impl Port {
                 return self.send_event(at, to, &peer, event, first, out);
             }
             Step::Tone(tone) => {
-                frame.fill_with(|| g711::encode(peer.codec, tone.sample()));
+                let law = peer.codec.law().unwrap_or(Law::Mu);
+                frame.fill_with(|| g711::encode(law, tone.sample()));
                 self.interrupt_relay();
                 speaks = true;
             }
@@ -396,7 +399,9 @@ impl Port {
             Payload::Audio(codec) => {
                 let samples = u32::try_from(payload.len()).ok()?;
                 let stamp = relay.audio(&mut self.line, now, header, samples)?;
-                g711::convert(codec, peer.codec, &mut packet[payload.clone()]);
+                if let (Some(from), Some(to)) = (codec.law(), peer.codec.law()) {
+                    g711::convert(from, to, &mut packet[payload.clone()]);
+                }
                 (stamp, peer.payload_send)
             }
             Payload::Event { event, press, clock } => {

@@ -361,7 +361,7 @@ impl Phone {
             let payload = (0..160u32).map(|n| {
                 let t = f64::from(packet * 160 + n) / 8000.0 * std::f64::consts::TAU;
                 koebashi::media::g711::encode(
-                    koebashi::media::Codec::Pcmu,
+                    koebashi::media::Law::Mu,
                     ((t * low).sin() * 6000.0 + (t * high).sin() * 6000.0) as i16,
                 )
             });

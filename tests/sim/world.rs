@@ -92,7 +92,7 @@ pub(crate) struct World {
 /// The test library: each prompt half a second of a µ-law byte of its own.
 fn library(prompts: &BTreeMap<Prompt, u8>) -> Library {
     let clips = prompts.iter().map(|(name, byte)| {
-        let pcm = vec![g711::decode(media::Codec::Pcmu, *byte); 4000];
+        let pcm = vec![g711::decode(media::Law::Mu, *byte); 4000];
         (name.clone(), Clip::from_pcm(pcm).expect("a clip of half a second"))
     });
     Library::from_clips(clips)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::media::prompt::Clip;
 use crate::media::rtp::{Header, Stamp};
-use crate::media::{Codec, Digit, Peer, PlayId, Prompt, Quality, TelephoneEvents, Then, g711};
+use crate::media::{Codec, Digit, Law, Peer, PlayId, Prompt, Quality, TelephoneEvents, Then, g711};
 
 mod bridge;
 mod keys;

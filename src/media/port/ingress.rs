@@ -73,6 +73,7 @@ impl Ears {
     /// Takes audio; keys in it are told to `tell`.
     fn hear(&mut self, header: &Header, codec: Codec, audio: &[u8], mut tell: impl FnMut(Digit)) {
         let Some(detector) = &mut self.inband else { return };
+        let Some(law) = codec.law() else { return };
         let is_late = self.newest.is_some_and(|(ssrc, newest)| {
             let step = header.sequence.wrapping_sub(newest) as i16;
             ssrc == header.ssrc && (-LATE_MAX..=0).contains(&step)
@@ -82,7 +83,7 @@ impl Ears {
         }
         self.newest = Some((header.ssrc, header.sequence));
         for byte in audio {
-            if let Some(digit) = detector.sample(g711::decode(codec, *byte)) {
+            if let Some(digit) = detector.sample(g711::decode(law, *byte)) {
                 tell(digit);
             }
         }

@@ -32,7 +32,7 @@ fn tone(world: &mut World, voice: &mut Voice, key: char) {
         let mut packet = voice.packet();
         for byte in &mut packet[12..] {
             let sample = if (1..6).contains(&n) { tone.sample() } else { 0 };
-            *byte = g711::encode(Codec::Pcmu, sample);
+            *byte = g711::encode(Law::Mu, sample);
         }
         world.pass(20 * MS);
         world.speak(voice.n, &packet);
@@ -78,7 +78,7 @@ fn a_key_told_by_both_ways_is_one_key() {
             let packet = voice.event(96, [digit(key).event(), 10, high, low], timestamp);
             world.speak(1, &packet);
             let mut packet = voice.packet();
-            packet[12..].fill_with(|| g711::encode(Codec::Pcmu, tone.sample()));
+            packet[12..].fill_with(|| g711::encode(Law::Mu, tone.sample()));
             world.pass(20 * MS);
             world.speak(1, &packet);
         }
@@ -131,7 +131,7 @@ fn tones(heard: &[Heard]) -> String {
     heard
         .iter()
         .flat_map(|h| h.payload.iter())
-        .filter_map(|b| detector.sample(g711::decode(Codec::Pcmu, *b)))
+        .filter_map(|b| detector.sample(g711::decode(Law::Mu, *b)))
         .map(Digit::char)
         .collect()
 }
