@@ -7,18 +7,17 @@
 pub mod codec;
 mod conceal;
 pub mod dtmf;
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine mixes by it"))]
 mod ear;
 pub mod engine;
 pub mod g711;
 mod jitter;
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine mixes by it"))]
 mod mixer;
 pub mod mos;
 mod pitch;
 pub mod pool;
 mod port;
 pub mod prompt;
+mod recording;
 mod rtcp;
 mod rtp;
 mod slots;
@@ -26,6 +25,7 @@ mod span;
 pub mod srtp;
 mod stretch;
 mod timeline;
+mod voices;
 
 pub use dtmf::{Keys, Means};
 pub use g711::Law;
