@@ -136,25 +136,6 @@ impl Rate {
     }
 }
 
-/// The rate of sound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rate {
-    /// 8 kHz.
-    Narrow,
-    /// 16 kHz.
-    Wide,
-}
-
-impl Rate {
-    /// Samples in 20 ms.
-    pub const fn samples(self) -> usize {
-        match self {
-            Self::Narrow => 160,
-            Self::Wide => 320,
-        }
-    }
-}
-
 /// Telephone-events (RFC 4733) as negotiated for a leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TelephoneEvents {
