@@ -9,7 +9,7 @@ use koebashi::call::config::{Extension, SupervisionMode};
 use koebashi::call::deed::{Actor, Deed, Denial, Request, What};
 use koebashi::call::intention::Intention;
 use koebashi::call::switchboard::Command;
-use koebashi::media::{self, Source};
+use koebashi::media::{self, Digit, Source};
 use koebashi::sip::message::Method;
 use koebashi::sip::{Cause, SessionId};
 
