@@ -151,7 +151,8 @@ impl Metrics {
     /// Takes the gauges from a new picture. A line's counters begin at zero when the line appears,
     /// so that its first call is seen as an increase.
     pub fn board(&self, board: &Board) {
-        let mut values = Values::default();
+        let mut values = Values { waiting: BTreeMap::new(), ..self.0.gauges.lock().clone() };
+        (values.phases, values.counselors) = (BTreeMap::new(), BTreeMap::new());
         for line in &board.lines {
             values.waiting.insert(line.line.to_string(), line.waiting);
         }
@@ -190,6 +191,17 @@ impl Metrics {
             let labels = [("why", (*why).to_owned())];
             self.0.dropped.get_or_create(&labels).inner().store(*count, Ordering::Relaxed);
         }
+    }
+
+    /// Takes the streams that are open, by transport.
+    pub fn connections(&self, open: [(&'static str, usize); 2]) {
+        self.0.gauges.lock().connections = open.into();
+    }
+
+    /// Takes the seconds until our certificate expires, less than 0 when it has; `None`: we have
+    /// none.
+    pub fn certificate(&self, left: Option<i64>) {
+        self.0.gauges.lock().certificate = left;
     }
 
     /// Takes the count of records that the store lost since the start.
@@ -254,6 +266,8 @@ struct Values {
     waiting: BTreeMap<String, u32>,
     phases: BTreeMap<&'static str, u32>,
     counselors: BTreeMap<&'static str, u32>,
+    connections: BTreeMap<&'static str, usize>,
+    certificate: Option<i64>,
 }
 
 impl Gauges {
@@ -273,7 +287,16 @@ impl Collector for Gauges {
         gauge(&mut encoder, "koebashi_calls", "Calls in each stage", "phase", phases)?;
         gauge(&mut encoder, "koebashi_waiting", "Callers who wait", "line", waiting)?;
         let help = "Counselors in each state";
-        gauge(&mut encoder, "koebashi_counselors", help, "state", states)
+        gauge(&mut encoder, "koebashi_counselors", help, "state", states)?;
+        let streams = values.connections.iter();
+        let streams = streams.map(|(name, n)| (*name, u32::try_from(*n).unwrap_or(u32::MAX)));
+        let help = "Streams that are open";
+        gauge(&mut encoder, "koebashi_sip_connections", help, "transport", streams)?;
+        let Some(left) = values.certificate else { return Ok(()) };
+        let help = "Seconds until the certificate of SIP over TLS expires.";
+        let name = "koebashi_certificate_expires_seconds";
+        let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(left).encode(metric)
     }
 }
 
@@ -350,6 +373,9 @@ mod tests {
         metrics.dropped(&[("malformed", 2), ("stranger", 0)]);
         metrics.records_lost(1);
         metrics.recording(Ended::Overrun);
+        metrics.connections([("tcp", 2), ("tls", 3)]);
+        metrics.certificate(Some(-5));
+        metrics.board(&Board { lines: vec![line("nijiiro", 2)], ..Board::default() });
         metrics.sip([("INVITE", "in", 5)]);
         let text = metrics.encode();
         let expected = [
@@ -375,6 +401,8 @@ mod tests {
             "koebashi_records_lost_total 1",
             "koebashi_recordings_total{ended=\"overrun\"} 1",
             "koebashi_recordings_total{ended=\"whole\"} 0",
+            "koebashi_sip_connections{transport=\"tls\"} 3",
+            "koebashi_certificate_expires_seconds -5",
         ];
         for line in expected {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
@@ -383,7 +411,7 @@ mod tests {
         let families = types.len();
         types.sort_unstable();
         types.dedup_by_key(|line| line.split(' ').nth(2));
-        assert_eq!((types.len(), families), (12, 12), "{text}");
+        assert_eq!((types.len(), families), (14, 14), "{text}");
         assert!(text.ends_with('\n') && !text.contains("EOF"));
     }
 
