@@ -372,10 +372,10 @@ mod tests {
         metrics.sip([("INVITE", "in", 3), ("HACK", "in", 1), ("X", "in", 2), ("invite", "in", 4)]);
         metrics.dropped(&[("malformed", 2), ("stranger", 0)]);
         metrics.records_lost(1);
-        metrics.recording(Ended::Overrun);
         metrics.connections([("tcp", 2), ("tls", 3)]);
         metrics.certificate(Some(-5));
         metrics.board(&Board { lines: vec![line("nijiiro", 2)], ..Board::default() });
+        metrics.recording(Ended::Overrun);
         metrics.sip([("INVITE", "in", 5)]);
         let text = metrics.encode();
         let expected = [
@@ -399,10 +399,10 @@ mod tests {
             "koebashi_sip_messages_total{method=\"other\",direction=\"in\"} 7",
             "koebashi_sip_dropped_total{why=\"malformed\"} 2",
             "koebashi_records_lost_total 1",
-            "koebashi_recordings_total{ended=\"overrun\"} 1",
-            "koebashi_recordings_total{ended=\"whole\"} 0",
             "koebashi_sip_connections{transport=\"tls\"} 3",
             "koebashi_certificate_expires_seconds -5",
+            "koebashi_recordings_total{ended=\"overrun\"} 1",
+            "koebashi_recordings_total{ended=\"whole\"} 0",
         ];
         for line in expected {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
