@@ -88,7 +88,7 @@ impl Call {
             return self.settle(io);
         }
         self.in_bridge(io, |bridge, cx| {
-            bridge.on_offer(cx, sdp);
+            bridge.on_offer(cx, session, sdp);
             Next::Stay
         });
     }
@@ -127,7 +127,7 @@ impl Call {
             self.on_digit(io, digit, Means::Info);
         }
         self.in_bridge(io, |bridge, cx| {
-            bridge.on_info(cx, by_caller, digit);
+            bridge.on_info(cx, session, digit);
             Next::Stay
         });
     }
@@ -154,7 +154,7 @@ impl Call {
             }
             return io.set(CallTimer::CallerProbe, again);
         }
-        self.in_bridge(io, |bridge, cx| bridge.on_probed(cx.io, alive, again));
+        self.in_bridge(io, |bridge, cx| bridge.on_probed(cx, session, alive, again));
     }
 
     fn on_ended(&mut self, io: &mut Io<'_>, session: SessionId, cause: &Cause) {
@@ -202,6 +202,10 @@ impl Call {
             media::Event::Digit { port, digit } if port == self.caller.port() => {
                 self.on_digit(io, digit, Means::Event);
             }
+            media::Event::Digit { port, digit } => self.in_bridge(io, |bridge, cx| {
+                bridge.on_digit(cx, port, digit, Means::Event);
+                Next::Stay
+            }),
             media::Event::Played { play, .. } => {
                 let next = match &mut self.phase {
                     Phase::Guidance(guidance) => {
@@ -224,8 +228,7 @@ impl Call {
             media::Event::Closed { port, quality } => {
                 self.record.on_closed(port, self.caller.port(), quality);
             }
-            media::Event::Digit { .. }
-            | media::Event::Heard { .. }
+            media::Event::Heard { .. }
             | media::Event::OneWay { .. }
             | media::Event::BothWays { .. }
             | media::Event::Measured { .. } => {}
@@ -283,7 +286,7 @@ impl Call {
             return;
         }
         self.in_bridge(io, |bridge, cx| {
-            bridge.on_silent(cx.io, limit);
+            bridge.on_silent(cx.io, port, limit);
             Next::Stay
         });
     }
@@ -293,7 +296,7 @@ impl Call {
             io.clear(CallTimer::CallerLost);
             io.clear(CallTimer::CallerProbe);
         } else if let Phase::Bridge(bridge) = &mut self.phase {
-            bridge.on_resumed();
+            bridge.on_resumed(port);
         }
     }
 
@@ -338,6 +341,20 @@ impl Call {
             }
             CallTimer::CallerProbe => {
                 self.on_silent(io, self.caller.port());
+                Next::Stay
+            }
+            CallTimer::SupervisorProbe => {
+                self.in_bridge(io, |bridge, cx| {
+                    bridge.on_supervisor_probe_timer(cx);
+                    Next::Stay
+                });
+                Next::Stay
+            }
+            CallTimer::Keys => {
+                self.in_bridge(io, |bridge, cx| {
+                    bridge.on_keys_timer(cx);
+                    Next::Stay
+                });
                 Next::Stay
             }
             CallTimer::CallerLost => {

@@ -20,6 +20,7 @@ use prometheus_client::registry::Registry;
 
 use crate::call::board::{Board, CounselorState, PhaseName};
 use crate::call::cdr::{Cdr, Outcome};
+use crate::call::deed::What;
 use crate::store::recording::Ended;
 
 /// Bounds of the waits, in seconds.
@@ -68,6 +69,7 @@ struct Inner {
     lost: Counter,
     messages: Family<Labels<2>, Counter>,
     dropped: Family<Labels<1>, Counter>,
+    deeds: Family<Labels<1>, Counter>,
     records_lost: Counter,
     recordings: Family<Labels<1>, Counter>,
     gauges: Arc<Gauges>,
@@ -87,6 +89,7 @@ impl Default for Metrics {
         let (packets, lost) = (Counter::default(), Counter::default());
         let messages = Family::default();
         let (dropped, records_lost) = (Family::default(), Counter::default());
+        let deeds = Family::default();
         let gauges = Arc::new(Gauges::default());
         // The registry adds `_total` to the names of counters and a full stop to the help.
         registry.register("koebashi_calls", "Calls that ended, by outcome", Family::clone(&calls));
@@ -100,6 +103,8 @@ impl Default for Metrics {
         registry.register("koebashi_sip_messages", help, Family::clone(&messages));
         let help = "SIP messages that got no further";
         registry.register("koebashi_sip_dropped", help, Family::clone(&dropped));
+        let help = "What supervisors did, denials, and how often counselors asked for help";
+        registry.register("koebashi_supervision", help, Family::clone(&deeds));
         let help = "Records that could not be kept";
         registry.register("koebashi_records_lost", help, records_lost.clone());
         let recordings = Family::<Labels<1>, Counter>::default();
@@ -118,6 +123,7 @@ impl Default for Metrics {
             lost,
             messages,
             dropped,
+            deeds,
             records_lost,
             recordings,
             gauges,
@@ -202,6 +208,17 @@ impl Metrics {
     /// none.
     pub fn certificate(&self, left: Option<i64>) {
         self.0.gauges.lock().certificate = left;
+    }
+
+    /// Counts what a supervisor did, or a counselor who asked for help.
+    pub fn deed(&self, what: &What) {
+        let act = match what {
+            What::Began { mode, .. } | What::Switched { mode, .. } => mode.name(),
+            What::Denied { .. } => "denied",
+            What::HelpAsked => "help",
+            What::Summoned { .. } | What::Ended { .. } | What::HelpCleared => return,
+        };
+        self.0.deeds.get_or_create(&[("act", act.to_owned())]).inc();
     }
 
     /// Takes the count of records that the store lost since the start.
@@ -376,6 +393,7 @@ mod tests {
         metrics.certificate(Some(-5));
         metrics.board(&Board { lines: vec![line("nijiiro", 2)], ..Board::default() });
         metrics.recording(Ended::Overrun);
+        metrics.deed(&What::HelpAsked);
         metrics.sip([("INVITE", "in", 5)]);
         let text = metrics.encode();
         let expected = [
@@ -403,6 +421,7 @@ mod tests {
             "koebashi_certificate_expires_seconds -5",
             "koebashi_recordings_total{ended=\"overrun\"} 1",
             "koebashi_recordings_total{ended=\"whole\"} 0",
+            "koebashi_supervision_total{act=\"help\"} 1",
         ];
         for line in expected {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
@@ -411,7 +430,7 @@ mod tests {
         let families = types.len();
         types.sort_unstable();
         types.dedup_by_key(|line| line.split(' ').nth(2));
-        assert_eq!((types.len(), families), (14, 14), "{text}");
+        assert_eq!((types.len(), families), (15, 15), "{text}");
         assert!(text.ends_with('\n') && !text.contains("EOF"));
     }
 

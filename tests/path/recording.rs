@@ -1,9 +1,9 @@
 use koebashi::call::board;
 use koebashi::call::cdr::{CallId, Outcome};
 use koebashi::call::switchboard::Command;
-use koebashi::media::Prompt;
-use koebashi::media::g711::{self, Law};
+use koebashi::media::g711;
 use koebashi::media::prompt::{Clip, Library};
+use koebashi::media::{Law, Prompt};
 
 use super::{CALLER, COUNSELOR, MS, S, only_outcome};
 use crate::config::{MISSING, RECIPIENTS, basic};

@@ -9,12 +9,13 @@ use bytes::Bytes;
 use koebashi::call::board::Board;
 use koebashi::call::cdr::Cdr;
 use koebashi::call::config::{Extension, Recording};
+use koebashi::call::deed::{Deed, Denial, Request};
 use koebashi::call::intention::Intention;
 use koebashi::call::switchboard::{Command, Input, Output, Switchboard};
 use koebashi::chance::Chance;
 use koebashi::media::engine::{Channel, Engine};
 use koebashi::media::prompt::{Clip, Library};
-use koebashi::media::{self, PortId, Prompt, g711};
+use koebashi::media::{self, PortId, Prompt, Source, g711};
 use koebashi::sip::message::Message;
 use koebashi::sip::{Flow, Transport};
 use koebashi::time::{Now, Timestamp};
@@ -74,6 +75,16 @@ pub(crate) struct World {
     pub cdrs: Vec<Cdr>,
     /// Steps of the calls' logs.
     pub steps: Vec<String>,
+    /// What people did.
+    pub deeds: Vec<Deed>,
+    /// The answer to the last request.
+    pub answer: Option<Result<(), Denial>>,
+    /// What each open port was last told to hear.
+    pub listens: BTreeMap<PortId, Source>,
+    /// Every command to the media plane.
+    pub commands: Vec<media::Command>,
+    /// Where each open port's peer hears.
+    pub peers: BTreeMap<PortId, SocketAddr>,
     /// The last board.
     pub shown: Board,
     /// What counselors chose.
@@ -146,6 +157,11 @@ impl World {
             wire: Vec::new(),
             cdrs: Vec::new(),
             steps: Vec::new(),
+            deeds: Vec::new(),
+            answer: None,
+            listens: BTreeMap::new(),
+            commands: Vec::new(),
+            peers: BTreeMap::new(),
             shown: Board::default(),
             intentions: BTreeMap::new(),
             unbindable: Vec::new(),
@@ -225,6 +241,12 @@ impl World {
     pub(crate) fn command(&mut self, command: Command) {
         self.input(Input::Command(command));
         self.flush();
+    }
+
+    /// Asks as the API does.
+    pub(crate) fn ask(&mut self, request: Request) -> Result<(), Denial> {
+        self.command(Command::Request(request));
+        self.answer.take().expect("a request is answered at once")
     }
 
     /// Sends raw bytes to the service from an address.
@@ -407,7 +429,7 @@ impl World {
                 }
             }
             if is_quiet {
-                return;
+                return self.check_ears();
             }
         }
     }
@@ -433,6 +455,8 @@ impl World {
                 let ms = (self.now - self.started).as_millis();
                 self.steps.push(format!("{ms:>8} ms {}: {}", step.call, step.what));
             }
+            Output::Deed(deed) => self.deeds.push(deed),
+            Output::Answer(answer) => self.answer = Some(answer),
         }
     }
 
@@ -447,7 +471,16 @@ impl World {
         self.watch_recording(&command);
         if let media::Command::Close { port } = &command {
             self.ports.remove(port);
+            self.listens.remove(port);
+            self.peers.remove(port);
         }
+        if let media::Command::Listen { port, source } = &command {
+            self.listens.insert(*port, source.clone());
+        }
+        if let media::Command::Connect { port, peer, .. } = &command {
+            self.peers.insert(*port, peer.rtp);
+        }
+        self.commands.push(command.clone());
         self.engine.command(self.now, command);
     }
 

@@ -8,6 +8,7 @@ mod draw;
 mod extensions;
 mod phones;
 mod settle;
+mod supervise;
 mod transfer;
 mod trunks;
 
@@ -18,10 +19,12 @@ use std::time::{Duration, Instant};
 use super::cdr::{CallId, Outcome};
 use super::config::{Config, Extension, LineId, Override};
 use super::counselor::Counselor;
+use super::deed::{Request, Why};
 use super::intention::Intention;
 use super::internal::Internal;
 pub use super::io::{CallTimer, Output, Owner, Recording, Step, Timer};
 use super::io::{Floor, Io, Ports};
+use super::summons::Summons;
 use super::{Ask, Call, Phase};
 use crate::chance::Chance;
 use crate::media::{self, RecordId};
@@ -91,6 +94,8 @@ pub enum Command {
         /// How.
         over: Override,
     },
+    /// Somebody asks through the API, and gets [`Output::Answer`].
+    Request(Request),
 }
 
 /// Why the switchboard wants to be woken.
@@ -126,6 +131,7 @@ pub struct Switchboard {
     counselors: BTreeMap<Extension, Counselor>,
     calls: BTreeMap<u64, Call>,
     internals: BTreeMap<u64, Internal>,
+    summonses: BTreeMap<u64, Summons>,
     sessions: BTreeMap<SessionId, Owner>,
     errands: BTreeMap<ClientTx, Errand>,
     ports: Ports,
@@ -210,6 +216,7 @@ impl Switchboard {
             counselors,
             calls: BTreeMap::new(),
             internals: BTreeMap::new(),
+            summonses: BTreeMap::new(),
             sessions: BTreeMap::new(),
             errands: BTreeMap::new(),
             ports: Ports::new(media),
@@ -292,7 +299,7 @@ impl Switchboard {
 
     /// Whether no call is left: a draining process may end.
     pub fn is_idle(&self) -> bool {
-        self.calls.is_empty() && self.internals.is_empty()
+        self.calls.is_empty() && self.internals.is_empty() && self.summonses.is_empty()
     }
 
     fn on_timeout(&mut self, now: Now) {
@@ -304,6 +311,7 @@ impl Switchboard {
                 Timer::Call(owner, timer) => self.with_owner(now, owner, |owned, io| match owned {
                     Owned::Call(call) => call.on_timer(io, timer),
                     Owned::Internal(internal) => internal.on_timer(io, timer),
+                    Owned::Summons(summons) => summons.on_timer(io, timer),
                 }),
                 Timer::WrapUp(extension) => self.end_wrap_up(now, &extension),
                 Timer::Phone(extension) => self.look_for_phone(now, &extension),
@@ -338,6 +346,7 @@ impl Switchboard {
             self.with_owner(now, owner, |owned, io| match owned {
                 Owned::Call(call) => call.on_media(io, event),
                 Owned::Internal(internal) => internal.on_media(io, event),
+                Owned::Summons(summons) => summons.on_media(io, event),
             });
         }
     }
@@ -365,6 +374,7 @@ impl Switchboard {
             self.with_owner(now, owner, |owned, io| match owned {
                 Owned::Call(call) => call.on_sip(io, event),
                 Owned::Internal(internal) => internal.on_sip(io, event),
+                Owned::Summons(summons) => summons.on_sip(io, event),
             });
         }
     }
@@ -397,6 +407,13 @@ impl Switchboard {
                 }
                 if let Some((extension, choice)) = choice {
                     self.on_choice(now, key, &extension, &choice);
+                }
+            }
+            Owner::Summons(key) => {
+                let Some(summons) = self.summonses.get_mut(&key) else { return };
+                f(Owned::Summons(summons), &mut io);
+                if let Some(outcome) = summons.take_outcome() {
+                    self.on_summoned(now, key, outcome);
                 }
             }
         }
@@ -449,6 +466,10 @@ impl Switchboard {
                 let has = |it: &Call| it.recording.current() == Some(record);
                 self.with_call(now, has, Call::recording_lost);
             }
+            Command::Request(request) => {
+                let answer = self.on_asked(now, &request);
+                self.out.push_back(Output::Answer(answer));
+            }
             Command::Override { line, over } => {
                 let mut config = (*self.config).clone();
                 if let Some(line) = config.lines.get_mut(&line) {
@@ -463,10 +484,12 @@ impl Switchboard {
         self.mode = Mode::Draining;
         let calls = self.calls.keys().map(|key| Owner::Call(*key));
         let internals = self.internals.keys().map(|key| Owner::Internal(*key));
-        for owner in calls.chain(internals).collect::<Vec<_>>() {
+        let summonses = self.summonses.keys().map(|key| Owner::Summons(*key));
+        for owner in calls.chain(internals).chain(summonses).collect::<Vec<_>>() {
             self.with_owner(now, owner, |owned, io| match owned {
                 Owned::Call(call) => call.stop(io),
                 Owned::Internal(internal) => internal.end(io),
+                Owned::Summons(summons) => summons.cancel(io, Why::CallOver),
             });
         }
     }
@@ -485,4 +508,5 @@ impl Switchboard {
 enum Owned<'a> {
     Call(&'a mut Call),
     Internal(&'a mut Internal),
+    Summons(&'a mut Summons),
 }
