@@ -70,6 +70,21 @@ pub struct Call {
     pub counselors: Vec<String>,
     /// Whether the caller shows a number, and if not, why; never the number.
     pub presentation: String,
+    /// on, paused; null: it is not recorded.
+    pub recording: Option<String>,
+    /// Who takes part as a supervisor.
+    pub supervisor: Option<Supervisor>,
+}
+
+/// A supervisor in a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Supervisor {
+    /// Their extension.
+    pub extension: String,
+    /// listen, whisper, join.
+    pub mode: String,
+    /// How long they have been there.
+    pub for_seconds: u64,
 }
 
 /// A counselor.
@@ -91,6 +106,8 @@ pub struct Counselor {
     pub taken: u32,
     /// Their lines.
     pub lines: Vec<String>,
+    /// How long they have waited for a supervisor's help, if they asked for it.
+    pub help_seconds: Option<u64>,
 }
 
 /// A trunk.
@@ -143,6 +160,12 @@ impl From<&board::CallView> for Call {
             position: call.position,
             counselors: call.counselors.iter().map(ToString::to_string).collect(),
             presentation: call.presentation.name().to_owned(),
+            recording: call.recording.map(|tape| tape.name().to_owned()),
+            supervisor: call.supervisor.as_ref().map(|supervisor| Supervisor {
+                extension: supervisor.extension.to_string(),
+                mode: supervisor.mode.name().to_owned(),
+                for_seconds: seconds(supervisor.for_),
+            }),
         }
     }
 }
@@ -167,6 +190,7 @@ impl From<&board::CounselorView> for Counselor {
             missed: counselor.missed,
             taken: counselor.taken,
             lines: counselor.lines.iter().map(ToString::to_string).collect(),
+            help_seconds: counselor.help_for.map(seconds),
         }
     }
 }

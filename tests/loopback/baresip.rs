@@ -38,6 +38,7 @@ module aufile.so
 module aubridge.so
 module sndfile.so
 {MORE}
+module srtp.so
 module_tmp uuid.so
 module_tmp account.so
 module_app menu.so
@@ -74,24 +75,9 @@ impl Baresip {
         Self::start_as(place, service, extension, tone, ("tls", "audio_codecs=pcmu", &roots))
     }
 
-    /// The same with encrypted voice: `srtp`, `srtp-mand` or `srtp-mandf`; by `udp` or `tls`.
-    pub(crate) fn start_secure(
-        place: &Place,
-        service: &Service,
-        extension: &str,
-        tone: u32,
-        (transport, encryption): (&str, &str),
-    ) -> Self {
-        let roots = match transport {
-            "tls" => format!("sip_cafile {}\n", place.dir.join("ca.pem").display()),
-            _ => String::new(),
-        };
-        let (account, more) = (format!("mediaenc={encryption}"), roots + "module srtp.so");
-        Self::start_as(place, service, extension, tone, (transport, &account, &more))
-    }
-
-    /// By which transport, with what for the account and what for the configuration.
-    fn start_as(
+    /// By which transport, with what for the account (`mediaenc=srtp-mand`) and what for the
+    /// configuration.
+    pub(crate) fn start_as(
         place: &Place,
         service: &Service,
         extension: &str,

@@ -71,22 +71,8 @@ impl Linphone {
         Self::start_as(place, service, extension, tone, ("tls", &roots))
     }
 
-    /// The same with encrypted voice only, by these suites or all that it knows.
-    pub(crate) fn start_secure(
-        place: &Place,
-        service: &Service,
-        extension: &str,
-        tone: u32,
-        suites: Option<&str>,
-    ) -> Self {
-        let keys = "media_encryption=srtp\nmedia_encryption_mandatory=1";
-        let suites = suites.map(|suites| format!("\nsrtp_crypto_suites={suites}"));
-        let keys = keys.to_owned() + &suites.unwrap_or_default();
-        Self::start_as(place, service, extension, tone, ("udp", &keys))
-    }
-
     /// By which transport, with what for `[sip]`.
-    fn start_as(
+    pub(crate) fn start_as(
         place: &Place,
         service: &Service,
         extension: &str,

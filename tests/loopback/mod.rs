@@ -29,6 +29,8 @@ mod operation;
 mod phones;
 /// Folder, ports and child processes of one test; bounded waiting.
 mod place;
+/// A call that is recorded.
+mod recording;
 /// Callers who give up, are refused, or come at the wrong time.
 mod refusals;
 /// A plain RTP end: a tone out, everything heard is kept.

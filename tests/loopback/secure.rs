@@ -43,7 +43,8 @@ fn baresip_and_the_caller_hear_each_other_encrypted() {
     for (ours, theirs) in cases {
         let place = Place::new(&format!("secure-{theirs}"));
         let service = Service::start(&place, &with(ours));
-        let phone = Baresip::start_secure(&place, &service, "101", COUNSELOR, ("udp", theirs));
+        let parameters = format!("mediaenc={theirs}");
+        let phone = Baresip::start_as(&place, &service, "101", COUNSELOR, ("udp", &parameters, ""));
         let (mut caller, voice) = caller(&place, &service, |run| run.talk(Duration::from_secs(5)));
         voice.wait_heard(0, COUNSELOR, SOUND, SOON);
         caller.succeed();
@@ -63,8 +64,9 @@ fn baresip_takes_an_encrypted_call_by_tls() {
     let place = Place::new("secure-tls");
     Authority::new(&place).renew(&place);
     let service = Service::start(&place, &Setup { has_tls: true, ..with("required") });
-    let how = ("tls", "srtp-mand");
-    let phone = Baresip::start_secure(&place, &service, "101", COUNSELOR, how);
+    let roots = format!("sip_cafile {}", place.dir.join("ca.pem").display());
+    let how = ("tls", "mediaenc=srtp-mand", &*roots);
+    let phone = Baresip::start_as(&place, &service, "101", COUNSELOR, how);
     let (mut caller, voice) = caller(&place, &service, |run| run.talk(Duration::from_secs(6)));
     voice.wait_heard(0, COUNSELOR, SOUND, SOON);
     caller.succeed();
@@ -79,8 +81,8 @@ fn baresip_calls_a_code_and_a_colleague_encrypted() {
     let place = Place::new("secure-calls");
     let counselors = counselor("101") + "srtp = \"required\"\n" + &counselor("102");
     let service = Service::start(&place, &Setup { counselors, ..Setup::default() });
-    let how = ("udp", "srtp-mandf");
-    let mut phone = Baresip::start_secure(&place, &service, "101", COUNSELOR, how);
+    let parameters = "mediaenc=srtp-mandf";
+    let mut phone = Baresip::start_as(&place, &service, "101", COUNSELOR, ("udp", parameters, ""));
     phone.command("dial *22");
     service.wait_counselor("101", "paused");
     phone.wait_calls_ended(1);
@@ -105,7 +107,9 @@ fn linphone_and_the_caller_hear_each_other_encrypted() {
     ] {
         let place = Place::new(&format!("secure-linphone-{name}"));
         let service = Service::start(&place, &with("required"));
-        let phone = Linphone::start_secure(&place, &service, "101", COUNSELOR, suite);
+        let suites = suite.map_or(String::new(), |suite| format!("\nsrtp_crypto_suites={suite}"));
+        let keys = format!("media_encryption=srtp\nmedia_encryption_mandatory=1{suites}");
+        let phone = Linphone::start_as(&place, &service, "101", COUNSELOR, ("udp", &keys));
         let (mut caller, voice) = caller(&place, &service, |run| run.talk(Duration::from_secs(6)));
         voice.wait_heard(0, COUNSELOR, SOUND, SOON);
         caller.succeed();

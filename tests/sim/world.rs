@@ -8,19 +8,21 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use koebashi::call::board::Board;
 use koebashi::call::cdr::Cdr;
-use koebashi::call::config::Extension;
+use koebashi::call::config::{Extension, Recording};
+use koebashi::call::deed::{Deed, Denial, Request};
 use koebashi::call::intention::Intention;
 use koebashi::call::switchboard::{Command, Input, Output, Switchboard};
 use koebashi::chance::Chance;
 use koebashi::media::engine::{Channel, Engine};
 use koebashi::media::prompt::{Clip, Library};
-use koebashi::media::{self, PortId, Prompt, g711};
+use koebashi::media::{self, PortId, Prompt, Source, g711};
 use koebashi::sip::message::Message;
 use koebashi::sip::{Flow, Transport};
 use koebashi::time::{Now, Timestamp};
 
 use super::link::Link;
 use super::phone::{Phone, PhoneId};
+use super::recording::Tapes;
 
 /// Where the service listens.
 pub(crate) const SERVER: &str = "10.0.0.1:5060";
@@ -73,6 +75,16 @@ pub(crate) struct World {
     pub cdrs: Vec<Cdr>,
     /// Steps of the calls' logs.
     pub steps: Vec<String>,
+    /// What people did.
+    pub deeds: Vec<Deed>,
+    /// The answer to the last request.
+    pub answer: Option<Result<(), Denial>>,
+    /// What each open port was last told to hear.
+    pub listens: BTreeMap<PortId, Source>,
+    /// Every command to the media plane.
+    pub commands: Vec<media::Command>,
+    /// Where each open port's peer hears.
+    pub peers: BTreeMap<PortId, SocketAddr>,
     /// The last board.
     pub shown: Board,
     /// What counselors chose.
@@ -83,6 +95,10 @@ pub(crate) struct World {
     pub prompts: BTreeMap<Prompt, u8>,
     /// RTP to addresses where no phone is: when and where to.
     pub strays: Vec<(Instant, SocketAddr)>,
+    /// What was recorded.
+    pub tapes: Tapes,
+    /// Whether each line records.
+    pub recordings: BTreeMap<String, Recording>,
     /// Where the open media ports are.
     pub ports: BTreeMap<PortId, SocketAddr>,
     next_tick: Instant,
@@ -115,6 +131,8 @@ impl World {
         let prompts: BTreeMap<_, _> = call.prompt_lengths.keys().cloned().zip(0x90..0xff).collect();
         assert_eq!(prompts.len(), call.prompt_lengths.len(), "each prompt has a sound");
         let library = library(&prompts);
+        let lines = call.lines.iter();
+        let recordings = lines.map(|(id, l)| (id.to_string(), l.recording.clone())).collect();
         let mut chance = Chance::from_number(seed);
         let started = Instant::now();
         // A Saturday, 19:00 in Tokyo.
@@ -134,9 +152,16 @@ impl World {
             parcels: BTreeMap::new(),
             parcel_count: 0,
             ports: BTreeMap::new(),
+            tapes: Tapes::default(),
+            recordings,
             wire: Vec::new(),
             cdrs: Vec::new(),
             steps: Vec::new(),
+            deeds: Vec::new(),
+            answer: None,
+            listens: BTreeMap::new(),
+            commands: Vec::new(),
+            peers: BTreeMap::new(),
             shown: Board::default(),
             intentions: BTreeMap::new(),
             unbindable: Vec::new(),
@@ -216,6 +241,12 @@ impl World {
     pub(crate) fn command(&mut self, command: Command) {
         self.input(Input::Command(command));
         self.flush();
+    }
+
+    /// Asks as the API does.
+    pub(crate) fn ask(&mut self, request: Request) -> Result<(), Denial> {
+        self.command(Command::Request(request));
+        self.answer.take().expect("a request is answered at once")
     }
 
     /// Sends raw bytes to the service from an address.
@@ -379,6 +410,9 @@ impl World {
                 }
             }
             while let Some(event) = self.engine.poll_event() {
+                if let media::Event::Digit { port, digit } = &event {
+                    self.tapes.on_key(self.now, *port, digit.char());
+                }
                 self.pending.push_back(event);
             }
             while let Some(event) = self.pending.pop_front() {
@@ -395,7 +429,7 @@ impl World {
                 }
             }
             if is_quiet {
-                return;
+                return self.check_ears();
             }
         }
     }
@@ -416,10 +450,13 @@ impl World {
                 self.intentions.insert(extension, intention);
             }
             Output::Board(board) => self.shown = *board,
+            Output::Recording(told) => self.on_recording(told),
             Output::Step(step) => {
                 let ms = (self.now - self.started).as_millis();
                 self.steps.push(format!("{ms:>8} ms {}: {}", step.call, step.what));
             }
+            Output::Deed(deed) => self.deeds.push(deed),
+            Output::Answer(answer) => self.answer = Some(answer),
         }
     }
 
@@ -431,9 +468,19 @@ impl World {
             }
             self.ports.insert(*port, *local);
         }
+        self.watch_recording(&command);
         if let media::Command::Close { port } = &command {
             self.ports.remove(port);
+            self.listens.remove(port);
+            self.peers.remove(port);
         }
+        if let media::Command::Listen { port, source } = &command {
+            self.listens.insert(*port, source.clone());
+        }
+        if let media::Command::Connect { port, peer, .. } = &command {
+            self.peers.insert(*port, peer.rtp);
+        }
+        self.commands.push(command.clone());
         self.engine.command(self.now, command);
     }
 
