@@ -34,6 +34,8 @@ mod rules_more;
 mod talk;
 /// What the board and the counts say is what there is.
 mod truth;
+/// Figures of the voices, one-way audio.
+mod voices;
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);

@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use super::cdr::{CallId, Outcome, Presentation};
+use super::cdr::{CallId, Outcome, Presentation, Quality};
 use super::config::{Extension, LineId, TrunkId};
+use super::voice::Side;
 use crate::time::Timestamp;
 
 /// Everything that a supervisor sees at one moment.
@@ -97,6 +98,19 @@ pub struct CallView {
     pub counselors: Vec<Extension>,
     /// Whether the number is shown.
     pub presentation: Presentation,
+    /// The voices: the caller's, and the counselor's who talks.
+    pub legs: Vec<LegView>,
+}
+
+/// A leg of a call at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LegView {
+    /// Whose voice.
+    pub side: Side,
+    /// How it has done so far; a few seconds old.
+    pub quality: Quality,
+    /// Alarm: we send, and nothing comes.
+    pub is_one_way: bool,
 }
 
 /// What a counselor does, derived from live legs and what they chose.

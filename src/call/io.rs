@@ -11,6 +11,7 @@ use super::board::Board;
 use super::cdr::{CallId, Cdr};
 use super::config::{Extension, LineId, TrunkId};
 use super::intention::Intention;
+use super::voice::Voice;
 use crate::chance::Chance;
 use crate::media::pool::PortPool;
 use crate::media::{self, PlayId, PortId};
@@ -38,6 +39,8 @@ pub enum Output {
     Board(Box<Board>),
     /// A step of a call, for the log.
     Step(Step),
+    /// News of a leg's voice, for the log and the metrics.
+    Voice(Voice),
 }
 
 /// One step of a call in words, without any number.

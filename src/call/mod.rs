@@ -33,6 +33,7 @@ mod ring;
 pub mod schedule;
 pub mod switchboard;
 mod trunk;
+pub mod voice;
 pub mod when;
 
 use std::sync::Arc;

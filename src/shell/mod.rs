@@ -354,6 +354,10 @@ impl Shell {
                     tracing::info!(call = %step.call, "{}", step.what);
                     (self.on_step)(&step);
                 }
+                Output::Voice(voice) => {
+                    news::voice(&voice);
+                    self.metrics.voice(&voice);
+                }
             }
         }
     }

@@ -11,10 +11,11 @@ use koebashi::call::cdr::Cdr;
 use koebashi::call::config::Extension;
 use koebashi::call::intention::Intention;
 use koebashi::call::switchboard::{Command, Input, Output, Switchboard};
+use koebashi::call::voice::Voice;
 use koebashi::chance::Chance;
 use koebashi::media::engine::{Channel, Engine};
 use koebashi::media::prompt::{Clip, Library};
-use koebashi::media::{self, PortId, Prompt, g711};
+use koebashi::media::{self, PortId, Prompt, Quality, g711};
 use koebashi::sip::message::Message;
 use koebashi::sip::{Flow, Transport};
 use koebashi::time::{Now, Timestamp};
@@ -73,12 +74,16 @@ pub(crate) struct World {
     pub cdrs: Vec<Cdr>,
     /// Steps of the calls' logs.
     pub steps: Vec<String>,
+    /// News of voices, and when they came.
+    pub voices: Vec<(Instant, Voice)>,
     /// The last board.
     pub shown: Board,
     /// What counselors chose.
     pub intentions: BTreeMap<Extension, Intention>,
     /// Ports that can't be bound, by number.
     pub unbindable: Vec<u16>,
+    /// Ports whose media thread hangs when they are closed: the shell answers in its stead.
+    pub hung: Vec<PortId>,
     /// Each prompt's sound: the µ-law byte that it consists of.
     pub prompts: BTreeMap<Prompt, u8>,
     /// RTP to addresses where no phone is: when and where to.
@@ -137,9 +142,11 @@ impl World {
             wire: Vec::new(),
             cdrs: Vec::new(),
             steps: Vec::new(),
+            voices: Vec::new(),
             shown: Board::default(),
             intentions: BTreeMap::new(),
             unbindable: Vec::new(),
+            hung: Vec::new(),
             prompts,
             strays: Vec::new(),
             next_tick: started + TICK,
@@ -210,6 +217,12 @@ impl World {
         self.with(id, |phone, now| {
             phone.call(now, "0570000000", "<sip:09011112222@carrier.example>", &[]);
         });
+    }
+
+    /// The media plane says this.
+    pub(crate) fn media(&mut self, event: media::Event) {
+        self.input(Input::Media(event));
+        self.flush();
     }
 
     /// Gives the switchboard a command.
@@ -413,6 +426,7 @@ impl World {
                 self.intentions.insert(extension, intention);
             }
             Output::Board(board) => self.shown = *board,
+            Output::Voice(voice) => self.voices.push((self.now, voice)),
             Output::Step(step) => {
                 let ms = (self.now - self.started).as_millis();
                 self.steps.push(format!("{ms:>8} ms {}: {}", step.call, step.what));
@@ -430,6 +444,10 @@ impl World {
         }
         if let media::Command::Close { port } = &command {
             self.ports.remove(port);
+            if self.hung.contains(port) {
+                let quality = Quality::default();
+                self.pending.push_back(media::Event::Closed { port: *port, quality });
+            }
         }
         self.engine.command(self.now, command);
     }

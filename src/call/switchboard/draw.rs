@@ -27,7 +27,7 @@ impl Switchboard {
             at: now.wall,
             draining: self.mode == super::Mode::Draining,
             lines: self.line_views(now),
-            calls: self.calls.values().filter_map(|call| call_view(call, now)).collect(),
+            calls: self.calls.values().filter_map(|call| self.call_view(call, now)).collect(),
             counselors: self.counselor_views(now),
             trunks: self.trunk_views(),
         };
@@ -111,25 +111,26 @@ impl Switchboard {
         let outcomes = self.today.outcomes.get(line).into_iter().flatten();
         outcomes.map(|(outcome, count)| (*outcome, *count)).collect()
     }
-}
 
-fn call_view(call: &Call, now: Now) -> Option<CallView> {
-    let (phase, position, counselors) = match &call.phase {
-        Phase::Trunk(_) => (PhaseName::Trunk, None, Vec::new()),
-        Phase::Guidance(_) | Phase::Message(_) => (PhaseName::Guidance, None, Vec::new()),
-        Phase::Queue(w) => (PhaseName::Queue, Some(w.position()), Vec::new()),
-        Phase::Ringing(w, ring) => (PhaseName::Ringing, Some(w.position()), ring.extensions()),
-        Phase::Bridge(bridge) => (PhaseName::Bridge, None, bridge.extensions().0),
-        Phase::Ended => return None,
-    };
-    Some(CallView {
-        call: call.id.clone(),
-        line: Some(call.line_id.clone()),
-        phase,
-        since: call.record.started.wall,
-        in_phase: now.mono.saturating_duration_since(call.record.phase_since(phase)),
-        position,
-        counselors,
-        presentation: call.presentation,
-    })
+    fn call_view(&self, call: &Call, now: Now) -> Option<CallView> {
+        let (phase, position, counselors) = match &call.phase {
+            Phase::Trunk(_) => (PhaseName::Trunk, None, Vec::new()),
+            Phase::Guidance(_) | Phase::Message(_) => (PhaseName::Guidance, None, Vec::new()),
+            Phase::Queue(w) => (PhaseName::Queue, Some(w.position()), Vec::new()),
+            Phase::Ringing(w, ring) => (PhaseName::Ringing, Some(w.position()), ring.extensions()),
+            Phase::Bridge(bridge) => (PhaseName::Bridge, None, bridge.extensions().0),
+            Phase::Ended => return None,
+        };
+        Some(CallView {
+            call: call.id.clone(),
+            line: Some(call.line_id.clone()),
+            phase,
+            since: call.record.started.wall,
+            in_phase: now.mono.saturating_duration_since(call.record.phase_since(phase)),
+            position,
+            counselors,
+            presentation: call.presentation,
+            legs: self.leg_views(call),
+        })
+    }
 }
