@@ -102,6 +102,17 @@ pub enum DtmfMeans {
     Inband,
 }
 
+/// Whether a peer's RTP is encrypted (SRTP by keys in SDP, RFC 4568).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Srtp {
+    /// Never: keys are neither offered nor taken.
+    Off,
+    /// Where the peer can.
+    Optional,
+    /// Always: a call that can't be encrypted is refused.
+    Required,
+}
+
 /// A provider of calls.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trunk {
@@ -121,6 +132,8 @@ pub struct Trunk {
     pub dtmf: Vec<DtmfMeans>,
     /// Codecs in order of preference.
     pub codecs: Vec<crate::media::Codec>,
+    /// Whether its RTP is encrypted.
+    pub srtp: Srtp,
     /// DSCP of SIP packets.
     pub dscp_sip: u8,
     /// DSCP of RTP packets.
@@ -391,6 +404,8 @@ pub struct Counselor {
     pub contact: Option<String>,
     /// What their phones may speak, in order of preference.
     pub codecs: Vec<crate::media::Codec>,
+    /// Whether their phones' RTP is encrypted.
+    pub srtp: Srtp,
     /// Whether a phone that appears makes its owner ready.
     pub sign_in: SignIn,
     /// Place in the configuration file; `ordered` rings by it.

@@ -40,15 +40,11 @@ impl Call {
     }
 
     fn on_progress(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<Bytes>) {
-        match &mut self.phase {
-            Phase::Ringing(_, ring) => ring.on_progress(io, session, sdp),
-            Phase::Bridge(bridge) => bridge.on_progress(io, session, sdp),
-            Phase::Trunk(_)
-            | Phase::Guidance(_)
-            | Phase::Message(_)
-            | Phase::Queue(_)
-            | Phase::Ended => {}
+        if let Phase::Ringing(_, ring) = &mut self.phase {
+            let rang = ring.on_progress(io, session, sdp);
+            return self.on_rang(io, rang);
         }
+        self.in_bridge(io, |bridge, cx| bridge.on_progress(cx, session, sdp));
     }
 
     fn on_answered(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<Bytes>) {

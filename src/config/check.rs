@@ -2,14 +2,16 @@
 //! end, prompts that must be there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::nearest::hint;
 use super::sheet::Section;
 use super::{Complaint, Loaded, Severity, place, service};
-use crate::call::config::{Config, Line, LineId, Node, NodeId, Said, Target};
+use crate::call::config::{Config, Line, LineId, Node, NodeId, Said, Srtp, Target};
 use crate::call::graph::{Exit, Fault, Place, START, faults};
 use crate::media::Prompt;
+use crate::sip::Transport;
 
 /// A guidance longer than this loses callers, who pay for it.
 const GUIDANCE: Duration = Duration::from_secs(20);
@@ -58,6 +60,24 @@ pub(super) fn whole(root: &Section<'_>, config: &Config, ports: &(u16, u16)) {
             config.limits.max_calls
         );
         root.warn("media.ports", what);
+    }
+}
+
+/// Warns where the keys of SRTP would be read by whoever reads the signaling.
+pub(super) fn keys(root: &Section<'_>, config: &Config, listen: &[(Transport, SocketAddr)]) {
+    let is_private = |transport: Transport| match transport {
+        Transport::Udp | Transport::Tcp => false,
+        Transport::Tls => true,
+    };
+    let is_far = listen.iter().any(|(_, socket)| !socket.ip().is_loopback());
+    if root.is_refused("") || !is_far || listen.iter().any(|(it, _)| is_private(*it)) {
+        return;
+    }
+    let counselors = config.counselors.iter().map(|(id, it)| (format!("counselor.{id}"), it.srtp));
+    let trunks = config.trunks.iter().map(|(id, it)| (format!("trunk.{id}"), it.srtp));
+    for (key, _) in trunks.chain(counselors).filter(|(_, srtp)| *srtp != Srtp::Off) {
+        let what = "its keys can be read on the way: no address of sip.listen is tls://";
+        root.warn(&format!("{key}.srtp"), what);
     }
 }
 

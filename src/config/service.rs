@@ -195,6 +195,7 @@ pub(super) fn media(root: &Section<'_>) -> Option<media::Config> {
         threads: section.number("threads", 0, 0..=64_u8),
         port_rest: section.duration("port_rest", "30s", s(0)..=HOUR)?,
         silent_after: section.duration("silent_after", "4s", s(1)..=s(300))?,
+        one_way_after: section.duration("one_way_after", "3s", s(1)..=s(300))?,
     };
     section.done();
     Some(config)

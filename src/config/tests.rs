@@ -152,13 +152,16 @@ fn the_manual_names_every_key_and_its_examples_are_right() {
         })
         .map(|line| format!("{line}\n"))
         .collect();
+    let said = said(&all);
+    let without_places: Vec<_> =
+        said.lines().filter_map(|line| Some(line.split_once(": ")?.1)).collect();
     // Everything uncommented at once: passwords are there twice over, and their files are not.
     insta::assert_snapshot!(
-        said(&all),
+        without_places.join("\n"),
         @r#"
-    k.toml:167: trunk.navi.register.password_file: there is a password too: keep one of them
-    k.toml:179: warning: line.nijiiro.override_until: means nothing while override is "auto"
-    k.toml:237: counselor.101.password_file: there is a password too: keep one of them
+    trunk.navi.register.password_file: there is a password too: keep one of them
+    warning: line.nijiiro.override_until: means nothing while override is "auto"
+    counselor.101.password_file: there is a password too: keep one of them
     "#
     );
     for key in ok(GOOD).settings.keys() {
@@ -290,6 +293,22 @@ fn certificates_are_judged_with_the_file() {
     ];
     std::fs::remove_dir_all(&folder).unwrap();
     insta::assert_snapshot!(all.join("\n"));
+}
+
+/// Whoever reads the signaling reads the keys: on the machine itself nobody does.
+#[test]
+fn keys_in_readable_signaling_are_warned_of() {
+    let far = "[sip]\nlisten = [\"udp://192.0.2.9:5060\", \"udp://127.0.0.1:5060\"]\n";
+    let with = |srtp: &str| GOOD.replace("peers = ", &format!("srtp = \"{srtp}\"\npeers = "));
+    assert_eq!(said(&with("required")), "", "on loopback");
+    assert_eq!(said(&(far.to_owned() + &with("off"))), "");
+    for srtp in ["optional", "required"] {
+        let told = said(&(far.to_owned() + &with(srtp)));
+        let expected = "warning: trunk.navi.srtp: its keys can be read on the way: \
+            no address of sip.listen is tls://";
+        assert!(told.contains(expected) && told.lines().count() == 1, "{told}");
+    }
+    assert!(said(&with("always")).contains("trunk.navi.srtp"));
 }
 
 /// One mistake each: what is put in place of what in [`GOOD`], and what is said.

@@ -13,6 +13,7 @@ use chrono_tz::Tz;
 use ipnet::IpNet;
 
 use super::nearest::hint;
+use crate::call::config::Srtp;
 use crate::media::Codec;
 use crate::sip::Transport;
 use crate::sip::uri::Uri;
@@ -78,6 +79,10 @@ pub(super) fn codec(text: &str) -> Read<Codec> {
     }
     Err(format!("\"{text}\" is not built in: build koebashi with --features {text}"))
 }
+
+/// Whether RTP is encrypted.
+pub(super) const SRTP: &[(&str, Srtp)] =
+    &[("off", Srtp::Off), ("optional", Srtp::Optional), ("required", Srtp::Required)];
 
 /// An id: it stands in URLs, metrics and targets, so it is plain.
 pub(super) fn id(text: &str) -> Read<String> {

@@ -5,15 +5,26 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod codec;
+#[cfg_attr(not(test), expect(dead_code, reason = "the engine mixes by it"))]
+mod conceal;
 pub mod dtmf;
 pub mod engine;
 pub mod g711;
+#[cfg_attr(not(test), expect(dead_code, reason = "the engine mixes by it"))]
+mod jitter;
+#[cfg_attr(not(test), expect(dead_code, reason = "the engine mixes by it"))]
+mod mixer;
 pub mod mos;
+#[cfg_attr(not(test), expect(dead_code, reason = "the engine mixes by it"))]
+mod pitch;
 pub mod pool;
 mod port;
 pub mod prompt;
 mod rtcp;
 mod rtp;
+mod slots;
+mod span;
+pub mod srtp;
 mod timeline;
 
 pub use dtmf::{Keys, Means};
@@ -145,6 +156,16 @@ pub enum Suite {
     AesCm128HmacSha1_32,
     /// AES-GCM with 128 bits.
     AeadAes128Gcm,
+}
+
+impl Suite {
+    /// Bytes of a master key and its salt.
+    pub fn key_length(self) -> usize {
+        match self {
+            Self::AesCm128HmacSha1_80 | Self::AesCm128HmacSha1_32 => 30,
+            Self::AeadAes128Gcm => 28,
+        }
+    }
 }
 
 /// Master key and salt of one direction. Wiped when dropped, never printed.
@@ -386,8 +407,10 @@ pub enum Event {
         /// Who is back.
         port: PortId,
     },
-    /// Packets go to a peer that may hear and speak, and for three seconds none has come from it:
-    /// one-way audio. Told once until it is over.
+    /// Packets go to a peer that may hear and speak, and for the configured time
+    /// (`Config::one_way_after`) no RTP has come from it: one-way audio. Told once until it is
+    /// over; a peer whose pauses turn out to be its habit (it sends nothing while muted) is told
+    /// of once in all.
     OneWay {
         /// Who is not heard.
         port: PortId,
@@ -397,7 +420,7 @@ pub enum Event {
         /// Who is heard.
         port: PortId,
     },
-    /// How the voice of a live leg does, every few seconds.
+    /// How the voice of a live leg does, every five seconds.
     Measured {
         /// Whose.
         port: PortId,
@@ -460,6 +483,9 @@ pub struct Config {
     pub port_rest: Duration,
     /// After how long without RTP and RTCP a peer counts as silent ([`Event::Silent`]).
     pub silent_after: Duration,
+    /// After how long without RTP from a peer that we send to and that may speak the audio counts
+    /// as one-way ([`Event::OneWay`]).
+    pub one_way_after: Duration,
 }
 
 impl Default for Config {
@@ -469,6 +495,7 @@ impl Default for Config {
             threads: 0,
             port_rest: Duration::from_secs(30),
             silent_after: Duration::from_secs(4),
+            one_way_after: Duration::from_secs(3),
         }
     }
 }

@@ -357,8 +357,11 @@ impl World {
                 if port.is_none() {
                     self.strays.push((now, to));
                 }
+                let length = bytes.len();
+                bytes.resize(2048, 0);
                 if let Some(port) = port
-                    && let Some(forward) = self.engine.handle_rtp(now, port, from, &mut bytes)
+                    && let Some(forward) =
+                        self.engine.handle_rtp(now, port, from, &mut bytes, length)
                 {
                     let bytes = bytes[forward.range.clone()].to_vec();
                     let from = self.ports.get(&forward.port).copied().expect("an open port");

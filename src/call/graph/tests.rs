@@ -75,6 +75,7 @@ fn told<const N: usize>(lines: [(&str, Line); N]) -> Vec<String> {
         lines: lines.iter().map(|(id, _)| LineId::from(*id)).collect(),
         contact: None,
         codecs: vec![crate::media::Codec::Pcmu],
+        srtp: Srtp::Off,
         sign_in: SignIn::Auto,
         order: 0,
     };

@@ -189,6 +189,7 @@ impl Switchboard {
             dscp: trunk.dscp_rtp,
             codecs: trunk.codecs.clone(),
             dtmf: trunk.dtmf.clone(),
+            srtp: trunk.srtp,
             signaling: flow.remote.ip(),
         }
     }

@@ -141,7 +141,8 @@ fn another_ssrc_of_the_same_source_is_the_same_voice() {
     talk(&mut world, &mut [&mut voice], 20);
     let heard = world.take(2);
     assert_unbroken(&heard);
-    assert_eq!(heard.iter().filter(|h| h.payload != [0xff; 160]).count(), 40);
+    // The first two might be anybody's.
+    assert_eq!(heard.iter().filter(|h| h.payload != [0xff; 160]).count(), 38);
 }
 
 #[test]
