@@ -156,9 +156,9 @@ fn the_manual_names_every_key_and_its_examples_are_right() {
     insta::assert_snapshot!(
         said(&all),
         @r#"
-    k.toml:153: trunk.navi.register.password_file: there is a password too: keep one of them
-    k.toml:165: warning: line.nijiiro.override_until: means nothing while override is "auto"
-    k.toml:223: counselor.101.password_file: there is a password too: keep one of them
+    k.toml:157: trunk.navi.register.password_file: there is a password too: keep one of them
+    k.toml:169: warning: line.nijiiro.override_until: means nothing while override is "auto"
+    k.toml:227: counselor.101.password_file: there is a password too: keep one of them
     "#
     );
     for key in ok(GOOD).settings.keys() {
