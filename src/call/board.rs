@@ -97,6 +97,27 @@ pub struct CallView {
     pub counselors: Vec<Extension>,
     /// Whether the number is shown.
     pub presentation: Presentation,
+    /// Whether what is said is recorded; `None`: it is not.
+    pub recording: Option<Tape>,
+}
+
+/// How a call's recording does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tape {
+    /// Everything that is said is recorded.
+    Runs,
+    /// The counselor has paused it: nothing is.
+    Paused,
+}
+
+impl Tape {
+    /// The state's name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Runs => "on",
+            Self::Paused => "paused",
+        }
+    }
 }
 
 /// What a counselor does, derived from live legs and what they chose.

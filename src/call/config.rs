@@ -102,6 +102,17 @@ pub enum DtmfMeans {
     Inband,
 }
 
+/// Whether a peer's RTP is encrypted (SRTP by keys in SDP, RFC 4568).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Srtp {
+    /// Never: keys are neither offered nor taken.
+    Off,
+    /// Where the peer can.
+    Optional,
+    /// Always: a call that can't be encrypted is refused.
+    Required,
+}
+
 /// A provider of calls.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trunk {
@@ -121,6 +132,8 @@ pub struct Trunk {
     pub dtmf: Vec<DtmfMeans>,
     /// Codecs in order of preference.
     pub codecs: Vec<crate::media::Codec>,
+    /// Whether its RTP is encrypted.
+    pub srtp: Srtp,
     /// DSCP of SIP packets.
     pub dscp_sip: u8,
     /// DSCP of RTP packets.
@@ -204,6 +217,37 @@ pub struct Line {
     pub prompts: Prompts,
     /// Before the service's end, when the counselor (alone) hears a tone: time left → prompt.
     pub counselor_tones: Vec<(Duration, Prompt)>,
+    /// Whether conversations are recorded.
+    pub recording: Recording,
+}
+
+/// Whether a line's conversations are recorded. Nobody is who has not heard the prompt to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// Nobody is.
+    Off,
+    /// Who presses 1 is.
+    Ask {
+        /// What asks.
+        prompt: Prompt,
+        /// How long a key is waited for after the prompt.
+        timeout: Duration,
+    },
+    /// Everybody is, and is told so.
+    On {
+        /// What tells.
+        prompt: Prompt,
+    },
+}
+
+impl Recording {
+    /// What the caller hears before the queue.
+    pub fn prompt(&self) -> Option<&Prompt> {
+        match self {
+            Self::Off => None,
+            Self::Ask { prompt, .. } | Self::On { prompt } => Some(prompt),
+        }
+    }
 }
 
 /// When a line is open.
@@ -374,6 +418,10 @@ pub enum Said {
     LoggedOut,
     /// … that code is not known, or does not fit now.
     CodeRefused,
+    /// To the counselor in a call that is recorded: nothing is recorded from here on.
+    RecordingPaused,
+    /// … the recording goes on.
+    RecordingResumed,
 }
 
 /// Someone who answers.
@@ -391,6 +439,8 @@ pub struct Counselor {
     pub contact: Option<String>,
     /// What their phones may speak, in order of preference.
     pub codecs: Vec<crate::media::Codec>,
+    /// Whether their phones' RTP is encrypted.
+    pub srtp: Srtp,
     /// Whether a phone that appears makes its owner ready.
     pub sign_in: SignIn,
     /// Place in the configuration file; `ordered` rings by it.
@@ -443,7 +493,7 @@ pub struct Codes {
 
 impl Said {
     /// Everything that there is to say.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::Closed,
         Self::ClosedYearEnd,
         Self::Help,
@@ -474,6 +524,8 @@ impl Said {
         Self::WrapUpExtended,
         Self::LoggedOut,
         Self::CodeRefused,
+        Self::RecordingPaused,
+        Self::RecordingResumed,
     ];
 
     /// Its key in the configuration, and the name of the shipped prompt. A place beyond 10 (or 0)
@@ -516,6 +568,8 @@ impl Said {
             Self::WrapUpExtended => "wrap_up_extended",
             Self::LoggedOut => "logged_out",
             Self::CodeRefused => "code_refused",
+            Self::RecordingPaused => "recording_paused",
+            Self::RecordingResumed => "recording_resumed",
         }
     }
 }

@@ -70,6 +70,8 @@ pub struct Call {
     pub counselors: Vec<String>,
     /// Whether the caller shows a number, and if not, why; never the number.
     pub presentation: String,
+    /// on, paused; null: it is not recorded.
+    pub recording: Option<String>,
 }
 
 /// A counselor.
@@ -143,6 +145,7 @@ impl From<&board::CallView> for Call {
             position: call.position,
             counselors: call.counselors.iter().map(ToString::to_string).collect(),
             presentation: call.presentation.name().to_owned(),
+            recording: call.recording.map(|tape| tape.name().to_owned()),
         }
     }
 }

@@ -16,12 +16,11 @@ pub use crate::media::port::{Channel, Forward, Transmit};
 use crate::media::port::{Outbox, Payload, Port};
 use crate::media::prompt::Library;
 use crate::media::recording::Recordings;
-pub use crate::media::recording::{Chunk, Recorded};
 use crate::media::rtp::Header;
 use crate::media::slots::{Slot, Slots};
 use crate::media::timeline::TICK;
 use crate::media::voices::Voices;
-use crate::media::{Command, Config, Event, PortId, RecordId, Source};
+use crate::media::{Command, Config, Event, PortId, RecordId, Recorded, Source};
 
 /// Ticks that a late call of [`Engine::tick`] makes up for. The rest is skipped: a freeze must not
 /// end in a burst of old packets.

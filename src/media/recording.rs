@@ -1,40 +1,16 @@
 //! Conversations as they are recorded: who is on which side, whether it pauses, and its sound.
 //!
 //! Owns the recordings of one media thread. The sound comes from the same ears as a mix
-//! ([`crate::media::voices`]) and goes out frame by frame; what becomes of it is the shell's. Who
-//! may be recorded is the call path's.
+//! ([`crate::media::voices`]) and goes out frame by frame ([`crate::media::record`]); what becomes of
+//! it is the shell's. Who may be recorded is the call path's.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::media::voices::Voices;
-use crate::media::{PortId, Rate, RecordId};
+use crate::media::{Chunk, PortId, Rate, RecordId, Recorded};
 
 /// Samples of one frame on one side: 20 ms at 8 kHz.
-pub(super) const FRAME: usize = Rate::Narrow.samples();
-
-/// A piece of a recording.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded {
-    /// Of which.
-    pub record: RecordId,
-    /// What.
-    pub chunk: Chunk,
-}
-
-/// What a piece of a recording is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are frames")]
-pub enum Chunk {
-    /// 20 ms of both sides. What was paused is not there.
-    Frame {
-        /// The left side's samples.
-        left: [i16; FRAME],
-        /// The right side's samples.
-        right: [i16; FRAME],
-    },
-    /// Nothing more comes. Told once of every recording that was asked for.
-    End,
-}
+const FRAME: usize = Rate::Narrow.samples();
 
 /// The recordings of one thread.
 #[derive(Default)]

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::metrics::Metrics;
 use crate::call::board::Board;
+use crate::call::switchboard::Command;
 use crate::store::Store;
 
 /// How long the loop may be silent before it counts as stuck.
@@ -21,7 +22,7 @@ pub fn channel(store: Store, metrics: Metrics) -> (Feed, Handle) {
     let (board, receiver) = watch::channel(Arc::new(Board::default()));
     let pulse = Arc::new(Pulse::default());
     let feed = Feed { board, pulse: Arc::clone(&pulse), metrics: metrics.clone() };
-    (feed, Handle { board: receiver, pulse, metrics, store })
+    (feed, Handle { board: receiver, pulse, metrics, store, commands: None })
 }
 
 /// The loop's end.
@@ -57,9 +58,41 @@ pub struct Handle {
     pulse: Arc<Pulse>,
     metrics: Metrics,
     store: Store,
+    /// Where commands go in; `None`: there is no loop.
+    commands: Option<mpsc::Sender<Command>>,
+}
+
+/// Why a recording is not paused or resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unpaused {
+    /// There is no such call.
+    UnknownCall,
+    /// Nothing of it is recorded.
+    NotRecorded,
+    /// The loop takes no commands.
+    Busy,
 }
 
 impl Handle {
+    /// The same, for a loop that takes commands here.
+    pub fn with_commands(self, commands: mpsc::Sender<Command>) -> Self {
+        Self { commands: Some(commands), ..self }
+    }
+
+    /// Pauses the recording of the call, or lets it go on. The board shows when it is done.
+    ///
+    /// # Errors
+    /// [`Unpaused`].
+    pub fn pause_recording(&self, call: &str, paused: bool) -> Result<(), Unpaused> {
+        let board = self.board.borrow();
+        let mut calls = board.calls.iter();
+        let view = calls.find(|view| &*view.call.0 == call).ok_or(Unpaused::UnknownCall)?;
+        let call = view.call.clone();
+        view.recording.ok_or(Unpaused::NotRecorded)?;
+        let commands = self.commands.as_ref().ok_or(Unpaused::Busy)?;
+        commands.try_send(Command::PauseRecording { call, paused }).map_err(|_| Unpaused::Busy)
+    }
+
     /// The live board; its sender is gone when the loop has ended.
     pub fn board(&self) -> watch::Receiver<Arc<Board>> {
         self.board.clone()

@@ -20,6 +20,7 @@ use prometheus_client::registry::Registry;
 
 use crate::call::board::{Board, CounselorState, PhaseName};
 use crate::call::cdr::{Cdr, Outcome};
+use crate::store::recording::Ended;
 
 /// Bounds of the waits, in seconds.
 const WAITS: [f64; 14] =
@@ -68,6 +69,7 @@ struct Inner {
     messages: Family<Labels<2>, Counter>,
     dropped: Family<Labels<1>, Counter>,
     records_lost: Counter,
+    recordings: Family<Labels<1>, Counter>,
     gauges: Arc<Gauges>,
 }
 
@@ -100,6 +102,12 @@ impl Default for Metrics {
         registry.register("koebashi_sip_dropped", help, Family::clone(&dropped));
         let help = "Records that could not be kept";
         registry.register("koebashi_records_lost", help, records_lost.clone());
+        let recordings = Family::<Labels<1>, Counter>::default();
+        for ended in Ended::ALL {
+            drop(recordings.get_or_create(&ended_label(*ended)));
+        }
+        let help = "Recordings that ended, by how";
+        registry.register("koebashi_recordings", help, Family::clone(&recordings));
         registry.register_collector(Box::new(Arc::clone(&gauges)));
         let inner = Inner {
             registry,
@@ -111,6 +119,7 @@ impl Default for Metrics {
             messages,
             dropped,
             records_lost,
+            recordings,
             gauges,
         };
         Self(Arc::new(inner))
@@ -142,7 +151,8 @@ impl Metrics {
     /// Takes the gauges from a new picture. A line's counters begin at zero when the line appears,
     /// so that its first call is seen as an increase.
     pub fn board(&self, board: &Board) {
-        let mut values = Values::default();
+        let mut values = Values { waiting: BTreeMap::new(), ..self.0.gauges.lock().clone() };
+        (values.phases, values.counselors) = (BTreeMap::new(), BTreeMap::new());
         for line in &board.lines {
             values.waiting.insert(line.line.to_string(), line.waiting);
         }
@@ -183,9 +193,25 @@ impl Metrics {
         }
     }
 
+    /// Takes the streams that are open, by transport.
+    pub fn connections(&self, open: [(&'static str, usize); 2]) {
+        self.0.gauges.lock().connections = open.into();
+    }
+
+    /// Takes the seconds until our certificate expires, less than 0 when it has; `None`: we have
+    /// none.
+    pub fn certificate(&self, left: Option<i64>) {
+        self.0.gauges.lock().certificate = left;
+    }
+
     /// Takes the count of records that the store lost since the start.
     pub fn records_lost(&self, count: u64) {
         self.0.records_lost.inner().store(count, Ordering::Relaxed);
+    }
+
+    /// Counts a recording that ended.
+    pub fn recording(&self, ended: Ended) {
+        self.0.recordings.get_or_create(&ended_label(ended)).inc();
     }
 
     /// Everything in the Prometheus text format, version 0.0.4.
@@ -196,6 +222,10 @@ impl Metrics {
             Err(fmt::Error) => String::new(),
         }
     }
+}
+
+fn ended_label(ended: Ended) -> Labels<1> {
+    [("ended", ended.name().to_owned())]
 }
 
 fn calls_labels(line: &str, outcome: Outcome) -> Labels<2> {
@@ -236,6 +266,8 @@ struct Values {
     waiting: BTreeMap<String, u32>,
     phases: BTreeMap<&'static str, u32>,
     counselors: BTreeMap<&'static str, u32>,
+    connections: BTreeMap<&'static str, usize>,
+    certificate: Option<i64>,
 }
 
 impl Gauges {
@@ -255,7 +287,16 @@ impl Collector for Gauges {
         gauge(&mut encoder, "koebashi_calls", "Calls in each stage", "phase", phases)?;
         gauge(&mut encoder, "koebashi_waiting", "Callers who wait", "line", waiting)?;
         let help = "Counselors in each state";
-        gauge(&mut encoder, "koebashi_counselors", help, "state", states)
+        gauge(&mut encoder, "koebashi_counselors", help, "state", states)?;
+        let streams = values.connections.iter();
+        let streams = streams.map(|(name, n)| (*name, u32::try_from(*n).unwrap_or(u32::MAX)));
+        let help = "Streams that are open";
+        gauge(&mut encoder, "koebashi_sip_connections", help, "transport", streams)?;
+        let Some(left) = values.certificate else { return Ok(()) };
+        let help = "Seconds until the certificate of SIP over TLS expires.";
+        let name = "koebashi_certificate_expires_seconds";
+        let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(left).encode(metric)
     }
 }
 
@@ -331,6 +372,10 @@ mod tests {
         metrics.sip([("INVITE", "in", 3), ("HACK", "in", 1), ("X", "in", 2), ("invite", "in", 4)]);
         metrics.dropped(&[("malformed", 2), ("stranger", 0)]);
         metrics.records_lost(1);
+        metrics.connections([("tcp", 2), ("tls", 3)]);
+        metrics.certificate(Some(-5));
+        metrics.board(&Board { lines: vec![line("nijiiro", 2)], ..Board::default() });
+        metrics.recording(Ended::Overrun);
         metrics.sip([("INVITE", "in", 5)]);
         let text = metrics.encode();
         let expected = [
@@ -354,6 +399,10 @@ mod tests {
             "koebashi_sip_messages_total{method=\"other\",direction=\"in\"} 7",
             "koebashi_sip_dropped_total{why=\"malformed\"} 2",
             "koebashi_records_lost_total 1",
+            "koebashi_sip_connections{transport=\"tls\"} 3",
+            "koebashi_certificate_expires_seconds -5",
+            "koebashi_recordings_total{ended=\"overrun\"} 1",
+            "koebashi_recordings_total{ended=\"whole\"} 0",
         ];
         for line in expected {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
@@ -362,7 +411,7 @@ mod tests {
         let families = types.len();
         types.sort_unstable();
         types.dedup_by_key(|line| line.split(' ').nth(2));
-        assert_eq!((types.len(), families), (11, 11), "{text}");
+        assert_eq!((types.len(), families), (14, 14), "{text}");
         assert!(text.ends_with('\n') && !text.contains("EOF"));
     }
 

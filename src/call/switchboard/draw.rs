@@ -46,6 +46,7 @@ impl Switchboard {
                 Phase::Trunk(_)
                 | Phase::Guidance(_)
                 | Phase::Message(_)
+                | Phase::Consent(_)
                 | Phase::Bridge(_)
                 | Phase::Ended => None,
             });
@@ -116,7 +117,9 @@ impl Switchboard {
 fn call_view(call: &Call, now: Now) -> Option<CallView> {
     let (phase, position, counselors) = match &call.phase {
         Phase::Trunk(_) => (PhaseName::Trunk, None, Vec::new()),
-        Phase::Guidance(_) | Phase::Message(_) => (PhaseName::Guidance, None, Vec::new()),
+        Phase::Guidance(_) | Phase::Message(_) | Phase::Consent(_) => {
+            (PhaseName::Guidance, None, Vec::new())
+        }
         Phase::Queue(w) => (PhaseName::Queue, Some(w.position()), Vec::new()),
         Phase::Ringing(w, ring) => (PhaseName::Ringing, Some(w.position()), ring.extensions()),
         Phase::Bridge(bridge) => (PhaseName::Bridge, None, bridge.extensions().0),
@@ -131,5 +134,6 @@ fn call_view(call: &Call, now: Now) -> Option<CallView> {
         position,
         counselors,
         presentation: call.presentation,
+        recording: call.recording.tape(),
     })
 }

@@ -82,6 +82,7 @@ impl Switchboard {
             super::Phase::Trunk(_)
             | super::Phase::Guidance(_)
             | super::Phase::Message(_)
+            | super::Phase::Consent(_)
             | super::Phase::Queue(_)
             | super::Phase::Ringing(..)
             | super::Phase::Ended => false,

@@ -2,7 +2,7 @@
 
 use super::sound::{Singer, hz, level, sing};
 use super::*;
-use crate::media::RecordId;
+use crate::media::{Chunk, RecordId};
 
 const ID: RecordId = RecordId { n: 5, shard: 0 };
 
