@@ -3,7 +3,7 @@
 //! Owns the meant form of the configuration (durations as durations, names as ids). Reading TOML,
 //! defaults in text and error positions are `crate::config`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -405,6 +405,8 @@ pub struct Counselor {
     pub lines: Vec<LineId>,
     /// A fixed SIP URI (`sip:` with an IP address) for a phone that does not register.
     pub contact: Option<String>,
+    /// What their phones may speak, in order of preference.
+    pub codecs: Vec<crate::media::Codec>,
     /// Whether a phone that appears makes its owner ready.
     pub sign_in: SignIn,
     /// Place in the configuration file; `ordered` rings by it.
@@ -613,6 +615,13 @@ impl Config {
         let named = own.or_else(|| self.prompts.0.get(&said)).cloned();
         named.unwrap_or_else(|| said.name().into())
     }
+
+    /// Every codec that some leg may speak.
+    pub fn codecs(&self) -> BTreeSet<crate::media::Codec> {
+        let trunks = self.trunks.values().flat_map(|trunk| &trunk.codecs);
+        let phones = self.counselors.values().flat_map(|counselor| &counselor.codecs);
+        trunks.chain(phones).copied().collect()
+    }
 }
 
 #[cfg(test)]
@@ -621,7 +630,7 @@ mod tests {
 
     #[test]
     fn everything_said_has_a_name_of_its_own() {
-        let names: std::collections::BTreeSet<_> = Said::ALL.iter().map(|s| s.name()).collect();
+        let names: BTreeSet<_> = Said::ALL.iter().map(|s| s.name()).collect();
         assert_eq!(names.len(), Said::ALL.len());
         assert_eq!(Said::Position(10).name(), "position_10");
         assert_eq!(Said::Position(11).name(), "position_more");

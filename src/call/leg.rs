@@ -104,7 +104,7 @@ impl Leg {
         let opened = io.open_port(bind, place.shard, place.dscp);
         let (port, number) = opened.ok_or(Fault::NoPort)?;
         let ours = Ours {
-            codecs: place.codecs.iter().map(|c| to_sdp(*c)).collect(),
+            codecs: place.codecs.iter().filter_map(|c| to_sdp(*c)).collect(),
             events: true,
             address: place.advertised,
             port: number,
@@ -421,10 +421,12 @@ impl Leg {
     }
 }
 
-fn to_sdp(codec: media::Codec) -> sdp::Codec {
+/// `None`: a codec that SDP does not name yet.
+fn to_sdp(codec: media::Codec) -> Option<sdp::Codec> {
     match codec {
-        media::Codec::Pcmu => sdp::Codec::Pcmu,
-        media::Codec::Pcma => sdp::Codec::Pcma,
+        media::Codec::Pcmu => Some(sdp::Codec::Pcmu),
+        media::Codec::Pcma => Some(sdp::Codec::Pcma),
+        media::Codec::G722 | media::Codec::Opus => None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::nearest::hint;
 use super::sheet::Section;
-use super::value;
+use super::{tls, value};
 use crate::call::config::{Codes, Limits, Notice, Prompts, Said, Supervision, SupervisionMode};
 use crate::media::Digit;
 use crate::shell::sip_socket::Limits as SocketLimits;
@@ -111,7 +111,7 @@ fn folder(text: &str) -> value::Read<PathBuf> {
 }
 
 /// `[sip]`: for the stack and for its sockets.
-pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, SocketLimits)> {
+pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, SocketLimits, tls::Written)> {
     let section = root.section("sip");
     let listen =
         section.list("listen", &["udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"], value::listener);
@@ -126,6 +126,7 @@ pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, SocketLimits)> {
     let longest = section.duration("register_expires_max", "5m", s(10)..=DAY);
     let max_contacts = count(&section, "max_contacts", 5, 1..=50);
     let nonce_life = section.duration("nonce_life", "5m", s(10)..=DAY);
+    let tls = tls::written(&section);
     let sockets = sockets(&section);
     let (listen, advertised) = (listen?, advertised?);
     if listen.is_empty() || listen.len() > 16 {
@@ -147,6 +148,8 @@ pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, SocketLimits)> {
         section.error("idle_timeout", "is not longer than register_expires_max");
     }
     section.done();
+    let tls = tls?;
+    let sockets = SocketLimits { handshake_timeout: tls.handshake_timeout, ..sockets? };
     let config = sip::Config {
         domain: domain?,
         listen,
@@ -160,7 +163,7 @@ pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, SocketLimits)> {
         max_contacts: max_contacts?,
         nonce_life: nonce_life?,
     };
-    Some((config, sockets?))
+    Some((config, sockets, tls))
 }
 
 /// The keys of the sockets. What streams are marked with is the trunk's.
@@ -192,6 +195,7 @@ pub(super) fn media(root: &Section<'_>) -> Option<media::Config> {
         threads: section.number("threads", 0, 0..=64_u8),
         port_rest: section.duration("port_rest", "30s", s(0)..=HOUR)?,
         silent_after: section.duration("silent_after", "4s", s(1)..=s(300))?,
+        one_way_after: section.duration("one_way_after", "3s", s(1)..=s(300))?,
     };
     section.done();
     Some(config)

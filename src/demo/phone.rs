@@ -95,7 +95,7 @@ impl Phone {
         let phone = Self {
             endpoint: Endpoint::new(config, chance.split()),
             socket,
-            flow: Flow { transport: Transport::Udp, local, remote: server, connection: None },
+            flow: Flow::new(Transport::Udp, local, server),
             ours: Ours {
                 codecs: vec![Codec::Pcmu],
                 events: true,

@@ -14,6 +14,7 @@ use crate::chance::Chance;
 pub use crate::media::port::{Channel, Forward, Transmit};
 use crate::media::port::{Outbox, Port};
 use crate::media::prompt::Library;
+use crate::media::slots::{Slot, Slots};
 use crate::media::timeline::TICK;
 use crate::media::{Command, Config, Event, PortId, Source};
 
@@ -26,18 +27,25 @@ pub struct Engine {
     config: Config,
     library: Arc<Library>,
     chance: Chance,
-    ports: BTreeMap<PortId, Port>,
-    /// Who hears whom: speaker to hearer. A speaker has one hearer; the latest counts.
-    hearers: BTreeMap<PortId, PortId>,
+    seats: Slots<Seat>,
+    /// Who hears whom: speaker to hearer, also of speakers that are not open yet. A speaker has one
+    /// hearer; the latest counts.
+    hearers: BTreeMap<u32, PortId>,
     next_tick: Option<Instant>,
     out: Outbox,
+}
+
+/// A port, and where the port lies that hears it.
+struct Seat {
+    port: Port,
+    hearer: Option<Slot>,
 }
 
 impl Engine {
     /// An engine without ports.
     pub fn new(config: Config, library: Arc<Library>, chance: Chance) -> Self {
-        let (ports, hearers) = (BTreeMap::new(), BTreeMap::new());
-        Self { config, library, chance, ports, hearers, next_tick: None, out: Outbox::default() }
+        let (seats, hearers) = (Slots::new(), BTreeMap::new());
+        Self { config, library, chance, seats, hearers, next_tick: None, out: Outbox::default() }
     }
 
     /// Plays from these prompts from now on; what plays already plays on.
@@ -47,7 +55,7 @@ impl Engine {
 
     /// How many ports are open.
     pub fn ports(&self) -> usize {
-        self.ports.len()
+        self.seats.len()
     }
 
     /// Carries out an order. [`Command::Open`] says that the sockets are bound, [`Command::Close`]
@@ -55,16 +63,18 @@ impl Engine {
     pub fn command(&mut self, now: Instant, command: Command) {
         match command {
             Command::Open { port, .. } => self.open(now, port),
-            Command::Connect { port, peer, .. } => {
-                self.with(port, |p| p.connect(now, peer));
+            Command::Connect { port, peer, crypto } => {
+                if let Some(seat) = self.seats.get(port.n) {
+                    seat.port.connect(now, peer, crypto.as_deref(), &mut self.chance);
+                }
             }
             Command::Listen { port, source } => self.listen(now, port, source),
             Command::Overlay { port, prompts } => {
                 let library = Arc::clone(&self.library);
                 self.with(port, |p| p.overlay(&library, &prompts));
             }
-            Command::Detect { port, rfc4733, inband, .. } => {
-                self.with(port, |p| p.detect(rfc4733, inband));
+            Command::Detect { port, rfc4733, inband, pass } => {
+                self.with(port, |p| p.detect(rfc4733, inband, pass));
             }
             Command::SendDigit { port, digit } => self.with(port, |p| p.press(digit)),
             Command::Record { .. } | Command::PauseRecord { .. } | Command::StopRecord { .. } => {}
@@ -72,66 +82,82 @@ impl Engine {
         }
     }
 
-    fn with(&mut self, port: PortId, act: impl FnOnce(&mut Port)) {
-        if let Some(port) = self.ports.get_mut(&port) {
-            act(port);
+    fn with(&mut self, id: PortId, act: impl FnOnce(&mut Port)) {
+        if let Some(seat) = self.seats.get(id.n) {
+            act(&mut seat.port);
         }
     }
 
     fn open(&mut self, now: Instant, id: PortId) {
-        if self.ports.contains_key(&id) {
+        if self.seats.slot(id.n).is_some() {
             return;
         }
         self.next_tick.get_or_insert(now + TICK);
-        self.ports.insert(id, Port::new(now, id, &mut self.chance));
+        let hearer = self.hearers.get(&id.n).and_then(|hearer| self.seats.slot(hearer.n));
+        let port = Port::new(now, id, &mut self.chance);
+        self.seats.insert(id.n, Seat { port, hearer });
         self.out.events.push_back(Event::Opened { port: id });
     }
 
     fn listen(&mut self, now: Instant, id: PortId, source: Source) {
-        let Some(port) = self.ports.get_mut(&id) else { return };
-        if let Some(old) = port.hears_port()
-            && self.hearers.get(&old) == Some(&id)
-        {
-            self.hearers.remove(&old);
+        let Some(seat) = self.seats.get(id.n) else { return };
+        let old = seat.port.hears_port();
+        if let Some(old) = old {
+            self.part(old, id);
         }
         if let Source::Port(from) = &source {
-            self.hearers.insert(*from, id);
+            self.hearers.insert(from.n, id);
+            let hearer = self.seats.slot(id.n);
+            if let Some(speaker) = self.seats.get(from.n) {
+                speaker.hearer = hearer;
+            }
         }
-        port.listen(now, &self.library, source);
+        let library = Arc::clone(&self.library);
+        self.with(id, |port| port.listen(now, &library, source));
+    }
+
+    /// A speaker is no longer heard by this hearer.
+    fn part(&mut self, speaker: PortId, hearer: PortId) {
+        if self.hearers.get(&speaker.n) == Some(&hearer) {
+            self.hearers.remove(&speaker.n);
+            if let Some(seat) = self.seats.get(speaker.n) {
+                seat.hearer = None;
+            }
+        }
     }
 
     fn close(&mut self, id: PortId) {
-        let Some(port) = self.ports.remove(&id) else { return };
-        if let Some(old) = port.hears_port()
-            && self.hearers.get(&old) == Some(&id)
-        {
-            self.hearers.remove(&old);
+        let Some(Seat { port, .. }) = self.seats.remove(id.n) else { return };
+        if let Some(old) = port.hears_port() {
+            self.part(old, id);
         }
-        if self.ports.is_empty() {
+        if self.seats.len() == 0 {
             self.next_tick = None;
         }
         self.out.events.push_back(Event::Closed { port: id, quality: port.quality() });
     }
 
-    /// Takes a packet that came to a port's RTP socket. What goes on to another peer is rewritten
-    /// in place; nothing is allocated.
+    /// Takes a packet that came to a port's RTP socket: the first `length` bytes of `buffer`. What
+    /// goes on to another peer is made in place, perhaps longer than it came (the rest of the
+    /// buffer is room for that); nothing is allocated.
     pub fn handle_rtp(
         &mut self,
         now: Instant,
         port: PortId,
         from: SocketAddr,
-        packet: &mut [u8],
+        buffer: &mut [u8],
+        length: usize,
     ) -> Option<Forward> {
-        let speaker = self.ports.get_mut(&port)?;
-        let incoming = speaker.receive(now, from, packet, &mut self.out)?;
-        let hearer = self.ports.get_mut(self.hearers.get(&port)?)?;
-        hearer.relay(now, &incoming, packet)
+        let seat = self.seats.get(port.n)?;
+        let incoming = seat.port.receive(now, from, buffer.get_mut(..length)?, &mut self.out)?;
+        let hearer = seat.hearer?;
+        self.seats.at(hearer)?.port.relay(now, &incoming, buffer)
     }
 
     /// Takes a packet that came to a port's RTCP socket.
-    pub fn handle_rtcp(&mut self, now: Instant, port: PortId, from: SocketAddr, packet: &[u8]) {
-        if let Some(port) = self.ports.get_mut(&port) {
-            port.receive_rtcp(now, from, packet, &mut self.out);
+    pub fn handle_rtcp(&mut self, now: Instant, port: PortId, from: SocketAddr, packet: &mut [u8]) {
+        if let Some(seat) = self.seats.get(port.n) {
+            seat.port.receive_rtcp(now, Channel::Rtcp, from, packet, &mut self.out);
         }
     }
 
@@ -140,8 +166,8 @@ impl Engine {
     pub fn tick(&mut self, now: Instant) {
         for _ in 0..CATCH_UP_MAX {
             let Some(at) = self.next_tick.filter(|at| *at <= now) else { return };
-            for port in self.ports.values_mut() {
-                port.tick(at, &self.config, &mut self.out);
+            for (_, seat) in self.seats.iter_mut() {
+                seat.port.tick(at, &self.config, &mut self.out);
             }
             self.next_tick = Some(at + TICK);
         }

@@ -6,6 +6,7 @@
 //! waits for whatever comes first. After every input all outputs are carried out before the next.
 //! Nothing in the loop waits for a peer, a disk or a reader.
 
+mod certificate;
 pub mod clock;
 mod config;
 pub mod handle;
@@ -44,6 +45,7 @@ use crate::media::{self, Quality};
 use crate::sip::Transport;
 use crate::sip::endpoint::Direction;
 use crate::store::Store;
+use certificate::Certificate;
 use handle::{Asked, Feed, Handle};
 use media_thread::{MediaHandle, MediaThreads};
 use metrics::Metrics;
@@ -128,6 +130,7 @@ pub struct Shell {
     drain: Duration,
     stage: Stage,
     faults: VecDeque<Instant>,
+    certificate: Certificate,
     watching: Option<JoinHandle<()>>,
 }
 
@@ -158,11 +161,13 @@ impl Shell {
     /// When a socket can't be bound, or the system refuses threads, signals or entropy.
     pub fn start(setup: Setup) -> Result<Self, Error> {
         let mut chance = clock::chance()?;
-        let sockets = Sockets::bind(&setup.fresh.sip.listen, &setup.sockets)?;
+        let sockets =
+            Sockets::bind(&setup.fresh.sip.listen, &setup.sockets, setup.fresh.tls.clone())?;
         let (event_sender, events) = mpsc::channel(EVENTS_MAX);
         let media =
             MediaThreads::start(&setup.media, &setup.fresh.library, &mut chance, &event_sender)
                 .map_err(Error::Media)?;
+        let certificate = Certificate::new(setup.fresh.tls.as_deref());
         let (command_sender, commands) = mpsc::channel(COMMANDS_MAX);
         let (change_sender, changes) = mpsc::channel(1);
         let signals = Signals::new()?;
@@ -203,6 +208,7 @@ impl Shell {
             drain,
             stage: Stage::Serving,
             faults: VecDeque::new(),
+            certificate,
             watching,
         })
     }
@@ -338,7 +344,10 @@ impl Shell {
     fn carry_out(&mut self) {
         while let Some(output) = self.switchboard.poll_output() {
             match output {
-                Output::Sip(transmit) => self.sockets.send(transmit),
+                Output::Sip(transmit) => {
+                    let name = transmit.flow.name.and_then(|id| self.switchboard.name(id));
+                    self.sockets.send(transmit, name);
+                }
                 Output::Media(command) => self.command_media(command),
                 Output::Cdr(cdr) => {
                     self.metrics.cdr(&cdr);
@@ -415,6 +424,10 @@ impl Shell {
         if let Err(error) = self.media.set_library(&fresh.library) {
             tracing::error!(%error, "the prompts stay as they were on some media thread");
         }
+        if let Some(tls) = fresh.tls.take() {
+            self.certificate = Certificate::new(Some(&tls));
+            self.sockets.set_tls(Some(tls));
+        }
         self.drain = fresh.call.limits.drain;
         // Other sockets wait for a restart.
         fresh.sip.listen = self.sockets.listening().to_vec();
@@ -475,7 +488,11 @@ impl Shell {
             ("stream_evicted", streams.evicted),
             ("stream_stalled", streams.stalled),
             ("stream_malformed", streams.malformed),
+            ("tls_handshake", streams.unproven),
         ]);
+        let plain = streams.connections.saturating_sub(streams.secure);
+        self.metrics.connections([("tcp", plain), ("tls", streams.secure)]);
+        self.metrics.certificate(self.certificate.beat(clock::now()));
         self.metrics.records_lost(store.dropped + store.rejected);
         self.metrics.sip(counts.messages.iter().map(|((method, direction), count)| {
             let direction = match direction {

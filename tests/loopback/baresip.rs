@@ -13,8 +13,8 @@ use super::tone;
 /// How it is made.
 const CONFIG: &str = "\
 poll_method epoll
-sip_listen 127.0.0.1:{SIP}
-net_interface 127.0.0.1
+sip_listen {HOST}:{SIP}
+net_interface {HOST}
 call_max_calls 4
 audio_source aufile,{TONE}
 audio_player aubridge,sink
@@ -37,6 +37,7 @@ module g711.so
 module aufile.so
 module aubridge.so
 module sndfile.so
+{MORE}
 module_tmp uuid.so
 module_tmp account.so
 module_app menu.so
@@ -63,6 +64,24 @@ impl Baresip {
         tone: u32,
         codecs: &str,
     ) -> Self {
+        let codecs = format!("audio_codecs={codecs}");
+        Self::start_as(place, service, extension, tone, ("udp", &codecs, ""))
+    }
+
+    /// The same by TLS; it believes `ca.pem` of the test's folder and nobody else.
+    pub(crate) fn start_tls(place: &Place, service: &Service, extension: &str, tone: u32) -> Self {
+        let roots = format!("sip_cafile {}", place.dir.join("ca.pem").display());
+        Self::start_as(place, service, extension, tone, ("tls", "audio_codecs=pcmu", &roots))
+    }
+
+    /// By which transport, with what for the account and what for the configuration.
+    fn start_as(
+        place: &Place,
+        service: &Service,
+        extension: &str,
+        tone: u32,
+        (transport, account, more): (&str, &str, &str),
+    ) -> Self {
         let name = format!("baresip-{extension}");
         let dir = place.dir.join(&name);
         let recordings = dir.join("recordings");
@@ -74,13 +93,15 @@ impl Baresip {
         let config = CONFIG
             .replace("{SIP}", &place.port().to_string())
             .replace("{TONE}", &wav.display().to_string())
+            .replace("{MORE}", more)
             .replace("{FIRST}", &media.to_string())
             .replace("{LAST}", &(media + 7).to_string())
             .replace("{RECORDINGS}", &recordings.display().to_string());
+        let at = if transport == "tls" { service.tls } else { service.sip };
         let account = format!(
-            "<sip:{extension}@{DOMAIN};transport=udp>;auth_user={extension};auth_pass={PASSWORD};\
-             outbound=\"sip:{};transport=udp\";regint=60;answermode=auto;audio_codecs={codecs}\n",
-            service.sip
+            "<sip:{extension}@{DOMAIN};transport={transport}>;auth_user={extension};\
+             auth_pass={PASSWORD};outbound=\"sip:{at};transport={transport}\";regint=60;\
+             answermode=auto;{account}\n"
         );
         place.file(&format!("{name}/config"), &config);
         place.file(&format!("{name}/accounts"), &account);

@@ -37,6 +37,8 @@ mod rtp_peer;
 mod service;
 /// SIPp runs from the scenarios of `tests/sipp`.
 mod sipp;
+/// Phones and trunks by TLS, and a certificate that is exchanged.
+mod tls;
 /// Tones: µ-law, WAV, and which frequency is heard.
 mod tone;
 /// A trunk that wants a registration.

@@ -88,7 +88,7 @@ impl World {
             if (cdr.outcome == Outcome::Answered) == cdr.talks.is_empty() {
                 broken.push(format!("{id}: {:?} with {:?}", cdr.outcome, cdr.talks));
             }
-            if cdr.talk != cdr.talks.iter().map(|(_, talk)| *talk).sum() {
+            if cdr.talk != cdr.talks.iter().map(|(_, talk)| *talk).sum::<Duration>() {
                 broken.push(format!("{id}: the talk is not the sum of the talks"));
             }
             let lasted = (cdr.ended - cdr.started).to_std();

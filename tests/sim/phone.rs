@@ -152,7 +152,7 @@ impl Phone {
 
     /// The flow to the server.
     pub(crate) fn flow(&self) -> Flow {
-        Flow { transport: Transport::Udp, local: self.sip, remote: self.server, connection: None }
+        Flow::new(Transport::Udp, self.sip, self.server)
     }
 
     fn policy() -> Policy {
@@ -361,7 +361,7 @@ impl Phone {
             let payload = (0..160u32).map(|n| {
                 let t = f64::from(packet * 160 + n) / 8000.0 * std::f64::consts::TAU;
                 koebashi::media::g711::encode(
-                    koebashi::media::Codec::Pcmu,
+                    koebashi::media::Law::Mu,
                     ((t * low).sin() * 6000.0 + (t * high).sin() * 6000.0) as i16,
                 )
             });

@@ -103,7 +103,7 @@ pub(crate) struct World {
 /// The test library: each prompt half a second of a µ-law byte of its own.
 fn library(prompts: &BTreeMap<Prompt, u8>) -> Library {
     let clips = prompts.iter().map(|(name, byte)| {
-        let pcm = vec![g711::decode(media::Codec::Pcmu, *byte); 4000];
+        let pcm = vec![g711::decode(media::Law::Mu, *byte); 4000];
         (name.clone(), Clip::from_pcm(pcm).expect("a clip of half a second"))
     });
     Library::from_clips(clips)
@@ -178,7 +178,7 @@ impl World {
     /// The transport says that this address can't be reached (ICMP).
     pub(crate) fn fail_flow(&mut self, remote: SocketAddr) {
         let (transport, local) = (Transport::Udp, server());
-        self.input(Input::FlowFailed(Flow { transport, local, remote, connection: None }));
+        self.input(Input::FlowFailed(Flow::new(transport, local, remote)));
         self.flush();
     }
 
@@ -350,12 +350,7 @@ impl World {
         let now = self.now;
         match parcel {
             Parcel::Sip { from, to, bytes } if to == server() => {
-                let flow = Flow {
-                    transport: Transport::Udp,
-                    local: server(),
-                    remote: from,
-                    connection: None,
-                };
+                let flow = Flow::new(Transport::Udp, server(), from);
                 self.input(Input::Sip { flow, bytes: &bytes });
             }
             Parcel::Sip { to, bytes, .. } => {
@@ -371,8 +366,11 @@ impl World {
                 if port.is_none() {
                     self.strays.push((now, to));
                 }
+                let length = bytes.len();
+                bytes.resize(2048, 0);
                 if let Some(port) = port
-                    && let Some(forward) = self.engine.handle_rtp(now, port, from, &mut bytes)
+                    && let Some(forward) =
+                        self.engine.handle_rtp(now, port, from, &mut bytes, length)
                 {
                     let bytes = bytes[forward.range.clone()].to_vec();
                     let from = self.ports.get(&forward.port).copied().expect("an open port");

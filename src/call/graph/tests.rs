@@ -74,6 +74,7 @@ fn told<const N: usize>(lines: [(&str, Line); N]) -> Vec<String> {
         secret: None,
         lines: lines.iter().map(|(id, _)| LineId::from(*id)).collect(),
         contact: None,
+        codecs: vec![crate::media::Codec::Pcmu],
         sign_in: SignIn::Auto,
         order: 0,
     };

@@ -21,7 +21,7 @@ use crate::sip::auth::{Accounts, Ha1, Source, Verdict};
 use crate::sip::header::Name;
 use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
-use crate::sip::{self, Admit, Flow, Policy, ServerTx, SessionId, Transport};
+use crate::sip::{self, Admit, Flow, Policy, ServerTx, SessionId};
 use crate::time::Now;
 
 /// Max-Forwards of a request that names none (RFC 3261 §8.1.1.6).
@@ -56,7 +56,7 @@ impl Switchboard {
         let mut trunks = self.config.trunks.iter();
         match trunks.find(|(_, trunk)| sends_for(trunk, ip)) {
             Some((id, _)) => Origin::Trunk(id.clone()),
-            None if flow.transport == Transport::Tcp
+            None if flow.transport.is_stream()
                 && self.registrar.knows_address(flow.remote.ip()) =>
             {
                 Origin::Phone

@@ -54,7 +54,7 @@ impl Switchboard {
             }
             Dialed::Code(_) | Dialed::Unknown => Vec::new(),
         };
-        let mut place = self.phone_place(flow, shard, None);
+        let mut place = self.phone_place(from, flow, shard, None);
         place.dtmf = vec![DtmfMeans::Rfc4733];
         let key = self.next_key();
         let mut io = io!(self, now, Owner::Internal(key));

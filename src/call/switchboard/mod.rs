@@ -241,7 +241,10 @@ impl Switchboard {
             }
             Input::FlowFailed(flow) => {
                 match flow.transport {
-                    sip::Transport::Tcp => self.registrar.flow_gone(now.mono, &flow),
+                    sip::Transport::Tcp | sip::Transport::Tls => {
+                        self.registrar.flow_gone(now.mono, &flow);
+                        self.register_again(now, &flow);
+                    }
                     // One ICMP message says little: the phone may be changing its network.
                     sip::Transport::Udp => self.registrar.doubt_flow(now.mono, &flow),
                 }

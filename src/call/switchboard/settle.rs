@@ -252,7 +252,7 @@ impl Switchboard {
         let new = targets.into_iter().filter(|(uri, flow)| flows.insert((*flow, uri.clone())));
         new.map(|(uri, flow)| Candidate {
             extension: extension.clone(),
-            place: self.phone_place(flow, shard, codec),
+            place: self.phone_place(extension, flow, shard, codec),
             invite: Invite {
                 flow,
                 uri,
@@ -267,15 +267,24 @@ impl Switchboard {
     }
 
     /// Where a phone's leg lives. The caller's codec comes first, so that nothing is converted.
-    pub(super) fn phone_place(&self, flow: Flow, shard: u8, codec: Option<Codec>) -> Place {
-        let first = codec.unwrap_or(Codec::Pcmu);
-        let second = if first == Codec::Pcmu { Codec::Pcma } else { Codec::Pcmu };
+    pub(super) fn phone_place(
+        &self,
+        extension: &Extension,
+        flow: Flow,
+        shard: u8,
+        codec: Option<Codec>,
+    ) -> Place {
+        let counselor = self.config.counselors.get(extension);
+        let mut codecs =
+            counselor.map_or_else(|| vec![Codec::Pcmu, Codec::Pcma], |it| it.codecs.clone());
+        // Stable: the others keep their order.
+        codecs.sort_by_key(|it| Some(*it) != codec);
         Place {
             bind: flow.local.ip(),
             advertised: self.sip_config.advertised.unwrap_or_else(|| flow.local.ip()),
             shard,
             dscp: 46,
-            codecs: vec![first, second],
+            codecs,
             dtmf: Vec::new(),
             signaling: flow.remote.ip(),
         }

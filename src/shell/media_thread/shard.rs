@@ -166,14 +166,14 @@ impl Shard {
             };
             let (now, port) = (Instant::now(), *port);
             if is_rtp {
-                let packet = &mut self.buffer[..length];
-                if let Some(forward) = self.engine.handle_rtp(now, port, from, packet)
+                let buffer = &mut self.buffer[..];
+                if let Some(forward) = self.engine.handle_rtp(now, port, from, buffer, length)
                     && let Some((_, sockets)) = self.ports.get(&forward.port.n)
                 {
-                    sent(sockets.rtp.send_to(&packet[forward.range], forward.to));
+                    sent(sockets.rtp.send_to(&buffer[forward.range], forward.to));
                 }
             } else {
-                self.engine.handle_rtcp(now, port, from, &self.buffer[..length]);
+                self.engine.handle_rtcp(now, port, from, &mut self.buffer[..length]);
             }
         }
         true

@@ -137,7 +137,7 @@ fn a_prompt_arrives_in_time() {
     rig.send(Command::Listen { port: port(1), source });
     let mut buffer = [0; 2048];
     let mut heard = 0;
-    let voice = [crate::media::g711::encode(Codec::Pcmu, 1000); 160];
+    let voice = [crate::media::g711::encode(crate::media::Law::Mu, 1000); 160];
     let start = Instant::now();
     while heard < 100 {
         let (n, _) = phone.recv_from(&mut buffer).unwrap();
