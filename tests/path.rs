@@ -26,6 +26,8 @@ mod privacy;
 mod process_end;
 /// Order of service, strategies, announcements, wrap-up.
 mod queue;
+/// Who is recorded: consent, transfers, pauses.
+mod recording;
 /// The rules of the design: 1 to 6.
 mod rules;
 /// The rules of the design: 7 to 14.

@@ -92,7 +92,7 @@ impl Scene {
     }
 
     fn press(&mut self, id: PhoneId, key: char) {
-        let event = koebashi::media::Digit::from_char(key).unwrap().event();
+        let event = media::Digit::from_char(key).unwrap().event();
         self.world.with(id, |phone, _| phone.press(event, true));
         self.world.run(500 * MS);
     }

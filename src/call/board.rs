@@ -99,6 +99,8 @@ pub struct CallView {
     pub presentation: Presentation,
     /// Who takes part as a supervisor, where the configuration lets the board say so.
     pub supervisor: Option<SupervisorView>,
+    /// Whether what is said is recorded; `None`: it is not.
+    pub recording: Option<Tape>,
 }
 
 /// A supervisor in a call at one moment.
@@ -110,6 +112,25 @@ pub struct SupervisorView {
     pub mode: SupervisionMode,
     /// How long they have been there.
     pub for_: Duration,
+}
+
+/// How a call's recording does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tape {
+    /// Everything that is said is recorded.
+    Runs,
+    /// The counselor has paused it: nothing is.
+    Paused,
+}
+
+impl Tape {
+    /// The state's name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Runs => "on",
+            Self::Paused => "paused",
+        }
+    }
 }
 
 /// What a counselor does, derived from live legs and what they chose.

@@ -298,10 +298,15 @@ impl Bridge {
         self.transfer.is_some()
     }
 
-    pub(super) fn on_progress(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<Bytes>) {
-        if let Some(transfer) = &mut self.transfer {
-            transfer.on_progress(io, session, sdp);
-        }
+    pub(super) fn on_progress(
+        &mut self,
+        cx: &mut Cx<'_, '_>,
+        session: SessionId,
+        sdp: Option<Bytes>,
+    ) -> Next {
+        let Some(transfer) = &mut self.transfer else { return Next::Stay };
+        let rang = transfer.on_progress(cx.io, session, sdp);
+        self.on_rang(cx, rang)
     }
 
     pub(super) fn on_answered(

@@ -104,6 +104,17 @@ pub enum DtmfMeans {
     Inband,
 }
 
+/// Whether a peer's RTP is encrypted (SRTP by keys in SDP, RFC 4568).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Srtp {
+    /// Never: keys are neither offered nor taken.
+    Off,
+    /// Where the peer can.
+    Optional,
+    /// Always: a call that can't be encrypted is refused.
+    Required,
+}
+
 /// A provider of calls.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trunk {
@@ -123,6 +134,8 @@ pub struct Trunk {
     pub dtmf: Vec<DtmfMeans>,
     /// Codecs in order of preference.
     pub codecs: Vec<crate::media::Codec>,
+    /// Whether its RTP is encrypted.
+    pub srtp: Srtp,
     /// DSCP of SIP packets.
     pub dscp_sip: u8,
     /// DSCP of RTP packets.
@@ -206,6 +219,37 @@ pub struct Line {
     pub prompts: Prompts,
     /// Before the service's end, when the counselor (alone) hears a tone: time left → prompt.
     pub counselor_tones: Vec<(Duration, Prompt)>,
+    /// Whether conversations are recorded.
+    pub recording: Recording,
+}
+
+/// Whether a line's conversations are recorded. Nobody is who has not heard the prompt to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// Nobody is.
+    Off,
+    /// Who presses 1 is.
+    Ask {
+        /// What asks.
+        prompt: Prompt,
+        /// How long a key is waited for after the prompt.
+        timeout: Duration,
+    },
+    /// Everybody is, and is told so.
+    On {
+        /// What tells.
+        prompt: Prompt,
+    },
+}
+
+impl Recording {
+    /// What the caller hears before the queue.
+    pub fn prompt(&self) -> Option<&Prompt> {
+        match self {
+            Self::Off => None,
+            Self::Ask { prompt, .. } | Self::On { prompt } => Some(prompt),
+        }
+    }
 }
 
 /// When a line is open.
@@ -390,6 +434,10 @@ pub enum Said {
     Whispering,
     /// … both hear you.
     Joined,
+    /// To the counselor in a call that is recorded: nothing is recorded from here on.
+    RecordingPaused,
+    /// … the recording goes on.
+    RecordingResumed,
 }
 
 /// Someone who answers.
@@ -407,6 +455,8 @@ pub struct Counselor {
     pub contact: Option<String>,
     /// What their phones may speak, in order of preference.
     pub codecs: Vec<crate::media::Codec>,
+    /// Whether their phones' RTP is encrypted.
+    pub srtp: Srtp,
     /// Whether a phone that appears makes its owner ready.
     pub sign_in: SignIn,
     /// Place in the configuration file; `ordered` rings by it.
@@ -516,7 +566,7 @@ pub enum Notice {
 
 impl Said {
     /// Everything that there is to say.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         Self::Closed,
         Self::ClosedYearEnd,
         Self::Help,
@@ -554,6 +604,8 @@ impl Said {
         Self::Listening,
         Self::Whispering,
         Self::Joined,
+        Self::RecordingPaused,
+        Self::RecordingResumed,
     ];
 
     /// Its key in the configuration, and the name of the shipped prompt. A place beyond 10 (or 0)
@@ -603,6 +655,8 @@ impl Said {
             Self::Listening => "listening",
             Self::Whispering => "whispering",
             Self::Joined => "joined",
+            Self::RecordingPaused => "recording_paused",
+            Self::RecordingResumed => "recording_resumed",
         }
     }
 }

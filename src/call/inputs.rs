@@ -40,15 +40,11 @@ impl Call {
     }
 
     fn on_progress(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<Bytes>) {
-        match &mut self.phase {
-            Phase::Ringing(_, ring) => ring.on_progress(io, session, sdp),
-            Phase::Bridge(bridge) => bridge.on_progress(io, session, sdp),
-            Phase::Trunk(_)
-            | Phase::Guidance(_)
-            | Phase::Message(_)
-            | Phase::Queue(_)
-            | Phase::Ended => {}
+        if let Phase::Ringing(_, ring) = &mut self.phase {
+            let rang = ring.on_progress(io, session, sdp);
+            return self.on_rang(io, rang);
         }
+        self.in_bridge(io, |bridge, cx| bridge.on_progress(cx, session, sdp));
     }
 
     fn on_answered(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<Bytes>) {
@@ -111,6 +107,10 @@ impl Call {
 
     /// Somebody holds, or resumes: who hears what?
     fn settle(&mut self, io: &mut Io<'_>) {
+        if let Phase::Consent(asking) = &self.phase {
+            let next = super::with_cx!(self, io, |cx| asking.settle(cx));
+            return self.go(io, next);
+        }
         self.in_bridge(io, |bridge, cx| {
             bridge.settle(cx);
             Next::Stay
@@ -140,6 +140,8 @@ impl Call {
         let mut next = Next::Stay;
         if let Phase::Guidance(guidance) = &mut self.phase {
             next = super::with_cx!(self, io, |cx| guidance.on_digit(cx, digit));
+        } else if let Phase::Consent(asking) = &mut self.phase {
+            next = asking.on_digit(digit);
         }
         self.go(io, next);
     }
@@ -210,6 +212,9 @@ impl Call {
                         super::with_cx!(self, io, |cx| guidance.on_played(cx, play))
                     }
                     Phase::Message(message) => message.on_played(play),
+                    Phase::Consent(asking) => {
+                        super::with_cx!(self, io, |cx| asking.on_played(cx, play))
+                    }
                     Phase::Trunk(_)
                     | Phase::Queue(_)
                     | Phase::Ringing(..)
@@ -244,6 +249,7 @@ impl Call {
             Phase::Trunk(_)
             | Phase::Guidance(_)
             | Phase::Message(_)
+            | Phase::Consent(_)
             | Phase::Queue(_)
             | Phase::Ended => None,
         };
@@ -368,6 +374,7 @@ impl Call {
                 super::with_cx!(self, io, |cx| guidance.on_timeout(cx))
             }
             Phase::Message(message) => message.on_timeout(),
+            Phase::Consent(asking) => asking.on_timeout(),
             Phase::Trunk(Arrival::Answering(_)) => self.heard_now(io),
             Phase::Trunk(Arrival::Opening)
             | Phase::Queue(_)

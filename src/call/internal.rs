@@ -289,7 +289,8 @@ impl Internal {
             }
             sip::Event::Progress { session, sdp, .. } => {
                 if let State::Ringing(ring) = &mut self.state {
-                    ring.on_progress(io, session, sdp);
+                    let rang = ring.on_progress(io, session, sdp);
+                    self.on_rang(io, rang);
                 }
             }
             sip::Event::Answered { session, sdp } => {

@@ -14,10 +14,10 @@ use super::deed::{Deed, Denial};
 use super::intention::Intention;
 use crate::chance::Chance;
 use crate::media::pool::PortPool;
-use crate::media::{self, PlayId, PortId};
+use crate::media::{self, PlayId, PortId, RecordId};
 use crate::sip::endpoint::Endpoint;
 use crate::sip::{self, SessionId};
-use crate::time::{Now, Timers};
+use crate::time::{Now, Timers, Timestamp};
 
 /// What the switchboard wants done.
 #[derive(Clone, Debug)]
@@ -43,6 +43,31 @@ pub enum Output {
     Deed(Deed),
     /// The answer to the request that was given last.
     Answer(Result<(), Denial>),
+    /// To whoever writes recordings down.
+    Recording(Recording),
+}
+
+/// What the writer of recordings is told; what is said itself comes from the media plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// What comes under this name is to be written. Told before the media plane is.
+    Begin {
+        /// The recording's name in the media plane.
+        record: RecordId,
+        /// Whose words.
+        call: CallId,
+        /// Which conversation of the call, from 1: a transfer begins another.
+        part: u32,
+        /// The line.
+        line: LineId,
+        /// When the conversation began.
+        started: Timestamp,
+    },
+    /// The conversation is over, and the media plane was told so.
+    End {
+        /// Which.
+        record: RecordId,
+    },
 }
 
 /// One step of a call in words, without any number.
@@ -188,6 +213,7 @@ pub(super) struct Io<'a> {
     pub(super) timers: &'a mut Timers<Timer>,
     pub(super) chance: &'a mut Chance,
     pub(super) plays: &'a mut u64,
+    pub(super) records: &'a mut u64,
     pub(super) places: &'a mut i64,
     pub(super) floors: &'a BTreeMap<LineId, Floor>,
     pub(super) draining: bool,
@@ -234,6 +260,12 @@ impl Io<'_> {
     pub(super) fn play_id(&mut self) -> PlayId {
         *self.plays += 1;
         PlayId(*self.plays)
+    }
+
+    /// A name for a recording of two ports of this shard.
+    pub(super) fn record_id(&mut self, shard: u8) -> RecordId {
+        *self.records += 1;
+        RecordId { n: *self.records, shard }
     }
 
     /// The last place in the order of service.

@@ -278,8 +278,9 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
         prompt_lengths: BTreeMap::new(),
         limits: service.limits,
     };
-    check::whole(root, &call, &media.as_ref()?.ports);
     let tls::Made { tls, files } = tls::make(root, &tls, &sip, &call, base_dir);
+    check::keys(root, &call, &sip.listen);
+    check::whole(root, &call, &media.as_ref()?.ports, &service.shell.recorder);
     let dscp = call.trunks.values().next().map_or(sockets.dscp, |trunk| trunk.dscp_sip);
     let sockets = shell::sip_socket::Limits { dscp, ..sockets };
     Some(Loaded {

@@ -1,9 +1,9 @@
-//! The sections that are there once: `[service]`, `[store]`, `[sip]`, `[media]`,
+//! The sections that are there once: `[service]`, `[store]`, `[recording]`, `[sip]`, `[media]`,
 //! `[console]`, `[codes]`, `[supervision]`, `[prompts]`.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::nearest::hint;
@@ -11,6 +11,7 @@ use super::sheet::Section;
 use super::{tls, value};
 use crate::call::config::{Codes, Limits, Notice, Prompts, Said, Supervision, SupervisionMode};
 use crate::media::Digit;
+use crate::shell::recorder::Config as RecorderConfig;
 use crate::shell::sip_socket::Limits as SocketLimits;
 use crate::{console, media, shell, sip, store};
 
@@ -32,6 +33,9 @@ pub(super) const DAY: Duration = s(86_400);
 /// The file of the database in `state_dir`.
 const DATABASE: &str = "koebashi.db";
 
+/// The folder of the recordings in `state_dir`.
+const RECORDINGS: &str = "recordings";
+
 /// What `[service]` gives to several modules.
 pub(super) struct Service {
     pub(super) timezone: chrono_tz::Tz,
@@ -40,7 +44,7 @@ pub(super) struct Service {
     pub(super) store: store::Config,
 }
 
-/// `[service]` and `[store]`.
+/// `[service]`, `[store]` and `[recording]`.
 pub(super) fn service(root: &Section<'_>) -> Option<Service> {
     let section = root.section("service");
     let timezone = section.parsed("timezone", "Asia/Tokyo", value::timezone);
@@ -81,13 +85,32 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
             spool: spool?,
         },
         shell: shell::Config {
-            state_dir,
             prompts_dir: prompts_dir?,
             log_format: log_format?,
             log_level: log_level?,
+            recorder: recorder(&root.section("recording"), &state_dir)?,
+            state_dir,
             // Filled in with `[sip]`.
             sockets: SocketLimits::default(),
         },
+    })
+}
+
+/// `[recording]`.
+fn recorder(section: &Section<'_>, state_dir: &Path) -> Option<RecorderConfig> {
+    let recipients = section.list("recipients", &[], value::recipient);
+    let keep = section.duration("keep", "30d", DAY..=DAY * 3650);
+    let max_length = section.duration("max_length", "3h", s(60)..=HOUR * 12);
+    let max_open = count(section, "max_open", 100, 1..=10_000);
+    let queue = count(section, "queue", 8_192, 256..=262_144);
+    section.done();
+    Some(RecorderConfig {
+        folder: state_dir.join(RECORDINGS),
+        recipients: recipients?,
+        keep: keep?,
+        max_length: max_length?,
+        max_open: max_open?,
+        queue: queue?,
     })
 }
 

@@ -72,6 +72,7 @@ fn trunk(section: &Section<'_>, context: &Context<'_>) -> Option<Trunk> {
         session_expires: section.duration_or_off("session_expires", "300s", s(90)..=DAY)?,
         dtmf: dtmf?,
         codecs: codecs?,
+        srtp: section.choice("srtp", "off", value::SRTP)?,
         dscp_sip,
         dscp_rtp,
         options_ping: section.duration_or_off("options_ping", "off", s(5)..=DAY)?,

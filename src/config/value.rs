@@ -13,6 +13,7 @@ use chrono_tz::Tz;
 use ipnet::IpNet;
 
 use super::nearest::hint;
+use crate::call::config::Srtp;
 use crate::media::Codec;
 use crate::sip::Transport;
 use crate::sip::uri::Uri;
@@ -78,6 +79,10 @@ pub(super) fn codec(text: &str) -> Read<Codec> {
     }
     Err(format!("\"{text}\" is not built in: build koebashi with --features {text}"))
 }
+
+/// Whether RTP is encrypted.
+pub(super) const SRTP: &[(&str, Srtp)] =
+    &[("off", Srtp::Off), ("optional", Srtp::Optional), ("required", Srtp::Required)];
 
 /// An id: it stands in URLs, metrics and targets, so it is plain.
 pub(super) fn id(text: &str) -> Read<String> {
@@ -173,6 +178,15 @@ pub(super) fn listener(text: &str) -> Read<(Transport, SocketAddr)> {
         return Err(format!("\"{text}\": port 0 can't be called"));
     }
     Ok((transport, socket))
+}
+
+/// Who can open recordings: an age public key. A secret one is refused without being shown.
+pub(super) fn recipient(text: &str) -> Read<age::x25519::Recipient> {
+    if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
+        return Err("is a secret key, which must never be here: give its public one".to_owned());
+    }
+    let how = "as `age-keygen` prints it";
+    text.parse().map_err(|why| format!("\"{text}\" is no age public key {how}: {why}"))
 }
 
 /// A domain. No port: it is the realm of the digest, whose parts are divided by colons.

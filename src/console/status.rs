@@ -159,6 +159,12 @@ fn call_row(call: &Call) -> Vec<String> {
         "bridge" => "相談中",
         other => other,
     };
+    let recording = match call.recording.as_deref() {
+        None => "",
+        Some("on") => "（録音中）",
+        Some("paused") => "（録音停止中）",
+        Some(other) => other,
+    };
     let presentation = match call.presentation.as_str() {
         "shown" => "通知",
         "withheld" => "非通知",
@@ -170,7 +176,7 @@ fn call_row(call: &Call) -> Vec<String> {
     vec![
         call.call.clone(),
         call.line.clone().unwrap_or_else(none),
-        phase.to_owned(),
+        format!("{phase}{recording}"),
         clock(call.in_phase_seconds),
         call.position.map_or_else(none, |position| position.to_string()),
         call.counselors.join(" "),

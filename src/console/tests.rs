@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -12,6 +13,7 @@ use crate::call::board::*;
 use crate::call::cdr::{CallId, Outcome, Presentation};
 use crate::call::config::{Extension, LineId, SupervisionMode, TrunkId};
 use crate::call::deed::{Denial, Request, What};
+use crate::call::switchboard::Command;
 use crate::shell::handle::{Asked, Feed, channel};
 use crate::shell::metrics::Metrics;
 use crate::store::{self, Store};
@@ -36,6 +38,10 @@ impl Drop for Server {
 impl Server {
     /// A console of a service that is ready, but for what the test does to it.
     async fn start(config: Config) -> Self {
+        Self::start_with(config, None).await
+    }
+
+    async fn start_with(config: Config, commands: Option<Sender<Command>>) -> Self {
         static NTH: AtomicU32 = AtomicU32::new(0);
         let nth = NTH.fetch_add(1, Ordering::Relaxed);
         let folder = format!("koebashi-console-{}-{nth}", std::process::id());
@@ -44,6 +50,10 @@ impl Server {
         let (store, _) = Store::open(&config_store).unwrap();
         let metrics = Metrics::default();
         let (feed, handle) = channel(store.clone(), metrics.clone());
+        let handle = match commands {
+            Some(commands) => handle.with_commands(commands),
+            None => handle,
+        };
         feed.bound(true);
         feed.beat();
         feed.show(board());
@@ -150,6 +160,7 @@ fn board() -> Board {
                 mode: SupervisionMode::Whisper,
                 for_: seconds(12),
             }),
+            recording: Some(Tape::Paused),
         }],
         counselors: vec![
             counselor("101", "相談員A", CounselorState::Ringing),
@@ -260,6 +271,35 @@ async fn subscribers_are_limited_and_a_place_is_free_again() {
         }
     };
     line(&mut third, "data: ").await;
+}
+
+#[tokio::test]
+async fn a_recording_is_paused_by_a_body_that_says_what_it_is() {
+    let (commands, mut told) = tokio::sync::mpsc::channel(1);
+    let server = Server::start_with(Config::default(), Some(commands)).await;
+    let post = async |call: &str, form: &str, body: &str| {
+        let head = format!("POST /api/v1/calls/{call}/recording HTTP/1.1\r\nHost: x\r\n");
+        let length = body.len();
+        let head = format!("{head}Content-Type: {form}\r\nContent-Length: {length}\r\n");
+        server.send(&format!("{head}Connection: close\r\n\r\n{body}")).await.0
+    };
+    let json = "application/json";
+    assert_eq!(post("k7f2", json, "{\"paused\": true}").await, 202);
+    let command = told.try_recv().unwrap();
+    let is_meant = |command: &Command| matches!(command, Command::PauseRecording { call, paused: true } if &*call.0 == "k7f2");
+    assert!(is_meant(&command), "{command:?}");
+    assert_eq!(post("other", json, "{\"paused\": true}").await, 404);
+    assert_eq!(post("k7f2", json, "{\"paused\": 1}").await, 422);
+    assert_eq!(post("k7f2", json, "{\"paused\": true, \"now\": 1}").await, 422);
+    assert_eq!(post("k7f2", "text/plain", "{\"paused\": true}").await, 415);
+    let mut unrecorded = board();
+    unrecorded.calls[0].recording = None;
+    server.feed.show(unrecorded);
+    assert_eq!(post("k7f2", json, "{\"paused\": true}").await, 409);
+    assert!(told.try_recv().is_err());
+    server.feed.show(board());
+    assert_eq!(post("k7f2", json, "{\"paused\": false}").await, 202);
+    assert_eq!(post("k7f2", json, "{\"paused\": false}").await, 503, "the loop takes no more");
 }
 
 #[tokio::test]
@@ -421,14 +461,14 @@ async fn fields_and_labels_are_those_allowed() {
     names(&serde_json::from_str(&json).unwrap(), &mut fields);
     let allowed = "answered at call calls changes_at closed counselors draining extension \
         for_seconds help_seconds in_phase_seconds line lines longest_wait_seconds missed mode \
-        name open pause_reason phase position presentation ready reason since state supervisor \
-        taken today trunk trunks waiting";
+        name open pause_reason phase position presentation ready reason recording since state \
+        supervisor taken today trunk trunks waiting";
     assert_eq!(fields.iter().map(String::as_str).collect::<Vec<_>>().join(" "), allowed);
     server.metrics.deed(&What::HelpAsked);
     let (_, metrics) = server.get("/metrics").await;
     let labels = metrics.split(['{', ',']).filter_map(|part| part.split_once("=\""));
     let labels = labels.map(|(name, _)| name).collect::<BTreeSet<_>>();
-    let allowed = ["act", "le", "line", "outcome", "phase", "state"];
+    let allowed = ["act", "ended", "le", "line", "outcome", "phase", "state"];
     assert_eq!(labels.into_iter().collect::<Vec<_>>(), allowed);
 }
 

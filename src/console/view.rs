@@ -72,6 +72,8 @@ pub struct Call {
     pub presentation: String,
     /// Who takes part as a supervisor.
     pub supervisor: Option<Supervisor>,
+    /// on, paused; null: it is not recorded.
+    pub recording: Option<String>,
 }
 
 /// A supervisor in a call.
@@ -163,6 +165,7 @@ impl From<&board::CallView> for Call {
                 mode: supervisor.mode.name().to_owned(),
                 for_seconds: seconds(supervisor.for_),
             }),
+            recording: call.recording.map(|tape| tape.name().to_owned()),
         }
     }
 }

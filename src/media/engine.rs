@@ -16,7 +16,7 @@ use crate::media::port::{Outbox, Port};
 use crate::media::prompt::Library;
 use crate::media::slots::{Slot, Slots};
 use crate::media::timeline::TICK;
-use crate::media::{Command, Config, Event, PortId, Source};
+use crate::media::{Command, Config, Event, PortId, Recorded, Source};
 
 /// Ticks that a late call of [`Engine::tick`] makes up for. The rest is skipped: a freeze must not
 /// end in a burst of old packets.
@@ -185,6 +185,11 @@ impl Engine {
     /// The next packet to send, until `None`.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.out.transmits.pop_front()
+    }
+
+    /// What was recorded since, until `None`.
+    pub fn poll_recorded(&mut self) -> Option<Recorded> {
+        None
     }
 
     /// The next thing to tell, until `None`.

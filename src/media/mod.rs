@@ -20,6 +20,7 @@ mod pitch;
 pub mod pool;
 mod port;
 pub mod prompt;
+pub mod record;
 mod rtcp;
 mod rtp;
 mod slots;
@@ -29,6 +30,7 @@ mod timeline;
 
 pub use dtmf::{Keys, Means};
 pub use g711::Law;
+pub use record::{Chunk, Recorded};
 
 use std::net::SocketAddr;
 use std::sync::Arc;

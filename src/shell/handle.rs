@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::metrics::Metrics;
 use crate::call::board::Board;
 use crate::call::deed::{Denial, Request};
+use crate::call::switchboard::Command;
 use crate::store::Store;
 
 /// How long the loop may be silent before it counts as stuck.
@@ -27,7 +28,7 @@ pub fn channel(store: Store, metrics: Metrics) -> (Feed, Handle) {
     let pulse = Arc::new(Pulse::default());
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
     let feed = Feed { board, pulse: Arc::clone(&pulse), metrics: metrics.clone(), asked };
-    (feed, Handle { board: receiver, pulse, metrics, store, requests })
+    (feed, Handle { board: receiver, pulse, metrics, store, requests, commands: None })
 }
 
 /// A request, and who waits for the answer.
@@ -91,6 +92,19 @@ pub struct Handle {
     metrics: Metrics,
     store: Store,
     requests: mpsc::Sender<Asked>,
+    /// Where commands go in; `None`: there is no loop.
+    commands: Option<mpsc::Sender<Command>>,
+}
+
+/// Why a recording is not paused or resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unpaused {
+    /// There is no such call.
+    UnknownCall,
+    /// Nothing of it is recorded.
+    NotRecorded,
+    /// The loop takes no commands.
+    Busy,
 }
 
 impl Handle {
@@ -104,6 +118,25 @@ impl Handle {
         self.requests.try_send(asked).map_err(|_| Unanswered::Busy)?;
         let answered = timeout(STUCK_AFTER, answered).await.map_err(|_| Unanswered::Busy)?;
         answered.map_err(|_| Unanswered::Busy)
+    }
+
+    /// The same, for a loop that takes commands here.
+    pub fn with_commands(self, commands: mpsc::Sender<Command>) -> Self {
+        Self { commands: Some(commands), ..self }
+    }
+
+    /// Pauses the recording of the call, or lets it go on. The board shows when it is done.
+    ///
+    /// # Errors
+    /// [`Unpaused`].
+    pub fn pause_recording(&self, call: &str, paused: bool) -> Result<(), Unpaused> {
+        let board = self.board.borrow();
+        let mut calls = board.calls.iter();
+        let view = calls.find(|view| &*view.call.0 == call).ok_or(Unpaused::UnknownCall)?;
+        let call = view.call.clone();
+        view.recording.ok_or(Unpaused::NotRecorded)?;
+        let commands = self.commands.as_ref().ok_or(Unpaused::Busy)?;
+        commands.try_send(Command::PauseRecording { call, paused }).map_err(|_| Unpaused::Busy)
     }
 
     /// The live board; its sender is gone when the loop has ended.

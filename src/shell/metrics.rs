@@ -21,6 +21,7 @@ use prometheus_client::registry::Registry;
 use crate::call::board::{Board, CounselorState, PhaseName};
 use crate::call::cdr::{Cdr, Outcome};
 use crate::call::deed::What;
+use crate::store::recording::Ended;
 
 /// Bounds of the waits, in seconds.
 const WAITS: [f64; 14] =
@@ -70,6 +71,7 @@ struct Inner {
     dropped: Family<Labels<1>, Counter>,
     deeds: Family<Labels<1>, Counter>,
     records_lost: Counter,
+    recordings: Family<Labels<1>, Counter>,
     gauges: Arc<Gauges>,
 }
 
@@ -105,6 +107,12 @@ impl Default for Metrics {
         registry.register("koebashi_supervision", help, Family::clone(&deeds));
         let help = "Records that could not be kept";
         registry.register("koebashi_records_lost", help, records_lost.clone());
+        let recordings = Family::<Labels<1>, Counter>::default();
+        for ended in Ended::ALL {
+            drop(recordings.get_or_create(&ended_label(*ended)));
+        }
+        let help = "Recordings that ended, by how";
+        registry.register("koebashi_recordings", help, Family::clone(&recordings));
         registry.register_collector(Box::new(Arc::clone(&gauges)));
         let inner = Inner {
             registry,
@@ -117,6 +125,7 @@ impl Default for Metrics {
             dropped,
             deeds,
             records_lost,
+            recordings,
             gauges,
         };
         Self(Arc::new(inner))
@@ -217,6 +226,11 @@ impl Metrics {
         self.0.records_lost.inner().store(count, Ordering::Relaxed);
     }
 
+    /// Counts a recording that ended.
+    pub fn recording(&self, ended: Ended) {
+        self.0.recordings.get_or_create(&ended_label(ended)).inc();
+    }
+
     /// Everything in the Prometheus text format, version 0.0.4.
     pub fn encode(&self) -> String {
         let mut out = String::new();
@@ -225,6 +239,10 @@ impl Metrics {
             Err(fmt::Error) => String::new(),
         }
     }
+}
+
+fn ended_label(ended: Ended) -> Labels<1> {
+    [("ended", ended.name().to_owned())]
 }
 
 fn calls_labels(line: &str, outcome: Outcome) -> Labels<2> {
@@ -375,6 +393,7 @@ mod tests {
         metrics.connections([("tcp", 2), ("tls", 3)]);
         metrics.certificate(Some(-5));
         metrics.board(&Board { lines: vec![line("nijiiro", 2)], ..Board::default() });
+        metrics.recording(Ended::Overrun);
         metrics.sip([("INVITE", "in", 5)]);
         let text = metrics.encode();
         let expected = [
@@ -401,6 +420,8 @@ mod tests {
             "koebashi_supervision_total{act=\"help\"} 1",
             "koebashi_sip_connections{transport=\"tls\"} 3",
             "koebashi_certificate_expires_seconds -5",
+            "koebashi_recordings_total{ended=\"overrun\"} 1",
+            "koebashi_recordings_total{ended=\"whole\"} 0",
         ];
         for line in expected {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");

@@ -16,6 +16,7 @@ pub mod metrics;
 mod news;
 pub mod process;
 pub mod prompts;
+pub mod recorder;
 pub mod reload;
 mod resolve;
 mod signals;
@@ -50,6 +51,7 @@ use handle::{Asked, Feed, Handle};
 use media_thread::{MediaHandle, MediaThreads};
 use metrics::Metrics;
 use news::News;
+use recorder::Recorder;
 use reload::{Fresh, Source};
 use signals::Signals;
 use sip_socket::{Arrived, Limits, Sockets};
@@ -81,6 +83,8 @@ pub struct Setup {
     pub sockets: Limits,
     /// Where records go.
     pub store: Store,
+    /// Who can open recordings, and how long they stay.
+    pub recorder: recorder::Config,
     /// What counselors chose last.
     pub intentions: BTreeMap<Extension, Intention>,
     /// Where another configuration comes from; `None`: it never changes.
@@ -120,6 +124,7 @@ pub struct Shell {
     changes: mpsc::Receiver<Fresh>,
     signals: Signals,
     store: Store,
+    recorder: Recorder,
     metrics: Metrics,
     feed: Feed,
     news: News,
@@ -164,16 +169,24 @@ impl Shell {
         let sockets =
             Sockets::bind(&setup.fresh.sip.listen, &setup.sockets, setup.fresh.tls.clone())?;
         let (event_sender, events) = mpsc::channel(EVENTS_MAX);
-        let media =
-            MediaThreads::start(&setup.media, &setup.fresh.library, &mut chance, &event_sender)
-                .map_err(Error::Media)?;
         let certificate = Certificate::new(setup.fresh.tls.as_deref());
         let (command_sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let metrics = Metrics::default();
+        let recorder =
+            recorder(setup.recorder, setup.store.clone(), metrics.clone(), &command_sender)?;
+        let media = MediaThreads::start(
+            &setup.media,
+            &setup.fresh.library,
+            &mut chance,
+            &event_sender,
+            Some(&recorder.tap()),
+        )
+        .map_err(Error::Media)?;
         let (change_sender, changes) = mpsc::channel(1);
         let signals = Signals::new()?;
         let hangup = signals::hangup()?;
-        let metrics = Metrics::default();
         let (feed, handle) = handle::channel(setup.store.clone(), metrics.clone());
+        let handle = handle.with_commands(command_sender.clone());
         feed.bound(true);
         let watching = setup
             .source
@@ -199,6 +212,7 @@ impl Shell {
             changes,
             signals,
             store: setup.store,
+            recorder,
             metrics,
             feed,
             news: News::default(),
@@ -357,6 +371,7 @@ impl Shell {
                     self.store.audit(news::intention(&extension, &intention));
                     self.store.intention(extension, intention);
                 }
+                Output::Recording(order) => self.recorder.tell(order),
                 Output::Board(board) => {
                     self.news.tell(&board);
                     self.feed.show(*board);
@@ -476,6 +491,7 @@ impl Shell {
 
     fn beat(&mut self) {
         self.feed.beat();
+        self.recorder.flush();
         let counts = self.switchboard.counts();
         let (store, streams) = (self.store.health(), self.sockets.counts());
         self.metrics.dropped(&[
@@ -544,6 +560,22 @@ fn handle_input(switchboard: &mut Switchboard, faults: &mut VecDeque<Instant>, i
     if catch_unwind(AssertUnwindSafe(|| switchboard.handle(now, input))).is_err() {
         faults.push_back(now.mono);
     }
+}
+
+/// The recorder, which tells the loop what it loses; a full queue of commands leaves the board
+/// behind, not the call.
+fn recorder(
+    config: recorder::Config,
+    store: Store,
+    metrics: Metrics,
+    commands: &mpsc::Sender<Command>,
+) -> io::Result<Recorder> {
+    let commands = commands.clone();
+    Recorder::start(config, store, metrics, move |record| {
+        if commands.try_send(Command::RecordingLost(record)).is_err() {
+            tracing::warn!("the loop could not be told that a recording is lost");
+        }
+    })
 }
 
 fn switchboard(

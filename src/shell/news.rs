@@ -99,6 +99,11 @@ pub(super) fn deed(deed: &Deed) -> Entry {
 pub(super) fn command(command: &Command) -> Option<Entry> {
     match command {
         Command::Configure(..) | Command::Intend { .. } | Command::Request(_) => None,
+        Command::PauseRecording { call, paused } => {
+            let how = if *paused { "paused" } else { "resumed" };
+            Some(entry("operator", format!("recording of call {call}: {how}")))
+        }
+        Command::RecordingLost(_) => None,
         Command::Drain => Some(entry(SYSTEM, "told to end: no new calls".to_owned())),
         Command::Stop => Some(entry(SYSTEM, "ended the calls that were left".to_owned())),
         Command::Override { line, over } => Some(entry("operator", format!("{line}: {over:?}"))),

@@ -26,6 +26,7 @@ mod server_invite;
 mod server_non_invite;
 mod session;
 mod session_timer;
+mod shown;
 mod transaction;
 pub mod uri;
 
@@ -132,8 +133,8 @@ impl Flow {
     }
 }
 
-/// Bytes to send.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Bytes to send. `Debug` shows no contents.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Transmit {
     /// Where to.
     pub flow: Flow,
@@ -176,8 +177,8 @@ pub struct ServerTx(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientTx(pub u64);
 
-/// An INVITE to send.
-#[derive(Clone, Debug)]
+/// An INVITE to send. `Debug` shows no contents.
+#[derive(Clone)]
 pub struct Invite {
     /// Where to.
     pub flow: Flow,
@@ -195,8 +196,8 @@ pub struct Invite {
     pub policy: Policy,
 }
 
-/// What the stack tells the call path.
-#[derive(Clone, Debug)]
+/// What the stack tells the call path. `Debug` shows no contents: SDP may hold keys.
+#[derive(Clone)]
 pub enum Event {
     /// A new INVITE (UAS). 100 has been sent. Its offer is `request.body()`, empty: offer-less.
     Invite {

@@ -17,7 +17,8 @@ use super::{Error, database};
 const BUSY: Duration = Duration::from_secs(1);
 
 /// The steps; step `n` leads from version `n` to `n + 1`. A released step never changes.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE cdr (
         call TEXT NOT NULL PRIMARY KEY,
         trunk TEXT NOT NULL,
@@ -77,7 +78,23 @@ const STEPS: &[&str] = &["
         n INTEGER NOT NULL,
         hash BLOB NOT NULL
     ) STRICT;
-"];
+",
+    "
+    CREATE TABLE recording (
+        call TEXT NOT NULL,
+        part INTEGER NOT NULL,
+        line TEXT,
+        started_ms INTEGER NOT NULL,
+        ended TEXT,
+        length_ms INTEGER,
+        bytes INTEGER,
+        sha256 BLOB,
+        deleted_ms INTEGER,
+        deleted_why TEXT,
+        PRIMARY KEY (call, part)
+    ) STRICT, WITHOUT ROWID;
+",
+];
 
 /// The version that this program writes.
 pub const VERSION: i64 = STEPS.len() as i64;
@@ -202,7 +219,10 @@ mod tests {
             cdr_quality.jitter_ms cdr_quality.leg cdr_quality.lost cdr_quality.lost_at_peer \
             cdr_quality.mos cdr_quality.received cdr_quality.round_trip_ms cdr_quality.sent \
             cdr_quality.strangers cdr_talk.call cdr_talk.extension cdr_talk.nth cdr_talk.talk_ms \
-            intention.extension intention.pause_reason intention.state"
+            intention.extension intention.pause_reason intention.state recording.bytes \
+            recording.call recording.deleted_ms recording.deleted_why recording.ended \
+            recording.length_ms recording.line recording.part recording.sha256 \
+            recording.started_ms"
             .split_whitespace()
             .map(str::to_owned)
             .collect::<Vec<_>>();

@@ -200,7 +200,8 @@ impl Game {
         self.world.with(caller, |phone, now| {
             phone.call(now, number, "<sip:09011112222@carrier.example>", &[]);
         });
-        if self.toml.contains("menu") && self.chance.below(2) == 0 {
+        let asks = self.toml.contains("menu") || self.toml.contains("mode = \"ask\"");
+        if asks && self.chance.below(2) == 0 {
             self.world.run(Duration::from_millis(600));
             let key = 1 + self.chance.below(3) as u8;
             self.note(format_args!("{caller:?} presses {key}"));
@@ -478,10 +479,13 @@ fn configuration(chance: &mut Chance, counselors: u64) -> String {
         let (wrap_up, ring) = (pick(&["0s", "5s"]), pick(&["5s", "10s", "20s"]));
         let (max_wait, most) = (pick(&["15s", "60s"]), pick(&["1", "5"]));
         let menu = if id == "main" { pick(&["", MENU]) } else { String::new() };
+        let recording =
+            if answer == "immediate" { pick(&["off", "on", "ask"]) } else { "off".to_owned() };
         let (patience, pause) = (pick(&["0s", "10s"]), pick(&["0", "2"]));
         toml += &format!(
             "[[line]]\nid = \"{id}\"\nname = \"{id}\"\nnumbers = [\"057000000{n}\"]\n\
-             answer = \"{answer}\"\n{menu}[line.queue]\nstrategy = \"{strategy}\"\n\
+             answer = \"{answer}\"\n{menu}[line.recording]\nmode = \"{recording}\"\n\
+             [line.queue]\nstrategy = \"{strategy}\"\n\
              wrap_up = \"{wrap_up}\"\nring_timeout = \"{ring}\"\nmax_wait = \"{max_wait}\"\n\
              max_callers = {most}\nmax_wait_no_counselor = \"{patience}\"\n\
              auto_pause_after = {pause}\n"
@@ -499,7 +503,7 @@ fn configuration(chance: &mut Chance, counselors: u64) -> String {
         // A line that nobody takes is refused by `check`.
         toml = toml.replace("lines = [\"main\"]", "lines = [\"main\", \"other\"]");
     }
-    toml
+    toml + config::RECIPIENTS
 }
 
 /// Plays one world; a failure tells how to play it again.

@@ -13,8 +13,8 @@ use super::tone;
 /// How it is made.
 const CONFIG: &str = "\
 poll_method epoll
-sip_listen {HOST}:{SIP}
-net_interface {HOST}
+sip_listen 127.0.0.1:{SIP}
+net_interface 127.0.0.1
 call_max_calls 4
 audio_source aufile,{TONE}
 audio_player aubridge,sink

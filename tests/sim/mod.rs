@@ -9,6 +9,7 @@ pub(crate) mod invariants;
 pub(crate) mod link;
 pub(crate) mod phone;
 pub(crate) mod raw;
+mod recording;
 pub(crate) mod world;
 
 pub(crate) use phone::{Answer, PhoneId};

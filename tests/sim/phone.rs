@@ -16,7 +16,7 @@ use koebashi::sip::endpoint::Endpoint;
 use koebashi::sip::header::Name;
 use koebashi::sip::print::Draft;
 use koebashi::sip::registration::{Account, Limits, Pacer, Registration, State};
-use koebashi::sip::sdp::{self, Agreed, Codec, Direction, Ours};
+use koebashi::sip::sdp::{self, Agreed, Codec, Direction, Ours, Security};
 use koebashi::sip::{self, Admit, Cause, Event, Flow, Invite, Policy, SessionId, Transport};
 
 use super::dialogs::Dialogs;
@@ -84,6 +84,8 @@ pub(crate) struct Phone {
     pub answer: Answer,
     /// Codecs that it offers.
     pub codecs: Vec<Codec>,
+    /// Whether its voice is encrypted by signaling (its packets stay plain).
+    pub security: Security,
     /// What its microphone sends, byte after byte; `None`: nothing (muted, packets and all).
     pub voice: Option<u8>,
     /// Whether the phone still reacts to SIP.
@@ -130,6 +132,7 @@ impl Phone {
             endpoint: Endpoint::new(config, chance.split()),
             answer: Answer::After(Duration::from_secs(2)),
             codecs: vec![Codec::Pcmu],
+            security: Security::Off,
             voice: Some(voice),
             is_alive: true,
             calls: Vec::new(),
@@ -168,6 +171,7 @@ impl Phone {
             id: 1,
             version: 1,
             direction,
+            security: self.security.clone(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use koebashi::call::board::Board;
 use koebashi::call::cdr::Cdr;
-use koebashi::call::config::Extension;
+use koebashi::call::config::{Extension, Recording};
 use koebashi::call::deed::{Deed, Denial, Request};
 use koebashi::call::intention::Intention;
 use koebashi::call::switchboard::{Command, Input, Output, Switchboard};
@@ -22,6 +22,7 @@ use koebashi::time::{Now, Timestamp};
 
 use super::link::Link;
 use super::phone::{Phone, PhoneId};
+use super::recording::Tapes;
 
 /// Where the service listens.
 pub(crate) const SERVER: &str = "10.0.0.1:5060";
@@ -94,6 +95,10 @@ pub(crate) struct World {
     pub prompts: BTreeMap<Prompt, u8>,
     /// RTP to addresses where no phone is: when and where to.
     pub strays: Vec<(Instant, SocketAddr)>,
+    /// What was recorded.
+    pub tapes: Tapes,
+    /// Whether each line records.
+    pub recordings: BTreeMap<String, Recording>,
     /// Where the open media ports are.
     pub ports: BTreeMap<PortId, SocketAddr>,
     next_tick: Instant,
@@ -126,6 +131,8 @@ impl World {
         let prompts: BTreeMap<_, _> = call.prompt_lengths.keys().cloned().zip(0x90..0xff).collect();
         assert_eq!(prompts.len(), call.prompt_lengths.len(), "each prompt has a sound");
         let library = library(&prompts);
+        let lines = call.lines.iter();
+        let recordings = lines.map(|(id, l)| (id.to_string(), l.recording.clone())).collect();
         let mut chance = Chance::from_number(seed);
         let started = Instant::now();
         // A Saturday, 19:00 in Tokyo.
@@ -145,6 +152,8 @@ impl World {
             parcels: BTreeMap::new(),
             parcel_count: 0,
             ports: BTreeMap::new(),
+            tapes: Tapes::default(),
+            recordings,
             wire: Vec::new(),
             cdrs: Vec::new(),
             steps: Vec::new(),
@@ -401,6 +410,9 @@ impl World {
                 }
             }
             while let Some(event) = self.engine.poll_event() {
+                if let media::Event::Digit { port, digit } = &event {
+                    self.tapes.on_key(self.now, *port, digit.char());
+                }
                 self.pending.push_back(event);
             }
             while let Some(event) = self.pending.pop_front() {
@@ -438,6 +450,7 @@ impl World {
                 self.intentions.insert(extension, intention);
             }
             Output::Board(board) => self.shown = *board,
+            Output::Recording(told) => self.on_recording(told),
             Output::Step(step) => {
                 let ms = (self.now - self.started).as_millis();
                 self.steps.push(format!("{ms:>8} ms {}: {}", step.call, step.what));
@@ -455,6 +468,7 @@ impl World {
             }
             self.ports.insert(*port, *local);
         }
+        self.watch_recording(&command);
         if let media::Command::Close { port } = &command {
             self.ports.remove(port);
             self.listens.remove(port);

@@ -43,6 +43,7 @@ fn line(number: &str, guidance: &str, exits: [&str; 3]) -> Line {
             over: Override::Auto,
         },
         anonymous: Anonymous::Accept,
+        recording: Recording::Off,
         guidance: guidance.split_whitespace().map(node).collect(),
         queue: Queue {
             strategy: Strategy::Ordered,
@@ -75,6 +76,7 @@ fn told<const N: usize>(lines: [(&str, Line); N]) -> Vec<String> {
         lines: lines.iter().map(|(id, _)| LineId::from(*id)).collect(),
         contact: None,
         codecs: vec![crate::media::Codec::Pcmu],
+        srtp: Srtp::Off,
         sign_in: SignIn::Auto,
         order: 0,
     };

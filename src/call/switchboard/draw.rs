@@ -51,6 +51,7 @@ impl Switchboard {
                 Phase::Trunk(_)
                 | Phase::Guidance(_)
                 | Phase::Message(_)
+                | Phase::Consent(_)
                 | Phase::Bridge(_)
                 | Phase::Ended => None,
             });
@@ -138,7 +139,9 @@ impl Switchboard {
 fn call_view(call: &Call, now: Now) -> Option<CallView> {
     let (phase, position, counselors) = match &call.phase {
         Phase::Trunk(_) => (PhaseName::Trunk, None, Vec::new()),
-        Phase::Guidance(_) | Phase::Message(_) => (PhaseName::Guidance, None, Vec::new()),
+        Phase::Guidance(_) | Phase::Message(_) | Phase::Consent(_) => {
+            (PhaseName::Guidance, None, Vec::new())
+        }
         Phase::Queue(w) => (PhaseName::Queue, Some(w.position()), Vec::new()),
         Phase::Ringing(w, ring) => (PhaseName::Ringing, Some(w.position()), ring.extensions()),
         Phase::Bridge(bridge) => (PhaseName::Bridge, None, bridge.extensions().0),
@@ -149,6 +152,7 @@ fn call_view(call: &Call, now: Now) -> Option<CallView> {
         Phase::Trunk(_)
         | Phase::Guidance(_)
         | Phase::Message(_)
+        | Phase::Consent(_)
         | Phase::Queue(_)
         | Phase::Ringing(..)
         | Phase::Ended => None,
@@ -167,5 +171,6 @@ fn call_view(call: &Call, now: Now) -> Option<CallView> {
             mode: watcher.mode,
             for_: now.mono.saturating_duration_since(watcher.since),
         }),
+        recording: call.recording.tape(),
     })
 }

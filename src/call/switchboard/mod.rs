@@ -22,12 +22,12 @@ use super::counselor::Counselor;
 use super::deed::{Request, Why};
 use super::intention::Intention;
 use super::internal::Internal;
-pub use super::io::{CallTimer, Output, Owner, Step, Timer};
+pub use super::io::{CallTimer, Output, Owner, Recording, Step, Timer};
 use super::io::{Floor, Io, Ports};
 use super::summons::Summons;
 use super::{Ask, Call, Phase};
 use crate::chance::Chance;
-use crate::media;
+use crate::media::{self, RecordId};
 use crate::sip::auth::{Guard, Settings};
 use crate::sip::endpoint::{Counts, Endpoint};
 use crate::sip::registrar::{Pulse, Registrar};
@@ -78,6 +78,15 @@ pub enum Command {
         /// What.
         intention: Intention,
     },
+    /// A call's recording is paused or goes on.
+    PauseRecording {
+        /// Which call.
+        call: CallId,
+        /// Whether nothing is recorded from here on.
+        paused: bool,
+    },
+    /// A recording can't be written any further: it ends, the call goes on.
+    RecordingLost(RecordId),
     /// A line is opened or closed by hand, until the next configuration.
     Override {
         /// Which.
@@ -136,6 +145,8 @@ pub struct Switchboard {
     /// Calls ever begun; the next one's key.
     count: u64,
     plays: u64,
+    /// Recordings ever begun.
+    records: u64,
     /// Places in the queues ever given.
     places: i64,
     rings: u64,
@@ -172,6 +183,7 @@ macro_rules! io {
             timers: &mut $self.timers,
             chance: &mut $self.chance,
             plays: &mut $self.plays,
+            records: &mut $self.records,
             places: &mut $self.places,
             floors: &$self.floors,
             draining: $self.mode == $crate::call::switchboard::Mode::Draining,
@@ -216,6 +228,7 @@ impl Switchboard {
             drawn: now.mono,
             count: 0,
             plays: 0,
+            records: 0,
             places: 0,
             rings: 0,
             started: now,
@@ -406,6 +419,22 @@ impl Switchboard {
         }
     }
 
+    /// Lets the first call that `is_it` do something.
+    fn with_call(
+        &mut self,
+        now: Now,
+        is_it: impl Fn(&Call) -> bool,
+        f: impl FnOnce(&mut Call, &mut Io<'_>),
+    ) {
+        let found = self.calls.iter().find(|(_, call)| is_it(call)).map(|(key, _)| *key);
+        let Some(key) = found else { return };
+        self.with_owner(now, Owner::Call(key), |owned, io| {
+            if let Owned::Call(call) = owned {
+                f(call, io);
+            }
+        });
+    }
+
     /// The call is over and its figures are in: the one record.
     fn bury(&mut self, now: Now, key: u64) {
         let Some(call) = self.calls.remove(&key) else { return };
@@ -432,6 +461,14 @@ impl Switchboard {
             Command::Request(request) => {
                 let answer = self.on_asked(now, &request);
                 self.out.push_back(Output::Answer(answer));
+            }
+            Command::PauseRecording { call, paused } => {
+                let pause = if paused { Call::pause_recording } else { Call::resume_recording };
+                self.with_call(now, |it| it.id == call, pause);
+            }
+            Command::RecordingLost(record) => {
+                let has = |it: &Call| it.recording.current() == Some(record);
+                self.with_call(now, has, Call::recording_lost);
             }
             Command::Override { line, over } => {
                 let mut config = (*self.config).clone();

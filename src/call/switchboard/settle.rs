@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::{Owner, Phase, Switchboard, Timer};
 use crate::call::board::CounselorState;
-use crate::call::config::{Extension, LineId, Strategy};
+use crate::call::config::{Extension, LineId, Srtp, Strategy};
 use crate::call::counselor::{self, Activity};
 use crate::call::intention::Intention;
 use crate::call::io::{CallTimer, Floor};
@@ -61,6 +61,7 @@ impl Switchboard {
                 Phase::Trunk(_)
                 | Phase::Guidance(_)
                 | Phase::Message(_)
+                | Phase::Consent(_)
                 | Phase::Queue(_)
                 | Phase::Ended => {}
             }
@@ -87,6 +88,7 @@ impl Switchboard {
                 Phase::Trunk(_)
                 | Phase::Guidance(_)
                 | Phase::Message(_)
+                | Phase::Consent(_)
                 | Phase::Bridge(_)
                 | Phase::Ended => None,
             })
@@ -286,6 +288,7 @@ impl Switchboard {
             dscp: 46,
             codecs,
             dtmf: Vec::new(),
+            srtp: counselor.map_or(Srtp::Off, |it| it.srtp),
             signaling: flow.remote.ip(),
         }
     }

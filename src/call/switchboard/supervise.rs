@@ -29,6 +29,7 @@ impl Switchboard {
             Phase::Trunk(_)
             | Phase::Guidance(_)
             | Phase::Message(_)
+            | Phase::Consent(_)
             | Phase::Queue(_)
             | Phase::Ringing(..)
             | Phase::Ended => None,
