@@ -97,21 +97,10 @@ pub struct CallView {
     pub counselors: Vec<Extension>,
     /// Whether the number is shown.
     pub presentation: Presentation,
-    /// Who takes part as a supervisor, where the configuration lets the board say so.
-    pub supervisor: Option<SupervisorView>,
     /// Whether what is said is recorded; `None`: it is not.
     pub recording: Option<Tape>,
-}
-
-/// A supervisor in a call at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SupervisorView {
-    /// Who.
-    pub extension: Extension,
-    /// How they take part.
-    pub mode: SupervisionMode,
-    /// How long they have been there.
-    pub for_: Duration,
+    /// Who takes part as a supervisor, where the configuration lets the board say so.
+    pub supervisor: Option<SupervisorView>,
 }
 
 /// How a call's recording does.
@@ -131,6 +120,17 @@ impl Tape {
             Self::Paused => "paused",
         }
     }
+}
+
+/// A supervisor in a call at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SupervisorView {
+    /// Who.
+    pub extension: Extension,
+    /// How they take part.
+    pub mode: SupervisionMode,
+    /// How long they have been there.
+    pub for_: Duration,
 }
 
 /// What a counselor does, derived from live legs and what they chose.

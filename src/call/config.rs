@@ -420,6 +420,10 @@ pub enum Said {
     LoggedOut,
     /// … that code is not known, or does not fit now.
     CodeRefused,
+    /// To the counselor in a call that is recorded: nothing is recorded from here on.
+    RecordingPaused,
+    /// … the recording goes on.
+    RecordingResumed,
     /// … the supervisors were asked for help.
     HelpSent,
     /// A tone to a counselor who asked for help during the call: it was sent.
@@ -434,10 +438,6 @@ pub enum Said {
     Whispering,
     /// … both hear you.
     Joined,
-    /// To the counselor in a call that is recorded: nothing is recorded from here on.
-    RecordingPaused,
-    /// … the recording goes on.
-    RecordingResumed,
 }
 
 /// Someone who answers.
@@ -597,6 +597,8 @@ impl Said {
         Self::WrapUpExtended,
         Self::LoggedOut,
         Self::CodeRefused,
+        Self::RecordingPaused,
+        Self::RecordingResumed,
         Self::HelpSent,
         Self::ToneHelp,
         Self::ToneSupervised,
@@ -604,8 +606,6 @@ impl Said {
         Self::Listening,
         Self::Whispering,
         Self::Joined,
-        Self::RecordingPaused,
-        Self::RecordingResumed,
     ];
 
     /// Its key in the configuration, and the name of the shipped prompt. A place beyond 10 (or 0)
@@ -648,6 +648,8 @@ impl Said {
             Self::WrapUpExtended => "wrap_up_extended",
             Self::LoggedOut => "logged_out",
             Self::CodeRefused => "code_refused",
+            Self::RecordingPaused => "recording_paused",
+            Self::RecordingResumed => "recording_resumed",
             Self::HelpSent => "help_sent",
             Self::ToneHelp => "tone_help",
             Self::ToneSupervised => "tone_supervised",
@@ -655,8 +657,6 @@ impl Said {
             Self::Listening => "listening",
             Self::Whispering => "whispering",
             Self::Joined => "joined",
-            Self::RecordingPaused => "recording_paused",
-            Self::RecordingResumed => "recording_resumed",
         }
     }
 }

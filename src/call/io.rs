@@ -39,12 +39,12 @@ pub enum Output {
     Board(Box<Board>),
     /// A step of a call, for the log.
     Step(Step),
+    /// To whoever writes recordings down.
+    Recording(Recording),
     /// Somebody did something that is kept in the audit trail; told before it takes effect.
     Deed(Deed),
     /// The answer to the request that was given last.
     Answer(Result<(), Denial>),
-    /// To whoever writes recordings down.
-    Recording(Recording),
 }
 
 /// What the writer of recordings is told; what is said itself comes from the media plane.

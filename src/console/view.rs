@@ -70,10 +70,10 @@ pub struct Call {
     pub counselors: Vec<String>,
     /// Whether the caller shows a number, and if not, why; never the number.
     pub presentation: String,
-    /// Who takes part as a supervisor.
-    pub supervisor: Option<Supervisor>,
     /// on, paused; null: it is not recorded.
     pub recording: Option<String>,
+    /// Who takes part as a supervisor.
+    pub supervisor: Option<Supervisor>,
 }
 
 /// A supervisor in a call.
@@ -160,12 +160,12 @@ impl From<&board::CallView> for Call {
             position: call.position,
             counselors: call.counselors.iter().map(ToString::to_string).collect(),
             presentation: call.presentation.name().to_owned(),
+            recording: call.recording.map(|tape| tape.name().to_owned()),
             supervisor: call.supervisor.as_ref().map(|supervisor| Supervisor {
                 extension: supervisor.extension.to_string(),
                 mode: supervisor.mode.name().to_owned(),
                 for_seconds: seconds(supervisor.for_),
             }),
-            recording: call.recording.map(|tape| tape.name().to_owned()),
         }
     }
 }

@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
-
 use super::metrics::Metrics;
 use crate::call::board::Board;
 use crate::call::deed::{Denial, Request};
 use crate::call::switchboard::Command;
 use crate::store::Store;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 /// How long the loop may be silent before it counts as stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
@@ -108,18 +107,6 @@ pub enum Unpaused {
 }
 
 impl Handle {
-    /// Asks something of the running service, and waits for the answer.
-    ///
-    /// # Errors
-    /// When there is no answer.
-    pub async fn ask(&self, request: Request) -> Result<Result<(), Denial>, Unanswered> {
-        let (answer, answered) = oneshot::channel();
-        let asked = Asked { request, answer };
-        self.requests.try_send(asked).map_err(|_| Unanswered::Busy)?;
-        let answered = timeout(STUCK_AFTER, answered).await.map_err(|_| Unanswered::Busy)?;
-        answered.map_err(|_| Unanswered::Busy)
-    }
-
     /// The same, for a loop that takes commands here.
     pub fn with_commands(self, commands: mpsc::Sender<Command>) -> Self {
         Self { commands: Some(commands), ..self }
@@ -137,6 +124,18 @@ impl Handle {
         view.recording.ok_or(Unpaused::NotRecorded)?;
         let commands = self.commands.as_ref().ok_or(Unpaused::Busy)?;
         commands.try_send(Command::PauseRecording { call, paused }).map_err(|_| Unpaused::Busy)
+    }
+
+    /// Asks something of the running service, and waits for the answer.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn ask(&self, request: Request) -> Result<Result<(), Denial>, Unanswered> {
+        let (answer, answered) = oneshot::channel();
+        let asked = Asked { request, answer };
+        self.requests.try_send(asked).map_err(|_| Unanswered::Busy)?;
+        let answered = timeout(STUCK_AFTER, answered).await.map_err(|_| Unanswered::Busy)?;
+        answered.map_err(|_| Unanswered::Busy)
     }
 
     /// The live board; its sender is gone when the loop has ended.

@@ -199,17 +199,6 @@ impl Metrics {
         }
     }
 
-    /// Counts what a supervisor did, or a counselor who asked for help.
-    pub fn deed(&self, what: &What) {
-        let act = match what {
-            What::Began { mode, .. } | What::Switched { mode, .. } => mode.name(),
-            What::Denied { .. } => "denied",
-            What::HelpAsked => "help",
-            What::Summoned { .. } | What::Ended { .. } | What::HelpCleared => return,
-        };
-        self.0.deeds.get_or_create(&[("act", act.to_owned())]).inc();
-    }
-
     /// Takes the streams that are open, by transport.
     pub fn connections(&self, open: [(&'static str, usize); 2]) {
         self.0.gauges.lock().connections = open.into();
@@ -219,6 +208,17 @@ impl Metrics {
     /// none.
     pub fn certificate(&self, left: Option<i64>) {
         self.0.gauges.lock().certificate = left;
+    }
+
+    /// Counts what a supervisor did, or a counselor who asked for help.
+    pub fn deed(&self, what: &What) {
+        let act = match what {
+            What::Began { mode, .. } | What::Switched { mode, .. } => mode.name(),
+            What::Denied { .. } => "denied",
+            What::HelpAsked => "help",
+            What::Summoned { .. } | What::Ended { .. } | What::HelpCleared => return,
+        };
+        self.0.deeds.get_or_create(&[("act", act.to_owned())]).inc();
     }
 
     /// Takes the count of records that the store lost since the start.
@@ -389,11 +389,11 @@ mod tests {
         metrics.sip([("INVITE", "in", 3), ("HACK", "in", 1), ("X", "in", 2), ("invite", "in", 4)]);
         metrics.dropped(&[("malformed", 2), ("stranger", 0)]);
         metrics.records_lost(1);
-        metrics.deed(&What::HelpAsked);
         metrics.connections([("tcp", 2), ("tls", 3)]);
         metrics.certificate(Some(-5));
         metrics.board(&Board { lines: vec![line("nijiiro", 2)], ..Board::default() });
         metrics.recording(Ended::Overrun);
+        metrics.deed(&What::HelpAsked);
         metrics.sip([("INVITE", "in", 5)]);
         let text = metrics.encode();
         let expected = [
@@ -417,11 +417,11 @@ mod tests {
             "koebashi_sip_messages_total{method=\"other\",direction=\"in\"} 7",
             "koebashi_sip_dropped_total{why=\"malformed\"} 2",
             "koebashi_records_lost_total 1",
-            "koebashi_supervision_total{act=\"help\"} 1",
             "koebashi_sip_connections{transport=\"tls\"} 3",
             "koebashi_certificate_expires_seconds -5",
             "koebashi_recordings_total{ended=\"overrun\"} 1",
             "koebashi_recordings_total{ended=\"whole\"} 0",
+            "koebashi_supervision_total{act=\"help\"} 1",
         ];
         for line in expected {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
@@ -430,7 +430,7 @@ mod tests {
         let families = types.len();
         types.sort_unstable();
         types.dedup_by_key(|line| line.split(' ').nth(2));
-        assert_eq!((types.len(), families), (14, 14), "{text}");
+        assert_eq!((types.len(), families), (15, 15), "{text}");
         assert!(text.ends_with('\n') && !text.contains("EOF"));
     }
 

@@ -574,6 +574,10 @@ fn the_worlds_see_everything() {
     let wanted = [
         "answered (200)",
         "early media",
+        "agrees to be recorded",
+        "knows that the conversation is recorded",
+        "is not recorded: no consent",
+        ": recorded",
         "guidance: ",
         "hears: all_busy",
         "hears: draining",

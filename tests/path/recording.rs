@@ -3,7 +3,7 @@ use koebashi::call::cdr::{CallId, Outcome};
 use koebashi::call::switchboard::Command;
 use koebashi::media::g711;
 use koebashi::media::prompt::{Clip, Library};
-use koebashi::media::{Codec, Prompt};
+use koebashi::media::{Law, Prompt};
 
 use super::{CALLER, COUNSELOR, MS, S, only_outcome};
 use crate::config::{MISSING, RECIPIENTS, basic};
@@ -153,7 +153,7 @@ fn a_prompt_that_is_not_there_means_no_recording_and_a_talk_all_the_same() {
 fn library(world: &World, except: &str, samples: usize) -> Library {
     let clips = world.prompts.iter().filter_map(|(name, byte)| {
         let samples = if &*name.0 == except { samples } else { 4000 };
-        let pcm = vec![g711::decode(Codec::Pcmu, *byte); samples];
+        let pcm = vec![g711::decode(Law::Mu, *byte); samples];
         (samples > 0).then(|| (name.clone(), Clip::from_pcm(pcm).unwrap()))
     });
     Library::from_clips(clips.collect::<Vec<(Prompt, Clip)>>())

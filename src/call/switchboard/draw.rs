@@ -166,11 +166,11 @@ fn call_view(call: &Call, now: Now) -> Option<CallView> {
         position,
         counselors,
         presentation: call.presentation,
+        recording: call.recording.tape(),
         supervisor: watcher.map(|watcher| SupervisorView {
             extension: watcher.extension,
             mode: watcher.mode,
             for_: now.mono.saturating_duration_since(watcher.since),
         }),
-        recording: call.recording.tape(),
     })
 }

@@ -458,10 +458,6 @@ impl Switchboard {
             Command::Drain => self.mode = Mode::Draining,
             Command::Stop => self.stop(now),
             Command::Intend { extension, intention } => self.intend(now, &extension, intention),
-            Command::Request(request) => {
-                let answer = self.on_asked(now, &request);
-                self.out.push_back(Output::Answer(answer));
-            }
             Command::PauseRecording { call, paused } => {
                 let pause = if paused { Call::pause_recording } else { Call::resume_recording };
                 self.with_call(now, |it| it.id == call, pause);
@@ -469,6 +465,10 @@ impl Switchboard {
             Command::RecordingLost(record) => {
                 let has = |it: &Call| it.recording.current() == Some(record);
                 self.with_call(now, has, Call::recording_lost);
+            }
+            Command::Request(request) => {
+                let answer = self.on_asked(now, &request);
+                self.out.push_back(Output::Answer(answer));
             }
             Command::Override { line, over } => {
                 let mut config = (*self.config).clone();
