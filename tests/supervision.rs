@@ -9,7 +9,7 @@ use koebashi::call::config::{Extension, SupervisionMode};
 use koebashi::call::deed::{Actor, Deed, Denial, Request, What};
 use koebashi::call::intention::Intention;
 use koebashi::call::switchboard::Command;
-use koebashi::media::{self, Source};
+use koebashi::media::{self, Digit, Source};
 use koebashi::sip::message::Method;
 use koebashi::sip::{Cause, SessionId};
 
@@ -92,7 +92,7 @@ impl Scene {
     }
 
     fn press(&mut self, id: PhoneId, key: char) {
-        let event = koebashi::media::Digit::from_char(key).unwrap().event();
+        let event = Digit::from_char(key).unwrap().event();
         self.world.with(id, |phone, _| phone.press(event, true));
         self.world.run(500 * MS);
     }

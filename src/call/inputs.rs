@@ -176,6 +176,20 @@ impl Call {
         self.in_bridge(io, |bridge, cx| bridge.on_ended(cx, session, cause));
     }
 
+    /// The bridge, while caller and counselor are joined.
+    pub(super) fn bridge(&self) -> Option<&super::Bridge> {
+        match &self.phase {
+            Phase::Bridge(bridge) => Some(bridge),
+            Phase::Trunk(_)
+            | Phase::Guidance(_)
+            | Phase::Message(_)
+            | Phase::Consent(_)
+            | Phase::Queue(_)
+            | Phase::Ringing(..)
+            | Phase::Ended => None,
+        }
+    }
+
     /// Asks the bridge, where there is one, and follows its word.
     pub(super) fn in_bridge(
         &mut self,

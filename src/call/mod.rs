@@ -39,6 +39,7 @@ mod summons;
 mod supervision;
 pub mod switchboard;
 mod trunk;
+pub mod voice;
 pub mod when;
 
 use std::sync::Arc;

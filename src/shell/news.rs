@@ -11,6 +11,7 @@ use crate::call::config::Extension;
 use crate::call::deed::{Actor, Deed, What};
 use crate::call::intention::Intention;
 use crate::call::switchboard::Command;
+use crate::call::voice::{self, Voice};
 use crate::store::audit::Entry;
 
 /// Who did what nobody in particular did.
@@ -48,6 +49,17 @@ impl News {
             }
         }
         self.0 = states;
+    }
+}
+
+/// Tells of audio that goes one way only, and when it is over.
+pub(super) fn voice(voice: &Voice) {
+    let call = voice.call.as_ref().map_or("-", |call| &call.0);
+    let side = voice.side.name();
+    match voice.news {
+        voice::News::OneWay => tracing::warn!(call, side, "one-way audio: nothing comes"),
+        voice::News::BothWays => tracing::info!(call, side, "audio goes both ways"),
+        voice::News::Closed(_) => {}
     }
 }
 

@@ -35,6 +35,8 @@ mod recording;
 mod refusals;
 /// A plain RTP end: a tone out, everything heard is kept.
 mod rtp_peer;
+/// Encrypted voice with phones of other makes.
+mod secure;
 /// The program under test: configuration, console, records.
 mod service;
 /// SIPp runs from the scenarios of `tests/sipp`.
