@@ -17,7 +17,6 @@ mod pitch;
 pub mod pool;
 mod port;
 pub mod prompt;
-pub mod record;
 mod recording;
 mod rtcp;
 mod rtp;
