@@ -228,7 +228,10 @@ impl Metrics {
             What::Began { mode, .. } | What::Switched { mode, .. } => mode.name(),
             What::Denied { .. } => "denied",
             What::HelpAsked => "help",
-            What::Summoned { .. } | What::Ended { .. } | What::HelpCleared => return,
+            What::Summoned { .. }
+            | What::Ended { .. }
+            | What::HelpCleared
+            | What::Recording { .. } => return,
         };
         self.0.deeds.get_or_create(&[("act", act.to_owned())]).inc();
     }
