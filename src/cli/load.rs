@@ -41,6 +41,7 @@ fn load_for(path: &Path, also: &BTreeSet<Codec>) -> Result<Ready, Vec<String>> {
     let mut loaded = config::load_or_demo(path)
         .map_err(|complaints| complaints.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     seen.extend(stamps(std::slice::from_ref(&loaded.shell.prompts_dir)));
+    seen.extend(stamps(&loaded.files));
     let library = prompts::library(&loaded.shell.prompts_dir)
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let lengths = lengths(&library);
@@ -78,6 +79,7 @@ impl Ready {
         Ok(Setup {
             media: self.loaded.media.clone(),
             sockets: self.loaded.shell.sockets.clone(),
+            recorder: self.loaded.shell.recorder.clone(),
             store,
             intentions,
             source: path.map(|path| self.source(path)),
@@ -87,8 +89,8 @@ impl Ready {
     }
 
     fn fresh(&self, notes: Vec<String>) -> Fresh {
-        let Loaded { call, sip, .. } = self.loaded.clone();
-        Fresh { call, sip, library: Arc::clone(&self.library), notes }
+        let Loaded { call, sip, tls, files, .. } = self.loaded.clone();
+        Fresh { call, sip, library: Arc::clone(&self.library), tls, files, notes }
     }
 
     fn source(&self, path: PathBuf) -> Source {

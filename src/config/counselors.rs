@@ -52,6 +52,7 @@ fn counselor(
     if codecs.as_ref().is_some_and(Vec::is_empty) && !section.is_refused("codecs") {
         section.error("codecs", "is empty: nobody would be heard");
     }
+    let srtp = section.choice("srtp", "off", value::SRTP);
     let sign_in = section.choice("sign_in", "auto", &sign_in);
     let secret = secret(section, context, extension);
     Some(Counselor {
@@ -61,6 +62,7 @@ fn counselor(
         lines: lines?,
         contact: contact?,
         codecs: codecs?,
+        srtp: srtp?,
         sign_in: sign_in?,
         order,
     })

@@ -72,6 +72,7 @@ fn trunk(section: &Section<'_>, context: &Context<'_>) -> Option<Trunk> {
         session_expires: section.duration_or_off("session_expires", "300s", s(90)..=DAY)?,
         dtmf: dtmf?,
         codecs: codecs?,
+        srtp: section.choice("srtp", "off", value::SRTP)?,
         dscp_sip,
         dscp_rtp,
         options_ping: section.duration_or_off("options_ping", "off", s(5)..=DAY)?,
@@ -145,7 +146,8 @@ fn user_or_name(text: &str) -> value::Read<String> {
 
 fn aor(text: &str) -> value::Read<String> {
     let how = "write it like \"sip:user@carrier.example\"";
-    let parts = text.strip_prefix("sip:").and_then(|rest| rest.split_once('@'));
+    let rest = text.strip_prefix("sip:").or_else(|| text.strip_prefix("sips:"));
+    let parts = rest.and_then(|rest| rest.split_once('@'));
     let is_good = parts.is_some_and(|(name, host)| user(name).is_ok() && value::host(host).is_ok());
     if is_good { Ok(text.to_owned()) } else { Err(format!("\"{text}\" is no address: {how}")) }
 }

@@ -196,6 +196,8 @@ mod tests {
             rtcp: None,
             direction: Direction::SendRecv,
             ptime: 20,
+            rtcp_mux: false,
+            crypto: None,
         }
     }
 

@@ -123,6 +123,7 @@ impl Ear {
     }
 
     /// How long the fastest packet waits to be heard.
+    #[cfg(test)]
     pub(in crate::media) fn delay(&self) -> Duration {
         self.jitter.delay()
     }
