@@ -32,10 +32,14 @@ mod recording;
 mod rules;
 /// The rules of the design: 7 to 14.
 mod rules_more;
+/// Encrypted voice: policies, downgrades, keys that change.
+mod secure;
 /// Hold, moves, UPDATE, session timers, lost phones.
 mod talk;
 /// What the board and the counts say is what there is.
 mod truth;
+/// Figures of the voices, one-way audio.
+mod voices;
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);

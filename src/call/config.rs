@@ -56,6 +56,8 @@ pub struct Config {
     pub counselors: BTreeMap<Extension, Counselor>,
     /// What counselors dial.
     pub codes: Codes,
+    /// How supervisors may take part in calls.
+    pub supervision: Supervision,
     /// Prompts by what they say, for all lines.
     pub prompts: Prompts,
     /// How long each prompt of the library is; names that are missing can't be played.
@@ -422,6 +424,20 @@ pub enum Said {
     RecordingPaused,
     /// … the recording goes on.
     RecordingResumed,
+    /// … the supervisors were asked for help.
+    HelpSent,
+    /// A tone to a counselor who asked for help during the call: it was sent.
+    ToneHelp,
+    /// A tone to a counselor: a supervisor is in the call.
+    ToneSupervised,
+    /// A tone to a counselor: no supervisor is in the call any more.
+    ToneUnsupervised,
+    /// To a supervisor: you listen.
+    Listening,
+    /// … the counselor alone hears you.
+    Whispering,
+    /// … both hear you.
+    Joined,
 }
 
 /// Someone who answers.
@@ -489,11 +505,70 @@ pub struct Codes {
     pub log_out: String,
     /// Reasons for a pause, by digit (`1` → 休憩).
     pub pause_reasons: BTreeMap<Digit, String>,
+    /// Listen to the call of the counselor whose extension follows.
+    pub listen: String,
+    /// The same, heard by the counselor alone.
+    pub whisper: String,
+    /// The same, heard by both.
+    pub join: String,
+    /// Ask the supervisors for help; pressed during the call, too.
+    pub help: String,
+    /// Pause the call's recording, or let it go on; pressed during the call only.
+    pub recording: String,
+}
+
+/// How a supervisor takes part in a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SupervisionMode {
+    /// Hears both, heard by none.
+    Listen,
+    /// Hears both, heard by the counselor alone.
+    Whisper,
+    /// Hears both, heard by both.
+    Join,
+}
+
+impl SupervisionMode {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Listen, Self::Whisper, Self::Join];
+
+    /// Its name in the configuration, the API, metrics and the audit trail.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Listen => "listen",
+            Self::Whisper => "whisper",
+            Self::Join => "join",
+        }
+    }
+}
+
+/// How supervisors may take part in calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Supervision {
+    /// What they may do.
+    pub modes: Vec<SupervisionMode>,
+    /// What the counselor (alone) hears when a supervisor comes and goes.
+    pub notice: Notice,
+    /// Whether the board, which counselors see too, says who supervises.
+    pub counselor_sees_listener: bool,
+    /// How long a supervisor's phone is rung that is to be joined with a call by the API.
+    pub ring_timeout: Duration,
+    /// How long a `*` pressed by a counselor in a call waits for the rest of a code.
+    pub key_timeout: Duration,
+}
+
+/// What a counselor hears when a supervisor comes and goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Nothing.
+    None,
+    /// A soft tone.
+    Tone,
 }
 
 impl Said {
     /// Everything that there is to say.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 39] = [
         Self::Closed,
         Self::ClosedYearEnd,
         Self::Help,
@@ -526,6 +601,13 @@ impl Said {
         Self::CodeRefused,
         Self::RecordingPaused,
         Self::RecordingResumed,
+        Self::HelpSent,
+        Self::ToneHelp,
+        Self::ToneSupervised,
+        Self::ToneUnsupervised,
+        Self::Listening,
+        Self::Whispering,
+        Self::Joined,
     ];
 
     /// Its key in the configuration, and the name of the shipped prompt. A place beyond 10 (or 0)
@@ -570,6 +652,13 @@ impl Said {
             Self::CodeRefused => "code_refused",
             Self::RecordingPaused => "recording_paused",
             Self::RecordingResumed => "recording_resumed",
+            Self::HelpSent => "help_sent",
+            Self::ToneHelp => "tone_help",
+            Self::ToneSupervised => "tone_supervised",
+            Self::ToneUnsupervised => "tone_unsupervised",
+            Self::Listening => "listening",
+            Self::Whispering => "whispering",
+            Self::Joined => "joined",
         }
     }
 }

@@ -88,7 +88,7 @@ impl Call {
             return self.settle(io);
         }
         self.in_bridge(io, |bridge, cx| {
-            bridge.on_offer(cx, sdp);
+            bridge.on_offer(cx, session, sdp);
             Next::Stay
         });
     }
@@ -126,10 +126,7 @@ impl Call {
         if by_caller {
             self.on_digit(io, digit, Means::Info);
         }
-        self.in_bridge(io, |bridge, cx| {
-            bridge.on_info(cx, by_caller, digit);
-            Next::Stay
-        });
+        self.in_bridge(io, |bridge, cx| bridge.on_info(cx, session, digit));
     }
 
     /// A key of the caller's, by whatever means.
@@ -154,7 +151,7 @@ impl Call {
             }
             return io.set(CallTimer::CallerProbe, again);
         }
-        self.in_bridge(io, |bridge, cx| bridge.on_probed(cx.io, alive, again));
+        self.in_bridge(io, |bridge, cx| bridge.on_probed(cx, session, alive, again));
     }
 
     fn on_ended(&mut self, io: &mut Io<'_>, session: SessionId, cause: &Cause) {
@@ -177,6 +174,20 @@ impl Call {
             return self.on_rang(io, rang);
         }
         self.in_bridge(io, |bridge, cx| bridge.on_ended(cx, session, cause));
+    }
+
+    /// The bridge, while caller and counselor are joined.
+    pub(super) fn bridge(&self) -> Option<&super::Bridge> {
+        match &self.phase {
+            Phase::Bridge(bridge) => Some(bridge),
+            Phase::Trunk(_)
+            | Phase::Guidance(_)
+            | Phase::Message(_)
+            | Phase::Consent(_)
+            | Phase::Queue(_)
+            | Phase::Ringing(..)
+            | Phase::Ended => None,
+        }
     }
 
     /// Asks the bridge, where there is one, and follows its word.
@@ -202,6 +213,9 @@ impl Call {
             media::Event::Digit { port, digit } if port == self.caller.port() => {
                 self.on_digit(io, digit, Means::Event);
             }
+            media::Event::Digit { port, digit } => {
+                self.in_bridge(io, |bridge, cx| bridge.on_digit(cx, port, digit, Means::Event))
+            }
             media::Event::Played { play, .. } => {
                 let next = match &mut self.phase {
                     Phase::Guidance(guidance) => {
@@ -224,8 +238,7 @@ impl Call {
             media::Event::Closed { port, quality } => {
                 self.record.on_closed(port, self.caller.port(), quality);
             }
-            media::Event::Digit { .. }
-            | media::Event::Heard { .. }
+            media::Event::Heard { .. }
             | media::Event::OneWay { .. }
             | media::Event::BothWays { .. }
             | media::Event::Measured { .. } => {}
@@ -283,7 +296,7 @@ impl Call {
             return;
         }
         self.in_bridge(io, |bridge, cx| {
-            bridge.on_silent(cx.io, limit);
+            bridge.on_silent(cx.io, port, limit);
             Next::Stay
         });
     }
@@ -293,7 +306,7 @@ impl Call {
             io.clear(CallTimer::CallerLost);
             io.clear(CallTimer::CallerProbe);
         } else if let Phase::Bridge(bridge) = &mut self.phase {
-            bridge.on_resumed();
+            bridge.on_resumed(port);
         }
     }
 
@@ -338,6 +351,20 @@ impl Call {
             }
             CallTimer::CallerProbe => {
                 self.on_silent(io, self.caller.port());
+                Next::Stay
+            }
+            CallTimer::SupervisorProbe => {
+                self.in_bridge(io, |bridge, cx| {
+                    bridge.on_supervisor_probe_timer(cx);
+                    Next::Stay
+                });
+                Next::Stay
+            }
+            CallTimer::Keys => {
+                self.in_bridge(io, |bridge, cx| {
+                    bridge.on_keys_timer(cx);
+                    Next::Stay
+                });
                 Next::Stay
             }
             CallTimer::CallerLost => {

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use super::board::Board;
 use super::cdr::{CallId, Cdr};
 use super::config::{Extension, LineId, TrunkId};
+use super::deed::{Deed, Denial};
 use super::intention::Intention;
+use super::voice::Voice;
 use crate::chance::Chance;
 use crate::media::pool::PortPool;
 use crate::media::{self, PlayId, PortId, RecordId};
@@ -40,6 +42,12 @@ pub enum Output {
     Step(Step),
     /// To whoever writes recordings down.
     Recording(Recording),
+    /// Somebody did something that is kept in the audit trail; told before it takes effect.
+    Deed(Deed),
+    /// The answer to the request that was given last.
+    Answer(Result<(), Denial>),
+    /// News of a leg's voice, for the log and the metrics.
+    Voice(Voice),
 }
 
 /// What the writer of recordings is told; what is said itself comes from the media plane.
@@ -81,6 +89,8 @@ pub enum Owner {
     Call(u64),
     /// A call by an extension: a code, or a colleague.
     Internal(u64),
+    /// A supervisor's phone being rung.
+    Summons(u64),
 }
 
 /// A deadline of a call; at most one of each at a time.
@@ -104,6 +114,10 @@ pub enum CallTimer {
     Probe,
     /// A silent caller's phone is asked again.
     CallerProbe,
+    /// A supervisor's phone is asked whether it is there.
+    SupervisorProbe,
+    /// What a counselor's keys began is no code.
+    Keys,
     /// A transfer's ring has lasted long enough.
     Transfer,
     /// A tone before the service ends, by its place in the configuration.
@@ -127,6 +141,8 @@ impl CallTimer {
             Self::SignOfLife,
             Self::Probe,
             Self::CallerProbe,
+            Self::SupervisorProbe,
+            Self::Keys,
             Self::Transfer,
             Self::CallerLost,
             Self::Record,
@@ -226,6 +242,10 @@ impl Io<'_> {
 
     pub(super) fn step(&mut self, call: &CallId, what: impl Into<String>) {
         self.out.push_back(Output::Step(Step { call: call.clone(), what: what.into() }));
+    }
+
+    pub(super) fn deed(&mut self, deed: Deed) {
+        self.out.push_back(Output::Deed(deed));
     }
 
     pub(super) fn set(&mut self, timer: CallTimer, after: Duration) {

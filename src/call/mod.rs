@@ -18,6 +18,7 @@ mod closing;
 pub mod config;
 mod consent;
 mod counselor;
+pub mod deed;
 pub mod graph;
 mod guidance;
 pub mod holidays;
@@ -26,6 +27,7 @@ mod inputs;
 pub mod intention;
 mod internal;
 pub mod io;
+mod keypad;
 mod leg;
 mod outcome;
 mod queue;
@@ -33,8 +35,11 @@ mod record;
 mod recording;
 mod ring;
 pub mod schedule;
+mod summons;
+mod supervision;
 pub mod switchboard;
 mod trunk;
+pub mod voice;
 pub mod when;
 
 use std::sync::Arc;
@@ -60,6 +65,7 @@ use crate::pii::Pii;
 /// What a stage sees of its call.
 struct Cx<'a, 'io> {
     io: &'a mut Io<'io>,
+    id: &'a CallId,
     config: &'a Config,
     line_id: &'a LineId,
     line: &'a Line,
@@ -81,6 +87,8 @@ enum Next {
     CounselorLost,
     /// The counselor hung up while a colleague is rung for a transfer: the caller waits for them.
     CounselorLeft(Ring),
+    /// The counselor wants the recording to pause, or to go on.
+    TurnTape,
     /// The call is over.
     End { by: EndedBy, reason: EndReason },
     /// The call is over by a fault of ours.
@@ -172,6 +180,7 @@ macro_rules! with_cx {
             Some(line) => {
                 let mut cx = Cx {
                     io: $io,
+                    id: &$call.id,
                     config: &config,
                     line_id: &$call.line_id,
                     line,
@@ -198,6 +207,10 @@ impl Call {
                 Next::Join(extension, leg) => self.join(io, extension, *leg),
                 Next::CounselorLost => self.counselor_lost(io),
                 Next::CounselorLeft(ring) => self.counselor_left(io, ring),
+                Next::TurnTape => {
+                    self.turn_tape(io);
+                    return;
+                }
                 Next::End { by, reason } => {
                     self.end(io, by, reason);
                     return;
@@ -484,12 +497,23 @@ impl Call {
             leg.hang_up(io, None);
             return Next::Fault(what);
         }
+        let supervision = match &mut self.phase {
+            Phase::Bridge(bridge) => bridge.hand_on_supervision(),
+            Phase::Trunk(_)
+            | Phase::Guidance(_)
+            | Phase::Message(_)
+            | Phase::Consent(_)
+            | Phase::Queue(_)
+            | Phase::Ringing(..)
+            | Phase::Ended => None,
+        };
         self.leave_phase(io);
         io.step(&self.id, format!("joined with {extension}"));
         self.record.join(io.now, &extension);
         self.asks.push(Ask::Taken(extension.clone()));
         let next = with_cx!(self, io, |cx| {
-            self.phase = Phase::Bridge(Box::new(Bridge::join(cx, extension, leg)));
+            let bridge = Bridge::join(cx, extension, leg, supervision);
+            self.phase = Phase::Bridge(Box::new(bridge));
             Next::Stay
         });
         self.start_recording(io);
@@ -568,7 +592,7 @@ impl Call {
 
     fn leave_bridge(&mut self, io: &mut Io<'_>, bridge: &mut Bridge, wrap_up: Duration) {
         self.stop_recording(io);
-        bridge.end(io);
+        bridge.end(io, &self.id);
         self.record.leave_bridge(io.now);
         self.record.counselor_port = Some(bridge.leg.port());
         self.caller.detect(io, true);

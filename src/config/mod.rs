@@ -249,6 +249,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
     let media = service::media(root);
     let console = service::console(root);
     let codes = service::codes(root);
+    let supervision = service::supervision(root);
     let prompts = service::prompts(&root.section("prompts"));
     let (service, (sip, sockets, tls)) = (service?, sip?);
     let context = Context {
@@ -272,6 +273,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
         lines,
         counselors,
         codes: codes?,
+        supervision: supervision?,
         prompts,
         prompt_lengths: BTreeMap::new(),
         limits: service.limits,

@@ -1,5 +1,5 @@
 //! The sections that are there once: `[service]`, `[store]`, `[recording]`, `[sip]`, `[media]`,
-//! `[console]`, `[codes]`, `[prompts]`.
+//! `[console]`, `[codes]`, `[supervision]`, `[prompts]`.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::nearest::hint;
 use super::sheet::Section;
 use super::{tls, value};
-use crate::call::config::{Codes, Limits, Prompts, Said};
+use crate::call::config::{Codes, Limits, Notice, Prompts, Said, Supervision, SupervisionMode};
 use crate::media::Digit;
 use crate::shell::recorder::Config as RecorderConfig;
 use crate::shell::sip_socket::Limits as SocketLimits;
@@ -213,9 +213,14 @@ fn sockets(section: &Section<'_>) -> Option<SocketLimits> {
 /// `[media]`.
 pub(super) fn media(root: &Section<'_>) -> Option<media::Config> {
     let section = root.section("media");
+    let backends =
+        [("auto", media::Io::Auto), ("io_uring", media::Io::Uring), ("epoll", media::Io::Epoll)];
+    let priorities = [("auto", media::Priority::Auto), ("off", media::Priority::Off)];
     let config = media::Config {
         ports: section.parsed("ports", "30000-39998", value::ports)?,
         threads: section.number("threads", 0, 0..=64_u8),
+        io: section.choice("backend", "auto", &backends)?,
+        priority: section.choice("priority", "auto", &priorities)?,
         port_rest: section.duration("port_rest", "30s", s(0)..=HOUR)?,
         silent_after: section.duration("silent_after", "4s", s(1)..=s(300))?,
         one_way_after: section.duration("one_way_after", "3s", s(1)..=s(300))?,
@@ -266,6 +271,11 @@ pub(super) fn codes(root: &Section<'_>) -> Option<Codes> {
         extend_wrap_up: code("extend_wrap_up", "*24")?,
         log_out: code("log_out", "*20")?,
         pause_reasons: pause_reasons(&section.section("pause_reasons")),
+        listen: code("listen", "*81")?,
+        whisper: code("whisper", "*82")?,
+        join: code("join", "*83")?,
+        help: code("help", "*9")?,
+        recording: code("recording", "*7")?,
     };
     section.done();
     let named = named(&codes);
@@ -282,14 +292,42 @@ pub(super) fn codes(root: &Section<'_>) -> Option<Codes> {
 }
 
 /// The codes by their keys.
-pub(super) fn named(codes: &Codes) -> [(&'static str, &str); 5] {
+pub(super) fn named(codes: &Codes) -> [(&'static str, &str); 10] {
     [
         ("ready", &codes.ready),
         ("pause", &codes.pause),
         ("end_wrap_up", &codes.end_wrap_up),
         ("extend_wrap_up", &codes.extend_wrap_up),
         ("log_out", &codes.log_out),
+        ("listen", &codes.listen),
+        ("whisper", &codes.whisper),
+        ("join", &codes.join),
+        ("help", &codes.help),
+        ("recording", &codes.recording),
     ]
+}
+
+/// `[supervision]`.
+pub(super) fn supervision(root: &Section<'_>) -> Option<Supervision> {
+    let section = root.section("supervision");
+    let names = SupervisionMode::ALL.map(SupervisionMode::name);
+    let modes = section.list("modes", &names, |text| {
+        let mode = SupervisionMode::ALL.into_iter().find(|mode| mode.name() == text);
+        mode.ok_or_else(|| format!("\"{text}\" is none of {}", names.join(", ")))
+    });
+    let notices = [("none", Notice::None), ("tone", Notice::Tone)];
+    let notice = section.choice("notice", "tone", &notices);
+    let ring_timeout = section.duration("ring_timeout", "20s", s(1)..=s(300));
+    let key_timeout = section.duration("key_timeout", "3s", s(1)..=s(10));
+    let counselor_sees_listener = section.flag("counselor_sees_listener", true);
+    section.done();
+    Some(Supervision {
+        modes: modes?,
+        notice: notice?,
+        counselor_sees_listener,
+        ring_timeout: ring_timeout?,
+        key_timeout: key_timeout?,
+    })
 }
 
 fn pause_reasons(section: &Section<'_>) -> BTreeMap<Digit, String> {

@@ -8,8 +8,11 @@
 //! | `GET /api/v1/board` | the live board ([`view::Board`]) |
 //! | `GET /api/v1/events` | server-sent events: `board` with the board whenever it changed |
 //! | `/api/v1/calls/…/recording` | a recording is paused: [`recording`](super::recording) |
+//! | `/api/v1/calls/…`, `/api/v1/counselors/…` | what is done: see [`supervision`] |
 //!
 //! Nothing here ever carries a caller's number: the board has none.
+
+mod supervision;
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -79,6 +82,7 @@ pub fn router(handle: Handle, config: &Config) -> Router {
         .route("/api/v1/board", get(board))
         .route("/api/v1/events", get(events))
         .merge(recordings)
+        .merge(supervision::routes())
         .fallback(async || error(StatusCode::NOT_FOUND, "not_found"))
         .method_not_allowed_fallback(async || {
             error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")

@@ -15,12 +15,12 @@ use crate::chance::Chance;
 pub use crate::media::port::{Channel, Forward, Transmit};
 use crate::media::port::{Outbox, Payload, Port};
 use crate::media::prompt::Library;
-use crate::media::recording::Recordings;
+use crate::media::recording::{Recorded, Recordings};
 use crate::media::rtp::Header;
 use crate::media::slots::{Slot, Slots};
 use crate::media::timeline::TICK;
 use crate::media::voices::Voices;
-use crate::media::{Command, Config, Event, PortId, RecordId, Recorded, Source};
+use crate::media::{Command, Config, Event, PortId, RecordId, Source};
 
 /// Ticks that a late call of [`Engine::tick`] makes up for. The rest is skipped: a freeze must not
 /// end in a burst of old packets.

@@ -7,10 +7,48 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::media::voices::Voices;
-use crate::media::{Chunk, PortId, Rate, RecordId, Recorded};
+use crate::media::{PortId, Rate, RecordId};
 
 /// Samples of one frame on one side: 20 ms at 8 kHz.
-const FRAME: usize = Rate::Narrow.samples();
+pub(super) const FRAME: usize = Rate::Narrow.samples();
+
+/// A piece of one recording, in the order in which it was spoken.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Of which recording.
+    pub record: RecordId,
+    /// What.
+    pub chunk: Chunk,
+}
+
+/// What a recording consists of.
+#[derive(Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are frames; a box would be a malloc each"
+)]
+pub enum Chunk {
+    /// 20 ms of both voices, 8 kHz. A voice that is not there is silence.
+    Frame {
+        /// The voice of the left port's peer.
+        left: [i16; FRAME],
+        /// The voice of the right port's peer.
+        right: [i16; FRAME],
+    },
+    /// Nothing follows: it was stopped, or a port of it closed.
+    End,
+}
+
+/// Never the samples: they are somebody's voice.
+impl std::fmt::Debug for Recorded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let what = match self.chunk {
+            Chunk::Frame { .. } => "Frame",
+            Chunk::End => "End",
+        };
+        write!(f, "Recorded {{ record: {:?}, chunk: {what} }}", self.record)
+    }
+}
 
 /// The recordings of one thread.
 #[derive(Default)]

@@ -3,6 +3,8 @@
 //! Owns the registry. The loop feeds it, the console prints it. Labels come from the configuration
 //! or from closed lists, never from a message: a peer can't make the list grow.
 
+mod voices;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -20,7 +22,10 @@ use prometheus_client::registry::Registry;
 
 use crate::call::board::{Board, CounselorState, PhaseName};
 use crate::call::cdr::{Cdr, Outcome};
+use crate::call::deed::What;
+use crate::call::voice::Voice;
 use crate::store::recording::Ended;
+use voices::Voices;
 
 /// Bounds of the waits, in seconds.
 const WAITS: [f64; 14] =
@@ -68,8 +73,10 @@ struct Inner {
     lost: Counter,
     messages: Family<Labels<2>, Counter>,
     dropped: Family<Labels<1>, Counter>,
+    deeds: Family<Labels<1>, Counter>,
     records_lost: Counter,
     recordings: Family<Labels<1>, Counter>,
+    voices: Voices,
     gauges: Arc<Gauges>,
 }
 
@@ -87,6 +94,7 @@ impl Default for Metrics {
         let (packets, lost) = (Counter::default(), Counter::default());
         let messages = Family::default();
         let (dropped, records_lost) = (Family::default(), Counter::default());
+        let deeds = Family::default();
         let gauges = Arc::new(Gauges::default());
         // The registry adds `_total` to the names of counters and a full stop to the help.
         registry.register("koebashi_calls", "Calls that ended, by outcome", Family::clone(&calls));
@@ -100,6 +108,8 @@ impl Default for Metrics {
         registry.register("koebashi_sip_messages", help, Family::clone(&messages));
         let help = "SIP messages that got no further";
         registry.register("koebashi_sip_dropped", help, Family::clone(&dropped));
+        let help = "What supervisors did, denials, and how often counselors asked for help";
+        registry.register("koebashi_supervision", help, Family::clone(&deeds));
         let help = "Records that could not be kept";
         registry.register("koebashi_records_lost", help, records_lost.clone());
         let recordings = Family::<Labels<1>, Counter>::default();
@@ -108,6 +118,7 @@ impl Default for Metrics {
         }
         let help = "Recordings that ended, by how";
         registry.register("koebashi_recordings", help, Family::clone(&recordings));
+        let voices = Voices::new(&mut registry);
         registry.register_collector(Box::new(Arc::clone(&gauges)));
         let inner = Inner {
             registry,
@@ -118,8 +129,10 @@ impl Default for Metrics {
             lost,
             messages,
             dropped,
+            deeds,
             records_lost,
             recordings,
+            voices,
             gauges,
         };
         Self(Arc::new(inner))
@@ -146,6 +159,11 @@ impl Metrics {
             inner.packets.inc_by(quality.received);
             inner.lost.inc_by(quality.lost);
         }
+    }
+
+    /// Counts one-way audio when it begins, and a voice when its leg is over.
+    pub fn voice(&self, voice: &Voice) {
+        self.0.voices.add(voice);
     }
 
     /// Takes the gauges from a new picture. A line's counters begin at zero when the line appears,
@@ -202,6 +220,20 @@ impl Metrics {
     /// none.
     pub fn certificate(&self, left: Option<i64>) {
         self.0.gauges.lock().certificate = left;
+    }
+
+    /// Counts what a supervisor did, or a counselor who asked for help.
+    pub fn deed(&self, what: &What) {
+        let act = match what {
+            What::Began { mode, .. } | What::Switched { mode, .. } => mode.name(),
+            What::Denied { .. } => "denied",
+            What::HelpAsked => "help",
+            What::Summoned { .. }
+            | What::Ended { .. }
+            | What::HelpCleared
+            | What::Recording { .. } => return,
+        };
+        self.0.deeds.get_or_create(&[("act", act.to_owned())]).inc();
     }
 
     /// Takes the count of records that the store lost since the start.
@@ -320,6 +352,7 @@ mod tests {
     use super::*;
     use crate::call::cdr::{EndReason, EndedBy, Presentation, Quality};
     use crate::call::config::LineId;
+    use crate::call::voice::{News, Side};
     use crate::call::{board, cdr};
     use crate::time::Timestamp;
 
@@ -376,6 +409,7 @@ mod tests {
         metrics.certificate(Some(-5));
         metrics.board(&Board { lines: vec![line("nijiiro", 2)], ..Board::default() });
         metrics.recording(Ended::Overrun);
+        metrics.deed(&What::HelpAsked);
         metrics.sip([("INVITE", "in", 5)]);
         let text = metrics.encode();
         let expected = [
@@ -403,6 +437,7 @@ mod tests {
             "koebashi_certificate_expires_seconds -5",
             "koebashi_recordings_total{ended=\"overrun\"} 1",
             "koebashi_recordings_total{ended=\"whole\"} 0",
+            "koebashi_supervision_total{act=\"help\"} 1",
         ];
         for line in expected {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
@@ -411,8 +446,59 @@ mod tests {
         let families = types.len();
         types.sort_unstable();
         types.dedup_by_key(|line| line.split(' ').nth(2));
-        assert_eq!((types.len(), families), (14, 14), "{text}");
+        assert_eq!((types.len(), families), (27, 27), "{text}");
         assert!(text.ends_with('\n') && !text.contains("EOF"));
+    }
+
+    #[test]
+    fn voices_are_counted_by_side() {
+        let metrics = Metrics::default();
+        let tell = |side, news| {
+            let call = Some(cdr::CallId("c0ffee".into()));
+            metrics.voice(&Voice { call, side, news });
+        };
+        let quality = Quality {
+            received: 98,
+            lost: 2,
+            jitter_ms: 4.0,
+            late: 3,
+            concealed: 5,
+            rejected: 7,
+            strangers: 11,
+            first_packet_ms: Some(60.0),
+            source_differs: true,
+            level_dbfs: Some(-26.0),
+            mos: Some(4.25),
+            ..Quality::default()
+        };
+        tell(Side::Caller, News::OneWay);
+        tell(Side::Caller, News::BothWays);
+        tell(Side::Caller, News::Closed(quality));
+        tell(Side::Caller, News::Closed(quality));
+        let mute = Quality { sent: 50, jitter_ms: f32::NAN, ..Quality::default() };
+        tell(Side::Supervisor, News::Closed(mute));
+        let text = metrics.encode();
+        for line in [
+            "koebashi_leg_one_way_total{side=\"caller\"} 1",
+            "koebashi_leg_one_way_total{side=\"counselor\"} 0",
+            "koebashi_leg_mos_bucket{le=\"4.2\",side=\"caller\"} 0",
+            "koebashi_leg_mos_bucket{le=\"4.3\",side=\"caller\"} 2",
+            "koebashi_leg_mos_count{side=\"supervisor\"} 0",
+            "koebashi_leg_jitter_seconds_bucket{le=\"0.005\",side=\"caller\"} 2",
+            "koebashi_leg_loss_ratio_bucket{le=\"0.01\",side=\"caller\"} 0",
+            "koebashi_leg_loss_ratio_bucket{le=\"0.02\",side=\"caller\"} 2",
+            "koebashi_leg_first_packet_seconds_bucket{le=\"0.1\",side=\"caller\"} 2",
+            "koebashi_leg_level_dbfs_bucket{le=\"-25.0\",side=\"caller\"} 2",
+            "koebashi_leg_late_packets_total{side=\"caller\"} 6",
+            "koebashi_leg_concealed_frames_total{side=\"caller\"} 10",
+            "koebashi_leg_rejected_packets_total{side=\"caller\"} 14",
+            "koebashi_leg_stranger_packets_total{side=\"caller\"} 22",
+            "koebashi_leg_source_differs_total{side=\"caller\"} 2",
+            "koebashi_leg_jitter_seconds_count{side=\"supervisor\"} 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+        }
+        assert!(!text.contains("c0ffee"), "no call is named\n{text}");
     }
 
     #[test]

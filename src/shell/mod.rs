@@ -30,7 +30,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::sleep_until;
 
@@ -38,6 +38,7 @@ pub use config::{Config, LogFormat};
 pub use signals::Stopper;
 
 use crate::call::config::Extension;
+use crate::call::deed::{Deed, Denial, What};
 use crate::call::intention::Intention;
 use crate::call::switchboard::{Command, Input, Output, Step, Switchboard};
 use crate::chance::Chance;
@@ -46,7 +47,7 @@ use crate::sip::Transport;
 use crate::sip::endpoint::Direction;
 use crate::store::Store;
 use certificate::Certificate;
-use handle::{Feed, Handle};
+use handle::{Asked, Feed, Handle};
 use media_thread::{MediaHandle, MediaThreads};
 use metrics::Metrics;
 use news::News;
@@ -129,6 +130,8 @@ pub struct Shell {
     news: News,
     handle: Handle,
     on_step: Box<dyn FnMut(&Step) + Send>,
+    /// Who waits for the answer to the request that is being carried out.
+    asker: Option<oneshot::Sender<Result<(), Denial>>>,
     drain: Duration,
     stage: Stage,
     faults: VecDeque<Instant>,
@@ -150,6 +153,7 @@ enum Woken {
     Sip,
     Media(media::Event),
     Command(Command),
+    Asked(Asked),
     Change(Box<Fresh>),
     Signal(&'static str),
     Time,
@@ -214,6 +218,7 @@ impl Shell {
             news: News::default(),
             handle,
             on_step: setup.on_step,
+            asker: None,
             drain,
             stage: Stage::Serving,
             faults: VecDeque::new(),
@@ -292,6 +297,7 @@ impl Shell {
                 Woken::Sip | Woken::Time => {}
                 Woken::Media(event) => self.give(Input::Media(event)),
                 Woken::Command(command) => self.command(command),
+                Woken::Asked(asked) => self.ask(asked),
                 Woken::Change(fresh) => self.change(*fresh),
                 Woken::Signal(name) => self.on_signal(name),
             }
@@ -303,6 +309,7 @@ impl Shell {
             () = self.sockets.ready() => Woken::Sip,
             Some(event) = self.events.recv() => Woken::Media(event),
             Some(command) = self.commands.recv() => Woken::Command(command),
+            Some(asked) = self.feed.next_asked() => Woken::Asked(asked),
             Some(fresh) = self.changes.recv() => Woken::Change(Box::new(fresh)),
             name = self.signals.next() => Woken::Signal(name),
             () = sleep_until(until.into()) => Woken::Time,
@@ -329,6 +336,10 @@ impl Shell {
             }
             if let Ok(command) = self.commands.try_recv() {
                 self.command(command);
+                is_idle = false;
+            }
+            if let Some(asked) = self.feed.try_asked() {
+                self.ask(asked);
                 is_idle = false;
             }
             if is_idle {
@@ -369,8 +380,36 @@ impl Shell {
                     tracing::info!(call = %step.call, "{}", step.what);
                     (self.on_step)(&step);
                 }
+                Output::Deed(deed) => self.on_deed(&deed),
+                Output::Answer(answer) => {
+                    // Whoever asked may have gone.
+                    self.asker.take().map(|asker| asker.send(answer).ok());
+                }
+                Output::Voice(voice) => {
+                    news::voice(&voice);
+                    self.metrics.voice(&voice);
+                }
             }
         }
+    }
+
+    fn on_deed(&mut self, deed: &Deed) {
+        let entry = news::deed(deed);
+        if deed.what == What::HelpAsked {
+            tracing::warn!("{}: {}", entry.who, entry.what);
+        } else {
+            tracing::info!("{}: {}", entry.who, entry.what);
+        }
+        self.metrics.deed(&deed.what);
+        self.store.audit(entry);
+    }
+
+    /// A request, which is answered before anything else is done.
+    fn ask(&mut self, asked: Asked) {
+        self.asker = Some(asked.answer);
+        self.give(Input::Command(Command::Request(asked.request)));
+        // A fault of ours on the way: whoever asked learns that there is no answer.
+        self.asker = None;
     }
 
     /// A command that its thread can't take (it hangs, or has died) must leave no call waiting for
@@ -510,6 +549,7 @@ impl Shell {
                 Woken::Sip
                 | Woken::Time
                 | Woken::Command(_)
+                | Woken::Asked(_)
                 | Woken::Change(_)
                 | Woken::Signal(_) => {}
             }

@@ -3,6 +3,7 @@
 //! to.
 
 pub(crate) mod dialogs;
+pub(crate) mod ears;
 pub(crate) mod hearing;
 pub(crate) mod invariants;
 pub(crate) mod link;

@@ -27,6 +27,7 @@ pub(crate) struct Tape {
     line: String,
     /// When the media plane was told to record, and whose voices are left and right.
     pub begun: Option<(Instant, SocketAddr, SocketAddr)>,
+    ports: Vec<PortId>,
     /// When it was paused (true) and resumed.
     pub pauses: Vec<(Instant, bool)>,
     /// When the media plane was told to stop.
@@ -73,6 +74,7 @@ impl World {
                 part,
                 line: line.to_string(),
                 begun: None,
+                ports: Vec::new(),
                 pauses: Vec::new(),
                 stopped: None,
                 is_ended: false,
@@ -105,6 +107,7 @@ impl World {
                     return self.judge_tape(false, "recorded, and nobody writes it down");
                 };
                 tape.begun = Some((now, one, two));
+                tape.ports = vec![*left, *right];
                 let line = tape.line.clone();
                 let consent = self.consent(&line, *left, one);
                 self.judge_tape(consent.is_ok(), consent.err().unwrap_or_default());
@@ -118,9 +121,9 @@ impl World {
                 Some(_) | None => self.judge_tape(false, "what is not recorded is stopped"),
             },
             Command::Close { port } => {
-                let Some(peer) = self.tapes.peers.remove(port) else { return };
+                self.tapes.peers.remove(port);
                 for tape in self.tapes.all.iter_mut().filter(|tape| tape.stopped.is_none()) {
-                    if tape.begun.is_some_and(|(_, one, two)| one == peer || two == peer) {
+                    if tape.ports.contains(port) {
                         tape.closed = Some(now);
                     }
                 }

@@ -9,12 +9,14 @@ use bytes::Bytes;
 use koebashi::call::board::Board;
 use koebashi::call::cdr::Cdr;
 use koebashi::call::config::{Extension, Recording};
+use koebashi::call::deed::{Deed, Denial, Request};
 use koebashi::call::intention::Intention;
 use koebashi::call::switchboard::{Command, Input, Output, Switchboard};
+use koebashi::call::voice::Voice;
 use koebashi::chance::Chance;
 use koebashi::media::engine::{Channel, Engine};
 use koebashi::media::prompt::{Clip, Library};
-use koebashi::media::{self, PortId, Prompt, g711};
+use koebashi::media::{self, PortId, Prompt, Quality, Source, g711};
 use koebashi::sip::message::Message;
 use koebashi::sip::{Flow, Transport};
 use koebashi::time::{Now, Timestamp};
@@ -74,12 +76,26 @@ pub(crate) struct World {
     pub cdrs: Vec<Cdr>,
     /// Steps of the calls' logs.
     pub steps: Vec<String>,
+    /// What people did.
+    pub deeds: Vec<Deed>,
+    /// The answer to the last request.
+    pub answer: Option<Result<(), Denial>>,
+    /// What each open port was last told to hear.
+    pub listens: BTreeMap<PortId, Source>,
+    /// Every command to the media plane.
+    pub commands: Vec<media::Command>,
+    /// Where each open port's peer hears.
+    pub peers: BTreeMap<PortId, SocketAddr>,
+    /// News of voices, and when they came.
+    pub voices: Vec<(Instant, Voice)>,
     /// The last board.
     pub shown: Board,
     /// What counselors chose.
     pub intentions: BTreeMap<Extension, Intention>,
     /// Ports that can't be bound, by number.
     pub unbindable: Vec<u16>,
+    /// Ports whose media thread hangs when they are closed: the shell answers in its stead.
+    pub hung: Vec<PortId>,
     /// Each prompt's sound: the µ-law byte that it consists of.
     pub prompts: BTreeMap<Prompt, u8>,
     /// RTP to addresses where no phone is: when and where to.
@@ -146,9 +162,16 @@ impl World {
             wire: Vec::new(),
             cdrs: Vec::new(),
             steps: Vec::new(),
+            deeds: Vec::new(),
+            answer: None,
+            listens: BTreeMap::new(),
+            commands: Vec::new(),
+            peers: BTreeMap::new(),
+            voices: Vec::new(),
             shown: Board::default(),
             intentions: BTreeMap::new(),
             unbindable: Vec::new(),
+            hung: Vec::new(),
             prompts,
             strays: Vec::new(),
             next_tick: started + TICK,
@@ -221,10 +244,22 @@ impl World {
         });
     }
 
+    /// The media plane says this.
+    pub(crate) fn media(&mut self, event: media::Event) {
+        self.input(Input::Media(event));
+        self.flush();
+    }
+
     /// Gives the switchboard a command.
     pub(crate) fn command(&mut self, command: Command) {
         self.input(Input::Command(command));
         self.flush();
+    }
+
+    /// Asks as the API does.
+    pub(crate) fn ask(&mut self, request: Request) -> Result<(), Denial> {
+        self.command(Command::Request(request));
+        self.answer.take().expect("a request is answered at once")
     }
 
     /// Sends raw bytes to the service from an address.
@@ -407,7 +442,7 @@ impl World {
                 }
             }
             if is_quiet {
-                return;
+                return self.check_ears();
             }
         }
     }
@@ -429,10 +464,13 @@ impl World {
             }
             Output::Board(board) => self.shown = *board,
             Output::Recording(told) => self.on_recording(told),
+            Output::Voice(voice) => self.voices.push((self.now, voice)),
             Output::Step(step) => {
                 let ms = (self.now - self.started).as_millis();
                 self.steps.push(format!("{ms:>8} ms {}: {}", step.call, step.what));
             }
+            Output::Deed(deed) => self.deeds.push(deed),
+            Output::Answer(answer) => self.answer = Some(answer),
         }
     }
 
@@ -447,7 +485,20 @@ impl World {
         self.watch_recording(&command);
         if let media::Command::Close { port } = &command {
             self.ports.remove(port);
+            self.listens.remove(port);
+            self.peers.remove(port);
+            if self.hung.contains(port) {
+                let quality = Quality::default();
+                self.pending.push_back(media::Event::Closed { port: *port, quality });
+            }
         }
+        if let media::Command::Listen { port, source } = &command {
+            self.listens.insert(*port, source.clone());
+        }
+        if let media::Command::Connect { port, peer, .. } = &command {
+            self.peers.insert(*port, peer.rtp);
+        }
+        self.commands.push(command.clone());
         self.engine.command(self.now, command);
     }
 

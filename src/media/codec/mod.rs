@@ -20,8 +20,14 @@ use crate::media::{Codec, Law, Rate, g711};
 
 /// The longest payload that stands for 20 ms, in bytes.
 pub const PAYLOAD_MAX: usize = 160;
+/// The longest payload that is written, in frames of 20 ms.
+pub const FRAMES_MAX: usize = 6;
 /// The longest packet that is decoded: 200 ms of a codec with one byte for each 125 µs.
 const PACKET_MAX: usize = 1600;
+
+/// What of a clip's end an encoder hears before its beginning, so that music goes round without a
+/// seam: 300 ms, by when G.722 has forgotten all else.
+const BEFORE: usize = 15 * Rate::Narrow.samples();
 
 /// A G.722 byte that decodes to silence and lets whatever sounded before fade: in both bands the
 /// smallest step up, which shrinks the scale.
@@ -40,25 +46,28 @@ pub fn silence(codec: Codec) -> &'static [u8] {
     }
 }
 
-/// Encodes a whole clip of 8 kHz sound, from a fresh start: payloads of 20 ms, the last one filled
-/// up with silence. None for a codec that is not built in.
+/// Encodes a whole clip of 8 kHz sound: payloads of 20 ms, the last one filled up with silence.
+/// None for a codec that is not built in.
+///
+/// The encoder begins as if the clip's own end had just been heard: music goes round without a
+/// seam, and a prompt, which ends in silence, may follow any other.
 pub(in crate::media) fn whole(codec: Codec, pcm: &[i16]) -> Vec<Box<[u8]>> {
+    const FRAME: usize = Rate::Narrow.samples();
     let Some(mut encoder) = Encoder::new(codec) else { return Vec::new() };
     let mut resampler = Resampler::new(Rate::Narrow, encoder.rate());
     let mut sound = Vec::with_capacity(encoder.rate().samples());
-    let mut frame = [0; Rate::Narrow.samples()];
-    let mut payload = [0; PAYLOAD_MAX];
-    let frames = pcm.chunks(frame.len());
-    frames
-        .map(|part| {
-            frame.fill(0);
-            frame[..part.len()].copy_from_slice(part);
-            sound.clear();
-            resampler.run(&frame, &mut sound);
-            let length = encoder.encode(&sound, &mut payload);
-            payload[..length].into()
-        })
-        .collect()
+    let mut encode = |part: &[i16]| {
+        let mut frame = [0; FRAME];
+        frame[..part.len()].copy_from_slice(part);
+        sound.clear();
+        resampler.run(&frame, &mut sound);
+        let mut payload = [0; PAYLOAD_MAX];
+        let length = encoder.encode(&sound, &mut payload);
+        Box::from(&payload[..length])
+    };
+    let before = (pcm.len() / FRAME * FRAME).min(BEFORE);
+    pcm[pcm.len() - before..].chunks(FRAME).for_each(|part| drop(encode(part)));
+    pcm.chunks(FRAME).map(encode).collect()
 }
 
 /// Payloads of one stream to sound.
@@ -69,7 +78,7 @@ pub struct Decoder(Decoding);
 enum Decoding {
     G711(Law),
     G722(Box<g722::Decoder>),
-    Opus(opus::Decoder),
+    Opus(Box<opus::Decoder>),
 }
 
 impl Decoder {
@@ -79,7 +88,7 @@ impl Decoder {
             Codec::Pcmu => Decoding::G711(Law::Mu),
             Codec::Pcma => Decoding::G711(Law::A),
             Codec::G722 => Decoding::G722(Box::new(g722::Decoder::new())),
-            Codec::Opus => Decoding::Opus(opus::Decoder::new()?),
+            Codec::Opus => Decoding::Opus(Box::new(opus::Decoder::new()?)),
         }))
     }
 
@@ -129,7 +138,7 @@ pub struct Encoder(Encoding);
 enum Encoding {
     G711(Law),
     G722(Box<g722::Encoder>),
-    Opus(opus::Encoder),
+    Opus(Box<opus::Encoder>),
 }
 
 impl Encoder {
@@ -139,7 +148,7 @@ impl Encoder {
             Codec::Pcmu => Encoding::G711(Law::Mu),
             Codec::Pcma => Encoding::G711(Law::A),
             Codec::G722 => Encoding::G722(Box::new(g722::Encoder::new())),
-            Codec::Opus => Encoding::Opus(opus::Encoder::new()?),
+            Codec::Opus => Encoding::Opus(Box::new(opus::Encoder::new()?)),
         }))
     }
 
