@@ -38,6 +38,8 @@ mod secure;
 mod talk;
 /// What the board and the counts say is what there is.
 mod truth;
+/// Figures of the voices, one-way audio.
+mod voices;
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);

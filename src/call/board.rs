@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use super::cdr::{CallId, Outcome, Presentation};
+use super::cdr::{CallId, Outcome, Presentation, Quality};
 use super::config::{Extension, LineId, SupervisionMode, TrunkId};
+use super::voice::Side;
 use crate::time::Timestamp;
 
 /// Everything that a supervisor sees at one moment.
@@ -101,6 +102,8 @@ pub struct CallView {
     pub recording: Option<Tape>,
     /// Who takes part as a supervisor, where the configuration lets the board say so.
     pub supervisor: Option<SupervisorView>,
+    /// The voices: the caller's, and the counselor's who talks.
+    pub legs: Vec<LegView>,
 }
 
 /// How a call's recording does.
@@ -131,6 +134,17 @@ pub struct SupervisorView {
     pub mode: SupervisionMode,
     /// How long they have been there.
     pub for_: Duration,
+}
+
+/// A leg of a call at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LegView {
+    /// Whose voice.
+    pub side: Side,
+    /// How it has done so far; a few seconds old.
+    pub quality: Quality,
+    /// Alarm: we send, and nothing comes.
+    pub is_one_way: bool,
 }
 
 /// What a counselor does, derived from live legs and what they chose.

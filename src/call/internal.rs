@@ -9,7 +9,7 @@ use super::intention::Intention;
 use super::io::{CallTimer, Io};
 use super::leg::{Fault, Leg, Place};
 use super::ring::{Candidate, Rang, Ring};
-use crate::media::{self, Digit, PlayId, Then};
+use crate::media::{self, Digit, PlayId, PortId, Then};
 use crate::sip::{self, SessionId};
 
 /// What a dialed code asks for.
@@ -96,6 +96,7 @@ pub(super) fn dialed(config: &Config, number: &str) -> Dialed {
         whisper,
         join,
         help,
+        recording: _,
     } = &config.codes;
     let simple = [
         (ready, Choice::Intend(Intention::Ready)),
@@ -163,6 +164,11 @@ impl Internal {
 
     pub(super) fn is_joined(&self) -> bool {
         matches!(self.state, State::Joined(..))
+    }
+
+    /// Who made it, when that is their own port and not the colleague's.
+    pub(super) fn dialer_at(&self, port: PortId) -> Option<&Extension> {
+        (self.leg.port() == port).then_some(&self.from)
     }
 
     /// Whether `from` made it, and the session is theirs.

@@ -12,6 +12,7 @@ use super::cdr::{CallId, Cdr};
 use super::config::{Extension, LineId, TrunkId};
 use super::deed::{Deed, Denial};
 use super::intention::Intention;
+use super::voice::Voice;
 use crate::chance::Chance;
 use crate::media::pool::PortPool;
 use crate::media::{self, PlayId, PortId, RecordId};
@@ -45,6 +46,8 @@ pub enum Output {
     Deed(Deed),
     /// The answer to the request that was given last.
     Answer(Result<(), Denial>),
+    /// News of a leg's voice, for the log and the metrics.
+    Voice(Voice),
 }
 
 /// What the writer of recordings is told; what is said itself comes from the media plane.

@@ -10,10 +10,11 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::call::board::*;
-use crate::call::cdr::{CallId, Outcome, Presentation};
+use crate::call::cdr::{CallId, Outcome, Presentation, Quality};
 use crate::call::config::{Extension, LineId, SupervisionMode, TrunkId};
 use crate::call::deed::{Denial, Request, What};
 use crate::call::switchboard::Command;
+use crate::call::voice::Side;
 use crate::shell::handle::{Asked, Feed, channel};
 use crate::shell::metrics::Metrics;
 use crate::store::{self, Store};
@@ -161,6 +162,20 @@ fn board() -> Board {
                 mode: SupervisionMode::Whisper,
                 for_: seconds(12),
             }),
+            legs: vec![
+                LegView {
+                    side: Side::Caller,
+                    quality: Quality {
+                        received: 500,
+                        mos: Some(4.376),
+                        jitter_ms: 1.234_5,
+                        level_dbfs: Some(f32::NEG_INFINITY),
+                        ..Quality::default()
+                    },
+                    is_one_way: false,
+                },
+                LegView { side: Side::Counselor, quality: Quality::default(), is_one_way: true },
+            ],
         }],
         counselors: vec![
             counselor("101", "相談員A", CounselorState::Ringing),
@@ -459,16 +474,19 @@ async fn fields_and_labels_are_those_allowed() {
     let json = status::fetch(server.address).await.unwrap();
     let mut fields = BTreeSet::new();
     names(&serde_json::from_str(&json).unwrap(), &mut fields);
-    let allowed = "answered at call calls changes_at closed counselors draining extension \
-        for_seconds in_phase_seconds line lines longest_wait_seconds missed name open \
-        pause_reason phase position presentation ready reason recording since state taken today \
-        trunk trunks waiting";
+    let allowed = "answered at call calls changes_at closed concealed counselors draining \
+        extension first_packet_ms for_seconds help_seconds in_phase_seconds jitter_ms \
+        late legs level_dbfs line lines longest_wait_seconds lost lost_at_peer missed \
+        mode mos name one_way one_way_count open pause_reason phase position \
+        presentation ready reason received recording rejected round_trip_ms sent side \
+        since source_differs state strangers supervisor taken today trunk trunks \
+        waiting";
     assert_eq!(fields.iter().map(String::as_str).collect::<Vec<_>>().join(" "), allowed);
     server.metrics.deed(&What::HelpAsked);
     let (_, metrics) = server.get("/metrics").await;
     let labels = metrics.split(['{', ',']).filter_map(|part| part.split_once("=\""));
     let labels = labels.map(|(name, _)| name).collect::<BTreeSet<_>>();
-    let allowed = ["ended", "le", "line", "outcome", "phase", "state"];
+    let allowed = ["act", "ended", "le", "line", "outcome", "phase", "side", "state"];
     assert_eq!(labels.into_iter().collect::<Vec<_>>(), allowed);
 }
 

@@ -3,6 +3,8 @@
 //! Owns the registry. The loop feeds it, the console prints it. Labels come from the configuration
 //! or from closed lists, never from a message: a peer can't make the list grow.
 
+mod voices;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -21,7 +23,9 @@ use prometheus_client::registry::Registry;
 use crate::call::board::{Board, CounselorState, PhaseName};
 use crate::call::cdr::{Cdr, Outcome};
 use crate::call::deed::What;
+use crate::call::voice::Voice;
 use crate::store::recording::Ended;
+use voices::Voices;
 
 /// Bounds of the waits, in seconds.
 const WAITS: [f64; 14] =
@@ -72,6 +76,7 @@ struct Inner {
     deeds: Family<Labels<1>, Counter>,
     records_lost: Counter,
     recordings: Family<Labels<1>, Counter>,
+    voices: Voices,
     gauges: Arc<Gauges>,
 }
 
@@ -113,6 +118,7 @@ impl Default for Metrics {
         }
         let help = "Recordings that ended, by how";
         registry.register("koebashi_recordings", help, Family::clone(&recordings));
+        let voices = Voices::new(&mut registry);
         registry.register_collector(Box::new(Arc::clone(&gauges)));
         let inner = Inner {
             registry,
@@ -126,6 +132,7 @@ impl Default for Metrics {
             deeds,
             records_lost,
             recordings,
+            voices,
             gauges,
         };
         Self(Arc::new(inner))
@@ -152,6 +159,11 @@ impl Metrics {
             inner.packets.inc_by(quality.received);
             inner.lost.inc_by(quality.lost);
         }
+    }
+
+    /// Counts one-way audio when it begins, and a voice when its leg is over.
+    pub fn voice(&self, voice: &Voice) {
+        self.0.voices.add(voice);
     }
 
     /// Takes the gauges from a new picture. A line's counters begin at zero when the line appears,
@@ -216,7 +228,10 @@ impl Metrics {
             What::Began { mode, .. } | What::Switched { mode, .. } => mode.name(),
             What::Denied { .. } => "denied",
             What::HelpAsked => "help",
-            What::Summoned { .. } | What::Ended { .. } | What::HelpCleared => return,
+            What::Summoned { .. }
+            | What::Ended { .. }
+            | What::HelpCleared
+            | What::Recording { .. } => return,
         };
         self.0.deeds.get_or_create(&[("act", act.to_owned())]).inc();
     }
@@ -337,6 +352,7 @@ mod tests {
     use super::*;
     use crate::call::cdr::{EndReason, EndedBy, Presentation, Quality};
     use crate::call::config::LineId;
+    use crate::call::voice::{News, Side};
     use crate::call::{board, cdr};
     use crate::time::Timestamp;
 
@@ -430,8 +446,59 @@ mod tests {
         let families = types.len();
         types.sort_unstable();
         types.dedup_by_key(|line| line.split(' ').nth(2));
-        assert_eq!((types.len(), families), (15, 15), "{text}");
+        assert_eq!((types.len(), families), (26, 26), "{text}");
         assert!(text.ends_with('\n') && !text.contains("EOF"));
+    }
+
+    #[test]
+    fn voices_are_counted_by_side() {
+        let metrics = Metrics::default();
+        let tell = |side, news| {
+            let call = Some(cdr::CallId("c0ffee".into()));
+            metrics.voice(&Voice { call, side, news });
+        };
+        let quality = Quality {
+            received: 98,
+            lost: 2,
+            jitter_ms: 4.0,
+            late: 3,
+            concealed: 5,
+            rejected: 7,
+            strangers: 11,
+            first_packet_ms: Some(60.0),
+            source_differs: true,
+            level_dbfs: Some(-26.0),
+            mos: Some(4.25),
+            ..Quality::default()
+        };
+        tell(Side::Caller, News::OneWay);
+        tell(Side::Caller, News::BothWays);
+        tell(Side::Caller, News::Closed(quality));
+        tell(Side::Caller, News::Closed(quality));
+        let mute = Quality { sent: 50, jitter_ms: f32::NAN, ..Quality::default() };
+        tell(Side::Supervisor, News::Closed(mute));
+        let text = metrics.encode();
+        for line in [
+            "koebashi_leg_one_way_total{side=\"caller\"} 1",
+            "koebashi_leg_one_way_total{side=\"counselor\"} 0",
+            "koebashi_leg_mos_bucket{le=\"4.2\",side=\"caller\"} 0",
+            "koebashi_leg_mos_bucket{le=\"4.3\",side=\"caller\"} 2",
+            "koebashi_leg_mos_count{side=\"supervisor\"} 0",
+            "koebashi_leg_jitter_seconds_bucket{le=\"0.005\",side=\"caller\"} 2",
+            "koebashi_leg_loss_ratio_bucket{le=\"0.01\",side=\"caller\"} 0",
+            "koebashi_leg_loss_ratio_bucket{le=\"0.02\",side=\"caller\"} 2",
+            "koebashi_leg_first_packet_seconds_bucket{le=\"0.1\",side=\"caller\"} 2",
+            "koebashi_leg_level_dbfs_bucket{le=\"-25.0\",side=\"caller\"} 2",
+            "koebashi_leg_late_packets_total{side=\"caller\"} 6",
+            "koebashi_leg_concealed_frames_total{side=\"caller\"} 10",
+            "koebashi_leg_rejected_packets_total{side=\"caller\"} 14",
+            "koebashi_leg_stranger_packets_total{side=\"caller\"} 22",
+            "koebashi_leg_source_differs_total{side=\"caller\"} 2",
+            "koebashi_leg_jitter_seconds_count{side=\"supervisor\"} 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+        }
+        assert!(!text.contains("c0ffee"), "no call is named\n{text}");
     }
 
     #[test]

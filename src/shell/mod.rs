@@ -385,6 +385,10 @@ impl Shell {
                     // Whoever asked may have gone.
                     self.asker.take().map(|asker| asker.send(answer).ok());
                 }
+                Output::Voice(voice) => {
+                    news::voice(&voice);
+                    self.metrics.voice(&voice);
+                }
             }
         }
     }

@@ -12,10 +12,11 @@ use koebashi::call::config::{Extension, Recording};
 use koebashi::call::deed::{Deed, Denial, Request};
 use koebashi::call::intention::Intention;
 use koebashi::call::switchboard::{Command, Input, Output, Switchboard};
+use koebashi::call::voice::Voice;
 use koebashi::chance::Chance;
 use koebashi::media::engine::{Channel, Engine};
 use koebashi::media::prompt::{Clip, Library};
-use koebashi::media::{self, PortId, Prompt, Source, g711};
+use koebashi::media::{self, PortId, Prompt, Quality, Source, g711};
 use koebashi::sip::message::Message;
 use koebashi::sip::{Flow, Transport};
 use koebashi::time::{Now, Timestamp};
@@ -85,12 +86,16 @@ pub(crate) struct World {
     pub commands: Vec<media::Command>,
     /// Where each open port's peer hears.
     pub peers: BTreeMap<PortId, SocketAddr>,
+    /// News of voices, and when they came.
+    pub voices: Vec<(Instant, Voice)>,
     /// The last board.
     pub shown: Board,
     /// What counselors chose.
     pub intentions: BTreeMap<Extension, Intention>,
     /// Ports that can't be bound, by number.
     pub unbindable: Vec<u16>,
+    /// Ports whose media thread hangs when they are closed: the shell answers in its stead.
+    pub hung: Vec<PortId>,
     /// Each prompt's sound: the µ-law byte that it consists of.
     pub prompts: BTreeMap<Prompt, u8>,
     /// RTP to addresses where no phone is: when and where to.
@@ -162,9 +167,11 @@ impl World {
             listens: BTreeMap::new(),
             commands: Vec::new(),
             peers: BTreeMap::new(),
+            voices: Vec::new(),
             shown: Board::default(),
             intentions: BTreeMap::new(),
             unbindable: Vec::new(),
+            hung: Vec::new(),
             prompts,
             strays: Vec::new(),
             next_tick: started + TICK,
@@ -235,6 +242,12 @@ impl World {
         self.with(id, |phone, now| {
             phone.call(now, "0570000000", "<sip:09011112222@carrier.example>", &[]);
         });
+    }
+
+    /// The media plane says this.
+    pub(crate) fn media(&mut self, event: media::Event) {
+        self.input(Input::Media(event));
+        self.flush();
     }
 
     /// Gives the switchboard a command.
@@ -451,6 +464,7 @@ impl World {
             }
             Output::Board(board) => self.shown = *board,
             Output::Recording(told) => self.on_recording(told),
+            Output::Voice(voice) => self.voices.push((self.now, voice)),
             Output::Step(step) => {
                 let ms = (self.now - self.started).as_millis();
                 self.steps.push(format!("{ms:>8} ms {}: {}", step.call, step.what));
@@ -473,6 +487,10 @@ impl World {
             self.ports.remove(port);
             self.listens.remove(port);
             self.peers.remove(port);
+            if self.hung.contains(port) {
+                let quality = Quality::default();
+                self.pending.push_back(media::Event::Closed { port: *port, quality });
+            }
         }
         if let media::Command::Listen { port, source } = &command {
             self.listens.insert(*port, source.clone());

@@ -11,6 +11,7 @@ mod settle;
 mod supervise;
 mod transfer;
 mod trunks;
+mod voices;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 use super::cdr::{CallId, Outcome};
 use super::config::{Config, Extension, LineId, Override};
 use super::counselor::Counselor;
-use super::deed::{Request, Why};
+use super::deed::{Actor, Request, Why};
 use super::intention::Intention;
 use super::internal::Internal;
 pub use super::io::{CallTimer, Output, Owner, Recording, Step, Timer};
@@ -34,6 +35,7 @@ use crate::sip::registrar::{Pulse, Registrar};
 use crate::sip::{self, ClientTx, Flow, SessionId};
 use crate::time::{Now, Timers};
 use trunks::Trunks;
+use voices::Voices;
 
 /// How soon the board is drawn again when something has changed.
 const BOARD_SOON: Duration = Duration::from_millis(250);
@@ -135,6 +137,7 @@ pub struct Switchboard {
     sessions: BTreeMap<SessionId, Owner>,
     errands: BTreeMap<ClientTx, Errand>,
     ports: Ports,
+    voices: Voices,
     timers: Timers<Timer>,
     chance: Chance,
     out: VecDeque<Output>,
@@ -220,6 +223,7 @@ impl Switchboard {
             sessions: BTreeMap::new(),
             errands: BTreeMap::new(),
             ports: Ports::new(media),
+            voices: Voices::default(),
             timers: Timers::default(),
             chance,
             out: VecDeque::new(),
@@ -338,11 +342,19 @@ impl Switchboard {
         | media::Event::BothWays { port }
         | media::Event::Measured { port, .. }
         | media::Event::Closed { port, .. }) = *event;
+        let event = &self.hear(now, event);
         let owner = self.ports.owner(port);
         if matches!(event, media::Event::Closed { .. }) {
             self.ports.closed(now.mono, port);
         }
-        if let Some(owner) = owner {
+        // A voice's figures change nothing but the board, and there are many of them.
+        let is_figure = matches!(
+            event,
+            media::Event::Measured { .. }
+                | media::Event::OneWay { .. }
+                | media::Event::BothWays { .. }
+        );
+        if let Some(owner) = owner.filter(|_| !is_figure) {
             self.with_owner(now, owner, |owned, io| match owned {
                 Owned::Call(call) => call.on_media(io, event),
                 Owned::Internal(internal) => internal.on_media(io, event),
@@ -437,8 +449,14 @@ impl Switchboard {
 
     /// The call is over and its figures are in: the one record.
     fn bury(&mut self, now: Now, key: u64) {
-        let Some(call) = self.calls.remove(&key) else { return };
+        let Some(mut call) = self.calls.remove(&key) else { return };
         self.clear_timers(Owner::Call(key));
+        let caller = call.caller.port();
+        for port in [Some(caller), call.record.counselor_port].into_iter().flatten() {
+            if let Some(quality) = self.voices.latest(port) {
+                call.record.on_closed(port, caller, quality);
+            }
+        }
         if let Some(cdr) = call.record.cdr(&call.id, Some(&call.line_id), call.presentation) {
             self.count_today(now, &call.line_id, cdr.outcome);
             self.out.push_back(Output::Cdr(Box::new(cdr)));
@@ -460,7 +478,7 @@ impl Switchboard {
             Command::Intend { extension, intention } => self.intend(now, &extension, intention),
             Command::PauseRecording { call, paused } => {
                 let pause = if paused { Call::pause_recording } else { Call::resume_recording };
-                self.with_call(now, |it| it.id == call, pause);
+                self.with_call(now, |it| it.id == call, |call, io| pause(call, io, Actor::Console));
             }
             Command::RecordingLost(record) => {
                 let has = |it: &Call| it.recording.current() == Some(record);
