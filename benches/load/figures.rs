@@ -60,6 +60,9 @@ pub(crate) struct Figures {
     pub(crate) sent_late: Times,
     /// How long packets lay in the generator's sockets: no part of `delay`.
     pub(crate) read_late: Times,
+    /// How often the generator itself was away so long that its voices paused: a figure above 0
+    /// says that the machine, not the service, was measured.
+    pub(crate) skipped: u64,
     /// Packets that did not fit the generator's own sockets, either way.
     pub(crate) dropped_here: u64,
 }
@@ -75,6 +78,7 @@ impl Figures {
             delay: Times::new(),
             sent_late: Times::new(),
             read_late: Times::new(),
+            skipped: 0,
             dropped_here: 0,
         }
     }
@@ -92,6 +96,6 @@ impl Figures {
             times.clear();
         }
         (self.sent, self.relayed, self.played) = ([0; 2], [0; 2], [0; 2]);
-        (self.altered, self.dropped_here) = (0, 0);
+        (self.altered, self.skipped, self.dropped_here) = (0, 0, 0);
     }
 }

@@ -27,6 +27,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 const RAMP: u32 = 100;
 /// Calls a second where it is.
 const SETUPS: u32 = 50;
+/// The most counselors that a configuration may have, less one that never signs in. Callers beyond
+/// them wait and hear music.
+const COUNSELORS_MAX: u32 = 999;
 /// How long calls may take beyond their pace before they count as stuck.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -116,8 +119,8 @@ fn bridged(options: &Options) -> io::Result<()> {
     println!("## Bridged calls\n");
     println!(
         "| calls | µs CPU a packet: media | in all | media thread busy | kB a call | delay p50 ms | \
-         p99 ms | p99.9 ms | loss | altered | generator late p99 ms | read late p99 ms |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|"
+         p99 ms | p99.9 ms | loss | altered | generator: late p99 ms | read late p99 ms | paused |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|"
     );
     for calls in &options.calls {
         bridge(options, *calls)?;
@@ -127,11 +130,13 @@ fn bridged(options: &Options) -> io::Result<()> {
 }
 
 fn bridge(options: &Options, calls: u32) -> io::Result<()> {
-    let run = Run::start(calls, true)?;
+    let joined = calls.min(COUNSELORS_MAX);
+    let run = Run::start(joined, true)?;
     thread::sleep(Duration::from_millis(500));
     let idle = run.service.cost()?;
     let callers = run.call(Habit { calls, per_second: RAMP, hold: None, speaks: true })?;
-    run.wait("joined", calls, RAMP, || run.phones.talking());
+    run.wait("joined", joined, RAMP, || run.phones.talking());
+    run.wait("answered", calls, RAMP, || callers.progress().answered.load(Ordering::Relaxed));
     thread::sleep(Duration::from_secs(2));
     let before = run.service.cost()?;
     let began = Instant::now();
@@ -146,7 +151,7 @@ fn bridge(options: &Options, calls: u32) -> io::Result<()> {
     let Figures { delay, sent_late, read_late, .. } = &figures;
     println!(
         "| {calls} | {:.2} | {:.2} | {:.0} % | {:.1} | {:.3} | {:.3} | {:.3} | {} | {} | {:.2} | \
-         {:.2} |",
+         {:.2} | {} |",
         each(media, relayed),
         each(media + rest, relayed),
         media.as_secs_f64() / options.window().as_secs_f64() * 100.0,
@@ -158,6 +163,7 @@ fn bridge(options: &Options, calls: u32) -> io::Result<()> {
         figures.altered,
         sent_late.quantile(0.99),
         read_late.quantile(0.99),
+        figures.skipped,
     );
     callers.hang_up(RAMP);
     run.wait("over", calls, RAMP, || callers.progress().ended.load(Ordering::Relaxed));
@@ -232,7 +238,7 @@ fn setup(options: &Options) -> io::Result<()> {
         "| calls | counselors | ms CPU a call | of it media | by thread | failed |\n|---|---|---|---|---|---|"
     );
     let calls = SETUPS * if options.quick { 4 } else { 20 };
-    for counselors in [100, 1000] {
+    for counselors in [100, COUNSELORS_MAX] {
         let run = Run::start(counselors, false)?;
         thread::sleep(Duration::from_millis(500));
         let before = run.service.cost()?;

@@ -275,6 +275,7 @@ pub(super) fn codes(root: &Section<'_>) -> Option<Codes> {
         whisper: code("whisper", "*82")?,
         join: code("join", "*83")?,
         help: code("help", "*9")?,
+        recording: code("recording", "*7")?,
     };
     section.done();
     let named = named(&codes);
@@ -291,7 +292,7 @@ pub(super) fn codes(root: &Section<'_>) -> Option<Codes> {
 }
 
 /// The codes by their keys.
-pub(super) fn named(codes: &Codes) -> [(&'static str, &str); 9] {
+pub(super) fn named(codes: &Codes) -> [(&'static str, &str); 10] {
     [
         ("ready", &codes.ready),
         ("pause", &codes.pause),
@@ -302,6 +303,7 @@ pub(super) fn named(codes: &Codes) -> [(&'static str, &str); 9] {
         ("whisper", &codes.whisper),
         ("join", &codes.join),
         ("help", &codes.help),
+        ("recording", &codes.recording),
     ]
 }
 

@@ -49,3 +49,5 @@ mod tls;
 mod tone;
 /// A trunk that wants a registration.
 mod trunk;
+/// Figures of the voices, one-way audio.
+mod voices;

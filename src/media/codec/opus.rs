@@ -102,8 +102,8 @@ impl Encoder {
     }
 }
 
-/// Puts packets of one frame each into one (RFC 6716 §3.2.5: code 3, VBR), which needs them to be of
-/// one mode, bandwidth and length. `None`: they are not, or `out` has no room.
+/// Puts packets of one frame each into one (RFC 6716 §3.2.5: code 3, VBR), which needs them to be
+/// of one mode, bandwidth and length. `None`: they are not, or `out` has no room.
 fn pack<'a, I>(packets: impl Fn() -> I, out: &mut [u8]) -> Option<usize>
 where
     I: ExactSizeIterator<Item = &'a [u8]>,

@@ -32,10 +32,10 @@ impl Transcoder {
     }
 
     /// Takes one packet and writes one payload: as many whole frames of 20 ms as have come
-    /// together, up to [`FRAMES_MAX`]. Returns its length in bytes; 0: no frame is full yet. Packets
-    /// of other lengths than a multiple of 20 ms are gathered. `None`: the packet is damaged. `out`
-    /// should have room for [`FRAMES_MAX`] times [`super::PAYLOAD_MAX`]; what it has no room for is
-    /// lost.
+    /// together, up to [`FRAMES_MAX`]. Returns its length in bytes; 0: no frame is full yet.
+    /// Packets of other lengths than a multiple of 20 ms are gathered. `None`: the packet is
+    /// damaged. `out` should have room for [`FRAMES_MAX`] times [`super::PAYLOAD_MAX`]; what it has
+    /// no room for is lost.
     pub fn run(&mut self, payload: &[u8], out: &mut [u8]) -> Option<usize> {
         self.decoded.clear();
         if !self.decoder.decode(payload, &mut self.decoded) {

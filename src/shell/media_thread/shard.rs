@@ -284,6 +284,7 @@ mod tests {
             library: Arc::new(Library::default()),
             chance: Chance::from_number(1),
             gauge: Arc::new(Gauge::default()),
+            recorder: None,
         };
         (Shard::new(Epoll::new(&Wake::new().unwrap()).unwrap(), means), told, orders)
     }

@@ -399,6 +399,7 @@ async fn a_carrier_that_does_not_prove_its_name_gets_not_a_byte_of_sip() {
     let cases = [
         ("good", authority.pair("carrier.example"), true),
         ("another name", authority.pair("carrier.example.evil.example"), false),
+        ("a name cut off", authority.pair("carrier.example\0.evil.example"), false),
         ("expired", authority.pair_until("carrier.example", 2021), false),
         ("self-signed", Pair { certificate: own, key: own_key.serialize_pem() }, false),
         ("another root", other.pair("carrier.example"), false),
