@@ -113,10 +113,9 @@ impl Scene {
         let since = self.world.now;
         self.dial(id, code);
         self.world.run(S);
-        let mut sounds = self.world.sounds(id, since);
-        sounds.retain(|sound| sound != "silence");
-        sounds.dedup();
-        assert_eq!(sounds, ["code_refused"], "{code}\n{}", self.world.story());
+        // A phone with another call on its first line hears that too.
+        let sounds = self.world.sounds(id, since);
+        assert!(sounds.contains(&"code_refused".to_owned()), "{code}\n{}", self.world.story());
         assert_eq!(self.world.phones[id.0].last().ended, Some(Cause::Bye));
     }
 

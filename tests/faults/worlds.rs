@@ -570,7 +570,7 @@ fn the_same_seed_gives_the_same_bytes() {
 /// Worlds in which little happens would prove little.
 #[test]
 fn the_worlds_see_everything() {
-    let all: Vec<String> = (0..100).flat_map(|seed| play(seed).world.steps).collect();
+    let all: Vec<String> = (0..140).flat_map(|seed| play(seed).world.steps).collect();
     let wanted = [
         "answered (200)",
         "early media",
