@@ -56,6 +56,8 @@ pub struct Config {
     pub counselors: BTreeMap<Extension, Counselor>,
     /// What counselors dial.
     pub codes: Codes,
+    /// How supervisors may take part in calls.
+    pub supervision: Supervision,
     /// Prompts by what they say, for all lines.
     pub prompts: Prompts,
     /// How long each prompt of the library is; names that are missing can't be played.
@@ -217,6 +219,37 @@ pub struct Line {
     pub prompts: Prompts,
     /// Before the service's end, when the counselor (alone) hears a tone: time left → prompt.
     pub counselor_tones: Vec<(Duration, Prompt)>,
+    /// Whether conversations are recorded.
+    pub recording: Recording,
+}
+
+/// Whether a line's conversations are recorded. Nobody is who has not heard the prompt to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// Nobody is.
+    Off,
+    /// Who presses 1 is.
+    Ask {
+        /// What asks.
+        prompt: Prompt,
+        /// How long a key is waited for after the prompt.
+        timeout: Duration,
+    },
+    /// Everybody is, and is told so.
+    On {
+        /// What tells.
+        prompt: Prompt,
+    },
+}
+
+impl Recording {
+    /// What the caller hears before the queue.
+    pub fn prompt(&self) -> Option<&Prompt> {
+        match self {
+            Self::Off => None,
+            Self::Ask { prompt, .. } | Self::On { prompt } => Some(prompt),
+        }
+    }
 }
 
 /// When a line is open.
@@ -387,6 +420,24 @@ pub enum Said {
     LoggedOut,
     /// … that code is not known, or does not fit now.
     CodeRefused,
+    /// To the counselor in a call that is recorded: nothing is recorded from here on.
+    RecordingPaused,
+    /// … the recording goes on.
+    RecordingResumed,
+    /// … the supervisors were asked for help.
+    HelpSent,
+    /// A tone to a counselor who asked for help during the call: it was sent.
+    ToneHelp,
+    /// A tone to a counselor: a supervisor is in the call.
+    ToneSupervised,
+    /// A tone to a counselor: no supervisor is in the call any more.
+    ToneUnsupervised,
+    /// To a supervisor: you listen.
+    Listening,
+    /// … the counselor alone hears you.
+    Whispering,
+    /// … both hear you.
+    Joined,
 }
 
 /// Someone who answers.
@@ -454,11 +505,68 @@ pub struct Codes {
     pub log_out: String,
     /// Reasons for a pause, by digit (`1` → 休憩).
     pub pause_reasons: BTreeMap<Digit, String>,
+    /// Listen to the call of the counselor whose extension follows.
+    pub listen: String,
+    /// The same, heard by the counselor alone.
+    pub whisper: String,
+    /// The same, heard by both.
+    pub join: String,
+    /// Ask the supervisors for help; pressed during the call, too.
+    pub help: String,
+}
+
+/// How a supervisor takes part in a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SupervisionMode {
+    /// Hears both, heard by none.
+    Listen,
+    /// Hears both, heard by the counselor alone.
+    Whisper,
+    /// Hears both, heard by both.
+    Join,
+}
+
+impl SupervisionMode {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Listen, Self::Whisper, Self::Join];
+
+    /// Its name in the configuration, the API, metrics and the audit trail.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Listen => "listen",
+            Self::Whisper => "whisper",
+            Self::Join => "join",
+        }
+    }
+}
+
+/// How supervisors may take part in calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Supervision {
+    /// What they may do.
+    pub modes: Vec<SupervisionMode>,
+    /// What the counselor (alone) hears when a supervisor comes and goes.
+    pub notice: Notice,
+    /// Whether the board, which counselors see too, says who supervises.
+    pub counselor_sees_listener: bool,
+    /// How long a supervisor's phone is rung that is to be joined with a call by the API.
+    pub ring_timeout: Duration,
+    /// How long a `*` pressed by a counselor in a call waits for the rest of a code.
+    pub key_timeout: Duration,
+}
+
+/// What a counselor hears when a supervisor comes and goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Nothing.
+    None,
+    /// A soft tone.
+    Tone,
 }
 
 impl Said {
     /// Everything that there is to say.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 39] = [
         Self::Closed,
         Self::ClosedYearEnd,
         Self::Help,
@@ -489,6 +597,15 @@ impl Said {
         Self::WrapUpExtended,
         Self::LoggedOut,
         Self::CodeRefused,
+        Self::RecordingPaused,
+        Self::RecordingResumed,
+        Self::HelpSent,
+        Self::ToneHelp,
+        Self::ToneSupervised,
+        Self::ToneUnsupervised,
+        Self::Listening,
+        Self::Whispering,
+        Self::Joined,
     ];
 
     /// Its key in the configuration, and the name of the shipped prompt. A place beyond 10 (or 0)
@@ -531,6 +648,15 @@ impl Said {
             Self::WrapUpExtended => "wrap_up_extended",
             Self::LoggedOut => "logged_out",
             Self::CodeRefused => "code_refused",
+            Self::RecordingPaused => "recording_paused",
+            Self::RecordingResumed => "recording_resumed",
+            Self::HelpSent => "help_sent",
+            Self::ToneHelp => "tone_help",
+            Self::ToneSupervised => "tone_supervised",
+            Self::ToneUnsupervised => "tone_unsupervised",
+            Self::Listening => "listening",
+            Self::Whispering => "whispering",
+            Self::Joined => "joined",
         }
     }
 }

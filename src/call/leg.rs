@@ -411,6 +411,22 @@ impl Leg {
         io.media(Command::Listen { port: self.port, source: Source::Port(other.port) });
     }
 
+    /// Hears these, mixed.
+    pub(super) fn mix(&self, io: &mut Io<'_>, others: &[&Self]) {
+        let ports = others.iter().map(|other| other.port).collect();
+        io.media(Command::Listen { port: self.port, source: Source::Mix(ports) });
+    }
+
+    /// Plays a prompt over what is heard.
+    pub(super) fn overlay(&self, io: &mut Io<'_>, prompt: Prompt) {
+        io.media(Command::Overlay { port: self.port, prompts: vec![prompt] });
+    }
+
+    /// Keys are ours alone: nobody who hears this leg gets them unless we say so.
+    pub(super) fn take_keys(&self, io: &mut Io<'_>) {
+        io.media(Command::Detect { port: self.port, rfc4733: true, inband: false, pass: false });
+    }
+
     /// Keys in the audio are the other side's to hear, not ours, while two people talk.
     pub(super) fn detect(&self, io: &mut Io<'_>, on: bool) {
         let detect = |means| on && self.place.dtmf.contains(&means);

@@ -79,6 +79,7 @@ impl Ready {
         Ok(Setup {
             media: self.loaded.media.clone(),
             sockets: self.loaded.shell.sockets.clone(),
+            recorder: self.loaded.shell.recorder.clone(),
             store,
             intentions,
             source: path.map(|path| self.source(path)),

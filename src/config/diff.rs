@@ -6,7 +6,7 @@ use super::{Loaded, Setting};
 
 /// Keys that a running service can't change: sockets that are bound, threads that run, files that
 /// are open. With a dot at the end: everything in the table.
-const AFTER_RESTART: [&str; 15] = [
+const AFTER_RESTART: &[&str] = &[
     "sip.listen",
     "sip.max_connections",
     "sip.max_connections_per_source",
@@ -20,6 +20,7 @@ const AFTER_RESTART: [&str; 15] = [
     "service.log.",
     "service.retention.",
     "store.",
+    "recording.",
     "media.",
     "console.",
 ];

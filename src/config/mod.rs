@@ -249,6 +249,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
     let media = service::media(root);
     let console = service::console(root);
     let codes = service::codes(root);
+    let supervision = service::supervision(root);
     let prompts = service::prompts(&root.section("prompts"));
     let (service, (sip, sockets, tls)) = (service?, sip?);
     let context = Context {
@@ -272,13 +273,14 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
         lines,
         counselors,
         codes: codes?,
+        supervision: supervision?,
         prompts,
         prompt_lengths: BTreeMap::new(),
         limits: service.limits,
     };
-    check::whole(root, &call, &media.as_ref()?.ports);
     let tls::Made { tls, files } = tls::make(root, &tls, &sip, &call, base_dir);
     check::keys(root, &call, &sip.listen);
+    check::whole(root, &call, &media.as_ref()?.ports, &service.shell.recorder);
     let dscp = call.trunks.values().next().map_or(sockets.dscp, |trunk| trunk.dscp_sip);
     let sockets = shell::sip_socket::Limits { dscp, ..sockets };
     Some(Loaded {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::call::config::{AnnouncePosition, Extension, Override, Said, Secret, Target};
+use crate::call::config::{AnnouncePosition, Extension, Override, Recording, Said, Secret, Target};
 use crate::media::Prompt;
 
 const MANUAL: &str = include_str!("../../config/default.toml");
@@ -107,6 +107,60 @@ fn what_callers_and_operators_count_on_is_the_default() {
     assert_eq!(line.queue.announce_position, AnnouncePosition::Limit(3));
     assert_eq!(line.queue.on_full, Target::Help);
     assert_eq!(loaded.call.prompt(Some(line), Said::Help), "help".into());
+}
+
+/// [`GOOD`] with a line that records, more keys of the line, and more sections.
+fn recording(keys: &str, line: &str, more: &str) -> String {
+    let table = format!("{line}\n[line.recording]\n{keys}\n[[counselor]]");
+    format!("{}{more}", GOOD.replace("[[counselor]]", &table))
+}
+
+const RECIPIENTS: &str = "[recording]\n\
+    recipients = [\"age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj\"]\n";
+
+#[test]
+fn who_records_must_say_so_first_and_needs_somebody_who_can_open_it() {
+    let off = ok(&recording("mode = \"off\"", "", ""));
+    assert_eq!(off.call.lines[&"nijiiro".into()].recording, Recording::Off);
+    let on = ok(&recording("mode = \"on\"", "", RECIPIENTS));
+    assert_eq!(on.shell.recorder.recipients.len(), 1);
+    assert_eq!(on.shell.recorder.folder, Path::new("state/recordings"));
+    let line = &on.call.lines[&"nijiiro".into()];
+    assert_eq!(line.recording, Recording::On { prompt: "recording_notice".into() });
+    assert_eq!(shown(&check(&on, &library())), "");
+    let ask = ok(&recording("mode = \"ask\"\ntimeout = \"8s\"", "", RECIPIENTS));
+    let timeout = Duration::from_secs(8);
+    let asked = Recording::Ask { prompt: "recording_ask".into(), timeout };
+    assert_eq!(ask.call.lines[&"nijiiro".into()].recording, asked);
+    let key = "line.nijiiro.recording.mode";
+    for mode in ["on", "ask"] {
+        let mode = format!("mode = \"{mode}\"");
+        let alone = said(&recording(&mode, "", ""));
+        assert!(alone.contains(&format!("{key}: needs recording.recipients")), "{alone}");
+        for answer in ["ring", "early_media"] {
+            let answer = format!("answer = \"{answer}\"");
+            let deaf = said(&recording(&mode, &answer, RECIPIENTS));
+            assert!(deaf.contains(&format!("{key}: needs answer = \"immediate\"")), "{deaf}");
+        }
+    }
+    let missing = ok(&recording("mode = \"on\"\nprompt = \"nowhere\"", "", RECIPIENTS));
+    let all = shown(&check(&missing, &library()));
+    assert!(all.contains("line.nijiiro.recording.prompt: there is no prompt \"nowhere\""), "{all}");
+    let guidance = "[line.guidance]\nstart = { play = [\"not_recorded\"], next = \"queue\" }";
+    let lie = said(&recording("mode = \"on\"", guidance, RECIPIENTS));
+    assert!(lie.contains("warning: line.nijiiro.guidance.start.play: tells callers"), "{lie}");
+}
+
+#[test]
+fn a_secret_key_is_refused_and_never_shown() {
+    let secret = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX";
+    for text in [secret.to_owned(), secret.to_lowercase()] {
+        let all = said(&format!("{GOOD}[recording]\nrecipients = [\"{text}\"]\n"));
+        assert!(all.contains("recording.recipients: is a secret key"), "{all}");
+        assert!(!all.to_uppercase().contains("GFPYYSJZ"), "{all}");
+    }
+    let all = said(&format!("{GOOD}[recording]\nrecipients = [\"age1nonsense\"]\n"));
+    assert!(all.contains("is no age public key"), "{all}");
 }
 
 /// Keys without the ids and numbers of list elements: `line.queue.retry`.

@@ -180,6 +180,15 @@ pub(super) fn listener(text: &str) -> Read<(Transport, SocketAddr)> {
     Ok((transport, socket))
 }
 
+/// Who can open recordings: an age public key. A secret one is refused without being shown.
+pub(super) fn recipient(text: &str) -> Read<age::x25519::Recipient> {
+    if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
+        return Err("is a secret key, which must never be here: give its public one".to_owned());
+    }
+    let how = "as `age-keygen` prints it";
+    text.parse().map_err(|why| format!("\"{text}\" is no age public key {how}: {why}"))
+}
+
 /// A domain. No port: it is the realm of the digest, whose parts are divided by colons.
 pub(super) fn domain(text: &str) -> Read<String> {
     let host = host(text)?;

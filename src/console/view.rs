@@ -76,6 +76,10 @@ pub struct Call {
     /// The voices: the caller's, and the counselor's who talks.
     #[serde(default)]
     pub legs: Vec<Leg>,
+    /// on, paused; null: it is not recorded.
+    pub recording: Option<String>,
+    /// Who takes part as a supervisor.
+    pub supervisor: Option<Supervisor>,
 }
 
 /// A voice, as it has done so far; a few seconds old. Figures of what comes from the peer, unless
@@ -119,6 +123,17 @@ pub struct Leg {
     pub level_dbfs: Option<f64>,
 }
 
+/// A supervisor in a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Supervisor {
+    /// Their extension.
+    pub extension: String,
+    /// listen, whisper, join.
+    pub mode: String,
+    /// How long they have been there.
+    pub for_seconds: u64,
+}
+
 /// A counselor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counselor {
@@ -138,6 +153,8 @@ pub struct Counselor {
     pub taken: u32,
     /// Their lines.
     pub lines: Vec<String>,
+    /// How long they have waited for a supervisor's help, if they asked for it.
+    pub help_seconds: Option<u64>,
 }
 
 /// A trunk.
@@ -192,6 +209,12 @@ impl From<&board::CallView> for Call {
             presentation: call.presentation.name().to_owned(),
             one_way: call.legs.iter().any(|leg| leg.is_one_way),
             legs: call.legs.iter().map(Leg::from).collect(),
+            recording: call.recording.map(|tape| tape.name().to_owned()),
+            supervisor: call.supervisor.as_ref().map(|supervisor| Supervisor {
+                extension: supervisor.extension.to_string(),
+                mode: supervisor.mode.name().to_owned(),
+                for_seconds: seconds(supervisor.for_),
+            }),
         }
     }
 }
@@ -241,6 +264,7 @@ impl From<&board::CounselorView> for Counselor {
             missed: counselor.missed,
             taken: counselor.taken,
             lines: counselor.lines.iter().map(ToString::to_string).collect(),
+            help_seconds: counselor.help_for.map(seconds),
         }
     }
 }

@@ -150,4 +150,4 @@ fn samples_of_ms(rate: Rate) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::media) mod tests;

@@ -1,4 +1,5 @@
-//! The engine of one media thread: its ports, the bridges between them, and the tick.
+//! The engine of one media thread: its ports, the bridges and mixes between them, recordings, and
+//! the tick.
 //!
 //! Owns the ports of one shard. Four kinds of method: [`Engine::command`] takes an order,
 //! `handle_*` takes a packet, [`Engine::tick`] lets time pass, `poll_*` gives what came of it. Owns
@@ -12,11 +13,14 @@ use std::time::Instant;
 
 use crate::chance::Chance;
 pub use crate::media::port::{Channel, Forward, Transmit};
-use crate::media::port::{Outbox, Port};
+use crate::media::port::{Outbox, Payload, Port};
 use crate::media::prompt::Library;
+use crate::media::recording::{Recorded, Recordings};
+use crate::media::rtp::Header;
 use crate::media::slots::{Slot, Slots};
 use crate::media::timeline::TICK;
-use crate::media::{Command, Config, Event, PortId, Source};
+use crate::media::voices::Voices;
+use crate::media::{Command, Config, Event, PortId, RecordId, Source};
 
 /// Ticks that a late call of [`Engine::tick`] makes up for. The rest is skipped: a freeze must not
 /// end in a burst of old packets.
@@ -31,21 +35,35 @@ pub struct Engine {
     /// Who hears whom: speaker to hearer, also of speakers that are not open yet. A speaker has one
     /// hearer; the latest counts.
     hearers: BTreeMap<u32, PortId>,
+    voices: Voices,
+    recordings: Recordings,
     next_tick: Option<Instant>,
     out: Outbox,
 }
 
-/// A port, and where the port lies that hears it.
+/// A port, and who hears it.
 struct Seat {
     port: Port,
+    /// Where the port lies to which its packets are relayed.
     hearer: Option<Slot>,
+    /// Whether mixes or recordings want its voice.
+    is_tapped: bool,
 }
 
 impl Engine {
     /// An engine without ports.
     pub fn new(config: Config, library: Arc<Library>, chance: Chance) -> Self {
-        let (seats, hearers) = (Slots::new(), BTreeMap::new());
-        Self { config, library, chance, seats, hearers, next_tick: None, out: Outbox::default() }
+        Self {
+            config,
+            library,
+            chance,
+            seats: Slots::new(),
+            hearers: BTreeMap::new(),
+            voices: Voices::new(),
+            recordings: Recordings::default(),
+            next_tick: None,
+            out: Outbox::default(),
+        }
     }
 
     /// Plays from these prompts from now on; what plays already plays on.
@@ -77,7 +95,9 @@ impl Engine {
                 self.with(port, |p| p.detect(rfc4733, inband, pass));
             }
             Command::SendDigit { port, digit } => self.with(port, |p| p.press(digit)),
-            Command::Record { .. } | Command::PauseRecord { .. } | Command::StopRecord { .. } => {}
+            Command::Record { record, left, right } => self.record(record, [left, right]),
+            Command::PauseRecord { record, paused } => self.recordings.pause(record, paused),
+            Command::StopRecord { record } => self.end_recording(record),
             Command::Close { port } => self.close(port),
         }
     }
@@ -95,25 +115,67 @@ impl Engine {
         self.next_tick.get_or_insert(now + TICK);
         let hearer = self.hearers.get(&id.n).and_then(|hearer| self.seats.slot(hearer.n));
         let port = Port::new(now, id, &mut self.chance);
-        self.seats.insert(id.n, Seat { port, hearer });
+        let is_tapped = self.voices.is_wanted(id);
+        self.seats.insert(id.n, Seat { port, hearer, is_tapped });
         self.out.events.push_back(Event::Opened { port: id });
     }
 
-    fn listen(&mut self, now: Instant, id: PortId, source: Source) {
+    fn listen(&mut self, now: Instant, id: PortId, mut source: Source) {
         let Some(seat) = self.seats.get(id.n) else { return };
-        let old = seat.port.hears_port();
-        if let Some(old) = old {
+        let (port, mixed) = (seat.port.hears_port(), seat.port.hears_mix().to_vec());
+        if let Some(old) = port {
             self.part(old, id);
         }
-        if let Source::Port(from) = &source {
-            self.hearers.insert(from.n, id);
-            let hearer = self.seats.slot(id.n);
-            if let Some(speaker) = self.seats.get(from.n) {
-                speaker.hearer = hearer;
+        match &mut source {
+            Source::Silence | Source::Play { .. } => (),
+            Source::Port(from) => {
+                self.hearers.insert(from.n, id);
+                let hearer = self.seats.slot(id.n);
+                if let Some(speaker) = self.seats.get(from.n) {
+                    speaker.hearer = hearer;
+                }
+            }
+            Source::Mix(speakers) => {
+                speakers.sort_unstable();
+                speakers.dedup();
+                speakers.retain(|speaker| *speaker != id);
+                speakers.iter().for_each(|speaker| self.tap(*speaker));
             }
         }
+        // Only now: an ear that is wanted before and after hears on.
+        mixed.iter().for_each(|speaker| self.untap(*speaker));
         let library = Arc::clone(&self.library);
         self.with(id, |port| port.listen(now, &library, source));
+    }
+
+    fn tap(&mut self, speaker: PortId) {
+        self.voices.want(speaker);
+        self.note_taps(speaker);
+    }
+
+    fn untap(&mut self, speaker: PortId) {
+        self.voices.leave(speaker);
+        self.note_taps(speaker);
+    }
+
+    fn note_taps(&mut self, speaker: PortId) {
+        let is_tapped = self.voices.is_wanted(speaker);
+        if let Some(seat) = self.seats.get(speaker.n) {
+            seat.is_tapped = is_tapped;
+        }
+    }
+
+    fn record(&mut self, record: RecordId, sides: [PortId; 2]) {
+        let are_open = sides.iter().all(|side| self.seats.slot(side.n).is_some());
+        let is_possible =
+            are_open && sides[0] != sides[1] && self.recordings.len() < self.seats.len();
+        self.recordings.begin(record, sides, is_possible, &mut self.voices);
+        sides.iter().for_each(|side| self.note_taps(*side));
+    }
+
+    fn end_recording(&mut self, record: RecordId) {
+        let sides = self.recordings.end(record, &mut self.voices);
+        sides.into_iter().flatten().for_each(|side| self.note_taps(side));
     }
 
     /// A speaker is no longer heard by this hearer.
@@ -131,6 +193,11 @@ impl Engine {
         if let Some(old) = port.hears_port() {
             self.part(old, id);
         }
+        port.hears_mix().iter().for_each(|speaker| self.untap(*speaker));
+        while let Some(record) = self.recordings.of(id) {
+            self.end_recording(record);
+        }
+        self.voices.hush(id);
         if self.seats.len() == 0 {
             self.next_tick = None;
         }
@@ -150,7 +217,15 @@ impl Engine {
     ) -> Option<Forward> {
         let seat = self.seats.get(port.n)?;
         let incoming = seat.port.receive(now, from, buffer.get_mut(..length)?, &mut self.out)?;
-        let hearer = seat.hearer?;
+        let hearer = seat.hearer;
+        if seat.is_tapped
+            && let Payload::Audio { codec, .. } = incoming.payload
+        {
+            let header = Header { timestamp: incoming.wire, ..incoming.header.clone() };
+            let payload = buffer.get(header.payload.clone())?;
+            self.voices.packet(now, port, &header, codec, payload);
+        }
+        let hearer = hearer?;
         self.seats.at(hearer)?.port.relay(now, &incoming, buffer)
     }
 
@@ -166,9 +241,15 @@ impl Engine {
     pub fn tick(&mut self, now: Instant) {
         for _ in 0..CATCH_UP_MAX {
             let Some(at) = self.next_tick.filter(|at| *at <= now) else { return };
+            self.voices.tick(at, |n, late, concealed| {
+                if let Some(seat) = self.seats.get(n) {
+                    seat.port.note_mixed(late, concealed);
+                }
+            });
             for (_, seat) in self.seats.iter_mut() {
-                seat.port.tick(at, &self.config, &mut self.out);
+                seat.port.tick(at, &self.config, &mut self.voices, &mut self.out);
             }
+            self.recordings.tick(&mut self.voices);
             self.next_tick = Some(at + TICK);
         }
         if let Some(at) = self.next_tick.filter(|at| *at <= now) {
@@ -185,6 +266,11 @@ impl Engine {
     /// The next packet to send, until `None`.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.out.transmits.pop_front()
+    }
+
+    /// The next piece of a recording, until `None`. To be asked after every tick and command.
+    pub fn poll_recorded(&mut self) -> Option<Recorded> {
+        self.recordings.poll()
     }
 
     /// The next thing to tell, until `None`.

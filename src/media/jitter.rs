@@ -263,6 +263,7 @@ impl JitterBuffer {
     }
 
     /// How long the fastest packet waits to be heard, the tick's grid aside.
+    #[cfg(test)]
     pub(in crate::media) fn delay(&self) -> Duration {
         let depth = self.stream.as_ref().map_or(0, |s| s.arrivals.depth());
         Duration::from_micros(depth.unsigned_abs())

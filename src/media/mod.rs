@@ -5,30 +5,31 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod codec;
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine mixes by it"))]
 mod conceal;
 pub mod dtmf;
+mod ear;
 pub mod engine;
 pub mod g711;
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine mixes by it"))]
 mod jitter;
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine mixes by it"))]
 mod mixer;
 pub mod mos;
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine mixes by it"))]
 mod pitch;
 pub mod pool;
 mod port;
 pub mod prompt;
+mod recording;
 mod rtcp;
 mod rtp;
 mod slots;
 mod span;
 pub mod srtp;
+mod stretch;
 mod timeline;
+mod voices;
 
 pub use dtmf::{Keys, Means};
 pub use g711::Law;
+pub use recording::{Chunk, Recorded};
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -31,6 +31,7 @@ use crate::media::prompt::Library;
 use crate::media::prompt::player::{Places, Player};
 use crate::media::rtp::{HEADER, Reception, Stamp};
 use crate::media::timeline::{FRAME, Relay, Timeline};
+use crate::media::voices::Voices;
 use crate::media::{
     Config, Crypto, Event, Peer, PlayId, PortId, Prompt, Quality, Rate, Source, Then, rtcp, span,
 };
@@ -91,6 +92,8 @@ enum Hears {
         from: PortId,
         relay: Relay,
     },
+    /// Other ports, mixed.
+    Mix(Vec<PortId>),
 }
 
 /// One leg's media.
@@ -207,7 +210,7 @@ impl Port {
                 let player = Player::new(library, &prompts, music, &mut self.places);
                 Hears::Play { player, play: Some(play) }
             }
-            Source::Mix(_) => Hears::Silence,
+            Source::Mix(from) => Hears::Mix(from),
             Source::Port(from) => Hears::Port { from, relay: Relay::new(now) },
         };
     }
@@ -216,8 +219,22 @@ impl Port {
     pub(super) fn hears_port(&self) -> Option<PortId> {
         match &self.hears {
             Hears::Port { from, .. } => Some(*from),
-            Hears::Silence | Hears::Play { .. } => None,
+            Hears::Silence | Hears::Play { .. } | Hears::Mix(_) => None,
         }
+    }
+
+    /// The ports that it hears mixed.
+    pub(super) fn hears_mix(&self) -> &[PortId] {
+        match &self.hears {
+            Hears::Mix(from) => from,
+            Hears::Silence | Hears::Play { .. } | Hears::Port { .. } => &[],
+        }
+    }
+
+    /// So many more packets came too late for the mixes, and so many more frames were made up.
+    pub(super) fn note_mixed(&mut self, late: u64, concealed: u64) {
+        self.figures.late += late;
+        self.figures.concealed += concealed;
     }
 
     /// Hears these prompts over everything else, until they end.
@@ -256,7 +273,13 @@ impl Port {
     }
 
     /// One tick: sends what is due.
-    pub(super) fn tick(&mut self, at: Instant, config: &Config, out: &mut Outbox) {
+    pub(super) fn tick(
+        &mut self,
+        at: Instant,
+        config: &Config,
+        voices: &mut Voices,
+        out: &mut Outbox,
+    ) {
         self.events_this_tick = 0;
         let Some(peer) = self.peer else { return };
         let to = self.destination();
@@ -270,7 +293,7 @@ impl Port {
         }
         let is_due = self.line.is_due(at);
         let mut frame = Frame::silence(peer.codec);
-        let mut speaks = is_due && self.source(at, &peer, &mut frame, out);
+        let mut speaks = is_due && self.source(at, &peer, &mut frame, voices, out);
         if is_due && let Some(overlay) = &mut self.overlay {
             frame.play(peer.codec, overlay);
             speaks = true;
@@ -321,7 +344,14 @@ impl Port {
     }
 
     /// Fills the frame with what the port hears; false when another port's packets do that.
-    fn source(&mut self, at: Instant, peer: &Peer, frame: &mut Frame, out: &mut Outbox) -> bool {
+    fn source(
+        &mut self,
+        at: Instant,
+        peer: &Peer,
+        frame: &mut Frame,
+        voices: &mut Voices,
+        out: &mut Outbox,
+    ) -> bool {
         match &mut self.hears {
             Hears::Silence => true,
             Hears::Play { player, play } => {
@@ -334,6 +364,18 @@ impl Port {
                 true
             }
             Hears::Port { relay, .. } => relay.fill(at),
+            Hears::Mix(from) => {
+                if peer.send
+                    && let Some(coder) = Coder::of(&mut self.coder, peer.codec)
+                {
+                    let rate = coder.rate();
+                    let mut sound = [0; Rate::Wide.samples()];
+                    let sound = &mut sound[..rate.samples()];
+                    voices.mix(from, rate, sound);
+                    coder.encode(sound, frame);
+                }
+                true
+            }
         }
     }
 

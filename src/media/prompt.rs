@@ -124,8 +124,8 @@ impl Clip {
         }
     }
 
-    /// The samples as a codec's bytes, one for each. Empty for Opus, which has [`Clip::packets`], and
-    /// for G.722 until it is prepared.
+    /// The samples as a codec's bytes, one for each. Empty for Opus, which has [`Clip::packets`],
+    /// and for G.722 until it is prepared.
     pub fn encoded(&self, codec: Codec) -> &[u8] {
         match codec {
             Codec::Pcmu => &self.ulaw,
@@ -135,8 +135,8 @@ impl Clip {
         }
     }
 
-    /// The clip as packets of Opus, 20 ms each, the last one filled up with silence. Empty until they
-    /// are prepared.
+    /// The clip as packets of Opus, 20 ms each, the last one filled up with silence. Empty until
+    /// they are prepared.
     pub fn packets(&self) -> &[Box<[u8]>] {
         &self.opus
     }

@@ -8,6 +8,8 @@
 mod cipher;
 mod window;
 
+use std::fmt;
+
 use cipher::{Cipher, Kind};
 use window::Window;
 
@@ -135,6 +137,12 @@ impl Srtp {
     /// The same for SRTCP.
     pub fn unprotect_rtcp(&mut self, packet: &mut [u8]) -> Option<usize> {
         self.receiver.rtcp(packet)
+    }
+}
+
+impl fmt::Debug for Srtp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Srtp").field("suite", &self.crypto.suite).finish_non_exhaustive()
     }
 }
 

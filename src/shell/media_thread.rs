@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use crate::chance::Chance;
 use crate::media::prompt::Library;
 use crate::media::{Command, Config, Event};
+use crate::shell::recorder::Tap;
 use shard::{Shard, WAKER};
 
 /// Orders that wait for one thread; the next is refused.
@@ -49,12 +50,14 @@ pub struct MediaThreads;
 
 impl MediaThreads {
     /// Starts `config.threads` threads (0: one a core, less one). Events come out of `events`'
-    /// other end. Fails when the system refuses a thread or a poll.
+    /// other end; what is recorded goes to `recorder`, and without one recordings end at once.
+    /// Fails when the system refuses a thread or a poll.
     pub fn start(
         config: &Config,
         library: &Arc<Library>,
         chance: &mut Chance,
         events: &mpsc::Sender<Event>,
+        recorder: Option<&Tap>,
     ) -> io::Result<MediaHandle> {
         let count = match config.threads {
             0 => std::thread::available_parallelism().map_or(1, NonZero::get) - 1,
@@ -66,8 +69,9 @@ impl MediaThreads {
             let waker = Waker::new(poll.registry(), WAKER)?;
             let (orders, inbox) = sync_channel(ORDERS_MAX);
             let library = Arc::clone(library);
+            let (events, recorder) = (events.clone(), recorder.cloned());
             let shard =
-                Shard::new(poll, inbox, events.clone(), config.clone(), library, chance.split());
+                Shard::new(poll, inbox, events, config.clone(), library, chance.split(), recorder);
             let join = Builder::new().name(format!("media-{n}")).spawn(move || shard.run())?;
             threads.threads.push(Thread { orders, waker, join: Some(join) });
         }

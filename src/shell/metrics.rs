@@ -22,7 +22,9 @@ use prometheus_client::registry::Registry;
 
 use crate::call::board::{Board, CounselorState, PhaseName};
 use crate::call::cdr::{Cdr, Outcome};
+use crate::call::deed::What;
 use crate::call::voice::Voice;
+use crate::store::recording::Ended;
 use voices::Voices;
 
 /// Bounds of the waits, in seconds.
@@ -71,8 +73,10 @@ struct Inner {
     lost: Counter,
     messages: Family<Labels<2>, Counter>,
     dropped: Family<Labels<1>, Counter>,
+    deeds: Family<Labels<1>, Counter>,
     records_lost: Counter,
     voices: Voices,
+    recordings: Family<Labels<1>, Counter>,
     gauges: Arc<Gauges>,
 }
 
@@ -90,6 +94,7 @@ impl Default for Metrics {
         let (packets, lost) = (Counter::default(), Counter::default());
         let messages = Family::default();
         let (dropped, records_lost) = (Family::default(), Counter::default());
+        let deeds = Family::default();
         let gauges = Arc::new(Gauges::default());
         // The registry adds `_total` to the names of counters and a full stop to the help.
         registry.register("koebashi_calls", "Calls that ended, by outcome", Family::clone(&calls));
@@ -103,9 +108,17 @@ impl Default for Metrics {
         registry.register("koebashi_sip_messages", help, Family::clone(&messages));
         let help = "SIP messages that got no further";
         registry.register("koebashi_sip_dropped", help, Family::clone(&dropped));
+        let help = "What supervisors did, denials, and how often counselors asked for help";
+        registry.register("koebashi_supervision", help, Family::clone(&deeds));
         let help = "Records that could not be kept";
         registry.register("koebashi_records_lost", help, records_lost.clone());
         let voices = Voices::new(&mut registry);
+        let recordings = Family::<Labels<1>, Counter>::default();
+        for ended in Ended::ALL {
+            drop(recordings.get_or_create(&ended_label(*ended)));
+        }
+        let help = "Recordings that ended, by how";
+        registry.register("koebashi_recordings", help, Family::clone(&recordings));
         registry.register_collector(Box::new(Arc::clone(&gauges)));
         let inner = Inner {
             registry,
@@ -116,8 +129,10 @@ impl Default for Metrics {
             lost,
             messages,
             dropped,
+            deeds,
             records_lost,
             voices,
+            recordings,
             gauges,
         };
         Self(Arc::new(inner))
@@ -207,9 +222,25 @@ impl Metrics {
         self.0.gauges.lock().certificate = left;
     }
 
+    /// Counts what a supervisor did, or a counselor who asked for help.
+    pub fn deed(&self, what: &What) {
+        let act = match what {
+            What::Began { mode, .. } | What::Switched { mode, .. } => mode.name(),
+            What::Denied { .. } => "denied",
+            What::HelpAsked => "help",
+            What::Summoned { .. } | What::Ended { .. } | What::HelpCleared => return,
+        };
+        self.0.deeds.get_or_create(&[("act", act.to_owned())]).inc();
+    }
+
     /// Takes the count of records that the store lost since the start.
     pub fn records_lost(&self, count: u64) {
         self.0.records_lost.inner().store(count, Ordering::Relaxed);
+    }
+
+    /// Counts a recording that ended.
+    pub fn recording(&self, ended: Ended) {
+        self.0.recordings.get_or_create(&ended_label(ended)).inc();
     }
 
     /// Everything in the Prometheus text format, version 0.0.4.
@@ -220,6 +251,10 @@ impl Metrics {
             Err(fmt::Error) => String::new(),
         }
     }
+}
+
+fn ended_label(ended: Ended) -> Labels<1> {
+    [("ended", ended.name().to_owned())]
 }
 
 fn calls_labels(line: &str, outcome: Outcome) -> Labels<2> {
@@ -370,6 +405,8 @@ mod tests {
         metrics.connections([("tcp", 2), ("tls", 3)]);
         metrics.certificate(Some(-5));
         metrics.board(&Board { lines: vec![line("nijiiro", 2)], ..Board::default() });
+        metrics.recording(Ended::Overrun);
+        metrics.deed(&What::HelpAsked);
         metrics.sip([("INVITE", "in", 5)]);
         let text = metrics.encode();
         let expected = [
@@ -395,6 +432,9 @@ mod tests {
             "koebashi_records_lost_total 1",
             "koebashi_sip_connections{transport=\"tls\"} 3",
             "koebashi_certificate_expires_seconds -5",
+            "koebashi_recordings_total{ended=\"overrun\"} 1",
+            "koebashi_recordings_total{ended=\"whole\"} 0",
+            "koebashi_supervision_total{act=\"help\"} 1",
         ];
         for line in expected {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
@@ -403,7 +443,7 @@ mod tests {
         let families = types.len();
         types.sort_unstable();
         types.dedup_by_key(|line| line.split(' ').nth(2));
-        assert_eq!((types.len(), families), (24, 24), "{text}");
+        assert_eq!((types.len(), families), (26, 26), "{text}");
         assert!(text.ends_with('\n') && !text.contains("EOF"));
     }
 

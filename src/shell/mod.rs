@@ -16,6 +16,7 @@ pub mod metrics;
 mod news;
 pub mod process;
 pub mod prompts;
+pub mod recorder;
 pub mod reload;
 mod resolve;
 mod signals;
@@ -29,7 +30,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::sleep_until;
 
@@ -37,6 +38,7 @@ pub use config::{Config, LogFormat};
 pub use signals::Stopper;
 
 use crate::call::config::Extension;
+use crate::call::deed::{Deed, Denial, What};
 use crate::call::intention::Intention;
 use crate::call::switchboard::{Command, Input, Output, Step, Switchboard};
 use crate::chance::Chance;
@@ -45,10 +47,11 @@ use crate::sip::Transport;
 use crate::sip::endpoint::Direction;
 use crate::store::Store;
 use certificate::Certificate;
-use handle::{Feed, Handle};
+use handle::{Asked, Feed, Handle};
 use media_thread::{MediaHandle, MediaThreads};
 use metrics::Metrics;
 use news::News;
+use recorder::Recorder;
 use reload::{Fresh, Source};
 use signals::Signals;
 use sip_socket::{Arrived, Limits, Sockets};
@@ -80,6 +83,8 @@ pub struct Setup {
     pub sockets: Limits,
     /// Where records go.
     pub store: Store,
+    /// Who can open recordings, and how long they stay.
+    pub recorder: recorder::Config,
     /// What counselors chose last.
     pub intentions: BTreeMap<Extension, Intention>,
     /// Where another configuration comes from; `None`: it never changes.
@@ -119,11 +124,14 @@ pub struct Shell {
     changes: mpsc::Receiver<Fresh>,
     signals: Signals,
     store: Store,
+    recorder: Recorder,
     metrics: Metrics,
     feed: Feed,
     news: News,
     handle: Handle,
     on_step: Box<dyn FnMut(&Step) + Send>,
+    /// Who waits for the answer to the request that is being carried out.
+    asker: Option<oneshot::Sender<Result<(), Denial>>>,
     drain: Duration,
     stage: Stage,
     faults: VecDeque<Instant>,
@@ -145,6 +153,7 @@ enum Woken {
     Sip,
     Media(media::Event),
     Command(Command),
+    Asked(Asked),
     Change(Box<Fresh>),
     Signal(&'static str),
     Time,
@@ -160,16 +169,24 @@ impl Shell {
         let sockets =
             Sockets::bind(&setup.fresh.sip.listen, &setup.sockets, setup.fresh.tls.clone())?;
         let (event_sender, events) = mpsc::channel(EVENTS_MAX);
-        let media =
-            MediaThreads::start(&setup.media, &setup.fresh.library, &mut chance, &event_sender)
-                .map_err(Error::Media)?;
         let certificate = Certificate::new(setup.fresh.tls.as_deref());
         let (command_sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let metrics = Metrics::default();
+        let recorder =
+            recorder(setup.recorder, setup.store.clone(), metrics.clone(), &command_sender)?;
+        let media = MediaThreads::start(
+            &setup.media,
+            &setup.fresh.library,
+            &mut chance,
+            &event_sender,
+            Some(&recorder.tap()),
+        )
+        .map_err(Error::Media)?;
         let (change_sender, changes) = mpsc::channel(1);
         let signals = Signals::new()?;
         let hangup = signals::hangup()?;
-        let metrics = Metrics::default();
         let (feed, handle) = handle::channel(setup.store.clone(), metrics.clone());
+        let handle = handle.with_commands(command_sender.clone());
         feed.bound(true);
         let watching = setup
             .source
@@ -195,11 +212,13 @@ impl Shell {
             changes,
             signals,
             store: setup.store,
+            recorder,
             metrics,
             feed,
             news: News::default(),
             handle,
             on_step: setup.on_step,
+            asker: None,
             drain,
             stage: Stage::Serving,
             faults: VecDeque::new(),
@@ -278,6 +297,7 @@ impl Shell {
                 Woken::Sip | Woken::Time => {}
                 Woken::Media(event) => self.give(Input::Media(event)),
                 Woken::Command(command) => self.command(command),
+                Woken::Asked(asked) => self.ask(asked),
                 Woken::Change(fresh) => self.change(*fresh),
                 Woken::Signal(name) => self.on_signal(name),
             }
@@ -289,6 +309,7 @@ impl Shell {
             () = self.sockets.ready() => Woken::Sip,
             Some(event) = self.events.recv() => Woken::Media(event),
             Some(command) = self.commands.recv() => Woken::Command(command),
+            Some(asked) = self.feed.next_asked() => Woken::Asked(asked),
             Some(fresh) = self.changes.recv() => Woken::Change(Box::new(fresh)),
             name = self.signals.next() => Woken::Signal(name),
             () = sleep_until(until.into()) => Woken::Time,
@@ -315,6 +336,10 @@ impl Shell {
             }
             if let Ok(command) = self.commands.try_recv() {
                 self.command(command);
+                is_idle = false;
+            }
+            if let Some(asked) = self.feed.try_asked() {
+                self.ask(asked);
                 is_idle = false;
             }
             if is_idle {
@@ -346,6 +371,7 @@ impl Shell {
                     self.store.audit(news::intention(&extension, &intention));
                     self.store.intention(extension, intention);
                 }
+                Output::Recording(order) => self.recorder.tell(order),
                 Output::Board(board) => {
                     self.news.tell(&board);
                     self.feed.show(*board);
@@ -358,8 +384,32 @@ impl Shell {
                     news::voice(&voice);
                     self.metrics.voice(&voice);
                 }
+                Output::Deed(deed) => self.on_deed(&deed),
+                Output::Answer(answer) => {
+                    // Whoever asked may have gone.
+                    self.asker.take().map(|asker| asker.send(answer).ok());
+                }
             }
         }
+    }
+
+    fn on_deed(&mut self, deed: &Deed) {
+        let entry = news::deed(deed);
+        if deed.what == What::HelpAsked {
+            tracing::warn!("{}: {}", entry.who, entry.what);
+        } else {
+            tracing::info!("{}: {}", entry.who, entry.what);
+        }
+        self.metrics.deed(&deed.what);
+        self.store.audit(entry);
+    }
+
+    /// A request, which is answered before anything else is done.
+    fn ask(&mut self, asked: Asked) {
+        self.asker = Some(asked.answer);
+        self.give(Input::Command(Command::Request(asked.request)));
+        // A fault of ours on the way: whoever asked learns that there is no answer.
+        self.asker = None;
     }
 
     /// A command that its thread can't take (it hangs, or has died) must leave no call waiting for
@@ -445,6 +495,7 @@ impl Shell {
 
     fn beat(&mut self) {
         self.feed.beat();
+        self.recorder.flush();
         let counts = self.switchboard.counts();
         let (store, streams) = (self.store.health(), self.sockets.counts());
         self.metrics.dropped(&[
@@ -498,6 +549,7 @@ impl Shell {
                 Woken::Sip
                 | Woken::Time
                 | Woken::Command(_)
+                | Woken::Asked(_)
                 | Woken::Change(_)
                 | Woken::Signal(_) => {}
             }
@@ -512,6 +564,22 @@ fn handle_input(switchboard: &mut Switchboard, faults: &mut VecDeque<Instant>, i
     if catch_unwind(AssertUnwindSafe(|| switchboard.handle(now, input))).is_err() {
         faults.push_back(now.mono);
     }
+}
+
+/// The recorder, which tells the loop what it loses; a full queue of commands leaves the board
+/// behind, not the call.
+fn recorder(
+    config: recorder::Config,
+    store: Store,
+    metrics: Metrics,
+    commands: &mpsc::Sender<Command>,
+) -> io::Result<Recorder> {
+    let commands = commands.clone();
+    Recorder::start(config, store, metrics, move |record| {
+        if commands.try_send(Command::RecordingLost(record)).is_err() {
+            tracing::warn!("the loop could not be told that a recording is lost");
+        }
+    })
 }
 
 fn switchboard(

@@ -101,7 +101,7 @@ pub fn load(
 }
 
 /// The moment's minute, in milliseconds of Unix time.
-fn to_minute(moment: Timestamp) -> i64 {
+pub(super) fn to_minute(moment: Timestamp) -> i64 {
     moment.timestamp().div_euclid(60) * 60_000
 }
 

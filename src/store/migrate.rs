@@ -17,7 +17,7 @@ use super::{Error, database};
 const BUSY: Duration = Duration::from_secs(1);
 
 /// The steps; step `n` leads from version `n` to `n + 1`. A released step never changes.
-const STEPS: &[&str] = &[RECORDS, VOICES];
+const STEPS: &[&str] = &[RECORDS, RECORDINGS, VOICES];
 
 /// Records, intentions, audit.
 const RECORDS: &str = "
@@ -80,6 +80,23 @@ const RECORDS: &str = "
         n INTEGER NOT NULL,
         hash BLOB NOT NULL
     ) STRICT;
+";
+
+/// Recordings of conversations; what was said is in files of their own.
+const RECORDINGS: &str = "
+    CREATE TABLE recording (
+        call TEXT NOT NULL,
+        part INTEGER NOT NULL,
+        line TEXT,
+        started_ms INTEGER NOT NULL,
+        ended TEXT,
+        length_ms INTEGER,
+        bytes INTEGER,
+        sha256 BLOB,
+        deleted_ms INTEGER,
+        deleted_why TEXT,
+        PRIMARY KEY (call, part)
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// More about the voice of a leg. Of older calls nothing of it is known.
@@ -241,7 +258,10 @@ mod tests {
             cdr_quality.strangers cdr_quality.rejected cdr_quality.late cdr_quality.concealed \
             cdr_quality.first_packet_ms cdr_quality.source_differs cdr_quality.level_dbfs \
             cdr_quality.one_way cdr_talk.call cdr_talk.extension cdr_talk.nth cdr_talk.talk_ms \
-            intention.extension intention.pause_reason intention.state"
+            intention.extension intention.pause_reason intention.state recording.bytes \
+            recording.call recording.deleted_ms recording.deleted_why recording.ended \
+            recording.length_ms recording.line recording.part recording.sha256 \
+            recording.started_ms"
             .split_whitespace()
             .map(str::to_owned)
             .collect::<Vec<_>>();

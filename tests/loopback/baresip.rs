@@ -38,6 +38,7 @@ module aufile.so
 module aubridge.so
 module sndfile.so
 {MORE}
+module srtp.so
 module_tmp uuid.so
 module_tmp account.so
 module_app menu.so
@@ -74,8 +75,9 @@ impl Baresip {
         Self::start_as(place, service, extension, tone, ("tls", "audio_codecs=pcmu", &roots))
     }
 
-    /// By which transport, with what for the account and what for the configuration.
-    fn start_as(
+    /// By which transport, with what for the account (`mediaenc=srtp-mand`) and what for the
+    /// configuration.
+    pub(crate) fn start_as(
         place: &Place,
         service: &Service,
         extension: &str,
@@ -130,6 +132,11 @@ impl Baresip {
         wait_for(&format!("{count} ended calls of baresip"), Duration::from_secs(15), || {
             (self.process.log().matches("session closed").count() >= count).then_some(())
         });
+    }
+
+    /// What it has printed.
+    pub(crate) fn log(&self) -> String {
+        self.process.log()
     }
 
     /// What it has heard so far in all calls; complete when the calls are over.

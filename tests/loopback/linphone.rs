@@ -72,7 +72,7 @@ impl Linphone {
     }
 
     /// By which transport, with what for `[sip]`.
-    fn start_as(
+    pub(crate) fn start_as(
         place: &Place,
         service: &Service,
         extension: &str,

@@ -29,10 +29,14 @@ mod operation;
 mod phones;
 /// Folder, ports and child processes of one test; bounded waiting.
 mod place;
+/// A call that is recorded.
+mod recording;
 /// Callers who give up, are refused, or come at the wrong time.
 mod refusals;
 /// A plain RTP end: a tone out, everything heard is kept.
 mod rtp_peer;
+/// Encrypted voice with phones of other makes.
+mod secure;
 /// The program under test: configuration, console, records.
 mod service;
 /// SIPp runs from the scenarios of `tests/sipp`.

@@ -42,8 +42,10 @@ pub(crate) const READY: (&str, u32) = ("ready", 1_060);
 pub(crate) const PAUSED: (&str, u32) = ("paused", 1_120);
 /// The counselor's phone was lost.
 pub(crate) const LOST: (&str, u32) = ("counselor_lost", 1_180);
-const PROMPTS: [(&str, u32); 10] =
-    [WELCOME, HOLD, HELP, CLOSED, NO_COUNSELOR, DRAINING, BRANCH, READY, PAUSED, LOST];
+/// The conversation is recorded.
+pub(crate) const NOTICE: (&str, u32) = ("recording_notice", 1_240);
+const PROMPTS: [(&str, u32); 11] =
+    [WELCOME, HOLD, HELP, CLOSED, NO_COUNSELOR, DRAINING, BRANCH, READY, PAUSED, LOST, NOTICE];
 /// Every other prompt.
 const OTHER: u32 = 1_900;
 /// What callers say in these tests.
@@ -140,11 +142,22 @@ impl Service {
 
     /// Asks the console; `None`: nobody answers.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
+        self.ask(&format!("GET {path} HTTP/1.1\r\n"), "")
+    }
+
+    /// Tells the console something in JSON; the answer's code.
+    pub(crate) fn post(&self, path: &str, body: &str) -> Option<u16> {
+        let (form, length) = ("Content-Type: application/json", body.len());
+        let head = format!("POST {path} HTTP/1.1\r\n{form}\r\nContent-Length: {length}\r\n");
+        self.ask(&head, body).map(|(code, _)| code)
+    }
+
+    fn ask(&self, head: &str, body: &str) -> Option<(u16, String)> {
         let limit = Duration::from_secs(2);
         let mut stream = TcpStream::connect_timeout(&self.console, limit).ok()?;
         stream.set_read_timeout(Some(limit)).unwrap();
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.console);
+        let host = self.console;
+        let request = format!("{head}Host: {host}\r\nConnection: close\r\n\r\n{body}");
         stream.write_all(request.as_bytes()).ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;

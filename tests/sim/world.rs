@@ -8,20 +8,22 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use koebashi::call::board::Board;
 use koebashi::call::cdr::Cdr;
-use koebashi::call::config::Extension;
+use koebashi::call::config::{Extension, Recording};
+use koebashi::call::deed::{Deed, Denial, Request};
 use koebashi::call::intention::Intention;
 use koebashi::call::switchboard::{Command, Input, Output, Switchboard};
 use koebashi::call::voice::Voice;
 use koebashi::chance::Chance;
 use koebashi::media::engine::{Channel, Engine};
 use koebashi::media::prompt::{Clip, Library};
-use koebashi::media::{self, PortId, Prompt, Quality, g711};
+use koebashi::media::{self, PortId, Prompt, Quality, Source, g711};
 use koebashi::sip::message::Message;
 use koebashi::sip::{Flow, Transport};
 use koebashi::time::{Now, Timestamp};
 
 use super::link::Link;
 use super::phone::{Phone, PhoneId};
+use super::recording::Tapes;
 
 /// Where the service listens.
 pub(crate) const SERVER: &str = "10.0.0.1:5060";
@@ -76,6 +78,16 @@ pub(crate) struct World {
     pub steps: Vec<String>,
     /// News of voices, and when they came.
     pub voices: Vec<(Instant, Voice)>,
+    /// What people did.
+    pub deeds: Vec<Deed>,
+    /// The answer to the last request.
+    pub answer: Option<Result<(), Denial>>,
+    /// What each open port was last told to hear.
+    pub listens: BTreeMap<PortId, Source>,
+    /// Every command to the media plane.
+    pub commands: Vec<media::Command>,
+    /// Where each open port's peer hears.
+    pub peers: BTreeMap<PortId, SocketAddr>,
     /// The last board.
     pub shown: Board,
     /// What counselors chose.
@@ -88,6 +100,10 @@ pub(crate) struct World {
     pub prompts: BTreeMap<Prompt, u8>,
     /// RTP to addresses where no phone is: when and where to.
     pub strays: Vec<(Instant, SocketAddr)>,
+    /// What was recorded.
+    pub tapes: Tapes,
+    /// Whether each line records.
+    pub recordings: BTreeMap<String, Recording>,
     /// Where the open media ports are.
     pub ports: BTreeMap<PortId, SocketAddr>,
     next_tick: Instant,
@@ -120,6 +136,8 @@ impl World {
         let prompts: BTreeMap<_, _> = call.prompt_lengths.keys().cloned().zip(0x90..0xff).collect();
         assert_eq!(prompts.len(), call.prompt_lengths.len(), "each prompt has a sound");
         let library = library(&prompts);
+        let lines = call.lines.iter();
+        let recordings = lines.map(|(id, l)| (id.to_string(), l.recording.clone())).collect();
         let mut chance = Chance::from_number(seed);
         let started = Instant::now();
         // A Saturday, 19:00 in Tokyo.
@@ -139,10 +157,17 @@ impl World {
             parcels: BTreeMap::new(),
             parcel_count: 0,
             ports: BTreeMap::new(),
+            tapes: Tapes::default(),
+            recordings,
             wire: Vec::new(),
             cdrs: Vec::new(),
             steps: Vec::new(),
             voices: Vec::new(),
+            deeds: Vec::new(),
+            answer: None,
+            listens: BTreeMap::new(),
+            commands: Vec::new(),
+            peers: BTreeMap::new(),
             shown: Board::default(),
             intentions: BTreeMap::new(),
             unbindable: Vec::new(),
@@ -229,6 +254,12 @@ impl World {
     pub(crate) fn command(&mut self, command: Command) {
         self.input(Input::Command(command));
         self.flush();
+    }
+
+    /// Asks as the API does.
+    pub(crate) fn ask(&mut self, request: Request) -> Result<(), Denial> {
+        self.command(Command::Request(request));
+        self.answer.take().expect("a request is answered at once")
     }
 
     /// Sends raw bytes to the service from an address.
@@ -392,6 +423,9 @@ impl World {
                 }
             }
             while let Some(event) = self.engine.poll_event() {
+                if let media::Event::Digit { port, digit } = &event {
+                    self.tapes.on_key(self.now, *port, digit.char());
+                }
                 self.pending.push_back(event);
             }
             while let Some(event) = self.pending.pop_front() {
@@ -408,7 +442,7 @@ impl World {
                 }
             }
             if is_quiet {
-                return;
+                return self.check_ears();
             }
         }
     }
@@ -430,10 +464,13 @@ impl World {
             }
             Output::Board(board) => self.shown = *board,
             Output::Voice(voice) => self.voices.push((self.now, voice)),
+            Output::Recording(told) => self.on_recording(told),
             Output::Step(step) => {
                 let ms = (self.now - self.started).as_millis();
                 self.steps.push(format!("{ms:>8} ms {}: {}", step.call, step.what));
             }
+            Output::Deed(deed) => self.deeds.push(deed),
+            Output::Answer(answer) => self.answer = Some(answer),
         }
     }
 
@@ -445,13 +482,23 @@ impl World {
             }
             self.ports.insert(*port, *local);
         }
+        self.watch_recording(&command);
         if let media::Command::Close { port } = &command {
             self.ports.remove(port);
             if self.hung.contains(port) {
                 let quality = Quality::default();
                 self.pending.push_back(media::Event::Closed { port: *port, quality });
             }
+            self.listens.remove(port);
+            self.peers.remove(port);
         }
+        if let media::Command::Listen { port, source } = &command {
+            self.listens.insert(*port, source.clone());
+        }
+        if let media::Command::Connect { port, peer, .. } = &command {
+            self.peers.insert(*port, peer.rtp);
+        }
+        self.commands.push(command.clone());
         self.engine.command(self.now, command);
     }
 

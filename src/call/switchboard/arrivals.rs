@@ -14,6 +14,7 @@ use crate::call::io::Order;
 use crate::call::io::{Io, Owner};
 use crate::call::leg::{Fault, Leg, Place};
 use crate::call::record::Record;
+use crate::call::recording::Recording;
 use crate::call::trunk::Arrival;
 use crate::call::{Phase, identity};
 use crate::media::{Keys, Quality};
@@ -171,6 +172,7 @@ impl Switchboard {
             presentation,
             phase: Phase::Trunk(Arrival::Opening),
             record: Record::new(now, trunk_id.clone()),
+            recording: Recording::new(),
             order: Order(0),
             asks: Vec::new(),
             hops: 0,

@@ -8,6 +8,7 @@ mod draw;
 mod extensions;
 mod phones;
 mod settle;
+mod supervise;
 mod transfer;
 mod trunks;
 mod voices;
@@ -19,13 +20,15 @@ use std::time::{Duration, Instant};
 use super::cdr::{CallId, Outcome};
 use super::config::{Config, Extension, LineId, Override};
 use super::counselor::Counselor;
+use super::deed::{Request, Why};
 use super::intention::Intention;
 use super::internal::Internal;
-pub use super::io::{CallTimer, Output, Owner, Step, Timer};
+pub use super::io::{CallTimer, Output, Owner, Recording, Step, Timer};
 use super::io::{Floor, Io, Ports};
+use super::summons::Summons;
 use super::{Ask, Call, Phase};
 use crate::chance::Chance;
-use crate::media;
+use crate::media::{self, RecordId};
 use crate::sip::auth::{Guard, Settings};
 use crate::sip::endpoint::{Counts, Endpoint};
 use crate::sip::registrar::{Pulse, Registrar};
@@ -77,6 +80,15 @@ pub enum Command {
         /// What.
         intention: Intention,
     },
+    /// A call's recording is paused or goes on.
+    PauseRecording {
+        /// Which call.
+        call: CallId,
+        /// Whether nothing is recorded from here on.
+        paused: bool,
+    },
+    /// A recording can't be written any further: it ends, the call goes on.
+    RecordingLost(RecordId),
     /// A line is opened or closed by hand, until the next configuration.
     Override {
         /// Which.
@@ -84,6 +96,8 @@ pub enum Command {
         /// How.
         over: Override,
     },
+    /// Somebody asks through the API, and gets [`Output::Answer`].
+    Request(Request),
 }
 
 /// Why the switchboard wants to be woken.
@@ -119,6 +133,7 @@ pub struct Switchboard {
     counselors: BTreeMap<Extension, Counselor>,
     calls: BTreeMap<u64, Call>,
     internals: BTreeMap<u64, Internal>,
+    summonses: BTreeMap<u64, Summons>,
     sessions: BTreeMap<SessionId, Owner>,
     errands: BTreeMap<ClientTx, Errand>,
     ports: Ports,
@@ -133,6 +148,8 @@ pub struct Switchboard {
     /// Calls ever begun; the next one's key.
     count: u64,
     plays: u64,
+    /// Recordings ever begun.
+    records: u64,
     /// Places in the queues ever given.
     places: i64,
     rings: u64,
@@ -169,6 +186,7 @@ macro_rules! io {
             timers: &mut $self.timers,
             chance: &mut $self.chance,
             plays: &mut $self.plays,
+            records: &mut $self.records,
             places: &mut $self.places,
             floors: &$self.floors,
             draining: $self.mode == $crate::call::switchboard::Mode::Draining,
@@ -201,6 +219,7 @@ impl Switchboard {
             counselors,
             calls: BTreeMap::new(),
             internals: BTreeMap::new(),
+            summonses: BTreeMap::new(),
             sessions: BTreeMap::new(),
             errands: BTreeMap::new(),
             ports: Ports::new(media),
@@ -213,6 +232,7 @@ impl Switchboard {
             drawn: now.mono,
             count: 0,
             plays: 0,
+            records: 0,
             places: 0,
             rings: 0,
             started: now,
@@ -283,7 +303,7 @@ impl Switchboard {
 
     /// Whether no call is left: a draining process may end.
     pub fn is_idle(&self) -> bool {
-        self.calls.is_empty() && self.internals.is_empty()
+        self.calls.is_empty() && self.internals.is_empty() && self.summonses.is_empty()
     }
 
     fn on_timeout(&mut self, now: Now) {
@@ -295,6 +315,7 @@ impl Switchboard {
                 Timer::Call(owner, timer) => self.with_owner(now, owner, |owned, io| match owned {
                     Owned::Call(call) => call.on_timer(io, timer),
                     Owned::Internal(internal) => internal.on_timer(io, timer),
+                    Owned::Summons(summons) => summons.on_timer(io, timer),
                 }),
                 Timer::WrapUp(extension) => self.end_wrap_up(now, &extension),
                 Timer::Phone(extension) => self.look_for_phone(now, &extension),
@@ -337,6 +358,7 @@ impl Switchboard {
             self.with_owner(now, owner, |owned, io| match owned {
                 Owned::Call(call) => call.on_media(io, event),
                 Owned::Internal(internal) => internal.on_media(io, event),
+                Owned::Summons(summons) => summons.on_media(io, event),
             });
         }
     }
@@ -364,6 +386,7 @@ impl Switchboard {
             self.with_owner(now, owner, |owned, io| match owned {
                 Owned::Call(call) => call.on_sip(io, event),
                 Owned::Internal(internal) => internal.on_sip(io, event),
+                Owned::Summons(summons) => summons.on_sip(io, event),
             });
         }
     }
@@ -398,7 +421,30 @@ impl Switchboard {
                     self.on_choice(now, key, &extension, &choice);
                 }
             }
+            Owner::Summons(key) => {
+                let Some(summons) = self.summonses.get_mut(&key) else { return };
+                f(Owned::Summons(summons), &mut io);
+                if let Some(outcome) = summons.take_outcome() {
+                    self.on_summoned(now, key, outcome);
+                }
+            }
         }
+    }
+
+    /// Lets the first call that `is_it` do something.
+    fn with_call(
+        &mut self,
+        now: Now,
+        is_it: impl Fn(&Call) -> bool,
+        f: impl FnOnce(&mut Call, &mut Io<'_>),
+    ) {
+        let found = self.calls.iter().find(|(_, call)| is_it(call)).map(|(key, _)| *key);
+        let Some(key) = found else { return };
+        self.with_owner(now, Owner::Call(key), |owned, io| {
+            if let Owned::Call(call) = owned {
+                f(call, io);
+            }
+        });
     }
 
     /// The call is over and its figures are in: the one record.
@@ -430,6 +476,18 @@ impl Switchboard {
             Command::Drain => self.mode = Mode::Draining,
             Command::Stop => self.stop(now),
             Command::Intend { extension, intention } => self.intend(now, &extension, intention),
+            Command::PauseRecording { call, paused } => {
+                let pause = if paused { Call::pause_recording } else { Call::resume_recording };
+                self.with_call(now, |it| it.id == call, pause);
+            }
+            Command::RecordingLost(record) => {
+                let has = |it: &Call| it.recording.current() == Some(record);
+                self.with_call(now, has, Call::recording_lost);
+            }
+            Command::Request(request) => {
+                let answer = self.on_asked(now, &request);
+                self.out.push_back(Output::Answer(answer));
+            }
             Command::Override { line, over } => {
                 let mut config = (*self.config).clone();
                 if let Some(line) = config.lines.get_mut(&line) {
@@ -444,10 +502,12 @@ impl Switchboard {
         self.mode = Mode::Draining;
         let calls = self.calls.keys().map(|key| Owner::Call(*key));
         let internals = self.internals.keys().map(|key| Owner::Internal(*key));
-        for owner in calls.chain(internals).collect::<Vec<_>>() {
+        let summonses = self.summonses.keys().map(|key| Owner::Summons(*key));
+        for owner in calls.chain(internals).chain(summonses).collect::<Vec<_>>() {
             self.with_owner(now, owner, |owned, io| match owned {
                 Owned::Call(call) => call.stop(io),
                 Owned::Internal(internal) => internal.end(io),
+                Owned::Summons(summons) => summons.cancel(io, Why::CallOver),
             });
         }
     }
@@ -466,4 +526,5 @@ impl Switchboard {
 enum Owned<'a> {
     Call(&'a mut Call),
     Internal(&'a mut Internal),
+    Summons(&'a mut Summons),
 }

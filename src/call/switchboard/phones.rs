@@ -201,6 +201,13 @@ impl Switchboard {
                 counselor.wrap_up_until = Some(until);
                 board.timers.set(Timer::WrapUp(extension.clone()), until);
             }),
+            Choice::Supervise(mode, counselor) => {
+                match self.supervise_by_code(now, key, extension, *mode, counselor) {
+                    Ok(()) => return,
+                    Err(_) => Confirmed::Refused,
+                }
+            }
+            Choice::Help => self.ask_help_by_code(now, extension),
         };
         let mut io = io!(self, now, Owner::Internal(key));
         if let Some(internal) = self.internals.get_mut(&key) {

@@ -23,6 +23,7 @@ use crate::time::Now;
 impl Switchboard {
     /// Works out places, who is on duty and whom to ring.
     pub(super) fn settle(&mut self, now: Now) {
+        self.end_vain_summonses(now);
         self.is_dirty = false;
         self.place_callers();
         let busy = self.activities();
@@ -35,6 +36,11 @@ impl Switchboard {
 
     /// What every counselor does, read off the live calls.
     pub(super) fn activities(&self) -> BTreeMap<Extension, Activity> {
+        self.activities_besides(None)
+    }
+
+    /// The same without one call by an extension.
+    pub(super) fn activities_besides(&self, besides: Option<u64>) -> BTreeMap<Extension, Activity> {
         let mut busy = BTreeMap::new();
         let mut note = |extension: Extension, activity: Activity| {
             let seen = busy.entry(extension).or_insert(activity);
@@ -49,16 +55,23 @@ impl Switchboard {
                     let (talking, ringing) = bridge.extensions();
                     talking.into_iter().for_each(|e| note(e, Activity::Talking));
                     ringing.into_iter().for_each(|e| note(e, Activity::Ringing));
+                    let supervisor = bridge.supervisor().cloned();
+                    supervisor.into_iter().for_each(|e| note(e, Activity::Talking));
                 }
                 Phase::Trunk(_)
                 | Phase::Guidance(_)
                 | Phase::Message(_)
+                | Phase::Consent(_)
                 | Phase::Queue(_)
                 | Phase::Ended => {}
             }
         }
-        for internal in self.internals.values() {
+        let others = self.internals.iter().filter(|(key, _)| Some(**key) != besides);
+        for (_, internal) in others {
             internal.extensions().into_iter().for_each(|(e, activity)| note(e, activity));
+        }
+        for summons in self.summonses.values() {
+            note(summons.supervisor.clone(), Activity::Ringing);
         }
         busy
     }
@@ -75,6 +88,7 @@ impl Switchboard {
                 Phase::Trunk(_)
                 | Phase::Guidance(_)
                 | Phase::Message(_)
+                | Phase::Consent(_)
                 | Phase::Bridge(_)
                 | Phase::Ended => None,
             })

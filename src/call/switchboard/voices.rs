@@ -94,7 +94,7 @@ impl Switchboard {
     fn tell(&mut self, port: PortId, side: Side, news: News) {
         let call = match self.ports.owner(port) {
             Some(Owner::Call(key)) => self.calls.get(&key).map(|call| call.id.clone()),
-            Some(Owner::Internal(_)) | None => None,
+            Some(Owner::Internal(_) | Owner::Summons(_)) | None => None,
         };
         self.out.push_back(Output::Voice(Voice { call, side, news }));
     }
@@ -113,6 +113,7 @@ impl Switchboard {
                     Some(_) | None => Side::Counselor,
                 }
             }
+            Some(Owner::Summons(_)) => Side::Supervisor,
             None => Side::Counselor,
         }
     }
@@ -124,6 +125,7 @@ impl Switchboard {
             Phase::Trunk(_)
             | Phase::Guidance(_)
             | Phase::Message(_)
+            | Phase::Consent(_)
             | Phase::Queue(_)
             | Phase::Ringing(..)
             | Phase::Ended => None,

@@ -9,6 +9,7 @@ const LEVELS: [i32; 29] = [
     35, 72, 110, 150, 190, 233, 276, 323, 370, 422, 473, 530, 587, 650, 714, 786, 858, 940, 1023,
     1121, 1219, 1339, 1458, 1612, 1765, 1980, 2195, 2557, 2919,
 ];
+const LEVEL_MAX: i32 = LEVELS[LEVELS.len() - 1];
 /// What each of those steps stands for.
 const OUTPUTS_6: [i32; 30] = [
     136, 432, 728, 1040, 1360, 1688, 2032, 2400, 2776, 3168, 3576, 4008, 4464, 4944, 5456, 6000,
@@ -28,11 +29,13 @@ const POWERS: [i32; 32] = [
     2048, 2093, 2139, 2186, 2233, 2282, 2332, 2383, 2435, 2489, 2543, 2599, 2656, 2714, 2774, 2834,
     2896, 2960, 3025, 3091, 3158, 3228, 3298, 3371, 3444, 3520, 3597, 3676, 3756, 3838, 3922, 4008,
 ];
-/// Every other coefficient of the quadrature mirror filter (Table 11); the rest are these, read
-/// backwards.
-const MIRROR: [i32; TAPS] = [3, -11, 12, 32, -210, 951, 3876, -805, 362, -156, 53, -11];
+/// Every other coefficient of the quadrature mirror filter (Table 11). Four noughts make a round
+/// number of them.
+const FIRST: [i16; TAPS] = [0, 0, 0, 0, 3, -11, 12, 32, -210, 951, 3876, -805, 362, -156, 53, -11];
+/// The rest: the same, read backwards.
+const SECOND: [i16; TAPS] = [0, 0, 0, 0, -11, 53, -156, 362, -805, 3876, 951, -210, 32, 12, -11, 3];
 /// Coefficients of each half of that filter.
-const TAPS: usize = 12;
+const TAPS: usize = 16;
 
 /// What each of the low band's codes stands for (INVQBL). Codes 0–3 are never sent.
 static CODES_6: [i32; 64] = {
@@ -42,6 +45,20 @@ static CODES_6: [i32; 64] = {
         table[positive_code(step)] = OUTPUTS_6[step];
         table[negative_code(step)] = -OUTPUTS_6[step];
         step += 1;
+    }
+    table
+};
+
+/// The step of each level: as many of [`LEVELS`] as are not above it.
+static STEPS: [u8; LEVEL_MAX as usize + 1] = {
+    let mut table = [0; LEVEL_MAX as usize + 1];
+    let (mut level, mut step) = (0, 0);
+    while level <= LEVEL_MAX {
+        if step < LEVELS.len() && LEVELS[step] <= level {
+            step += 1;
+        }
+        table[level as usize] = step as u8;
+        level += 1;
     }
     table
 };
@@ -79,7 +96,7 @@ impl Encoder {
 
     /// The byte for two samples.
     pub(super) fn encode(&mut self, first: i16, second: i16) -> u8 {
-        let (first, second) = self.halves.push(first.into(), second.into());
+        let (first, second) = self.halves.push(first, second);
         let low = limit((second + first) >> 14);
         let high = limit((second - first) >> 14);
 
@@ -87,7 +104,9 @@ impl Encoder {
         let error = saturate(low - self.low.estimate);
         let magnitude = if error < 0 { !error } else { error };
         let scale = self.low.scale;
-        let step = LEVELS.partition_point(|level| (level * scale) >> 12 <= magnitude);
+        // level · scale / 2^12 ≤ magnitude, solved for the level.
+        let level = ((((magnitude + 1) << 12) - 1) / scale).min(LEVEL_MAX);
+        let step = usize::from(STEPS[level as usize]);
         let low = if error < 0 { negative_code(step) } else { positive_code(step) };
         self.low.follow_low(low);
 
@@ -115,7 +134,8 @@ impl Decoder {
         self.low.follow_low(low_code);
         let before = self.high.estimate;
         let high = limit(before + self.high.follow_high(high_code));
-        let (first, second) = self.halves.push(low + high, low - high);
+        // Two values of 15 bits make one of 16.
+        let (first, second) = self.halves.push((low + high) as i16, (low - high) as i16);
         [saturate(second >> 11) as i16, saturate(first >> 11) as i16]
     }
 }
@@ -124,8 +144,8 @@ impl Decoder {
 #[derive(Clone, Debug)]
 struct Halves {
     /// Both are rings, written twice so that the newest [`TAPS`] lie side by side.
-    first: [i32; 2 * TAPS],
-    second: [i32; 2 * TAPS],
+    first: [i16; 2 * TAPS],
+    second: [i16; 2 * TAPS],
     at: usize,
 }
 
@@ -134,14 +154,15 @@ impl Halves {
         Self { first: [0; 2 * TAPS], second: [0; 2 * TAPS], at: 0 }
     }
 
-    fn push(&mut self, first: i32, second: i32) -> (i32, i32) {
+    fn push(&mut self, first: i16, second: i16) -> (i32, i32) {
         (self.first[self.at], self.first[self.at + TAPS]) = (first, first);
         (self.second[self.at], self.second[self.at + TAPS]) = (second, second);
         self.at = (self.at + 1) % TAPS;
-        let window = self.at..self.at + TAPS;
-        let first = self.first[window.clone()].iter().zip(&MIRROR);
-        let second = self.second[window].iter().zip(MIRROR.iter().rev());
-        (first.map(|(x, c)| x * c).sum(), second.map(|(x, c)| x * c).sum())
+        let sum = |ring: &[i16; 2 * TAPS], coefficients: &[i16; TAPS]| {
+            let newest = ring[self.at..].iter().zip(coefficients);
+            newest.map(|(x, c)| i32::from(*x) * i32::from(*c)).sum()
+        };
+        (sum(&self.first, &FIRST), sum(&self.second, &SECOND))
     }
 }
 

@@ -20,8 +20,14 @@ use crate::media::{Codec, Law, Rate, g711};
 
 /// The longest payload that stands for 20 ms, in bytes.
 pub const PAYLOAD_MAX: usize = 160;
+/// The longest payload that is written, in frames of 20 ms.
+pub const FRAMES_MAX: usize = 6;
 /// The longest packet that is decoded: 200 ms of a codec with one byte for each 125 µs.
 const PACKET_MAX: usize = 1600;
+
+/// What of a clip's end an encoder hears before its beginning, so that music goes round without a
+/// seam: 300 ms, by when G.722 has forgotten all else.
+const BEFORE: usize = 15 * Rate::Narrow.samples();
 
 /// A G.722 byte that decodes to silence and lets whatever sounded before fade: in both bands the
 /// smallest step up, which shrinks the scale.
@@ -40,25 +46,28 @@ pub fn silence(codec: Codec) -> &'static [u8] {
     }
 }
 
-/// Encodes a whole clip of 8 kHz sound, from a fresh start: payloads of 20 ms, the last one filled
-/// up with silence. None for a codec that is not built in.
+/// Encodes a whole clip of 8 kHz sound: payloads of 20 ms, the last one filled up with silence.
+/// None for a codec that is not built in.
+///
+/// The encoder begins as if the clip's own end had just been heard: music goes round without a
+/// seam, and a prompt, which ends in silence, may follow any other.
 pub(in crate::media) fn whole(codec: Codec, pcm: &[i16]) -> Vec<Box<[u8]>> {
+    const FRAME: usize = Rate::Narrow.samples();
     let Some(mut encoder) = Encoder::new(codec) else { return Vec::new() };
     let mut resampler = Resampler::new(Rate::Narrow, encoder.rate());
     let mut sound = Vec::with_capacity(encoder.rate().samples());
-    let mut frame = [0; Rate::Narrow.samples()];
-    let mut payload = [0; PAYLOAD_MAX];
-    let frames = pcm.chunks(frame.len());
-    frames
-        .map(|part| {
-            frame.fill(0);
-            frame[..part.len()].copy_from_slice(part);
-            sound.clear();
-            resampler.run(&frame, &mut sound);
-            let length = encoder.encode(&sound, &mut payload);
-            payload[..length].into()
-        })
-        .collect()
+    let mut encode = |part: &[i16]| {
+        let mut frame = [0; FRAME];
+        frame[..part.len()].copy_from_slice(part);
+        sound.clear();
+        resampler.run(&frame, &mut sound);
+        let mut payload = [0; PAYLOAD_MAX];
+        let length = encoder.encode(&sound, &mut payload);
+        Box::from(&payload[..length])
+    };
+    let before = (pcm.len() / FRAME * FRAME).min(BEFORE);
+    pcm[pcm.len() - before..].chunks(FRAME).for_each(|part| drop(encode(part)));
+    pcm.chunks(FRAME).map(encode).collect()
 }
 
 /// Payloads of one stream to sound.
@@ -151,7 +160,15 @@ impl Encoder {
         }
     }
 
-    /// Encodes 20 ms of sound at [`Encoder::rate`] (or a multiple, up to 120 ms) as one payload
+    /// The longest payload that it writes, in frames of 20 ms.
+    fn frames_max(&self) -> usize {
+        match self.0 {
+            Encoding::G711(_) | Encoding::G722(_) => FRAMES_MAX,
+            Encoding::Opus(_) => opus::FRAMES_MAX,
+        }
+    }
+
+    /// Encodes 20 ms of sound at [`Encoder::rate`] (or up to 120 ms, Opus 60 ms) as one payload
     /// into `out`, which should have room for [`PAYLOAD_MAX`] bytes for each 20 ms, and returns the
     /// payload's length. Only Opus minds other lengths: its payload is empty then.
     pub fn encode(&mut self, frame: &[i16], out: &mut [u8]) -> usize {

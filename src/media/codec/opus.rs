@@ -10,6 +10,8 @@ use crate::media::Rate;
 
 /// Samples a second of the sound on our side.
 const RATE: i32 = 16_000;
+/// The longest payload that the library writes, in frames of 20 ms.
+pub(super) const FRAMES_MAX: usize = 3;
 /// Samples of 20 ms, and of 120 ms: the longest packet (RFC 6716 §3.2.5).
 const FRAME: usize = Rate::Wide.samples();
 const SAMPLES_MAX: usize = 6 * FRAME;

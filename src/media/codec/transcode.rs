@@ -3,11 +3,8 @@
 //! Owns what is left of a packet until 20 ms are full. Between the laws of G.711 nothing is
 //! decoded: that is [`crate::media::g711::convert`]'s.
 
-use crate::media::codec::{Decoder, Encoder, Resampler};
+use crate::media::codec::{Decoder, Encoder, FRAMES_MAX, Resampler};
 use crate::media::{Codec, Rate};
-
-/// The longest payload that is written, in frames of 20 ms: what a packet of Opus holds at most.
-const FRAMES_MAX: usize = 6;
 
 /// One stream's way from one codec to another.
 #[derive(Debug)]
@@ -35,9 +32,10 @@ impl Transcoder {
     }
 
     /// Takes one packet and writes one payload: as many whole frames of 20 ms as have come
-    /// together, up to six. Returns its length in bytes; 0: no frame is full yet. Packets of other
-    /// lengths than a multiple of 20 ms are gathered. `None`: the packet is damaged. `out` should
-    /// have room for 120 ms, six times [`super::PAYLOAD_MAX`]; what it has no room for is lost.
+    /// together, up to [`FRAMES_MAX`] (towards Opus three). Returns its length in bytes; 0: no
+    /// frame is full yet. Packets of other lengths than a multiple of 20 ms are gathered. `None`:
+    /// the packet is damaged. `out` should have room for [`FRAMES_MAX`] times
+    /// [`super::PAYLOAD_MAX`]; what it has no room for is lost.
     pub fn run(&mut self, payload: &[u8], out: &mut [u8]) -> Option<usize> {
         self.decoded.clear();
         if !self.decoder.decode(payload, &mut self.decoded) {
@@ -46,10 +44,16 @@ impl Transcoder {
         self.resampler.run(&self.decoded, &mut self.sound);
         let frame = self.encoder.rate().samples();
         let whole = self.sound.len() / frame * frame;
-        let first = whole.min(frame * FRAMES_MAX);
+        let first = whole.min(frame * self.encoder.frames_max());
         let length = if first > 0 { self.encoder.encode(&self.sound[..first], out) } else { 0 };
         self.sound.drain(..whole);
         Some(length)
+    }
+
+    /// How much is allocated.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> (usize, usize) {
+        (self.decoded.capacity(), self.sound.capacity())
     }
 }
 

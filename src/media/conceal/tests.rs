@@ -80,14 +80,19 @@ fn tone(rate: Rate, hz: f32, amplitude: f32, samples: usize) -> Vec<i16> {
 #[test]
 fn concealed_speech_is_nearer_to_the_original_than_silence() {
     for rate in RATES {
+        let clean = speech(rate, 500, 3);
         for percent in [1, 5, 10, 20] {
-            let clean = speech(rate, 1000, 3);
-            let mut chance = Chance::from_number(percent);
-            let (ours, silent) = heard(rate, &clean, |_| chance.below(100) < percent);
-            let (ours, silent) = (snr(&clean, &ours), snr(&clean, &silent));
-            // One in a hundred are ten frames, some of them the first of a syllable.
-            let gain = if percent == 1 { 0.0 } else { 1.5 };
-            assert!(ours > silent + gain, "{rate:?} {percent} %: {ours:.1} dB, {silent:.1} dB");
+            // Six networks, so that it does not hang on which frames are hit.
+            let (mut all, mut ours, mut silent) = (vec![], vec![], vec![]);
+            for seed in 0..6 {
+                let mut chance = Chance::from_number(100 * percent + seed);
+                let there = heard(rate, &clean, |_| chance.below(100) < percent);
+                all.extend_from_slice(&clean);
+                ours.extend(there.0);
+                silent.extend(there.1);
+            }
+            let (ours, silent) = (snr(&all, &ours), snr(&all, &silent));
+            assert!(ours > silent + 1.5, "{rate:?} {percent} %: {ours:.1} dB, {silent:.1} dB");
         }
     }
 }

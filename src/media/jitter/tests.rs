@@ -8,6 +8,9 @@ use net::{Net, Packet, frames, jittered, missing, stream, talk};
 
 const MS: Duration = Duration::from_millis(1);
 
+/// What becomes of a stream: its name, what it does to a packet, and how many packets it may cost.
+type Turn = (&'static str, fn(&mut Packet), usize);
+
 /// The sequence numbers of these packets.
 fn sequences(packets: &[Packet]) -> Vec<u16> {
     packets.iter().map(|p| p.sequence).collect()
@@ -239,7 +242,7 @@ fn another_stream_begins_at_once() {
     let step_back = |p: &mut Packet| p.sequence = p.sequence.wrapping_sub(50);
     let timestamp_on = |p: &mut Packet| p.timestamp = p.timestamp.wrapping_add(1_000_000);
     let timestamp_back = |p: &mut Packet| p.timestamp = p.timestamp.wrapping_sub(5_000);
-    let changes: [(&str, fn(&mut Packet), usize); 5] = [
+    let changes: [Turn; 5] = [
         ("ssrc", other_ssrc, 3),
         ("sequence", sequence_jump, 4),
         ("sequence back", step_back, 12),

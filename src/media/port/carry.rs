@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Instant;
 
-use crate::media::codec::{PAYLOAD_MAX, Transcoder};
+use crate::media::codec::{FRAMES_MAX, PAYLOAD_MAX, Transcoder};
 use crate::media::port::{Hears, Incoming, Payload, Port};
 use crate::media::rtp::{HEADER, Stamp};
 use crate::media::{Codec, PortId, g711};
@@ -17,8 +17,6 @@ use crate::media::{Codec, PortId, g711};
 const EVENTS_A_TICK: u8 = 8;
 /// Units of 1/8000 s in 20 ms.
 const FRAME: u32 = 160;
-/// Frames that a transcoder writes at most.
-const FRAMES_MAX: usize = 6;
 
 /// A packet that goes on to another port's peer: where it lies in the receive buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -218,7 +218,14 @@ impl Port {
         let Some(peer) = &self.peer else { return };
         let is_peer = match self.lock {
             Some(lock) if channel == Channel::Rtp => lock == from,
-            Some(lock) => lock.ip() == from.ip() || peer.rtcp == Some(from),
+            // The first that came from elsewhere on the peer's host is kept: behind NAT its port
+            // says nothing.
+            Some(lock) => {
+                let is_named =
+                    peer.rtcp == Some(from) || lock.port().checked_add(1) == Some(from.port());
+                let is_kept = self.rtcp_source.is_none_or(|kept| kept == from);
+                peer.rtcp == Some(from) || (lock.ip() == from.ip() && (is_named || is_kept))
+            }
             None => {
                 let ip = from.ip();
                 peer.rtcp == Some(from) || peer.rtp.ip() == ip || peer.latch == Some(ip)

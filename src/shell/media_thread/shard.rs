@@ -21,6 +21,7 @@ use crate::chance::Chance;
 use crate::media::engine::{Channel, Engine};
 use crate::media::prompt::Library;
 use crate::media::{Command, Config, Event, PortId, Quality};
+use crate::shell::recorder::Tap;
 
 /// The waker's token; sockets have the numbers of their ports, doubled.
 pub(super) const WAKER: Token = Token(usize::MAX);
@@ -56,6 +57,7 @@ pub(super) struct Shard {
     has_orders: bool,
     panics: u32,
     buffer: Box<[u8; PACKET_MAX]>,
+    recorder: Option<Tap>,
 }
 
 /// Whether the thread goes on.
@@ -73,6 +75,7 @@ impl Shard {
         config: Config,
         library: Arc<Library>,
         mut chance: Chance,
+        recorder: Option<Tap>,
     ) -> Self {
         let engine = Engine::new(config.clone(), Arc::clone(&library), chance.split());
         Self {
@@ -89,6 +92,7 @@ impl Shard {
             has_orders: false,
             panics: 0,
             buffer: Box::new([0; PACKET_MAX]),
+            recorder,
         }
     }
 
@@ -234,6 +238,7 @@ impl Shard {
                 sent(socket.send_to(transmit.bytes(), transmit.to));
             }
         }
+        self.pass_on_recorded();
         while let Some(event) = self.engine.poll_event() {
             if let Event::Closed { port, .. } = &event
                 && let Some((_, sockets)) = self.ports.remove(&port.n)
@@ -248,6 +253,17 @@ impl Shard {
                     self.backlog.push_front(event);
                 }
                 break;
+            }
+        }
+    }
+
+    /// Hands over what is recorded. A recording that finds no room has a hole: it ends.
+    fn pass_on_recorded(&mut self) {
+        while let Some(recorded) = self.engine.poll_recorded() {
+            let record = recorded.record;
+            let is_taken = self.recorder.as_ref().is_some_and(|tap| tap.give(recorded).is_ok());
+            if !is_taken {
+                self.engine.command(Instant::now(), Command::StopRecord { record });
             }
         }
     }
@@ -309,7 +325,7 @@ mod tests {
         let (config, library) = (Config::default(), Arc::new(Library::default()));
         let chance = Chance::from_number(1);
         let poll = Poll::new().unwrap();
-        let mut shard = Shard::new(poll, inbox, events, config, library, chance);
+        let mut shard = Shard::new(poll, inbox, events, config, library, chance, None);
         let port = PortId { n: 1, shard: 0 };
         let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let local = std::net::SocketAddr::new(free.ip(), free.port() & !1);
@@ -336,7 +352,7 @@ mod tests {
         let (config, library) = (Config::default(), Arc::new(Library::default()));
         let chance = Chance::from_number(1);
         let poll = Poll::new().unwrap();
-        let mut shard = Shard::new(poll, inbox, events, config, library, chance);
+        let mut shard = Shard::new(poll, inbox, events, config, library, chance, None);
         let port = PortId { n: 1, shard: 0 };
         (0..2 * BACKLOG_MAX).for_each(|_| shard.tell(Event::Silent { port }));
         assert_eq!(shard.backlog.len(), BACKLOG_MAX);

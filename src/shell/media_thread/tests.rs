@@ -53,7 +53,7 @@ impl Rig {
         let (sender, events) = mpsc::channel(64);
         let config = Config { threads: 1, ..Config::default() };
         let mut chance = Chance::from_number(1);
-        let handle = MediaThreads::start(&config, &library, &mut chance, &sender).unwrap();
+        let handle = MediaThreads::start(&config, &library, &mut chance, &sender, None).unwrap();
         Self { handle, events }
     }
 

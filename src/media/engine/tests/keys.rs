@@ -12,7 +12,7 @@ fn detect(world: &mut World, n: u32, rfc4733: bool, inband: bool) {
 }
 
 /// A press of 100 ms by telephone-events of this payload type.
-fn press(world: &mut World, voice: &mut Voice, key: char, payload_type: u8) {
+pub(super) fn press(world: &mut World, voice: &mut Voice, key: char, payload_type: u8) {
     let timestamp = voice.stamp.timestamp;
     for n in 1..=7u16 {
         let duration = n.min(5) * 160;
