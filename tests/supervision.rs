@@ -169,6 +169,7 @@ fn words(deed: &Deed) -> String {
         What::Denied { asked, why } => format!("denied {asked}: {}", why.name()),
         What::HelpAsked => "help".to_owned(),
         What::HelpCleared => "help cleared".to_owned(),
+        What::Recording { paused } => format!("recording paused: {paused}"),
     };
     assert!(deed.call.is_some() || deed.counselor.is_none(), "{deed:?}");
     format!("{who} @{whose} {what}")

@@ -98,12 +98,12 @@ pub struct CallView {
     pub counselors: Vec<Extension>,
     /// Whether the number is shown.
     pub presentation: Presentation,
-    /// The voices: the caller's, and the counselor's who talks.
-    pub legs: Vec<LegView>,
     /// Whether what is said is recorded; `None`: it is not.
     pub recording: Option<Tape>,
     /// Who takes part as a supervisor, where the configuration lets the board say so.
     pub supervisor: Option<SupervisorView>,
+    /// The voices: the caller's, and the counselor's who talks.
+    pub legs: Vec<LegView>,
 }
 
 /// How a call's recording does.
@@ -125,17 +125,6 @@ impl Tape {
     }
 }
 
-/// A leg of a call at one moment.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LegView {
-    /// Whose voice.
-    pub side: Side,
-    /// How it has done so far; a few seconds old.
-    pub quality: Quality,
-    /// Alarm: we send, and nothing comes.
-    pub is_one_way: bool,
-}
-
 /// A supervisor in a call at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SupervisorView {
@@ -145,6 +134,17 @@ pub struct SupervisorView {
     pub mode: SupervisionMode,
     /// How long they have been there.
     pub for_: Duration,
+}
+
+/// A leg of a call at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LegView {
+    /// Whose voice.
+    pub side: Side,
+    /// How it has done so far; a few seconds old.
+    pub quality: Quality,
+    /// Alarm: we send, and nothing comes.
+    pub is_one_way: bool,
 }
 
 /// What a counselor does, derived from live legs and what they chose.

@@ -147,6 +147,11 @@ impl Bridge {
         self.transfer.as_mut().and_then(|t| t.leg_of_port(port))
     }
 
+    /// Where the supervisor's voice comes from, while one takes part.
+    pub(super) fn supervisor_port(&self) -> Option<PortId> {
+        self.supervision.as_ref().map(|s| s.leg.port())
+    }
+
     /// The legs that are joined with the caller, by their sessions.
     fn leg_of_session(&mut self, session: SessionId) -> Option<&mut Leg> {
         let supervisor = self.supervision.as_mut().map(|s| &mut s.leg);

@@ -513,6 +513,8 @@ pub struct Codes {
     pub join: String,
     /// Ask the supervisors for help; pressed during the call, too.
     pub help: String,
+    /// Pause the call's recording, or let it go on; pressed during the call only.
+    pub recording: String,
 }
 
 /// How a supervisor takes part in a call.

@@ -73,6 +73,11 @@ pub enum What {
     HelpAsked,
     /// The call for help is answered, or taken back.
     HelpCleared,
+    /// The call's recording pauses (true), or goes on.
+    Recording {
+        /// Whether nothing is recorded from here on.
+        paused: bool,
+    },
 }
 
 /// Why a supervisor takes part no longer.

@@ -126,10 +126,7 @@ impl Call {
         if by_caller {
             self.on_digit(io, digit, Means::Info);
         }
-        self.in_bridge(io, |bridge, cx| {
-            bridge.on_info(cx, session, digit);
-            Next::Stay
-        });
+        self.in_bridge(io, |bridge, cx| bridge.on_info(cx, session, digit));
     }
 
     /// A key of the caller's, by whatever means.
@@ -179,6 +176,20 @@ impl Call {
         self.in_bridge(io, |bridge, cx| bridge.on_ended(cx, session, cause));
     }
 
+    /// The bridge, while caller and counselor are joined.
+    pub(super) fn bridge(&self) -> Option<&super::Bridge> {
+        match &self.phase {
+            Phase::Bridge(bridge) => Some(bridge),
+            Phase::Trunk(_)
+            | Phase::Guidance(_)
+            | Phase::Message(_)
+            | Phase::Consent(_)
+            | Phase::Queue(_)
+            | Phase::Ringing(..)
+            | Phase::Ended => None,
+        }
+    }
+
     /// Asks the bridge, where there is one, and follows its word.
     pub(super) fn in_bridge(
         &mut self,
@@ -202,10 +213,9 @@ impl Call {
             media::Event::Digit { port, digit } if port == self.caller.port() => {
                 self.on_digit(io, digit, Means::Event);
             }
-            media::Event::Digit { port, digit } => self.in_bridge(io, |bridge, cx| {
-                bridge.on_digit(cx, port, digit, Means::Event);
-                Next::Stay
-            }),
+            media::Event::Digit { port, digit } => {
+                self.in_bridge(io, |bridge, cx| bridge.on_digit(cx, port, digit, Means::Event))
+            }
             media::Event::Played { play, .. } => {
                 let next = match &mut self.phase {
                     Phase::Guidance(guidance) => {

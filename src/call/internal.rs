@@ -96,6 +96,7 @@ pub(super) fn dialed(config: &Config, number: &str) -> Dialed {
         whisper,
         join,
         help,
+        recording: _,
     } = &config.codes;
     let simple = [
         (ready, Choice::Intend(Intention::Ready)),

@@ -40,14 +40,14 @@ pub enum Output {
     Board(Box<Board>),
     /// A step of a call, for the log.
     Step(Step),
-    /// News of a leg's voice, for the log and the metrics.
-    Voice(Voice),
     /// To whoever writes recordings down.
     Recording(Recording),
     /// Somebody did something that is kept in the audit trail; told before it takes effect.
     Deed(Deed),
     /// The answer to the request that was given last.
     Answer(Result<(), Denial>),
+    /// News of a leg's voice, for the log and the metrics.
+    Voice(Voice),
 }
 
 /// What the writer of recordings is told; what is said itself comes from the media plane.

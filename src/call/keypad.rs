@@ -10,6 +10,18 @@ use crate::media::Digit;
 pub(super) enum InCall {
     /// Help of a supervisor.
     Help,
+    /// That the recording pauses, or goes on.
+    Recording,
+}
+
+/// What each code of a call asks for.
+fn table(codes: &Codes) -> [(&str, InCall); 2] {
+    [(&codes.help, InCall::Help), (&codes.recording, InCall::Recording)]
+}
+
+/// Whether a code begins so.
+fn begins(codes: &Codes, text: &str) -> bool {
+    table(codes).iter().any(|(code, _)| code.starts_with(text))
 }
 
 /// What comes of a key.
@@ -34,11 +46,11 @@ impl Keypad {
     pub(super) fn press(&mut self, codes: &Codes, digit: Digit) -> Pressed {
         self.withheld.push(digit);
         let text: String = self.withheld.iter().map(|digit| digit.char()).collect();
-        if text == codes.help {
+        if let Some((_, code)) = table(codes).into_iter().find(|(code, _)| *code == text) {
             self.withheld.clear();
-            return Pressed::Code(InCall::Help);
+            return Pressed::Code(code);
         }
-        if codes.help.starts_with(&text) {
+        if begins(codes, &text) {
             return Pressed::Withheld;
         }
         self.pass_after(codes)
@@ -46,11 +58,10 @@ impl Keypad {
 
     /// No code: all but the last key are the caller's, and the last one begins anew.
     fn pass_after(&mut self, codes: &Codes) -> Pressed {
-        let begins = |digit: &Digit| codes.help.starts_with(digit.char());
         let last = if self.withheld.len() > 1 { self.withheld.pop() } else { None };
         let mut passed = std::mem::take(&mut self.withheld);
         match last {
-            Some(last) if begins(&last) => self.withheld.push(last),
+            Some(last) if begins(codes, &last.char().to_string()) => self.withheld.push(last),
             Some(last) => passed.push(last),
             None => {}
         }
@@ -85,6 +96,7 @@ mod tests {
             whisper: code(),
             join: code(),
             help: help.to_owned(),
+            recording: "*7".to_owned(),
         }
     }
 
@@ -96,6 +108,7 @@ mod tests {
             .chars()
             .map(|key| match keypad.press(&codes, Digit::from_char(key).unwrap()) {
                 Pressed::Code(InCall::Help) => "!".to_owned(),
+                Pressed::Code(InCall::Recording) => "%".to_owned(),
                 Pressed::Withheld => "-".to_owned(),
                 Pressed::Passed(digits) => text(digits),
             })
@@ -112,6 +125,8 @@ mod tests {
         check("*9", "*", "- *");
         check("*9", "*5", "- *5 ");
         check("*9", "9*9", "9 - ! ");
+        check("*9", "*7*9", "- % - ! ");
+        check("*9", "*8*7", "- *8 - % ");
         check("*99*", "*98", "- - *98 ");
         check("*99*", "*99*", "- - - ! ");
     }

@@ -87,6 +87,8 @@ enum Next {
     CounselorLost,
     /// The counselor hung up while a colleague is rung for a transfer: the caller waits for them.
     CounselorLeft(Ring),
+    /// The counselor wants the recording to pause, or to go on.
+    TurnTape,
     /// The call is over.
     End { by: EndedBy, reason: EndReason },
     /// The call is over by a fault of ours.
@@ -205,6 +207,10 @@ impl Call {
                 Next::Join(extension, leg) => self.join(io, extension, *leg),
                 Next::CounselorLost => self.counselor_lost(io),
                 Next::CounselorLeft(ring) => self.counselor_left(io, ring),
+                Next::TurnTape => {
+                    self.turn_tape(io);
+                    return;
+                }
                 Next::End { by, reason } => {
                     self.end(io, by, reason);
                     return;

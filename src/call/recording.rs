@@ -9,6 +9,7 @@ use super::Phase;
 use super::board;
 use super::config::{Recording as Mode, Said};
 use super::consent::Consent;
+use super::deed::{Actor, Deed, What};
 use super::io::{Io, Output, Recording as Told};
 use crate::media::{Command, RecordId};
 
@@ -111,19 +112,19 @@ impl Call {
 
     /// Nothing is recorded from here on, until it is resumed; the counselor hears that it is so.
     /// A call that is not recorded stays so.
-    pub(super) fn pause_recording(&mut self, io: &mut Io<'_>) {
+    pub(super) fn pause_recording(&mut self, io: &mut Io<'_>, who: Actor) {
         if let Tape::Runs(record) = self.recording.tape {
             self.recording.tape = Tape::Paused(Some(record));
-            self.tell_tape(io, record, true);
+            self.tell_tape(io, record, who, true);
         }
     }
 
     /// The recording goes on.
-    pub(super) fn resume_recording(&mut self, io: &mut Io<'_>) {
+    pub(super) fn resume_recording(&mut self, io: &mut Io<'_>, who: Actor) {
         match self.recording.tape {
             Tape::Paused(Some(record)) => {
                 self.recording.tape = Tape::Runs(record);
-                self.tell_tape(io, record, false);
+                self.tell_tape(io, record, who, false);
             }
             // The next conversation is recorded again.
             Tape::Paused(None) => self.recording.tape = Tape::Idle,
@@ -131,10 +132,29 @@ impl Call {
         }
     }
 
-    fn tell_tape(&self, io: &mut Io<'_>, record: RecordId, paused: bool) {
+    /// The counselor's code: pauses what runs, resumes what is paused.
+    pub(super) fn turn_tape(&mut self, io: &mut Io<'_>) {
+        let Phase::Bridge(bridge) = &self.phase else { return };
+        let who = Actor::Extension(bridge.extension.clone());
+        match self.recording.tape() {
+            Some(board::Tape::Runs) => self.pause_recording(io, who),
+            Some(board::Tape::Paused) => self.resume_recording(io, who),
+            None => self.say_to_counselor(io, Said::CodeRefused),
+        }
+    }
+
+    fn tell_tape(&self, io: &mut Io<'_>, record: RecordId, who: Actor, paused: bool) {
         io.media(Command::PauseRecord { record, paused });
         let said = if paused { Said::RecordingPaused } else { Said::RecordingResumed };
         io.step(&self.id, if paused { "recording paused" } else { "recording resumed" });
+        self.say_to_counselor(io, said);
+        if let Phase::Bridge(bridge) = &self.phase {
+            let (call, counselor) = (Some(self.id.clone()), Some(bridge.extension.clone()));
+            io.deed(Deed { who, call, counselor, what: What::Recording { paused } });
+        }
+    }
+
+    fn say_to_counselor(&self, io: &mut Io<'_>, said: Said) {
         if let Phase::Bridge(bridge) = &self.phase {
             let prompts = vec![self.config.prompt(self.line(), said)];
             io.media(Command::Overlay { port: bridge.leg.port(), prompts });

@@ -213,9 +213,14 @@ fn sockets(section: &Section<'_>) -> Option<SocketLimits> {
 /// `[media]`.
 pub(super) fn media(root: &Section<'_>) -> Option<media::Config> {
     let section = root.section("media");
+    let backends =
+        [("auto", media::Io::Auto), ("io_uring", media::Io::Uring), ("epoll", media::Io::Epoll)];
+    let priorities = [("auto", media::Priority::Auto), ("off", media::Priority::Off)];
     let config = media::Config {
         ports: section.parsed("ports", "30000-39998", value::ports)?,
         threads: section.number("threads", 0, 0..=64_u8),
+        io: section.choice("backend", "auto", &backends)?,
+        priority: section.choice("priority", "auto", &priorities)?,
         port_rest: section.duration("port_rest", "30s", s(0)..=HOUR)?,
         silent_after: section.duration("silent_after", "4s", s(1)..=s(300))?,
         one_way_after: section.duration("one_way_after", "3s", s(1)..=s(300))?,
@@ -270,6 +275,7 @@ pub(super) fn codes(root: &Section<'_>) -> Option<Codes> {
         whisper: code("whisper", "*82")?,
         join: code("join", "*83")?,
         help: code("help", "*9")?,
+        recording: code("recording", "*7")?,
     };
     section.done();
     let named = named(&codes);
@@ -286,7 +292,7 @@ pub(super) fn codes(root: &Section<'_>) -> Option<Codes> {
 }
 
 /// The codes by their keys.
-pub(super) fn named(codes: &Codes) -> [(&'static str, &str); 9] {
+pub(super) fn named(codes: &Codes) -> [(&'static str, &str); 10] {
     [
         ("ready", &codes.ready),
         ("pause", &codes.pause),
@@ -297,6 +303,7 @@ pub(super) fn named(codes: &Codes) -> [(&'static str, &str); 9] {
         ("whisper", &codes.whisper),
         ("join", &codes.join),
         ("help", &codes.help),
+        ("recording", &codes.recording),
     ]
 }
 

@@ -156,6 +156,12 @@ fn board() -> Board {
             position: Some(1),
             counselors: vec![Extension::from("101")],
             presentation: Presentation::Withheld,
+            recording: Some(Tape::Paused),
+            supervisor: Some(SupervisorView {
+                extension: Extension::from("201"),
+                mode: SupervisionMode::Whisper,
+                for_: seconds(12),
+            }),
             legs: vec![
                 LegView {
                     side: Side::Caller,
@@ -170,12 +176,6 @@ fn board() -> Board {
                 },
                 LegView { side: Side::Counselor, quality: Quality::default(), is_one_way: true },
             ],
-            recording: Some(Tape::Paused),
-            supervisor: Some(SupervisorView {
-                extension: Extension::from("201"),
-                mode: SupervisionMode::Whisper,
-                for_: seconds(12),
-            }),
         }],
         counselors: vec![
             counselor("101", "相談員A", CounselorState::Ringing),
@@ -486,7 +486,7 @@ async fn fields_and_labels_are_those_allowed() {
     let (_, metrics) = server.get("/metrics").await;
     let labels = metrics.split(['{', ',']).filter_map(|part| part.split_once("=\""));
     let labels = labels.map(|(name, _)| name).collect::<BTreeSet<_>>();
-    let allowed = ["ended", "le", "line", "outcome", "phase", "side", "state"];
+    let allowed = ["act", "ended", "le", "line", "outcome", "phase", "side", "state"];
     assert_eq!(labels.into_iter().collect::<Vec<_>>(), allowed);
 }
 

@@ -70,16 +70,27 @@ pub struct Call {
     pub counselors: Vec<String>,
     /// Whether the caller shows a number, and if not, why; never the number.
     pub presentation: String,
+    /// on, paused; null: it is not recorded.
+    pub recording: Option<String>,
+    /// Who takes part as a supervisor.
+    pub supervisor: Option<Supervisor>,
     /// Alarm: audio goes one way only on one of the legs.
     #[serde(default)]
     pub one_way: bool,
     /// The voices: the caller's, and the counselor's who talks.
     #[serde(default)]
     pub legs: Vec<Leg>,
-    /// on, paused; null: it is not recorded.
-    pub recording: Option<String>,
-    /// Who takes part as a supervisor.
-    pub supervisor: Option<Supervisor>,
+}
+
+/// A supervisor in a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Supervisor {
+    /// Their extension.
+    pub extension: String,
+    /// listen, whisper, join.
+    pub mode: String,
+    /// How long they have been there.
+    pub for_seconds: u64,
 }
 
 /// A voice, as it has done so far; a few seconds old. Figures of what comes from the peer, unless
@@ -121,17 +132,6 @@ pub struct Leg {
     pub source_differs: bool,
     /// Mean power of the voice, dB below full scale.
     pub level_dbfs: Option<f64>,
-}
-
-/// A supervisor in a call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Supervisor {
-    /// Their extension.
-    pub extension: String,
-    /// listen, whisper, join.
-    pub mode: String,
-    /// How long they have been there.
-    pub for_seconds: u64,
 }
 
 /// A counselor.
@@ -207,14 +207,14 @@ impl From<&board::CallView> for Call {
             position: call.position,
             counselors: call.counselors.iter().map(ToString::to_string).collect(),
             presentation: call.presentation.name().to_owned(),
-            one_way: call.legs.iter().any(|leg| leg.is_one_way),
-            legs: call.legs.iter().map(Leg::from).collect(),
             recording: call.recording.map(|tape| tape.name().to_owned()),
             supervisor: call.supervisor.as_ref().map(|supervisor| Supervisor {
                 extension: supervisor.extension.to_string(),
                 mode: supervisor.mode.name().to_owned(),
                 for_seconds: seconds(supervisor.for_),
             }),
+            one_way: call.legs.iter().any(|leg| leg.is_one_way),
+            legs: call.legs.iter().map(Leg::from).collect(),
         }
     }
 }

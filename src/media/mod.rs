@@ -472,6 +472,26 @@ pub struct Quality {
     pub mos: Option<f32>,
 }
 
+/// How packets are moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Io {
+    /// By io_uring where it works, by epoll elsewhere.
+    Auto,
+    /// By io_uring or not at all.
+    Uring,
+    /// By epoll.
+    Epoll,
+}
+
+/// Whether media threads run before everything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// In real time where the system permits it; else with a higher share where it permits that.
+    Auto,
+    /// Like every other thread.
+    Off,
+}
+
 /// Limits and times of the media plane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -479,6 +499,10 @@ pub struct Config {
     pub ports: (u16, u16),
     /// Media threads; 0: one a core, less one (at least one).
     pub threads: u8,
+    /// How packets are moved.
+    pub io: Io,
+    /// Whether the media threads run before everything else.
+    pub priority: Priority,
     /// How long a freed port rests before it is used again, so that a new caller can't hear an
     /// old one.
     pub port_rest: Duration,
@@ -494,6 +518,8 @@ impl Default for Config {
         Self {
             ports: (30_000, 39_998),
             threads: 0,
+            io: Io::Auto,
+            priority: Priority::Auto,
             port_rest: Duration::from_secs(30),
             silent_after: Duration::from_secs(4),
             one_way_after: Duration::from_secs(3),

@@ -1,8 +1,8 @@
 //! Conversations as they are recorded: who is on which side, whether it pauses, and its sound.
 //!
 //! Owns the recordings of one media thread. The sound comes from the same ears as a mix
-//! ([`crate::media::voices`]) and goes out frame by frame; what becomes of it is the shell's. Who
-//! may be recorded is the call path's.
+//! ([`crate::media::voices`]) and goes out frame by frame ([`crate::media::record`]); what becomes of
+//! it is the shell's. Who may be recorded is the call path's.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,12 +1,13 @@
 //! The media threads: RTP sockets and the 20 ms tick, beside and independent of the loop.
 //!
 //! Owns the threads, their queues, and the handle through which the loop talks to them. Each
-//! thread runs one [`crate::media::engine::Engine`] (`shard`) on its own sockets (`socket`);
-//! nothing is shared between threads. Commands go in by a bounded queue, events come out by
-//! another; neither side ever waits for the other.
+//! thread runs one [`crate::media::engine::Engine`] (`shard`) on its own sockets ([`backend`]);
+//! nothing is shared between threads but counters ([`figures`]). Commands go in by a bounded
+//! queue, events come out by another; neither side ever waits for the other.
 
+pub mod backend;
+pub mod figures;
 mod shard;
-mod socket;
 
 use std::io;
 use std::num::NonZero;
@@ -14,14 +15,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-use mio::{Poll, Waker};
 use tokio::sync::mpsc;
 
 use crate::chance::Chance;
 use crate::media::prompt::Library;
-use crate::media::{Command, Config, Event};
+use crate::media::{Command, Config, Event, Io, Priority};
 use crate::shell::recorder::Tap;
-use shard::{Shard, WAKER};
+use backend::priority::{self, Given};
+use backend::{Backend, Epoll, Kind, Uring, Wake};
+use figures::{Figures, Gauge};
+use shard::{Means, Shard};
 
 /// Orders that wait for one thread; the next is refused.
 const ORDERS_MAX: usize = 4096;
@@ -51,7 +54,7 @@ pub struct MediaThreads;
 impl MediaThreads {
     /// Starts `config.threads` threads (0: one a core, less one). Events come out of `events`'
     /// other end; what is recorded goes to `recorder`, and without one recordings end at once.
-    /// Fails when the system refuses a thread or a poll.
+    /// Fails when the system refuses a thread, or the backend that `config` insists on.
     pub fn start(
         config: &Config,
         library: &Arc<Library>,
@@ -59,23 +62,120 @@ impl MediaThreads {
         events: &mpsc::Sender<Event>,
         recorder: Option<&Tap>,
     ) -> io::Result<MediaHandle> {
-        let count = match config.threads {
-            0 => std::thread::available_parallelism().map_or(1, NonZero::get) - 1,
-            n => usize::from(n),
-        };
-        let mut threads = Threads { threads: vec![] };
-        for n in 0..count.clamp(1, usize::from(u8::MAX)) {
-            let poll = Poll::new()?;
-            let waker = Waker::new(poll.registry(), WAKER)?;
-            let (orders, inbox) = sync_channel(ORDERS_MAX);
-            let library = Arc::clone(library);
-            let (events, recorder) = (events.clone(), recorder.cloned());
-            let shard =
-                Shard::new(poll, inbox, events, config.clone(), library, chance.split(), recorder);
-            let join = Builder::new().name(format!("media-{n}")).spawn(move || shard.run())?;
-            threads.threads.push(Thread { orders, waker, join: Some(join) });
+        let begin =
+            |kind, chance: &mut Chance| begin(kind, config, library, chance, (events, recorder));
+        let kind = choose(config.io)?;
+        match begin(kind, chance) {
+            // The test had one ring, many threads have many: the system may have a limit between.
+            Err(error) if config.io == Io::Auto && kind == Kind::Uring => {
+                tracing::info!(reason = %error, "media goes by epoll, which costs a little more");
+                begin(Kind::Epoll, chance)
+            }
+            begun => begun,
         }
-        Ok(MediaHandle { threads: Arc::new(threads) })
+    }
+}
+
+/// Starts the threads with this backend, and waits until each has said that it is ready.
+fn begin(
+    kind: Kind,
+    config: &Config,
+    library: &Arc<Library>,
+    chance: &mut Chance,
+    (events, recorder): (&mpsc::Sender<Event>, Option<&Tap>),
+) -> io::Result<MediaHandle> {
+    let count = match config.threads {
+        0 => std::thread::available_parallelism().map_or(1, NonZero::get) - 1,
+        n => usize::from(n),
+    };
+    let count = count.clamp(1, usize::from(u8::MAX));
+    let mut threads = Threads { threads: vec![] };
+    let (ready, readiness) = sync_channel(count);
+    for n in 0..count {
+        let wake = Wake::new()?;
+        let (orders, inbox) = sync_channel(ORDERS_MAX);
+        let gauge = Arc::new(Gauge::default());
+        let means = Means {
+            inbox,
+            events: events.clone(),
+            config: config.clone(),
+            library: Arc::clone(library),
+            chance: chance.split(),
+            gauge: Arc::clone(&gauge),
+            recorder: recorder.cloned(),
+        };
+        let (ready, on_thread) = (ready.clone(), wake.clone());
+        let serve = move || match kind {
+            Kind::Uring => serve::<Uring>(&on_thread, means, &ready),
+            Kind::Epoll => serve::<Epoll>(&on_thread, means, &ready),
+        };
+        let join = Builder::new().name(format!("media-{n}")).spawn(serve)?;
+        threads.threads.push(Thread { orders, wake, gauge, join: Some(join) });
+    }
+    drop(ready);
+    let mut priority = Raised::Off;
+    for _ in 0..count {
+        // Nothing comes from a thread that has panicked.
+        priority = readiness.recv().map_err(io::Error::other)??;
+    }
+    let backend = kind.name();
+    match priority {
+        Raised::Off => tracing::info!(threads = count, backend, "media threads run"),
+        Raised::To(given) => {
+            tracing::info!(threads = count, backend, priority = given.name(), "media threads run");
+        }
+        Raised::Refused(reason) => tracing::info!(
+            threads = count,
+            backend,
+            priority = %format_args!("none: {reason}"),
+            "media threads run; LimitRTPRIO= or CAP_SYS_NICE would put them first"
+        ),
+    }
+    Ok(MediaHandle { threads: Arc::new(threads) })
+}
+
+/// The backend to use. Fails when the one that is asked for does not work.
+fn choose(wanted: Io) -> io::Result<Kind> {
+    // On a thread of its own: the end of a ring interrupts what its thread waits for.
+    let uring = || {
+        let test = Builder::new().spawn(backend::test::<Uring>)?.join();
+        let test = test.unwrap_or_else(|_| Err(io::Error::other("the test panicked")));
+        test.map_err(|error| io::Error::new(error.kind(), format!("io_uring: {error}")))
+    };
+    match wanted {
+        Io::Epoll => Ok(Kind::Epoll),
+        Io::Uring => uring().map(|()| Kind::Uring),
+        Io::Auto => Ok(match uring() {
+            Ok(()) => Kind::Uring,
+            Err(error) => {
+                tracing::info!(reason = %error, "media goes by epoll, which costs a little more");
+                Kind::Epoll
+            }
+        }),
+    }
+}
+
+/// What became of a thread's priority.
+enum Raised {
+    Off,
+    To(Given),
+    Refused(io::Error),
+}
+
+/// One thread, from its beginning to its end.
+fn serve<B: Backend>(wake: &Wake, means: Means, ready: &SyncSender<io::Result<Raised>>) {
+    let raised = match means.config.priority {
+        Priority::Auto => priority::raise().map_or_else(Raised::Refused, Raised::To),
+        Priority::Off => Raised::Off,
+    };
+    let (backend, begun) = match B::new(wake) {
+        Ok(backend) => (Some(backend), Ok(raised)),
+        Err(error) => (None, Err(error)),
+    };
+    // Whoever started it waits for this, unless it has given up.
+    let is_awaited = ready.send(begun).is_ok();
+    if let Some(backend) = backend.filter(|_| is_awaited) {
+        Shard::new(backend, means).run();
     }
 }
 
@@ -92,7 +192,8 @@ struct Threads {
 
 struct Thread {
     orders: SyncSender<Order>,
-    waker: Waker,
+    wake: Wake,
+    gauge: Arc<Gauge>,
     join: Option<JoinHandle<()>>,
 }
 
@@ -100,6 +201,11 @@ impl MediaHandle {
     /// How many threads there are: [`crate::media::PortId::shard`] runs below this.
     pub fn shards(&self) -> u8 {
         u8::try_from(self.threads.threads.len()).unwrap_or(u8::MAX)
+    }
+
+    /// How the threads have done since they started, all together.
+    pub fn figures(&self) -> Figures {
+        Figures::of(self.threads.threads.iter().map(|thread| &*thread.gauge))
     }
 
     /// Gives a command to the thread of its port. Never waits.
@@ -128,7 +234,7 @@ impl Thread {
     fn order(&self, order: Order) -> Result<(), Refused> {
         self.orders.try_send(order).map_err(|_| Refused)?;
         // A thread that can't be woken looks into its queue at the next tick anyway.
-        if let Err(error) = self.waker.wake() {
+        if let Err(error) = self.wake.wake() {
             tracing::warn!(%error, "a media thread can't be woken");
         }
         Ok(())

@@ -75,8 +75,8 @@ struct Inner {
     dropped: Family<Labels<1>, Counter>,
     deeds: Family<Labels<1>, Counter>,
     records_lost: Counter,
-    voices: Voices,
     recordings: Family<Labels<1>, Counter>,
+    voices: Voices,
     gauges: Arc<Gauges>,
 }
 
@@ -112,13 +112,13 @@ impl Default for Metrics {
         registry.register("koebashi_supervision", help, Family::clone(&deeds));
         let help = "Records that could not be kept";
         registry.register("koebashi_records_lost", help, records_lost.clone());
-        let voices = Voices::new(&mut registry);
         let recordings = Family::<Labels<1>, Counter>::default();
         for ended in Ended::ALL {
             drop(recordings.get_or_create(&ended_label(*ended)));
         }
         let help = "Recordings that ended, by how";
         registry.register("koebashi_recordings", help, Family::clone(&recordings));
+        let voices = Voices::new(&mut registry);
         registry.register_collector(Box::new(Arc::clone(&gauges)));
         let inner = Inner {
             registry,
@@ -131,8 +131,8 @@ impl Default for Metrics {
             dropped,
             deeds,
             records_lost,
-            voices,
             recordings,
+            voices,
             gauges,
         };
         Self(Arc::new(inner))
@@ -228,7 +228,10 @@ impl Metrics {
             What::Began { mode, .. } | What::Switched { mode, .. } => mode.name(),
             What::Denied { .. } => "denied",
             What::HelpAsked => "help",
-            What::Summoned { .. } | What::Ended { .. } | What::HelpCleared => return,
+            What::Summoned { .. }
+            | What::Ended { .. }
+            | What::HelpCleared
+            | What::Recording { .. } => return,
         };
         self.0.deeds.get_or_create(&[("act", act.to_owned())]).inc();
     }

@@ -380,14 +380,14 @@ impl Shell {
                     tracing::info!(call = %step.call, "{}", step.what);
                     (self.on_step)(&step);
                 }
-                Output::Voice(voice) => {
-                    news::voice(&voice);
-                    self.metrics.voice(&voice);
-                }
                 Output::Deed(deed) => self.on_deed(&deed),
                 Output::Answer(answer) => {
                     // Whoever asked may have gone.
                     self.asker.take().map(|asker| asker.send(answer).ok());
+                }
+                Output::Voice(voice) => {
+                    news::voice(&voice);
+                    self.metrics.voice(&voice);
                 }
             }
         }

@@ -103,6 +103,8 @@ pub(super) fn deed(deed: &Deed) -> Entry {
         What::Denied { asked, why } => format!("denied {asked}: {}", why.name()),
         What::HelpAsked => "asks for help".to_owned(),
         What::HelpCleared => "the call for help is cleared".to_owned(),
+        What::Recording { paused: true } => "the recording is paused".to_owned(),
+        What::Recording { paused: false } => "the recording goes on".to_owned(),
     };
     entry(&who, what + &whose)
 }
@@ -111,11 +113,7 @@ pub(super) fn deed(deed: &Deed) -> Entry {
 pub(super) fn command(command: &Command) -> Option<Entry> {
     match command {
         Command::Configure(..) | Command::Intend { .. } | Command::Request(_) => None,
-        Command::PauseRecording { call, paused } => {
-            let how = if *paused { "paused" } else { "resumed" };
-            Some(entry("operator", format!("recording of call {call}: {how}")))
-        }
-        Command::RecordingLost(_) => None,
+        Command::PauseRecording { .. } | Command::RecordingLost(_) => None,
         Command::Drain => Some(entry(SYSTEM, "told to end: no new calls".to_owned())),
         Command::Stop => Some(entry(SYSTEM, "ended the calls that were left".to_owned())),
         Command::Override { line, over } => Some(entry("operator", format!("{line}: {over:?}"))),

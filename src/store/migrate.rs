@@ -82,7 +82,7 @@ const RECORDS: &str = "
     ) STRICT;
 ";
 
-/// Recordings of conversations; what was said is in files of their own.
+/// Which conversations were recorded, and what became of it.
 const RECORDINGS: &str = "
     CREATE TABLE recording (
         call TEXT NOT NULL,

@@ -41,6 +41,8 @@ mod secure;
 mod service;
 /// SIPp runs from the scenarios of `tests/sipp`.
 mod sipp;
+/// Supervisors: who hears whom, by tone.
+mod supervision;
 /// Phones and trunks by TLS, and a certificate that is exchanged.
 mod tls;
 /// Tones: µ-law, WAV, and which frequency is heard.

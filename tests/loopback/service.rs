@@ -207,6 +207,17 @@ impl Service {
         records.remove(0)
     }
 
+    /// The audit trail: who did what, joined by a colon.
+    pub(crate) fn audit(&self) -> Vec<String> {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let database = rusqlite::Connection::open_with_flags(&self.database, flags).unwrap();
+        database.busy_timeout(Duration::from_secs(1)).unwrap();
+        let sql = "SELECT who || ': ' || what FROM audit ORDER BY n";
+        let mut statement = database.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
     fn read_records(&self) -> rusqlite::Result<Vec<Record>> {
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
         let database = rusqlite::Connection::open_with_flags(&self.database, flags)?;

@@ -27,10 +27,10 @@ const SOON: Duration = Duration::from_secs(12);
 const SOUND: Duration = Duration::from_millis(700);
 
 /// Who signs the certificates of a test; `ca.pem` in its folder.
-struct Authority(Issuer<'static, KeyPair>);
+pub(super) struct Authority(Issuer<'static, KeyPair>);
 
 impl Authority {
-    fn new(place: &Place) -> Self {
+    pub(super) fn new(place: &Place) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.not_before = date_time_ymd(2020, 1, 1);
@@ -49,7 +49,7 @@ impl Authority {
     }
 
     /// Gives the service a new one; returns it.
-    fn renew(&self, place: &Place) -> CertificateDer<'static> {
+    pub(super) fn renew(&self, place: &Place) -> CertificateDer<'static> {
         let (certificate, key) = self.pair(&["127.0.0.1", "localhost", DOMAIN]);
         // Key first: for a moment the files do not fit, as with any tool that renews them.
         place.file("sip.key", &key);

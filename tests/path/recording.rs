@@ -1,5 +1,6 @@
 use koebashi::call::board;
 use koebashi::call::cdr::{CallId, Outcome};
+use koebashi::call::deed::{Actor, What};
 use koebashi::call::switchboard::Command;
 use koebashi::media::g711;
 use koebashi::media::prompt::{Clip, Library};
@@ -364,6 +365,43 @@ fn a_pause_is_shown_and_said_to_the_counselor_alone_and_lasts_over_a_transfer() 
     assert_eq!(pauses.collect::<Vec<_>>(), [vec![true], vec![true, false]]);
     let second = &scene.world.tapes.all[1];
     assert_eq!(second.pauses[0].0, second.begun.unwrap().0, "not a word before the pause");
+}
+
+#[test]
+fn the_counselor_pauses_and_resumes_by_the_code_and_the_audit_knows_who() {
+    let mut scene = Scene::new("on");
+    scene.until_talk();
+    let code = |scene: &mut Scene| {
+        for key in [10, 7] {
+            scene.world.with(scene.counselor, |phone, _| phone.press(key, true));
+            scene.world.run(500 * MS);
+        }
+    };
+    code(&mut scene);
+    assert_eq!(scene.shown(), Some(board::Tape::Paused), "{}", scene.world.story());
+    code(&mut scene);
+    assert_eq!(scene.shown(), Some(board::Tape::Runs));
+    scene.command(true);
+    let told: Vec<_> = scene.world.deeds.iter().map(|d| (d.who.clone(), d.what.clone())).collect();
+    let (own, paused) = (Actor::Extension("101".into()), |paused| What::Recording { paused });
+    let expected =
+        [(own.clone(), paused(true)), (own, paused(false)), (Actor::Console, paused(true))];
+    assert_eq!(told, expected);
+    let heard =
+        scene.world.phones[scene.caller.0].heard.iter().filter(|heard| heard.payload == 101);
+    assert_eq!(heard.count(), 0, "the code is not the caller's");
+}
+
+#[test]
+fn the_code_is_refused_in_a_call_that_is_not_recorded() {
+    let mut scene = Scene::new("off");
+    scene.until_talk();
+    for key in [10, 7] {
+        scene.world.with(scene.counselor, |phone, _| phone.press(key, true));
+        scene.world.run(S);
+    }
+    assert!(scene.world.said(scene.counselor).contains(&"code_refused".to_owned()));
+    scene.claim_unrecorded_talk();
 }
 
 #[test]

@@ -74,7 +74,8 @@ impl World {
                 What::Summoned { .. }
                 | What::Denied { .. }
                 | What::HelpAsked
-                | What::HelpCleared => {}
+                | What::HelpCleared
+                | What::Recording { .. } => {}
             }
         }
         watching

@@ -76,8 +76,6 @@ pub(crate) struct World {
     pub cdrs: Vec<Cdr>,
     /// Steps of the calls' logs.
     pub steps: Vec<String>,
-    /// News of voices, and when they came.
-    pub voices: Vec<(Instant, Voice)>,
     /// What people did.
     pub deeds: Vec<Deed>,
     /// The answer to the last request.
@@ -88,6 +86,8 @@ pub(crate) struct World {
     pub commands: Vec<media::Command>,
     /// Where each open port's peer hears.
     pub peers: BTreeMap<PortId, SocketAddr>,
+    /// News of voices, and when they came.
+    pub voices: Vec<(Instant, Voice)>,
     /// The last board.
     pub shown: Board,
     /// What counselors chose.
@@ -162,12 +162,12 @@ impl World {
             wire: Vec::new(),
             cdrs: Vec::new(),
             steps: Vec::new(),
-            voices: Vec::new(),
             deeds: Vec::new(),
             answer: None,
             listens: BTreeMap::new(),
             commands: Vec::new(),
             peers: BTreeMap::new(),
+            voices: Vec::new(),
             shown: Board::default(),
             intentions: BTreeMap::new(),
             unbindable: Vec::new(),
@@ -463,8 +463,8 @@ impl World {
                 self.intentions.insert(extension, intention);
             }
             Output::Board(board) => self.shown = *board,
-            Output::Voice(voice) => self.voices.push((self.now, voice)),
             Output::Recording(told) => self.on_recording(told),
+            Output::Voice(voice) => self.voices.push((self.now, voice)),
             Output::Step(step) => {
                 let ms = (self.now - self.started).as_millis();
                 self.steps.push(format!("{ms:>8} ms {}: {}", step.call, step.what));
@@ -485,12 +485,12 @@ impl World {
         self.watch_recording(&command);
         if let media::Command::Close { port } = &command {
             self.ports.remove(port);
+            self.listens.remove(port);
+            self.peers.remove(port);
             if self.hung.contains(port) {
                 let quality = Quality::default();
                 self.pending.push_back(media::Event::Closed { port: *port, quality });
             }
-            self.listens.remove(port);
-            self.peers.remove(port);
         }
         if let media::Command::Listen { port, source } = &command {
             self.listens.insert(*port, source.clone());

@@ -1,7 +1,7 @@
 //! Each check is shown files that break its rule, and files that only look as if they did.
 
 use super::source::{Source, without_prose};
-use super::{arrows, circles, core, heads, leftovers, lengths, side_by_side};
+use super::{arrows, circles, core, heads, leftovers, lengths, side_by_side, unsafety};
 
 /// How many breaches a check finds in these files, each a path and a text.
 fn found(rule: fn(&[Source]) -> Vec<String>, files: &[(&str, &str)]) -> usize {
@@ -73,6 +73,16 @@ fn circles_are_seen() {
         ("sip/mod.rs", "use self::a::A; use self::b::B;"),
     ];
     assert_eq!(found(circles, &none), 0);
+}
+
+#[test]
+fn unsafe_elsewhere_is_seen() {
+    for text in ["fn f() { unsafe { g() } }", "#![expect(unsafe_code)]\n", "unsafe fn f() {}"] {
+        assert_eq!(found(unsafety, &[("shell/media_thread/shard.rs", text)]), 1, "{text}");
+        assert_eq!(found(unsafety, &[("shell/media_thread/backend/epoll.rs", text)]), 0, "{text}");
+    }
+    let only_looks_so = "// unsafe\nconst A: &str = \"unsafe\"; fn unsafety() {}";
+    assert_eq!(found(unsafety, &[("sip/uri.rs", only_looks_so)]), 0);
 }
 
 #[test]

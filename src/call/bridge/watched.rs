@@ -268,13 +268,15 @@ impl Bridge {
         cx: &mut Cx<'_, '_>,
         session: SessionId,
         digit: Digit,
-    ) {
+    ) -> Next {
         if cx.caller.is(session) {
             let port = self.leg.port();
-            return cx.io.media(Command::SendDigit { port, digit });
+            cx.io.media(Command::SendDigit { port, digit });
+            return Next::Stay;
         }
-        if let Some(port) = self.leg_of_session(session).map(|leg| leg.port()) {
-            self.on_digit(cx, port, digit, Means::Info);
+        match self.leg_of_session(session).map(|leg| leg.port()) {
+            Some(port) => self.on_digit(cx, port, digit, Means::Info),
+            None => Next::Stay,
         }
     }
 
@@ -285,16 +287,16 @@ impl Bridge {
         port: PortId,
         digit: Digit,
         means: Means,
-    ) {
+    ) -> Next {
         let now = cx.io.now.mono;
         if port == self.leg.port() {
-            if self.keys.is_press(now, digit, means) {
-                self.on_counselor_key(cx, digit);
-            }
-            return;
+            return match self.keys.is_press(now, digit, means) {
+                true => self.on_counselor_key(cx, digit),
+                false => Next::Stay,
+            };
         }
         let Some(supervision) = self.supervision.as_mut().filter(|s| s.leg.port() == port) else {
-            return;
+            return Next::Stay;
         };
         let who = Actor::Extension(supervision.extension.clone());
         match supervision.on_digit(now, digit, means) {
@@ -310,9 +312,11 @@ impl Bridge {
             Some(Key::End) => self.stop_watching(cx, who, Why::HungUp),
             None => {}
         }
+        Next::Stay
     }
 
-    fn on_counselor_key(&mut self, cx: &mut Cx<'_, '_>, digit: Digit) {
+    fn on_counselor_key(&mut self, cx: &mut Cx<'_, '_>, digit: Digit) -> Next {
+        let mut next = Next::Stay;
         match self.keypad.press(&cx.config.codes, digit) {
             Pressed::Withheld => {}
             Pressed::Passed(digits) => pass(cx, digits),
@@ -321,12 +325,14 @@ impl Bridge {
                 let sent = cx.config.prompt(Some(cx.line), Said::ToneHelp);
                 self.leg.overlay(cx.io, sent);
             }
+            Pressed::Code(InCall::Recording) => next = Next::TurnTape,
         }
         if self.keypad.withholds() {
             cx.io.set(CallTimer::Keys, cx.config.supervision.key_timeout);
         } else {
             cx.io.clear(CallTimer::Keys);
         }
+        next
     }
 
     /// No key has followed: what was withheld is the caller's.

@@ -96,6 +96,7 @@ fn told<const N: usize>(lines: [(&str, Line); N]) -> Vec<String> {
             whisper: String::new(),
             join: String::new(),
             help: String::new(),
+            recording: String::new(),
         },
         supervision: Supervision {
             modes: vec![],

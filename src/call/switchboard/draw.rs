@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::{BOARD_EVERY, BOARD_SOON, Output, Phase, Switchboard, Timer};
 use crate::call::Call;
 use crate::call::board::{
-    Board, CallView, CounselorState, CounselorView, LegView, LineView, PhaseName, SupervisorView,
+    Board, CallView, CounselorState, CounselorView, LineView, PhaseName, SupervisorView,
 };
 use crate::call::cdr::Outcome;
 use crate::call::config::{Extension, LineId};
@@ -75,8 +75,8 @@ impl Switchboard {
     }
 
     fn call_views(&self, now: Now) -> Vec<CallView> {
-        let view = |call: &Call| call_view(call, now, self.leg_views(call));
-        let mut views: Vec<_> = self.calls.values().filter_map(view).collect();
+        let mut views: Vec<_> =
+            self.calls.values().filter_map(|call| self.call_view(call, now)).collect();
         if !self.config.supervision.counselor_sees_listener {
             views.iter_mut().for_each(|view| view.supervisor = None);
         }
@@ -134,44 +134,35 @@ impl Switchboard {
         let outcomes = self.today.outcomes.get(line).into_iter().flatten();
         outcomes.map(|(outcome, count)| (*outcome, *count)).collect()
     }
-}
 
-fn call_view(call: &Call, now: Now, legs: Vec<LegView>) -> Option<CallView> {
-    let (phase, position, counselors) = match &call.phase {
-        Phase::Trunk(_) => (PhaseName::Trunk, None, Vec::new()),
-        Phase::Guidance(_) | Phase::Message(_) | Phase::Consent(_) => {
-            (PhaseName::Guidance, None, Vec::new())
-        }
-        Phase::Queue(w) => (PhaseName::Queue, Some(w.position()), Vec::new()),
-        Phase::Ringing(w, ring) => (PhaseName::Ringing, Some(w.position()), ring.extensions()),
-        Phase::Bridge(bridge) => (PhaseName::Bridge, None, bridge.extensions().0),
-        Phase::Ended => return None,
-    };
-    let watcher = match &call.phase {
-        Phase::Bridge(bridge) => bridge.watcher(),
-        Phase::Trunk(_)
-        | Phase::Guidance(_)
-        | Phase::Message(_)
-        | Phase::Consent(_)
-        | Phase::Queue(_)
-        | Phase::Ringing(..)
-        | Phase::Ended => None,
-    };
-    Some(CallView {
-        call: call.id.clone(),
-        line: Some(call.line_id.clone()),
-        phase,
-        since: call.record.started.wall,
-        in_phase: now.mono.saturating_duration_since(call.record.phase_since(phase)),
-        position,
-        counselors,
-        presentation: call.presentation,
-        legs,
-        recording: call.recording.tape(),
-        supervisor: watcher.map(|watcher| SupervisorView {
-            extension: watcher.extension,
-            mode: watcher.mode,
-            for_: now.mono.saturating_duration_since(watcher.since),
-        }),
-    })
+    fn call_view(&self, call: &Call, now: Now) -> Option<CallView> {
+        let (phase, position, counselors) = match &call.phase {
+            Phase::Trunk(_) => (PhaseName::Trunk, None, Vec::new()),
+            Phase::Guidance(_) | Phase::Message(_) | Phase::Consent(_) => {
+                (PhaseName::Guidance, None, Vec::new())
+            }
+            Phase::Queue(w) => (PhaseName::Queue, Some(w.position()), Vec::new()),
+            Phase::Ringing(w, ring) => (PhaseName::Ringing, Some(w.position()), ring.extensions()),
+            Phase::Bridge(bridge) => (PhaseName::Bridge, None, bridge.extensions().0),
+            Phase::Ended => return None,
+        };
+        let watcher = call.bridge().and_then(|bridge| bridge.watcher());
+        Some(CallView {
+            call: call.id.clone(),
+            line: Some(call.line_id.clone()),
+            phase,
+            since: call.record.started.wall,
+            in_phase: now.mono.saturating_duration_since(call.record.phase_since(phase)),
+            position,
+            counselors,
+            presentation: call.presentation,
+            recording: call.recording.tape(),
+            legs: self.leg_views(call),
+            supervisor: watcher.map(|watcher| SupervisorView {
+                extension: watcher.extension,
+                mode: watcher.mode,
+                for_: now.mono.saturating_duration_since(watcher.since),
+            }),
+        })
+    }
 }

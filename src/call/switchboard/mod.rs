@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use super::cdr::{CallId, Outcome};
 use super::config::{Config, Extension, LineId, Override};
 use super::counselor::Counselor;
-use super::deed::{Request, Why};
+use super::deed::{Actor, Request, Why};
 use super::intention::Intention;
 use super::internal::Internal;
 pub use super::io::{CallTimer, Output, Owner, Recording, Step, Timer};
@@ -478,7 +478,7 @@ impl Switchboard {
             Command::Intend { extension, intention } => self.intend(now, &extension, intention),
             Command::PauseRecording { call, paused } => {
                 let pause = if paused { Call::pause_recording } else { Call::resume_recording };
-                self.with_call(now, |it| it.id == call, pause);
+                self.with_call(now, |it| it.id == call, |call, io| pause(call, io, Actor::Console));
             }
             Command::RecordingLost(record) => {
                 let has = |it: &Call| it.recording.current() == Some(record);

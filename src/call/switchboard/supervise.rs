@@ -3,7 +3,7 @@
 //!
 //! Owns what is allowed. What a supervisor hears is the call's. Whatever is refused is told too.
 
-use super::{Owned, Owner, Phase, Switchboard, io};
+use super::{Owned, Owner, Switchboard, io};
 use crate::call::bridge::Bridge;
 use crate::call::cdr::CallId;
 use crate::call::config::{Extension, Role, SupervisionMode};
@@ -24,16 +24,7 @@ impl Switchboard {
     }
 
     pub(super) fn bridge(&self, key: u64) -> Option<&Bridge> {
-        match &self.calls.get(&key)?.phase {
-            Phase::Bridge(bridge) => Some(bridge),
-            Phase::Trunk(_)
-            | Phase::Guidance(_)
-            | Phase::Message(_)
-            | Phase::Consent(_)
-            | Phase::Queue(_)
-            | Phase::Ringing(..)
-            | Phase::Ended => None,
-        }
+        self.calls.get(&key)?.bridge()
     }
 
     fn call_named(&self, id: &CallId) -> Option<u64> {

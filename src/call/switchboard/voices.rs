@@ -10,7 +10,7 @@ use crate::call::board::LegView;
 use crate::call::config::Role;
 use crate::call::io::Owner;
 use crate::call::voice::{News, Side, Voice};
-use crate::call::{Call, Phase};
+use crate::call::{Bridge, Call};
 use crate::media::{Event, PortId, Quality};
 use crate::time::Now;
 
@@ -104,6 +104,9 @@ impl Switchboard {
         match self.ports.owner(port) {
             Some(Owner::Call(key)) => match self.calls.get(&key) {
                 Some(call) if call.caller.port() == port => Side::Caller,
+                Some(call) if call.bridge().is_some_and(|b| b.supervisor_port() == Some(port)) => {
+                    Side::Supervisor
+                }
                 Some(_) | None => Side::Counselor,
             },
             Some(Owner::Internal(key)) => {
@@ -118,19 +121,13 @@ impl Switchboard {
         }
     }
 
-    /// The legs of a call, for the board: the caller's, and the counselor's who talks.
+    /// The legs of a call, for the board: the caller's, the counselor's who talks, and that of a
+    /// supervisor.
     pub(super) fn leg_views(&self, call: &Call) -> Vec<LegView> {
-        let counselor = match &call.phase {
-            Phase::Bridge(bridge) => Some(bridge.leg.port()),
-            Phase::Trunk(_)
-            | Phase::Guidance(_)
-            | Phase::Message(_)
-            | Phase::Consent(_)
-            | Phase::Queue(_)
-            | Phase::Ringing(..)
-            | Phase::Ended => None,
-        };
-        let ports = [Some(call.caller.port()), counselor].into_iter().flatten();
+        let bridge = call.bridge();
+        let counselor = bridge.map(|bridge| bridge.leg.port());
+        let supervisor = bridge.and_then(Bridge::supervisor_port);
+        let ports = [Some(call.caller.port()), counselor, supervisor].into_iter().flatten();
         ports.filter_map(|port| self.voices.view(port)).collect()
     }
 }

@@ -78,7 +78,7 @@ pub struct Decoder(Decoding);
 enum Decoding {
     G711(Law),
     G722(Box<g722::Decoder>),
-    Opus(opus::Decoder),
+    Opus(Box<opus::Decoder>),
 }
 
 impl Decoder {
@@ -88,7 +88,7 @@ impl Decoder {
             Codec::Pcmu => Decoding::G711(Law::Mu),
             Codec::Pcma => Decoding::G711(Law::A),
             Codec::G722 => Decoding::G722(Box::new(g722::Decoder::new())),
-            Codec::Opus => Decoding::Opus(opus::Decoder::new()?),
+            Codec::Opus => Decoding::Opus(Box::new(opus::Decoder::new()?)),
         }))
     }
 
@@ -138,7 +138,7 @@ pub struct Encoder(Encoding);
 enum Encoding {
     G711(Law),
     G722(Box<g722::Encoder>),
-    Opus(opus::Encoder),
+    Opus(Box<opus::Encoder>),
 }
 
 impl Encoder {
@@ -148,7 +148,7 @@ impl Encoder {
             Codec::Pcmu => Encoding::G711(Law::Mu),
             Codec::Pcma => Encoding::G711(Law::A),
             Codec::G722 => Encoding::G722(Box::new(g722::Encoder::new())),
-            Codec::Opus => Encoding::Opus(opus::Encoder::new()?),
+            Codec::Opus => Encoding::Opus(Box::new(opus::Encoder::new()?)),
         }))
     }
 
@@ -160,15 +160,7 @@ impl Encoder {
         }
     }
 
-    /// The longest payload that it writes, in frames of 20 ms.
-    fn frames_max(&self) -> usize {
-        match self.0 {
-            Encoding::G711(_) | Encoding::G722(_) => FRAMES_MAX,
-            Encoding::Opus(_) => opus::FRAMES_MAX,
-        }
-    }
-
-    /// Encodes 20 ms of sound at [`Encoder::rate`] (or up to 120 ms, Opus 60 ms) as one payload
+    /// Encodes 20 ms of sound at [`Encoder::rate`] (or a multiple, up to 120 ms) as one payload
     /// into `out`, which should have room for [`PAYLOAD_MAX`] bytes for each 20 ms, and returns the
     /// payload's length. Only Opus minds other lengths: its payload is empty then.
     pub fn encode(&mut self, frame: &[i16], out: &mut [u8]) -> usize {

@@ -7,11 +7,10 @@
 use opus_rs::{Application, OpusDecoder, OpusEncoder};
 
 use crate::media::Rate;
+use crate::media::codec::{FRAMES_MAX, PAYLOAD_MAX};
 
 /// Samples a second of the sound on our side.
 const RATE: i32 = 16_000;
-/// The longest payload that the library writes, in frames of 20 ms.
-pub(super) const FRAMES_MAX: usize = 3;
 /// Samples of 20 ms, and of 120 ms: the longest packet (RFC 6716 §3.2.5).
 const FRAME: usize = Rate::Wide.samples();
 const SAMPLES_MAX: usize = 6 * FRAME;
@@ -86,7 +85,50 @@ impl Encoder {
         Some(Self(library))
     }
 
-    pub(super) fn encode(&mut self, frame: &[i16], out: &mut [u8]) -> usize {
-        self.0.encode_i16(frame, frame.len(), out).unwrap_or(0)
+    /// One payload of one frame of 20 ms or up to [`FRAMES_MAX`]. The library itself is only ever
+    /// given 20 ms: in one that is given now this and now that length (0.1.40) the sound breaks.
+    pub(super) fn encode(&mut self, sound: &[i16], out: &mut [u8]) -> usize {
+        let (frames, rest) = sound.as_chunks::<FRAME>();
+        if !rest.is_empty() || frames.len() > FRAMES_MAX {
+            return 0;
+        }
+        let mut packets = [[0; PAYLOAD_MAX]; FRAMES_MAX];
+        let mut lengths = [0; FRAMES_MAX];
+        for ((frame, packet), length) in frames.iter().zip(&mut packets).zip(&mut lengths) {
+            *length = self.0.encode_i16(frame, FRAME, packet).unwrap_or(0);
+        }
+        let each = || packets.iter().zip(lengths).take(frames.len()).map(|(p, n)| &p[..n]);
+        pack(each, out).unwrap_or(0)
     }
+}
+
+/// Puts packets of one frame each into one (RFC 6716 §3.2.5: code 3, VBR), which needs them to be
+/// of one mode, bandwidth and length. `None`: they are not, or `out` has no room.
+fn pack<'a, I>(packets: impl Fn() -> I, out: &mut [u8]) -> Option<usize>
+where
+    I: ExactSizeIterator<Item = &'a [u8]>,
+{
+    let count = packets().len();
+    let (kind, first) = packets().next()?.split_first()?;
+    let mut length = 0;
+    let mut put = |bytes: &[u8]| {
+        out.get_mut(length..length + bytes.len())?.copy_from_slice(bytes);
+        length += bytes.len();
+        Some(length)
+    };
+    if count == 1 {
+        put(&[*kind])?;
+        return put(first);
+    }
+    put(&[kind | 3, 0x80 | count as u8])?;
+    for packet in packets().take(count - 1) {
+        // A length of one byte: a frame of 20 ms stays below PAYLOAD_MAX.
+        put(&[u8::try_from(packet.len().checked_sub(1)?).ok().filter(|n| *n < 252)?])?;
+    }
+    let mut end = None;
+    for packet in packets() {
+        end = put(packet.strip_prefix(&[*kind])?);
+        end?;
+    }
+    end
 }

@@ -7,9 +7,6 @@ use std::convert::Infallible;
 /// No packet of silence either.
 pub(super) const SILENCE: &[u8] = &[];
 
-/// Nothing is written.
-pub(super) const FRAMES_MAX: usize = 0;
-
 /// Is never made.
 #[derive(Debug)]
 pub(super) struct Decoder(Infallible);

@@ -80,6 +80,9 @@ fn decode<'a>(codec: Codec, payloads: impl IntoIterator<Item = &'a [u8]>) -> Vec
     sound
 }
 
+/// A name, the sound, eight coded bytes, and the sums of what was coded and decoded.
+type Reference = (&'static str, Vec<i16>, [u8; 8], &'static str, &'static str);
+
 /// A second of sound (or 16000 bytes at random), what G.722 makes of it, and what it makes of that.
 ///
 /// The sums are SHA-256 of what ffmpeg 5.1.9's own codec `g722` wrote for the same samples:
@@ -88,7 +91,7 @@ fn decode<'a>(codec: Codec, payloads: impl IntoIterator<Item = &'a [u8]>) -> Vec
 #[test]
 fn g722_is_bit_exact_with_the_reference() {
     let random = noise(4, 32_768).map(|sample| (sample >> 8) as u8).take(16_000).collect();
-    let sounds: [(&str, Vec<i16>, [u8; 8], &str, &str); 4] = [
+    let sounds: [Reference; 4] = [
         (
             "noise",
             noise(1, 8000).take(16_000).collect(),

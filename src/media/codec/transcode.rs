@@ -32,10 +32,10 @@ impl Transcoder {
     }
 
     /// Takes one packet and writes one payload: as many whole frames of 20 ms as have come
-    /// together, up to [`FRAMES_MAX`] (towards Opus three). Returns its length in bytes; 0: no
-    /// frame is full yet. Packets of other lengths than a multiple of 20 ms are gathered. `None`:
-    /// the packet is damaged. `out` should have room for [`FRAMES_MAX`] times
-    /// [`super::PAYLOAD_MAX`]; what it has no room for is lost.
+    /// together, up to [`FRAMES_MAX`]. Returns its length in bytes; 0: no frame is full yet.
+    /// Packets of other lengths than a multiple of 20 ms are gathered. `None`: the packet is
+    /// damaged. `out` should have room for [`FRAMES_MAX`] times [`super::PAYLOAD_MAX`]; what it has
+    /// no room for is lost.
     pub fn run(&mut self, payload: &[u8], out: &mut [u8]) -> Option<usize> {
         self.decoded.clear();
         if !self.decoder.decode(payload, &mut self.decoded) {
@@ -44,7 +44,7 @@ impl Transcoder {
         self.resampler.run(&self.decoded, &mut self.sound);
         let frame = self.encoder.rate().samples();
         let whole = self.sound.len() / frame * frame;
-        let first = whole.min(frame * self.encoder.frames_max());
+        let first = whole.min(frame * FRAMES_MAX);
         let length = if first > 0 { self.encoder.encode(&self.sound[..first], out) } else { 0 };
         self.sound.drain(..whole);
         Some(length)

@@ -41,6 +41,8 @@ pub(super) struct Figures {
 struct Level {
     packets: u8,
     g722: Option<Option<Decoder>>,
+    /// What was decoded last; kept for its memory.
+    sound: Vec<i16>,
     samples: u64,
     squares: f64,
 }
@@ -113,9 +115,9 @@ impl Level {
             Codec::G722 => {
                 // Its scale adapts within a packet, and goes on from where it was.
                 let decoder = self.g722.get_or_insert_with(|| Decoder::new(codec));
-                let mut sound = Vec::with_capacity(2 * audio.len());
-                let is_whole = decoder.as_mut().is_some_and(|d| d.decode(audio, &mut sound));
-                let heard = if is_whole { &sound[sound.len() / 2..] } else { &[] };
+                self.sound.clear();
+                let is_whole = decoder.as_mut().is_some_and(|d| d.decode(audio, &mut self.sound));
+                let heard = if is_whole { &self.sound[self.sound.len() / 2..] } else { &[] };
                 (heard.len(), heard.iter().map(|s| i64::from(*s) * i64::from(*s)).sum())
             }
             Codec::Opus => return,

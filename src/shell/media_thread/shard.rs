@@ -1,9 +1,9 @@
 //! One media thread: its engine, its sockets, its loop.
 //!
-//! A turn of the loop reads what has come and passes it on, ticks when it is time, and takes
-//! orders; each with a budget, so that one flood starves neither the tick nor the others. A panic
-//! in the engine costs the packet that caused it; panics without end cost the thread's calls, not
-//! the thread.
+//! A turn of the loop waits, passes on what has come, ticks when it is time, and takes orders; each
+//! with a budget, so that one flood starves neither the tick nor the others. How packets come and
+//! go is a [`Backend`]'s. A panic in the engine costs the packet that caused it; panics without end
+//! cost the thread's calls, not the thread.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -12,27 +12,23 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use mio::{Events, Poll, Token};
 use tokio::sync::mpsc;
 
 use super::Order;
-use super::socket::Sockets;
+use super::backend::sockets::Sockets;
+use super::backend::{Arrival, Backend};
+use super::figures::Gauge;
 use crate::chance::Chance;
 use crate::media::engine::{Channel, Engine};
 use crate::media::prompt::Library;
 use crate::media::{Command, Config, Event, PortId, Quality};
 use crate::shell::recorder::Tap;
 
-/// The waker's token; sockets have the numbers of their ports, doubled.
-pub(super) const WAKER: Token = Token(usize::MAX);
-/// Sockets that one poll names.
-const READY_MAX: usize = 1024;
-/// Packets that are read from one socket before the others have their turn.
-const PACKETS_A_TURN: usize = 16;
+/// Packets that are passed on before it is looked whether a tick is due and what was sent on is
+/// handed to the system.
+const PACKETS_A_TURN: usize = 32;
 /// Orders that are taken in one turn.
 const ORDERS_A_TURN: usize = 64;
-/// The longest packet that is read; longer ones are cut, and dropped as damaged.
-const PACKET_MAX: usize = 2048;
 /// Events that wait for the loop to take them; beyond this no orders are taken, and what the call
 /// path can do without is dropped.
 const BACKLOG_MAX: usize = 4096;
@@ -41,23 +37,29 @@ const PANICS_MAX: u32 = 16;
 /// How soon events that found no room are tried again.
 const RETRY: Duration = Duration::from_millis(20);
 
+/// What a shard is given.
+pub(super) struct Means {
+    pub(super) inbox: Receiver<Order>,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) config: Config,
+    pub(super) library: Arc<Library>,
+    pub(super) chance: Chance,
+    pub(super) gauge: Arc<Gauge>,
+    /// Where recorded sound goes; without it recordings end at once.
+    pub(super) recorder: Option<Tap>,
+}
+
 /// One thread's everything.
-pub(super) struct Shard {
-    poll: Poll,
-    inbox: Receiver<Order>,
-    events: mpsc::Sender<Event>,
+pub(super) struct Shard<B> {
+    backend: B,
+    means: Means,
     backlog: VecDeque<Event>,
-    config: Config,
-    library: Arc<Library>,
-    chance: Chance,
     engine: Engine,
-    ports: BTreeMap<u32, (PortId, Sockets)>,
-    /// Sockets that may have more to read.
-    unread: VecDeque<Token>,
+    ports: BTreeMap<u32, PortId>,
+    /// The backend has packets that were not taken in the last turn.
+    has_packets: bool,
     has_orders: bool,
     panics: u32,
-    buffer: Box<[u8; PACKET_MAX]>,
-    recorder: Option<Tap>,
 }
 
 /// Whether the thread goes on.
@@ -67,44 +69,30 @@ enum Turn {
     Stop,
 }
 
-impl Shard {
-    pub(super) fn new(
-        poll: Poll,
-        inbox: Receiver<Order>,
-        events: mpsc::Sender<Event>,
-        config: Config,
-        library: Arc<Library>,
-        mut chance: Chance,
-        recorder: Option<Tap>,
-    ) -> Self {
-        let engine = Engine::new(config.clone(), Arc::clone(&library), chance.split());
+impl<B: Backend> Shard<B> {
+    pub(super) fn new(backend: B, mut means: Means) -> Self {
+        let library = Arc::clone(&means.library);
+        let engine = Engine::new(means.config.clone(), library, means.chance.split());
         Self {
-            poll,
-            inbox,
-            events,
+            backend,
+            means,
             backlog: VecDeque::new(),
-            config,
-            library,
-            chance,
             engine,
             ports: BTreeMap::new(),
-            unread: VecDeque::new(),
+            has_packets: false,
             has_orders: false,
             panics: 0,
-            buffer: Box::new([0; PACKET_MAX]),
-            recorder,
         }
     }
 
     /// Runs until it is told to stop.
     pub(super) fn run(mut self) {
-        let mut ready = Events::with_capacity(READY_MAX);
         loop {
-            match catch_unwind(AssertUnwindSafe(|| self.turn(&mut ready))) {
+            match catch_unwind(AssertUnwindSafe(|| self.turn())) {
                 Ok(Ok(Turn::GoOn)) => (),
                 Ok(Ok(Turn::Stop)) => return,
                 Ok(Err(error)) => {
-                    tracing::error!(%error, "a media thread can't poll");
+                    tracing::error!(%error, "a media thread can't wait for packets");
                     std::thread::sleep(RETRY);
                 }
                 Err(_) => self.after_panic(),
@@ -112,21 +100,9 @@ impl Shard {
         }
     }
 
-    fn turn(&mut self, ready: &mut Events) -> io::Result<Turn> {
-        match self.poll.poll(ready, self.wait()) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            Err(_) | Ok(()) => (),
-        }
-        self.unread.extend(ready.iter().map(mio::event::Event::token).filter(|t| *t != WAKER));
-        ready.clear();
-        for _ in 0..self.unread.len() {
-            if let Some(token) = self.unread.pop_front()
-                && self.read(token)
-            {
-                self.unread.push_back(token);
-            }
-            self.tick();
-        }
+    fn turn(&mut self) -> io::Result<Turn> {
+        self.backend.wait(self.limit())?;
+        self.pass_on();
         self.tick();
         let turn = self.take_orders();
         self.flush();
@@ -134,8 +110,8 @@ impl Shard {
     }
 
     /// How long there is nothing to do; `None`: until something comes.
-    fn wait(&self) -> Option<Duration> {
-        if !self.unread.is_empty() || self.has_orders {
+    fn limit(&self) -> Option<Duration> {
+        if self.has_packets || self.has_orders {
             return Some(Duration::ZERO);
         }
         let tick = self.engine.poll_timeout();
@@ -149,38 +125,28 @@ impl Shard {
     /// Ticks when it is time.
     fn tick(&mut self) {
         let now = Instant::now();
-        if self.engine.poll_timeout().is_some_and(|at| at <= now) {
+        if let Some(at) = self.engine.poll_timeout().filter(|at| *at <= now) {
+            self.means.gauge.tick(now - at);
+            self.backend.next_tick();
             self.engine.tick(now);
-            self.flush();
+            self.means.gauge.dropped(self.backend.drops());
         }
     }
 
-    /// Reads one socket; true when there may be more.
-    fn read(&mut self, token: Token) -> bool {
-        let Some(n) = u32::try_from(token.0 / 2).ok() else { return false };
-        for _ in 0..PACKETS_A_TURN {
-            let Some((port, sockets)) = self.ports.get(&n) else { return false };
-            let is_rtp = token.0.is_multiple_of(2);
-            let socket = if is_rtp { &sockets.rtp } else { &sockets.rtcp };
-            let (length, from) = match socket.recv_from(&mut self.buffer[..]) {
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                // An earlier packet's ICMP answer says nothing about what waits behind it.
-                Err(_) => continue,
-            };
-            let (now, port) = (Instant::now(), *port);
-            if is_rtp {
-                let buffer = &mut self.buffer[..];
-                if let Some(forward) = self.engine.handle_rtp(now, port, from, buffer, length)
-                    && let Some((_, sockets)) = self.ports.get(&forward.port.n)
-                {
-                    sent(sockets.rtp.send_to(&buffer[forward.range], forward.to));
+    /// Takes packets and sends on what is to be sent on, each out of its receive buffer.
+    fn pass_on(&mut self) {
+        let now = Instant::now();
+        let engine = &mut self.engine;
+        self.has_packets = self.backend.deliver(PACKETS_A_TURN, |arrival| {
+            let Arrival { port, channel, from, buffer, length } = arrival;
+            match channel {
+                Channel::Rtp => engine.handle_rtp(now, port, from, buffer, length),
+                Channel::Rtcp => {
+                    engine.handle_rtcp(now, port, from, buffer.get_mut(..length)?);
+                    None
                 }
-            } else {
-                self.engine.handle_rtcp(now, port, from, &mut self.buffer[..length]);
             }
-        }
-        true
+        });
     }
 
     fn take_orders(&mut self) -> Turn {
@@ -190,10 +156,10 @@ impl Shard {
             return Turn::GoOn;
         }
         for _ in 0..ORDERS_A_TURN {
-            match self.inbox.try_recv() {
+            match self.means.inbox.try_recv() {
                 Ok(Order::Command(command)) => self.command(command),
                 Ok(Order::Library(library)) => {
-                    self.library = Arc::clone(&library);
+                    self.means.library = Arc::clone(&library);
                     self.engine.set_library(library);
                 }
                 Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return Turn::Stop,
@@ -212,11 +178,11 @@ impl Shard {
                 tracing::warn!(port = port.n, "a media port is asked for twice");
                 return;
             }
-            let first = port.n as usize * 2;
-            let tokens = (Token(first), Token(first + 1));
-            match Sockets::open(self.poll.registry(), *local, *dscp, tokens) {
-                Ok(sockets) => {
-                    self.ports.insert(port.n, (*port, sockets));
+            let opened =
+                Sockets::bind(*local, *dscp).and_then(|both| self.backend.open(*port, both));
+            match opened {
+                Ok(()) => {
+                    self.ports.insert(port.n, *port);
                 }
                 Err(error) => {
                     tracing::warn!(%error, %local, "a media port can't be opened");
@@ -230,25 +196,19 @@ impl Shard {
     /// Sends the engine's packets and tells its events.
     fn flush(&mut self) {
         while let Some(transmit) = self.engine.poll_transmit() {
-            if let Some((_, sockets)) = self.ports.get(&transmit.port.n) {
-                let socket = match transmit.channel {
-                    Channel::Rtp => &sockets.rtp,
-                    Channel::Rtcp => &sockets.rtcp,
-                };
-                sent(socket.send_to(transmit.bytes(), transmit.to));
-            }
+            self.backend.send(transmit.port, transmit.channel, transmit.to, transmit.bytes());
         }
         self.pass_on_recorded();
         while let Some(event) = self.engine.poll_event() {
             if let Event::Closed { port, .. } = &event
-                && let Some((_, sockets)) = self.ports.remove(&port.n)
+                && self.ports.remove(&port.n).is_some()
             {
-                sockets.close(self.poll.registry());
+                self.backend.close(*port);
             }
             self.tell(event);
         }
         while let Some(event) = self.backlog.pop_front() {
-            if let Err(error) = self.events.try_send(event) {
+            if let Err(error) = self.means.events.try_send(event) {
                 if let mpsc::error::TrySendError::Full(event) = error {
                     self.backlog.push_front(event);
                 }
@@ -261,7 +221,8 @@ impl Shard {
     fn pass_on_recorded(&mut self) {
         while let Some(recorded) = self.engine.poll_recorded() {
             let record = recorded.record;
-            let is_taken = self.recorder.as_ref().is_some_and(|tap| tap.give(recorded).is_ok());
+            let is_taken =
+                self.means.recorder.as_ref().is_some_and(|tap| tap.give(recorded).is_ok());
             if !is_taken {
                 self.engine.command(Instant::now(), Command::StopRecord { record });
             }
@@ -295,37 +256,42 @@ impl Shard {
             return;
         }
         self.panics = 0;
-        let (config, library) = (self.config.clone(), Arc::clone(&self.library));
-        self.engine = Engine::new(config, library, self.chance.split());
-        for (_, (port, sockets)) in std::mem::take(&mut self.ports) {
-            sockets.close(self.poll.registry());
+        let Means { config, library, chance, .. } = &mut self.means;
+        self.engine = Engine::new(config.clone(), Arc::clone(library), chance.split());
+        for (_, port) in std::mem::take(&mut self.ports) {
+            self.backend.close(port);
             self.tell(Event::Closed { port, quality: Quality::default() });
         }
-    }
-}
-
-/// A packet that can't be sent is lost, as any packet may be: RTP doesn't repeat.
-fn sent(result: io::Result<usize>) {
-    if let Err(error) = result {
-        tracing::trace!(%error, "a media packet was not sent");
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket;
-    use std::sync::mpsc::sync_channel;
+    use std::sync::mpsc::{SyncSender, sync_channel};
 
     use super::*;
+    use crate::shell::media_thread::backend::{Epoll, Wake};
+
+    /// A shard whose events wait in a queue of this length. Its orders end with the sender.
+    fn shard(length: usize) -> (Shard<Epoll>, mpsc::Receiver<Event>, SyncSender<Order>) {
+        let (events, told) = mpsc::channel(length);
+        let (orders, inbox) = sync_channel(1);
+        let means = Means {
+            inbox,
+            events,
+            config: Config::default(),
+            library: Arc::new(Library::default()),
+            chance: Chance::from_number(1),
+            gauge: Arc::new(Gauge::default()),
+            recorder: None,
+        };
+        (Shard::new(Epoll::new(&Wake::new().unwrap()).unwrap(), means), told, orders)
+    }
 
     #[test]
     fn panics_without_end_cost_the_calls_not_the_thread() {
-        let (events, mut told) = mpsc::channel(8);
-        let (_orders, inbox) = sync_channel(1);
-        let (config, library) = (Config::default(), Arc::new(Library::default()));
-        let chance = Chance::from_number(1);
-        let poll = Poll::new().unwrap();
-        let mut shard = Shard::new(poll, inbox, events, config, library, chance, None);
+        let (mut shard, mut told, _orders) = shard(8);
         let port = PortId { n: 1, shard: 0 };
         let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let local = std::net::SocketAddr::new(free.ip(), free.port() & !1);
@@ -347,12 +313,7 @@ mod tests {
 
     #[test]
     fn a_loop_that_takes_no_events_loses_only_what_it_can_do_without() {
-        let (events, mut told) = mpsc::channel(1);
-        let (_orders, inbox) = sync_channel(1);
-        let (config, library) = (Config::default(), Arc::new(Library::default()));
-        let chance = Chance::from_number(1);
-        let poll = Poll::new().unwrap();
-        let mut shard = Shard::new(poll, inbox, events, config, library, chance, None);
+        let (mut shard, mut told, _orders) = shard(1);
         let port = PortId { n: 1, shard: 0 };
         (0..2 * BACKLOG_MAX).for_each(|_| shard.tell(Event::Silent { port }));
         assert_eq!(shard.backlog.len(), BACKLOG_MAX);

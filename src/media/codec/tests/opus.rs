@@ -51,8 +51,8 @@ fn a_single_lost_packet_is_rebuilt_from_the_next() {
 fn packets_of_any_telephone_reach_opus() {
     let sound: Vec<i16> = tone(Rate::Narrow, 440.0, 8000.0, 8 * 8000);
     let coded = encode(Codec::Pcmu, &sound).concat();
-    // 10 to 60 ms go through whole.
-    for size in [80, 160, 240, 320, 480] {
+    // 10 to 120 ms go through whole.
+    for size in [80, 160, 240, 320, 480, 960] {
         let mut transcoder = Transcoder::new(Codec::Pcmu, Codec::Opus).unwrap();
         let mut decoder = Decoder::new(Codec::Opus).unwrap();
         let (mut out, mut heard) = ([0; FRAMES_MAX * PAYLOAD_MAX], Vec::new());
@@ -65,12 +65,12 @@ fn packets_of_any_telephone_reach_opus() {
         assert_eq!(heard.len(), 60 * size * 2, "{size}");
         assert!(decibels(rms(&heard[3200..]), 8000.0 / 2f64.sqrt()).abs() < 1.0, "{size}");
     }
-    // Of more, the first 60 ms.
+    // Of more, the first 120 ms.
     let mut transcoder = Transcoder::new(Codec::Pcmu, Codec::Opus).unwrap();
     let (mut out, mut heard) = ([0; FRAMES_MAX * PAYLOAD_MAX], Vec::new());
-    let length = transcoder.run(&coded[..800], &mut out).unwrap();
+    let length = transcoder.run(&coded[..1120], &mut out).unwrap();
     assert!(Decoder::new(Codec::Opus).unwrap().decode(&out[..length], &mut heard));
-    assert_eq!(heard.len(), 960);
+    assert_eq!(heard.len(), 1920);
 }
 
 /// Packets of every mode, bandwidth, frame size and channel count (RFC 6716 §3.1), all of which a

@@ -210,3 +210,32 @@ fn a_speaker_that_goes_leaves_silence() {
     assert!(heard.iter().all(|h| h.payload == [0xff; 160]));
     world.close(1);
 }
+
+#[test]
+fn a_freeze_ends_without_a_burst_in_mixes_too() {
+    let mut world = World::speaking(&[Codec::Pcmu, Codec::G722, Codec::Pcma]);
+    (1..=3).for_each(|n| world.mix(n, &[1, 2, 3]));
+    let mut all = singers(&[Codec::Pcmu, Codec::G722, Codec::Pcma]);
+    sing(&mut world, &mut all, 30);
+    world.heard.clear();
+    // Five seconds in which nothing runs; what was sent meanwhile comes at once.
+    world.now += 5000 * MS;
+    for _ in 0..250 {
+        for singer in &mut all {
+            let packet = singer.packet();
+            world.speak(singer.n, &packet);
+        }
+    }
+    world.engine.tick(world.now);
+    world.collect();
+    (1..=3).for_each(|n| assert!(world.take(n).len() <= CATCH_UP_MAX as usize));
+    sing(&mut world, &mut all, 100);
+    for (n, codec) in (1..).zip([Codec::Pcmu, Codec::G722, Codec::Pcma]) {
+        let heard = world.take(n);
+        assert!((99..=101).contains(&heard.len()));
+        assert_unbroken(&heard);
+        world.heard.extend(heard.into_iter().map(|h| (port(n), h)));
+        let others: Vec<u32> = (1..=3).filter(|other| *other != n).collect();
+        assert_eq!(whom(&mut world, n, codec, &[1, 2, 3]), others);
+    }
+}

@@ -136,8 +136,13 @@ pub(super) fn level(sound: &[i16], codec: Codec, hz: f32) -> f32 {
     20.0 * (amplitude / AMPLITUDE).max(1e-6).log10()
 }
 
+/// How near to its level a tone is that is heard, and how far below one that is not, in dB. Opus
+/// keeps what is heard, not the waveform.
+const NEAR: f32 = if cfg!(feature = "opus") { 3.0 } else { 1.0 };
+const FAR: f32 = if cfg!(feature = "opus") { -25.0 } else { -34.0 };
+
 /// Whom the peer of `n` hears in the last half second of what came to it, out of `of`. All others
-/// are at least 34 dB below. Nobody, when nothing came.
+/// are far below. Nobody, when nothing came.
 pub(super) fn whom(world: &mut World, n: u32, codec: Codec, of: &[u32]) -> Vec<u32> {
     let sound = decoded(&world.take(n), codec);
     if sound.is_empty() {
@@ -148,8 +153,8 @@ pub(super) fn whom(world: &mut World, n: u32, codec: Codec, of: &[u32]) -> Vec<u
         .copied()
         .filter(|other| {
             let level = level(tail, codec, hz(*other));
-            assert!(level.abs() < 1.0 || level < -34.0, "{n} hears {other} at {level} dB");
-            level > -1.0
+            assert!(level.abs() < NEAR || level < FAR, "{n} hears {other} at {level} dB");
+            level > -NEAR
         })
         .collect()
 }

@@ -1,13 +1,12 @@
 //! A port's two sockets.
 //!
 //! Owns how they are made: non-blocking, marked with the DSCP, with a receive buffer small enough
-//! that a freeze leaves no seconds of old voice in it.
+//! that a freeze leaves no seconds of old voice in it. They are never connected: a phone behind NAT
+//! speaks from an address that nobody has named.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 
-use mio::net::UdpSocket;
-use mio::{Interest, Registry, Token};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -15,38 +14,26 @@ use socket2::{Domain, Protocol, Socket, Type};
 const RECEIVE_BUFFER: usize = 64 << 10;
 
 /// RTP and RTCP of one port.
-pub(super) struct Sockets {
-    pub(super) rtp: UdpSocket,
-    pub(super) rtcp: UdpSocket,
+#[derive(Debug)]
+pub struct Sockets {
+    /// The even one.
+    pub rtp: UdpSocket,
+    /// The odd one.
+    pub rtcp: UdpSocket,
 }
 
 impl Sockets {
-    /// Binds `local` and the port above it, and registers both. Fails when either is taken.
-    pub(super) fn open(
-        registry: &Registry,
-        local: SocketAddr,
-        dscp: u8,
-        tokens: (Token, Token),
-    ) -> io::Result<Self> {
+    /// Binds `local` and the port above it. Fails when either is taken.
+    pub fn bind(local: SocketAddr, dscp: u8) -> io::Result<Self> {
         let above = local.port().checked_add(1).ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let mut rtp = bind(local, dscp)?;
-        let mut rtcp = bind(SocketAddr::new(local.ip(), above), dscp)?;
-        registry.register(&mut rtp, tokens.0, Interest::READABLE)?;
-        registry.register(&mut rtcp, tokens.1, Interest::READABLE)?;
+        let rtp = bind(local, dscp)?;
+        let rtcp = bind(SocketAddr::new(local.ip(), above), dscp)?;
         Ok(Self { rtp, rtcp })
-    }
-
-    /// Stops looking after them; the drop closes them.
-    pub(super) fn close(mut self, registry: &Registry) {
-        for socket in [&mut self.rtp, &mut self.rtcp] {
-            if let Err(error) = registry.deregister(socket) {
-                tracing::debug!(%error, "a media socket was not registered");
-            }
-        }
     }
 }
 
-fn bind(local: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
+/// One socket.
+pub(super) fn bind(local: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
@@ -63,5 +50,5 @@ fn bind(local: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
         tracing::debug!(%error, "media packets can't be marked");
     }
     socket.bind(&local.into())?;
-    Ok(UdpSocket::from_std(socket.into()))
+    Ok(socket.into())
 }

@@ -1,0 +1,377 @@
+//! Packets by epoll, recvmmsg and sendmmsg: works on every Linux.
+//!
+//! Owns the readiness of the sockets and the few receive buffers. A socket that is ready is read
+//! for one batch, which is shown and sent on before the next is read; epoll reports whoever has
+//! more again, behind all others.
+#![expect(unsafe_code, reason = "recvmmsg, sendmmsg and epoll_pwait2 have no safe interface")]
+
+use std::array;
+use std::collections::VecDeque;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsRawFd, RawFd};
+use std::ptr::{from_mut, null, null_mut};
+use std::time::Duration;
+
+use nix::libc::{
+    self, MSG_DONTWAIT, MSG_TRUNC, SYS_epoll_pwait2, epoll_event, iovec, mmsghdr, msghdr, timespec,
+};
+use nix::sys::epoll::{Epoll as Poll, EpollCreateFlags, EpollEvent, EpollFlags};
+
+use super::address::{self, LENGTH};
+use super::sockets::Sockets;
+use super::table::{FREE_BITS, Reading, Table, Token};
+use super::wake::Wake;
+use super::{Arrival, Backend, Drops, PACKET_MAX, ROOM};
+use crate::media::PortId;
+use crate::media::engine::{Channel, Forward};
+
+/// Packets that are read from one socket at once.
+const BATCH: usize = 16;
+/// Sockets that one wait names.
+const READY_MAX: usize = 256;
+/// Stands for the wake-up where a token's bits are expected.
+const WAKE: u64 = 1 << (64 - FREE_BITS);
+
+/// One thread's sockets.
+pub struct Epoll {
+    poll: Poll,
+    wake: Wake,
+    table: Table,
+    events: Box<[epoll_event; READY_MAX]>,
+    /// Sockets that are ready and have not been read.
+    ready: VecDeque<Token>,
+    /// Sockets that have had their share of this tick.
+    resting: Vec<Token>,
+    batch: Box<Batch>,
+    /// Whether the system knows waits shorter than a millisecond.
+    is_exact: bool,
+    drops: Drops,
+}
+
+impl Backend for Epoll {
+    fn new(wake: &Wake) -> io::Result<Self> {
+        let poll = Poll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        poll.add(wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        Ok(Self {
+            poll,
+            wake: wake.clone(),
+            table: Table::default(),
+            events: Box::new([epoll_event { events: 0, u64: 0 }; READY_MAX]),
+            ready: VecDeque::with_capacity(READY_MAX),
+            resting: vec![],
+            batch: Box::new(Batch::new()),
+            is_exact: true,
+            drops: Drops::default(),
+        })
+    }
+
+    fn open(&mut self, port: PortId, sockets: Sockets) -> io::Result<()> {
+        let tokens = self.table.insert(port, sockets)?;
+        for token in tokens {
+            if let Err(error) = self.look(token) {
+                self.close(port);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, port: PortId) {
+        // The drop closes the sockets, and epoll forgets what is closed.
+        self.table.remove(port);
+    }
+
+    fn has(&self, port: PortId) -> bool {
+        self.table.has(port)
+    }
+
+    fn send(&mut self, port: PortId, channel: Channel, to: SocketAddr, packet: &[u8]) {
+        if let Some(socket) = self.table.socket(port, channel)
+            && socket.send_to(packet, to).is_err()
+        {
+            self.drops.unsent += 1;
+        }
+    }
+
+    fn wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        if !self.ready.is_empty() {
+            return Ok(());
+        }
+        let named = match self.poll(limit) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            named => named?,
+        };
+        for event in self.events.iter().take(named) {
+            let bits = event.u64;
+            match bits {
+                WAKE => self.wake.clear(),
+                _ => self.ready.push_back(Token::from_bits(bits)),
+            }
+        }
+        Ok(())
+    }
+
+    fn deliver(
+        &mut self,
+        most: usize,
+        mut take: impl FnMut(Arrival<'_>) -> Option<Forward>,
+    ) -> bool {
+        let mut shown = 0;
+        while shown < most
+            && let Some(token) = self.ready.pop_front()
+        {
+            shown += self.read(token, &mut take);
+        }
+        !self.ready.is_empty()
+    }
+
+    fn next_tick(&mut self) {
+        self.table.tick = self.table.tick.wrapping_add(1);
+        while let Some(token) = self.resting.pop() {
+            if let Err(error) = self.look(token) {
+                tracing::warn!(%error, "a media socket is not read any more");
+            }
+        }
+    }
+
+    fn drops(&self) -> Drops {
+        self.drops
+    }
+}
+
+impl Epoll {
+    /// Asks for reports on a socket, when it is still there.
+    fn look(&mut self, token: Token) -> io::Result<()> {
+        let Some(entry) = self.table.entry(token) else { return Ok(()) };
+        entry.line(token.channel).reading = Reading::Armed;
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, token.bits());
+        Ok(self.poll.add(entry.socket(token.channel), event)?)
+    }
+
+    /// Asks for no more reports on a socket in this tick.
+    fn rest(&mut self, token: Token) {
+        let Some(entry) = self.table.entry(token) else { return };
+        entry.line(token.channel).reading = Reading::Resting;
+        if let Err(error) = self.poll.delete(entry.socket(token.channel)) {
+            tracing::debug!(%error, "a media socket was not looked at");
+        }
+        self.resting.push(token);
+    }
+
+    /// How many events there are.
+    fn poll(&mut self, limit: Option<Duration>) -> io::Result<usize> {
+        let (fd, events) = (self.poll.0.as_raw_fd(), self.events.as_mut_ptr());
+        if self.is_exact {
+            let time = limit.map(|limit| timespec {
+                tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: i64::from(limit.subsec_nanos()),
+            });
+            let time = time.as_ref().map_or(null(), std::ptr::from_ref);
+            // SAFETY: the kernel writes at most READY_MAX events, as many as `events` has, and
+            // reads `time`, which lives through the call (or is null: no limit). No signals are
+            // masked: the fifth argument is null.
+            let named = unsafe {
+                let mask: *const libc::sigset_t = null();
+                libc::syscall(SYS_epoll_pwait2, fd, events, READY_MAX, time, mask, 8_usize)
+            };
+            match usize::try_from(named) {
+                Ok(named) => return Ok(named),
+                Err(_) => match io::Error::last_os_error() {
+                    error if error.raw_os_error() != Some(libc::ENOSYS) => return Err(error),
+                    _ => self.is_exact = false,
+                },
+            }
+        }
+        // Rounded up: a tick that is a little late is better than turns without sense.
+        let millis = limit.map_or(-1, |limit| {
+            i32::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+        });
+        // SAFETY: the kernel writes at most READY_MAX events, as many as `events` has.
+        let named = unsafe { libc::epoll_wait(fd, events, READY_MAX as i32, millis) };
+        usize::try_from(named).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// Reads one socket for one batch, and sends on what is to be sent on.
+    fn read(
+        &mut self,
+        token: Token,
+        take: &mut impl FnMut(Arrival<'_>) -> Option<Forward>,
+    ) -> usize {
+        let tick = self.table.tick;
+        let Some(entry) = self.table.entry(token) else { return 0 };
+        let (port, channel) = (entry.port, token.channel);
+        // Where reading fails, an earlier packet was refused, which says nothing of what waits
+        // behind it; where nothing is there, epoll will say when it is.
+        let Ok(came) = self.batch.receive(entry.socket(channel).as_raw_fd()) else { return 0 };
+        let mut is_flood = false;
+        for n in 0..came {
+            let Some(entry) = self.table.entry(token) else { break };
+            if !entry.line(channel).may(tick) {
+                is_flood = true;
+                self.drops.flood += 1;
+                continue;
+            }
+            match self.batch.packet(n) {
+                Some((from, buffer, length)) => {
+                    let forward = take(Arrival { port, channel, from, buffer, length });
+                    self.batch.packets[n].forward = forward;
+                }
+                None => self.drops.too_long += 1,
+            }
+        }
+        self.forward(came);
+        if is_flood {
+            self.rest(token);
+        }
+        came
+    }
+
+    /// Sends what of the batch is to be sent on: what follows one another out of one socket at
+    /// once.
+    fn forward(&mut self, came: usize) {
+        let mut first = 0;
+        while first < came {
+            let run = self.batch.run(first, came);
+            if let Some(forward) = &self.batch.packets[first].forward
+                && let Some(socket) = self.table.socket(forward.port, Channel::Rtp)
+            {
+                self.drops.unsent += (run - self.batch.send(first, run, socket)) as u64;
+            }
+            first += run;
+        }
+    }
+}
+
+/// One packet's place.
+struct Packet {
+    /// Where from; before sending, where to.
+    name: [u8; LENGTH],
+    buffer: [u8; PACKET_MAX + ROOM],
+    length: usize,
+    is_cut: bool,
+    forward: Option<Forward>,
+}
+
+/// The receive buffers, and what the system wants to know of them.
+struct Batch {
+    packets: [Packet; BATCH],
+    vectors: [iovec; BATCH],
+    headers: [mmsghdr; BATCH],
+}
+
+impl Batch {
+    fn new() -> Self {
+        let packet = |_| Packet {
+            name: [0; LENGTH],
+            buffer: [0; PACKET_MAX + ROOM],
+            length: 0,
+            is_cut: false,
+            forward: None,
+        };
+        let (vector, header) = (iovec { iov_base: null_mut(), iov_len: 0 }, no_header());
+        Self {
+            packets: array::from_fn(packet),
+            vectors: [vector; BATCH],
+            headers: [mmsghdr { msg_hdr: header, msg_len: 0 }; BATCH],
+        }
+    }
+
+    /// Reads up to [`BATCH`] packets that are there; how many were.
+    fn receive(&mut self, fd: RawFd) -> io::Result<usize> {
+        for (n, packet) in self.packets.iter_mut().enumerate() {
+            let base = packet.buffer.as_mut_ptr().cast();
+            self.vectors[n] = iovec { iov_base: base, iov_len: PACKET_MAX };
+            let name = packet.name.as_mut_ptr();
+            self.headers[n].msg_hdr = header(name, LENGTH, &mut self.vectors[n]);
+        }
+        // SAFETY: each header names the address, the vector and through it the buffer of its own
+        // packet, with their true lengths (the buffer's shorter: what is behind is the room to
+        // grow). All belong to `self`, which is borrowed through the call; the kernel keeps no
+        // pointer.
+        let came = unsafe {
+            let headers = self.headers.as_mut_ptr();
+            libc::recvmmsg(fd, headers, BATCH as u32, MSG_DONTWAIT, null_mut())
+        };
+        let came = usize::try_from(came).map_err(|_| io::Error::last_os_error())?;
+        for (packet, header) in self.packets.iter_mut().zip(&self.headers).take(came) {
+            packet.length = header.msg_len as usize;
+            packet.is_cut = header.msg_hdr.msg_flags & MSG_TRUNC != 0;
+            packet.forward = None;
+        }
+        Ok(came)
+    }
+
+    /// A packet that came: from where, its buffer, and its length; `None` when it is not whole.
+    fn packet(&mut self, n: usize) -> Option<(SocketAddr, &mut [u8], usize)> {
+        let packet = self.packets.get_mut(n).filter(|packet| !packet.is_cut)?;
+        let from = address::read(&packet.name)?;
+        Some((from, &mut packet.buffer[..], packet.length))
+    }
+
+    /// How many packets from `first` on leave by the same socket.
+    fn run(&self, first: usize, came: usize) -> usize {
+        let by = |n: usize| self.packets[n].forward.as_ref().map(|forward| forward.port);
+        (first..came).take_while(|n| by(*n) == by(first)).count()
+    }
+
+    /// Sends `run` packets from `first` on out of their buffers; how many the system took.
+    fn send(&mut self, first: usize, run: usize, socket: &UdpSocket) -> usize {
+        let packets = self.packets.iter_mut().skip(first).take(run);
+        let mut wanted = 0;
+        for packet in packets {
+            let Some(forward) = packet.forward.take() else { continue };
+            let Some(bytes) = packet.buffer.get_mut(forward.range) else { continue };
+            let name = address::write(forward.to, &mut packet.name);
+            let (base, length) = (bytes.as_mut_ptr().cast(), bytes.len());
+            self.vectors[wanted] = iovec { iov_base: base, iov_len: length };
+            let address = packet.name.as_mut_ptr();
+            self.headers[wanted].msg_hdr = header(address, name, &mut self.vectors[wanted]);
+            wanted += 1;
+        }
+        let mut taken = 0;
+        while taken < wanted {
+            let left = &mut self.headers[taken..wanted];
+            // SAFETY: each of the `left.len()` headers names an address, a vector and through it a
+            // part of a buffer, with their true lengths, as set above. All belong to `self`, which
+            // is borrowed through the call; the kernel keeps no pointer.
+            let sent = unsafe {
+                let count = left.len() as u32;
+                libc::sendmmsg(socket.as_raw_fd(), left.as_mut_ptr(), count, MSG_DONTWAIT)
+            };
+            match usize::try_from(sent) {
+                Ok(sent) if sent > 0 => taken += sent,
+                // This one can't be sent; those behind it may.
+                _ => return taken + self.send_rest(taken + 1, wanted, socket),
+            }
+        }
+        taken
+    }
+
+    /// Sends what is behind a packet that could not be sent, one by one.
+    fn send_rest(&mut self, first: usize, wanted: usize, socket: &UdpSocket) -> usize {
+        let rest = self.headers.get_mut(first..wanted).unwrap_or_default();
+        let sent = rest.iter().filter(|header| {
+            // SAFETY: the header names an address, a vector and a part of a buffer that belong to
+            // `self`, as `send` has set them; the kernel keeps no pointer.
+            unsafe { libc::sendmsg(socket.as_raw_fd(), &header.msg_hdr, MSG_DONTWAIT) >= 0 }
+        });
+        sent.count()
+    }
+}
+
+/// A header that names nothing.
+fn no_header() -> msghdr {
+    // SAFETY: a C structure of integers and pointers, for which all zeros is a value.
+    unsafe { std::mem::zeroed() }
+}
+
+/// A header with one buffer and no control data.
+fn header(name: *mut u8, length: usize, vector: &mut iovec) -> msghdr {
+    let mut header = no_header();
+    header.msg_name = name.cast();
+    header.msg_namelen = length as u32;
+    header.msg_iov = from_mut(vector);
+    header.msg_iovlen = 1;
+    header
+}
