@@ -1,5 +1,5 @@
-//! How the border types are shown by `Debug`: what they are and whose, never what is in them. SDP may
-//! hold keys of SRTP, headers the number of a caller.
+//! How the border types are shown by `Debug`: what they are and whose, never what is in them. SDP
+//! may hold keys of SRTP, headers the number of a caller.
 
 use std::fmt;
 
