@@ -11,7 +11,7 @@ pub enum Side {
     Caller,
     /// A counselor's.
     Counselor,
-    /// That of a supervisor who dialed something: a code, a colleague, a call to listen to.
+    /// A supervisor's, who takes part in a call or has dialed something of their own.
     Supervisor,
 }
 
