@@ -274,6 +274,8 @@ pub(crate) struct Record {
 fn text(place: &Place, setup: &Setup, sip: SocketAddr, console: SocketAddr) -> String {
     let Setup { trunk, line, tables, queue, counselors } = setup;
     let (first, last) = place.media_ports();
+    // The whole suite can be run with either backend of the media threads.
+    let backend = std::env::var("KOEBASHI_TEST_BACKEND").unwrap_or_else(|_| "auto".to_owned());
     format!(
         r#"[service]
 state_dir = "state"
@@ -285,6 +287,7 @@ domain = "{DOMAIN}"
 [media]
 ports = "{first}-{last}"
 threads = 1
+backend = "{backend}"
 port_rest = "0s"
 [console]
 listen = "{console}"
