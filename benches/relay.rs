@@ -124,7 +124,7 @@ impl Relay {
         let config = Config { threads: 1, io, priority, ..Config::default() };
         let (sender, mut events) = tokio::sync::mpsc::channel(4096);
         let (library, mut chance) = (Arc::new(Library::default()), Chance::from_number(1));
-        let handle = MediaThreads::start(&config, &library, &mut chance, &sender).unwrap();
+        let handle = MediaThreads::start(&config, &library, &mut chance, &sender, None).unwrap();
         for (n, phone) in (0..).zip(phones) {
             let open = Command::Open { port: port(n), local: at_relay(n), dscp: 0 };
             handle.send(open).unwrap();

@@ -131,6 +131,9 @@ TONES = {
     "tone_15m": lambda: chime(["G5"], 0.4),
     "tone_5m": lambda: chime(["G5", "E5"], 0.4),
     "tone_1m": lambda: chime(["G5", "E5", "C5"], 0.45),
+    "tone_supervised": lambda: chime(["C5", "G5"], 0.3),
+    "tone_unsupervised": lambda: chime(["G5", "C5"], 0.3),
+    "tone_help": lambda: chime(["E5", "E5", "G5"], 0.3),
     "beep": lambda: chime(["A5"], 0.2),
     "hold": hold,
 }

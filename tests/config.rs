@@ -31,6 +31,13 @@ password = "password-102"
 lines = ["main"]
 "#;
 
+/// The one prompt that there is none of.
+pub(crate) const MISSING: &str = "missing";
+
+/// Somebody who can open recordings.
+pub(crate) const RECIPIENTS: &str = "[recording]\nrecipients = \
+    [\"age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj\"]\n";
+
 /// [`BASIC`] with more keys of the line, of its queue, and more sections after all.
 pub(crate) fn basic(line: &str, queue: &str, more: &str) -> String {
     let with_line = BASIC.replace("[line.queue]\n", &format!("{line}\n[line.queue]\n{queue}\n"));
@@ -61,7 +68,9 @@ pub(crate) fn load(toml: &str) -> Loaded {
         names.extend(line.prompts.0.values().cloned());
         names.extend(line.counselor_tones.iter().map(|(_, prompt)| prompt.clone()));
         names.push(line.queue.hold.clone());
+        names.extend(line.recording.prompt().cloned());
     }
+    names.retain(|name| &*name.0 != MISSING);
     // What the shell does for registrars that are named by their address.
     for register in loaded.call.trunks.values_mut().flat_map(|trunk| &mut trunk.register) {
         register.addresses.extend(

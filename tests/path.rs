@@ -26,14 +26,20 @@ mod privacy;
 mod process_end;
 /// Order of service, strategies, announcements, wrap-up.
 mod queue;
+/// Who is recorded: consent, transfers, pauses.
+mod recording;
 /// The rules of the design: 1 to 6.
 mod rules;
 /// The rules of the design: 7 to 14.
 mod rules_more;
+/// Encrypted voice: policies, downgrades, keys that change.
+mod secure;
 /// Hold, moves, UPDATE, session timers, lost phones.
 mod talk;
 /// What the board and the counts say is what there is.
 mod truth;
+/// Figures of the voices, one-way audio.
+mod voices;
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);

@@ -23,6 +23,8 @@ mod program;
 mod shell;
 /// The simulated world.
 mod sim;
+/// Supervisors: who hears whom, and who may.
+mod supervision;
 /// The source itself: arrows, bans, sizes.
 mod tidy;
 /// Transfers.

@@ -166,7 +166,7 @@ fn claim_talks(cdr: &Cdr, talks: &[(&str, u64)]) {
     let found: Vec<_> = cdr.talks.iter().map(|(e, talk)| (&*e.0, talk.as_secs())).collect();
     assert_eq!(found, talks, "{cdr:#?}");
     assert_eq!(cdr.counselor.as_ref().map(|e| &*e.0), talks.last().map(|(e, _)| *e));
-    assert_eq!(cdr.talk, cdr.talks.iter().map(|(_, talk)| *talk).sum());
+    assert_eq!(cdr.talk, cdr.talks.iter().map(|(_, talk)| *talk).sum::<Duration>());
 }
 
 #[test]

@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use super::cdr::{CallId, Outcome, Presentation};
-use super::config::{Extension, LineId, TrunkId};
+use super::cdr::{CallId, Outcome, Presentation, Quality};
+use super::config::{Extension, LineId, SupervisionMode, TrunkId};
+use super::voice::Side;
 use crate::time::Timestamp;
 
 /// Everything that a supervisor sees at one moment.
@@ -97,6 +98,53 @@ pub struct CallView {
     pub counselors: Vec<Extension>,
     /// Whether the number is shown.
     pub presentation: Presentation,
+    /// Whether what is said is recorded; `None`: it is not.
+    pub recording: Option<Tape>,
+    /// Who takes part as a supervisor, where the configuration lets the board say so.
+    pub supervisor: Option<SupervisorView>,
+    /// The voices: the caller's, and the counselor's who talks.
+    pub legs: Vec<LegView>,
+}
+
+/// How a call's recording does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tape {
+    /// Everything that is said is recorded.
+    Runs,
+    /// The counselor has paused it: nothing is.
+    Paused,
+}
+
+impl Tape {
+    /// The state's name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Runs => "on",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+/// A supervisor in a call at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SupervisorView {
+    /// Who.
+    pub extension: Extension,
+    /// How they take part.
+    pub mode: SupervisionMode,
+    /// How long they have been there.
+    pub for_: Duration,
+}
+
+/// A leg of a call at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LegView {
+    /// Whose voice.
+    pub side: Side,
+    /// How it has done so far; a few seconds old.
+    pub quality: Quality,
+    /// Alarm: we send, and nothing comes.
+    pub is_one_way: bool,
 }
 
 /// What a counselor does, derived from live legs and what they chose.
@@ -154,6 +202,8 @@ pub struct CounselorView {
     pub taken: u32,
     /// Lines.
     pub lines: Vec<LineId>,
+    /// How long they have waited for help in their call, if they asked for it.
+    pub help_for: Option<Duration>,
 }
 
 /// Whether calls can come through a trunk.

@@ -2,31 +2,26 @@
 //! end.
 //!
 //! Owns the counselor's leg from its answer on. Whom a transfer may reach is the switchboard's
-//! choice; how phones are rung is `ring`'s.
+//! choice; how phones are rung is `ring`'s. A supervisor's part and the counselor's keys are in
+//! [`watched`].
 
-use std::time::Duration;
+mod watched;
+
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::cdr::CallId;
 use super::closing;
 use super::config::Extension;
 use super::io::{CallTimer, Io};
+use super::keypad::Keypad;
 use super::leg::Leg;
 use super::ring::{Candidate, Miss, Rang, Ring};
+use super::supervision::{Hears, Party, Scene, Supervision};
 use super::{Cx, Next};
-use crate::media::{Command, Digit, PortId, Then};
+use crate::media::{Keys, PortId, Then};
 use crate::sip::{Cause, SessionId};
-
-/// What a side hears.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hears {
-    /// Nothing yet.
-    Nothing,
-    /// The other.
-    Voice,
-    /// Music: the other holds, or a transfer is under way.
-    Music,
-}
 
 /// Whether the counselor's packets come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,32 +34,50 @@ enum Pulse {
     Holds,
 }
 
-/// A caller and a counselor; while a transfer is under way, the colleagues being rung too.
+/// A caller and a counselor; while a transfer is under way, the colleagues being rung too; and a
+/// supervisor, perhaps.
 #[derive(Debug)]
 pub(super) struct Bridge {
     pub(super) extension: Extension,
     pub(super) leg: Leg,
-    caller_hears: Hears,
-    counselor_hears: Hears,
+    /// What each party hears, in the order of [`Party::ALL`].
+    ears: [Hears; 3],
     pulse: Pulse,
     transfer: Option<Ring>,
+    supervision: Option<Supervision>,
+    /// Since when the counselor has asked for help that nobody has given.
+    help: Option<Instant>,
+    keypad: Keypad,
+    /// Joins the counselor's keys by SIP INFO with the same keys by the media plane.
+    keys: Keys,
     /// Who was rung for a transfer and not reached.
     pub(super) missed: Vec<(Extension, Miss)>,
 }
 
 impl Bridge {
     /// Joins. The caller's leg may still wait for its ACK; the media plane sends nothing before.
-    pub(super) fn join(cx: &mut Cx<'_, '_>, extension: Extension, leg: Leg) -> Self {
+    /// A supervisor of the conversation with the counselor before goes on with this one.
+    pub(super) fn join(
+        cx: &mut Cx<'_, '_>,
+        extension: Extension,
+        leg: Leg,
+        supervision: Option<Supervision>,
+    ) -> Self {
         let mut bridge = Self {
             extension,
             leg,
-            caller_hears: Hears::Nothing,
-            counselor_hears: Hears::Nothing,
+            ears: Default::default(),
             pulse: Pulse::Beats,
             transfer: None,
+            supervision,
+            help: None,
+            keypad: Keypad::default(),
+            keys: Keys::default(),
             missed: Vec::new(),
         };
         cx.caller.detect(cx.io, false);
+        bridge.leg.take_keys(cx.io);
+        bridge.go_on_watching(cx);
         bridge.settle(cx);
         closing::set(cx);
         bridge
@@ -80,14 +93,50 @@ impl Bridge {
             (Pulse::Holds, false) => self.pulse = Pulse::Beats,
             (Pulse::Beats | Pulse::Asked, false) | (Pulse::Asked | Pulse::Holds, true) => {}
         }
-        let on_music = |is: bool| if is { Hears::Music } else { Hears::Voice };
-        let caller = on_music(self.leg.holds_us() || self.transfer.is_some());
-        let counselor = on_music(cx.caller.holds_us());
-        if std::mem::replace(&mut self.caller_hears, caller) != caller {
-            tune(cx.io, cx.caller, &self.leg, caller, &cx.line.queue.hold);
+        let scene = self.scene(cx);
+        for (at, party) in Party::ALL.into_iter().enumerate() {
+            let hears = scene.hears(party);
+            if self.ears[at] != hears {
+                self.tune(cx, party, &hears);
+                self.ears[at] = hears;
+            }
         }
-        if std::mem::replace(&mut self.counselor_hears, counselor) != counselor {
-            tune(cx.io, &self.leg, cx.caller, counselor, &cx.line.queue.hold);
+    }
+
+    fn scene(&self, cx: &Cx<'_, '_>) -> Scene {
+        let holds = |party: &Party| self.leg_of(cx.caller, *party).is_some_and(Leg::holds_us);
+        Scene {
+            mode: self.supervision.as_ref().and_then(Supervision::mode),
+            on_hold: Party::ALL.into_iter().filter(holds).collect(),
+            is_handed_on: self.transfer.is_some(),
+        }
+    }
+
+    fn leg_of<'a>(&'a self, caller: &'a Leg, party: Party) -> Option<&'a Leg> {
+        match party {
+            Party::Caller => Some(caller),
+            Party::Counselor => Some(&self.leg),
+            Party::Supervisor => self.supervision.as_ref().map(|s| &s.leg),
+        }
+    }
+
+    fn tune(&self, cx: &mut Cx<'_, '_>, who: Party, hears: &Hears) {
+        let caller = &*cx.caller;
+        let Some(leg) = self.leg_of(caller, who) else { return };
+        match hears {
+            Hears::Nothing => {}
+            Hears::Music => {
+                leg.play(cx.io, Vec::new(), Then::Loop(cx.line.queue.hold.clone()));
+            }
+            Hears::Voice(of) => {
+                if let Some(other) = self.leg_of(caller, *of) {
+                    leg.hear(cx.io, other);
+                }
+            }
+            Hears::Mix(of) => {
+                let others: Vec<_> = of.iter().filter_map(|p| self.leg_of(caller, *p)).collect();
+                leg.mix(cx.io, &others);
+            }
         }
     }
 
@@ -98,43 +147,67 @@ impl Bridge {
         self.transfer.as_mut().and_then(|t| t.leg_of_port(port))
     }
 
-    /// Everyone who is busy with this call.
+    /// Where the supervisor's voice comes from, while one takes part.
+    pub(super) fn supervisor_port(&self) -> Option<PortId> {
+        self.supervision.as_ref().map(|s| s.leg.port())
+    }
+
+    /// The legs that are joined with the caller, by their sessions.
+    fn leg_of_session(&mut self, session: SessionId) -> Option<&mut Leg> {
+        let supervisor = self.supervision.as_mut().map(|s| &mut s.leg);
+        [Some(&mut self.leg), supervisor].into_iter().flatten().find(|leg| leg.is(session))
+    }
+
+    /// Everyone who is busy with this call: who talks with the caller, and who is rung.
     pub(super) fn extensions(&self) -> (Vec<Extension>, Vec<Extension>) {
         let talking = if self.leg.is_down() { vec![] } else { vec![self.extension.clone()] };
         let ringing = self.transfer.as_ref().map(|t| t.extensions()).unwrap_or_default();
         (talking, ringing)
     }
 
-    pub(super) fn on_offer(&mut self, cx: &mut Cx<'_, '_>, offer: Option<Bytes>) {
-        self.leg.on_offer(cx.io, offer);
-        self.settle(cx);
+    pub(super) fn on_offer(
+        &mut self,
+        cx: &mut Cx<'_, '_>,
+        session: SessionId,
+        offer: Option<Bytes>,
+    ) {
+        if let Some(leg) = self.leg_of_session(session) {
+            leg.on_offer(cx.io, offer);
+            self.settle(cx);
+        }
     }
 
-    /// ACK with the answer to our offer in a re-INVITE of the counselor's phone.
+    /// ACK of a supervisor who dialed, or with the answer to our offer in a re-INVITE.
     pub(super) fn on_confirmed(
         &mut self,
         cx: &mut Cx<'_, '_>,
         session: SessionId,
         answer: Option<Bytes>,
     ) {
-        // Something was agreed on when the phone answered: it can't fail.
-        if self.leg.is(session) && self.leg.on_confirmed(cx.io, answer, false).is_ok() {
-            self.settle(cx);
+        let Some(leg) = self.leg_of_session(session) else { return };
+        // The counselor's can't fail: something was agreed on when the phone answered.
+        let confirmed = leg.on_confirmed(cx.io, answer, false);
+        if self.is_supervisor(session) {
+            return self.on_supervisor_confirmed(cx, confirmed);
         }
+        self.settle(cx);
     }
 
-    /// The counselor's phone answered our refresh with something else than before.
+    /// A phone answered our refresh with something else than before.
     pub(super) fn on_reoffered(&mut self, cx: &mut Cx<'_, '_>, session: SessionId, answer: &[u8]) {
-        if self.leg.is(session) {
-            self.leg.on_reoffered(cx.io, answer);
+        if let Some(leg) = self.leg_of_session(session) {
+            leg.on_reoffered(cx.io, answer);
             self.settle(cx);
         }
     }
 
-    /// The counselor's phone fell silent: ask whether it is there. Muted phones answer.
-    pub(super) fn on_silent(&mut self, io: &mut Io<'_>, limit: Duration) {
-        self.pulse = Pulse::Asked;
-        self.ask(io, limit);
+    /// The counselor's phone fell silent: ask whether it is there. Muted phones answer. The
+    /// supervisor's is asked all the time.
+    pub(super) fn on_silent(&mut self, io: &mut Io<'_>, port: PortId, limit: Duration) {
+        if self.leg.port() == port {
+            self.pulse = Pulse::Asked;
+            self.ask(io, limit);
+        }
     }
 
     fn ask(&self, io: &mut Io<'_>, limit: Duration) {
@@ -143,21 +216,33 @@ impl Bridge {
         }
     }
 
-    pub(super) fn on_resumed(&mut self) {
-        self.pulse = Pulse::Beats;
+    pub(super) fn on_resumed(&mut self, port: PortId) {
+        if self.leg.port() == port {
+            self.pulse = Pulse::Beats;
+        }
     }
 
     /// The phone answered, or not: gone means that the caller is told and goes to the head.
-    pub(super) fn on_probed(&mut self, io: &mut Io<'_>, alive: bool, again: Duration) -> Next {
+    pub(super) fn on_probed(
+        &mut self,
+        cx: &mut Cx<'_, '_>,
+        session: SessionId,
+        alive: bool,
+        again: Duration,
+    ) -> Next {
+        if !self.leg.is(session) {
+            self.on_supervisor_probed(cx, session, alive);
+            return Next::Stay;
+        }
         match (self.pulse, alive) {
             (Pulse::Beats, _) => Next::Stay,
             (Pulse::Asked | Pulse::Holds, true) => {
-                io.set(CallTimer::Probe, again);
+                cx.io.set(CallTimer::Probe, again);
                 Next::Stay
             }
             (Pulse::Asked | Pulse::Holds, false) => {
-                self.leg.hang_up(io, Some("RTP;text=\"No packets\""));
-                Next::CounselorLost
+                self.leg.hang_up(cx.io, Some("RTP;text=\"No packets\""));
+                self.counselor_lost(cx)
             }
         }
     }
@@ -182,19 +267,23 @@ impl Bridge {
             let rang = transfer.on_ended(cx.io, session, cause);
             return self.on_rang(cx, rang);
         }
+        if self.is_supervisor(session) {
+            self.on_supervisor_ended(cx, cause);
+            return Next::Stay;
+        }
         self.leg.gone(cx.io);
         match cause {
             // After REFER a phone may hang up at once; the caller stays ours.
-            Cause::Bye => {
+            Cause::Bye => self.take_over(cx).unwrap_or_else(|| {
                 self.transfer.take().map_or_else(Next::hung_up_by_counselor, Next::CounselorLeft)
-            }
+            }),
             Cause::Cancelled
             | Cause::Refused { .. }
             | Cause::Unanswered
             | Cause::AckLost
             | Cause::PrackLost
             | Cause::Expired
-            | Cause::Unreachable => Next::CounselorLost,
+            | Cause::Unreachable => self.counselor_lost(cx),
         }
     }
 
@@ -214,10 +303,15 @@ impl Bridge {
         self.transfer.is_some()
     }
 
-    pub(super) fn on_progress(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<Bytes>) {
-        if let Some(transfer) = &mut self.transfer {
-            transfer.on_progress(io, session, sdp);
-        }
+    pub(super) fn on_progress(
+        &mut self,
+        cx: &mut Cx<'_, '_>,
+        session: SessionId,
+        sdp: Option<Bytes>,
+    ) -> Next {
+        let Some(transfer) = &mut self.transfer else { return Next::Stay };
+        let rang = transfer.on_progress(cx.io, session, sdp);
+        self.on_rang(cx, rang)
     }
 
     pub(super) fn on_answered(
@@ -278,29 +372,15 @@ impl Bridge {
         }
     }
 
-    /// A key by SIP INFO goes to the other side.
-    pub(super) fn on_info(&self, cx: &mut Cx<'_, '_>, by_caller: bool, digit: Digit) {
-        let port = if by_caller { self.leg.port() } else { cx.caller.port() };
-        cx.io.media(Command::SendDigit { port, digit });
-    }
-
-    /// Ends the counselor's side.
-    pub(super) fn end(&mut self, io: &mut Io<'_>) {
+    /// Ends the counselor's side, and the supervisor's.
+    pub(super) fn end(&mut self, io: &mut Io<'_>, id: &CallId) {
         if let Some(mut transfer) = self.transfer.take() {
             transfer.cancel(io, None);
         }
+        self.end_watching(io, id);
         self.leg.hang_up(io, None);
         closing::clear(io);
         io.clear(CallTimer::Probe);
-    }
-}
-
-fn tune(io: &mut Io<'_>, who: &Leg, other: &Leg, hears: Hears, music: &crate::media::Prompt) {
-    match hears {
-        Hears::Nothing => {}
-        Hears::Voice => who.hear(io, other),
-        Hears::Music => {
-            who.play(io, Vec::new(), Then::Loop(music.clone()));
-        }
+        io.clear(CallTimer::Keys);
     }
 }

@@ -3,7 +3,7 @@
 //! Owns the meant form of the configuration (durations as durations, names as ids). Reading TOML,
 //! defaults in text and error positions are `crate::config`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -56,6 +56,8 @@ pub struct Config {
     pub counselors: BTreeMap<Extension, Counselor>,
     /// What counselors dial.
     pub codes: Codes,
+    /// How supervisors may take part in calls.
+    pub supervision: Supervision,
     /// Prompts by what they say, for all lines.
     pub prompts: Prompts,
     /// How long each prompt of the library is; names that are missing can't be played.
@@ -102,6 +104,17 @@ pub enum DtmfMeans {
     Inband,
 }
 
+/// Whether a peer's RTP is encrypted (SRTP by keys in SDP, RFC 4568).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Srtp {
+    /// Never: keys are neither offered nor taken.
+    Off,
+    /// Where the peer can.
+    Optional,
+    /// Always: a call that can't be encrypted is refused.
+    Required,
+}
+
 /// A provider of calls.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trunk {
@@ -121,6 +134,8 @@ pub struct Trunk {
     pub dtmf: Vec<DtmfMeans>,
     /// Codecs in order of preference.
     pub codecs: Vec<crate::media::Codec>,
+    /// Whether its RTP is encrypted.
+    pub srtp: Srtp,
     /// DSCP of SIP packets.
     pub dscp_sip: u8,
     /// DSCP of RTP packets.
@@ -204,6 +219,37 @@ pub struct Line {
     pub prompts: Prompts,
     /// Before the service's end, when the counselor (alone) hears a tone: time left → prompt.
     pub counselor_tones: Vec<(Duration, Prompt)>,
+    /// Whether conversations are recorded.
+    pub recording: Recording,
+}
+
+/// Whether a line's conversations are recorded. Nobody is who has not heard the prompt to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// Nobody is.
+    Off,
+    /// Who presses 1 is.
+    Ask {
+        /// What asks.
+        prompt: Prompt,
+        /// How long a key is waited for after the prompt.
+        timeout: Duration,
+    },
+    /// Everybody is, and is told so.
+    On {
+        /// What tells.
+        prompt: Prompt,
+    },
+}
+
+impl Recording {
+    /// What the caller hears before the queue.
+    pub fn prompt(&self) -> Option<&Prompt> {
+        match self {
+            Self::Off => None,
+            Self::Ask { prompt, .. } | Self::On { prompt } => Some(prompt),
+        }
+    }
 }
 
 /// When a line is open.
@@ -374,6 +420,24 @@ pub enum Said {
     LoggedOut,
     /// … that code is not known, or does not fit now.
     CodeRefused,
+    /// To the counselor in a call that is recorded: nothing is recorded from here on.
+    RecordingPaused,
+    /// … the recording goes on.
+    RecordingResumed,
+    /// … the supervisors were asked for help.
+    HelpSent,
+    /// A tone to a counselor who asked for help during the call: it was sent.
+    ToneHelp,
+    /// A tone to a counselor: a supervisor is in the call.
+    ToneSupervised,
+    /// A tone to a counselor: no supervisor is in the call any more.
+    ToneUnsupervised,
+    /// To a supervisor: you listen.
+    Listening,
+    /// … the counselor alone hears you.
+    Whispering,
+    /// … both hear you.
+    Joined,
 }
 
 /// Someone who answers.
@@ -389,6 +453,10 @@ pub struct Counselor {
     pub lines: Vec<LineId>,
     /// A fixed SIP URI (`sip:` with an IP address) for a phone that does not register.
     pub contact: Option<String>,
+    /// What their phones may speak, in order of preference.
+    pub codecs: Vec<crate::media::Codec>,
+    /// Whether their phones' RTP is encrypted.
+    pub srtp: Srtp,
     /// Whether a phone that appears makes its owner ready.
     pub sign_in: SignIn,
     /// Place in the configuration file; `ordered` rings by it.
@@ -437,11 +505,70 @@ pub struct Codes {
     pub log_out: String,
     /// Reasons for a pause, by digit (`1` → 休憩).
     pub pause_reasons: BTreeMap<Digit, String>,
+    /// Listen to the call of the counselor whose extension follows.
+    pub listen: String,
+    /// The same, heard by the counselor alone.
+    pub whisper: String,
+    /// The same, heard by both.
+    pub join: String,
+    /// Ask the supervisors for help; pressed during the call, too.
+    pub help: String,
+    /// Pause the call's recording, or let it go on; pressed during the call only.
+    pub recording: String,
+}
+
+/// How a supervisor takes part in a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SupervisionMode {
+    /// Hears both, heard by none.
+    Listen,
+    /// Hears both, heard by the counselor alone.
+    Whisper,
+    /// Hears both, heard by both.
+    Join,
+}
+
+impl SupervisionMode {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Listen, Self::Whisper, Self::Join];
+
+    /// Its name in the configuration, the API, metrics and the audit trail.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Listen => "listen",
+            Self::Whisper => "whisper",
+            Self::Join => "join",
+        }
+    }
+}
+
+/// How supervisors may take part in calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Supervision {
+    /// What they may do.
+    pub modes: Vec<SupervisionMode>,
+    /// What the counselor (alone) hears when a supervisor comes and goes.
+    pub notice: Notice,
+    /// Whether the board, which counselors see too, says who supervises.
+    pub counselor_sees_listener: bool,
+    /// How long a supervisor's phone is rung that is to be joined with a call by the API.
+    pub ring_timeout: Duration,
+    /// How long a `*` pressed by a counselor in a call waits for the rest of a code.
+    pub key_timeout: Duration,
+}
+
+/// What a counselor hears when a supervisor comes and goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Nothing.
+    None,
+    /// A soft tone.
+    Tone,
 }
 
 impl Said {
     /// Everything that there is to say.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 39] = [
         Self::Closed,
         Self::ClosedYearEnd,
         Self::Help,
@@ -472,6 +599,15 @@ impl Said {
         Self::WrapUpExtended,
         Self::LoggedOut,
         Self::CodeRefused,
+        Self::RecordingPaused,
+        Self::RecordingResumed,
+        Self::HelpSent,
+        Self::ToneHelp,
+        Self::ToneSupervised,
+        Self::ToneUnsupervised,
+        Self::Listening,
+        Self::Whispering,
+        Self::Joined,
     ];
 
     /// Its key in the configuration, and the name of the shipped prompt. A place beyond 10 (or 0)
@@ -514,6 +650,15 @@ impl Said {
             Self::WrapUpExtended => "wrap_up_extended",
             Self::LoggedOut => "logged_out",
             Self::CodeRefused => "code_refused",
+            Self::RecordingPaused => "recording_paused",
+            Self::RecordingResumed => "recording_resumed",
+            Self::HelpSent => "help_sent",
+            Self::ToneHelp => "tone_help",
+            Self::ToneSupervised => "tone_supervised",
+            Self::ToneUnsupervised => "tone_unsupervised",
+            Self::Listening => "listening",
+            Self::Whispering => "whispering",
+            Self::Joined => "joined",
         }
     }
 }
@@ -526,6 +671,13 @@ impl Config {
         let named = own.or_else(|| self.prompts.0.get(&said)).cloned();
         named.unwrap_or_else(|| said.name().into())
     }
+
+    /// Every codec that some leg may speak.
+    pub fn codecs(&self) -> BTreeSet<crate::media::Codec> {
+        let trunks = self.trunks.values().flat_map(|trunk| &trunk.codecs);
+        let phones = self.counselors.values().flat_map(|counselor| &counselor.codecs);
+        trunks.chain(phones).copied().collect()
+    }
 }
 
 #[cfg(test)]
@@ -534,7 +686,7 @@ mod tests {
 
     #[test]
     fn everything_said_has_a_name_of_its_own() {
-        let names: std::collections::BTreeSet<_> = Said::ALL.iter().map(|s| s.name()).collect();
+        let names: BTreeSet<_> = Said::ALL.iter().map(|s| s.name()).collect();
         assert_eq!(names.len(), Said::ALL.len());
         assert_eq!(Said::Position(10).name(), "position_10");
         assert_eq!(Said::Position(11).name(), "position_more");

@@ -40,15 +40,11 @@ impl Call {
     }
 
     fn on_progress(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<Bytes>) {
-        match &mut self.phase {
-            Phase::Ringing(_, ring) => ring.on_progress(io, session, sdp),
-            Phase::Bridge(bridge) => bridge.on_progress(io, session, sdp),
-            Phase::Trunk(_)
-            | Phase::Guidance(_)
-            | Phase::Message(_)
-            | Phase::Queue(_)
-            | Phase::Ended => {}
+        if let Phase::Ringing(_, ring) = &mut self.phase {
+            let rang = ring.on_progress(io, session, sdp);
+            return self.on_rang(io, rang);
         }
+        self.in_bridge(io, |bridge, cx| bridge.on_progress(cx, session, sdp));
     }
 
     fn on_answered(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<Bytes>) {
@@ -92,7 +88,7 @@ impl Call {
             return self.settle(io);
         }
         self.in_bridge(io, |bridge, cx| {
-            bridge.on_offer(cx, sdp);
+            bridge.on_offer(cx, session, sdp);
             Next::Stay
         });
     }
@@ -111,6 +107,10 @@ impl Call {
 
     /// Somebody holds, or resumes: who hears what?
     fn settle(&mut self, io: &mut Io<'_>) {
+        if let Phase::Consent(asking) = &self.phase {
+            let next = super::with_cx!(self, io, |cx| asking.settle(cx));
+            return self.go(io, next);
+        }
         self.in_bridge(io, |bridge, cx| {
             bridge.settle(cx);
             Next::Stay
@@ -126,10 +126,7 @@ impl Call {
         if by_caller {
             self.on_digit(io, digit, Means::Info);
         }
-        self.in_bridge(io, |bridge, cx| {
-            bridge.on_info(cx, by_caller, digit);
-            Next::Stay
-        });
+        self.in_bridge(io, |bridge, cx| bridge.on_info(cx, session, digit));
     }
 
     /// A key of the caller's, by whatever means.
@@ -140,6 +137,8 @@ impl Call {
         let mut next = Next::Stay;
         if let Phase::Guidance(guidance) = &mut self.phase {
             next = super::with_cx!(self, io, |cx| guidance.on_digit(cx, digit));
+        } else if let Phase::Consent(asking) = &mut self.phase {
+            next = asking.on_digit(digit);
         }
         self.go(io, next);
     }
@@ -152,7 +151,7 @@ impl Call {
             }
             return io.set(CallTimer::CallerProbe, again);
         }
-        self.in_bridge(io, |bridge, cx| bridge.on_probed(cx.io, alive, again));
+        self.in_bridge(io, |bridge, cx| bridge.on_probed(cx, session, alive, again));
     }
 
     fn on_ended(&mut self, io: &mut Io<'_>, session: SessionId, cause: &Cause) {
@@ -175,6 +174,20 @@ impl Call {
             return self.on_rang(io, rang);
         }
         self.in_bridge(io, |bridge, cx| bridge.on_ended(cx, session, cause));
+    }
+
+    /// The bridge, while caller and counselor are joined.
+    pub(super) fn bridge(&self) -> Option<&super::Bridge> {
+        match &self.phase {
+            Phase::Bridge(bridge) => Some(bridge),
+            Phase::Trunk(_)
+            | Phase::Guidance(_)
+            | Phase::Message(_)
+            | Phase::Consent(_)
+            | Phase::Queue(_)
+            | Phase::Ringing(..)
+            | Phase::Ended => None,
+        }
     }
 
     /// Asks the bridge, where there is one, and follows its word.
@@ -200,12 +213,18 @@ impl Call {
             media::Event::Digit { port, digit } if port == self.caller.port() => {
                 self.on_digit(io, digit, Means::Event);
             }
+            media::Event::Digit { port, digit } => {
+                self.in_bridge(io, |bridge, cx| bridge.on_digit(cx, port, digit, Means::Event))
+            }
             media::Event::Played { play, .. } => {
                 let next = match &mut self.phase {
                     Phase::Guidance(guidance) => {
                         super::with_cx!(self, io, |cx| guidance.on_played(cx, play))
                     }
                     Phase::Message(message) => message.on_played(play),
+                    Phase::Consent(asking) => {
+                        super::with_cx!(self, io, |cx| asking.on_played(cx, play))
+                    }
                     Phase::Trunk(_)
                     | Phase::Queue(_)
                     | Phase::Ringing(..)
@@ -219,8 +238,7 @@ impl Call {
             media::Event::Closed { port, quality } => {
                 self.record.on_closed(port, self.caller.port(), quality);
             }
-            media::Event::Digit { .. }
-            | media::Event::Heard { .. }
+            media::Event::Heard { .. }
             | media::Event::OneWay { .. }
             | media::Event::BothWays { .. }
             | media::Event::Measured { .. } => {}
@@ -241,6 +259,7 @@ impl Call {
             Phase::Trunk(_)
             | Phase::Guidance(_)
             | Phase::Message(_)
+            | Phase::Consent(_)
             | Phase::Queue(_)
             | Phase::Ended => None,
         };
@@ -277,7 +296,7 @@ impl Call {
             return;
         }
         self.in_bridge(io, |bridge, cx| {
-            bridge.on_silent(cx.io, limit);
+            bridge.on_silent(cx.io, port, limit);
             Next::Stay
         });
     }
@@ -287,7 +306,7 @@ impl Call {
             io.clear(CallTimer::CallerLost);
             io.clear(CallTimer::CallerProbe);
         } else if let Phase::Bridge(bridge) = &mut self.phase {
-            bridge.on_resumed();
+            bridge.on_resumed(port);
         }
     }
 
@@ -334,6 +353,20 @@ impl Call {
                 self.on_silent(io, self.caller.port());
                 Next::Stay
             }
+            CallTimer::SupervisorProbe => {
+                self.in_bridge(io, |bridge, cx| {
+                    bridge.on_supervisor_probe_timer(cx);
+                    Next::Stay
+                });
+                Next::Stay
+            }
+            CallTimer::Keys => {
+                self.in_bridge(io, |bridge, cx| {
+                    bridge.on_keys_timer(cx);
+                    Next::Stay
+                });
+                Next::Stay
+            }
             CallTimer::CallerLost => {
                 Next::End { by: EndedBy::Caller, reason: EndReason::CallerLost }
             }
@@ -351,6 +384,7 @@ impl Call {
                 super::with_cx!(self, io, |cx| guidance.on_timeout(cx))
             }
             Phase::Message(message) => message.on_timeout(),
+            Phase::Consent(asking) => asking.on_timeout(),
             Phase::Trunk(Arrival::Answering(_)) => self.heard_now(io),
             Phase::Trunk(Arrival::Opening)
             | Phase::Queue(_)

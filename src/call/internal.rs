@@ -3,13 +3,13 @@
 //! Owns that call from its INVITE to its end. What a code changes is the switchboard's; nothing
 //! here reaches the outside network.
 
-use super::config::{Codes, Config, Extension, Said};
+use super::config::{Codes, Config, Extension, Said, SupervisionMode};
 use super::counselor::Activity;
 use super::intention::Intention;
 use super::io::{CallTimer, Io};
 use super::leg::{Fault, Leg, Place};
 use super::ring::{Candidate, Rang, Ring};
-use crate::media::{self, Digit, PlayId, Then};
+use crate::media::{self, Digit, PlayId, PortId, Then};
 use crate::sip::{self, SessionId};
 
 /// What a dialed code asks for.
@@ -21,6 +21,10 @@ pub(super) enum Choice {
     EndWrapUp,
     /// The wrap-up lasts once more as long.
     ExtendWrapUp,
+    /// To take part in the call of a counselor.
+    Supervise(SupervisionMode, Extension),
+    /// Help with the call that is on the phone's other line.
+    Help,
 }
 
 /// What became of it.
@@ -81,12 +85,25 @@ pub(super) struct Internal {
 
 /// Reads what was dialed. A pause code may be followed by the digit of a reason.
 pub(super) fn dialed(config: &Config, number: &str) -> Dialed {
-    let Codes { ready, pause, end_wrap_up, extend_wrap_up, log_out, pause_reasons } = &config.codes;
+    let Codes {
+        ready,
+        pause,
+        end_wrap_up,
+        extend_wrap_up,
+        log_out,
+        pause_reasons,
+        listen,
+        whisper,
+        join,
+        help,
+        recording: _,
+    } = &config.codes;
     let simple = [
         (ready, Choice::Intend(Intention::Ready)),
         (log_out, Choice::Intend(Intention::LoggedOut)),
         (end_wrap_up, Choice::EndWrapUp),
         (extend_wrap_up, Choice::ExtendWrapUp),
+        (help, Choice::Help),
     ];
     if let Some((_, choice)) = simple.into_iter().find(|(code, _)| *code == number) {
         return Dialed::Code(choice);
@@ -100,6 +117,16 @@ pub(super) fn dialed(config: &Config, number: &str) -> Dialed {
         };
         return reason
             .map_or(Dialed::Unknown, |why| Dialed::Code(Choice::Intend(Intention::Paused(why))));
+    }
+    let modes = [
+        (listen, SupervisionMode::Listen),
+        (whisper, SupervisionMode::Whisper),
+        (join, SupervisionMode::Join),
+    ];
+    for (code, mode) in modes {
+        if let Some(counselor) = number.strip_prefix(code.as_str()) {
+            return Dialed::Code(Choice::Supervise(mode, counselor.into()));
+        }
     }
     let extension = Extension::from(number);
     if config.counselors.contains_key(&extension) {
@@ -137,6 +164,11 @@ impl Internal {
 
     pub(super) fn is_joined(&self) -> bool {
         matches!(self.state, State::Joined(..))
+    }
+
+    /// Who made it, when that is their own port and not the colleague's.
+    pub(super) fn dialer_at(&self, port: PortId) -> Option<&Extension> {
+        (self.leg.port() == port).then_some(&self.from)
     }
 
     /// Whether `from` made it, and the session is theirs.
@@ -212,7 +244,8 @@ impl Internal {
         self.leg.on_opened(io);
         match std::mem::replace(&mut self.state, State::Over) {
             State::Opening(Dialed::Code(choice), _) => {
-                self.state = State::Confirming(said(&choice));
+                // A supervisor's leg is given away; what is refused is said so by `confirm`.
+                self.state = State::Confirming(said(&choice).unwrap_or(Said::CodeRefused));
                 self.choice = Some(choice);
             }
             State::Opening(Dialed::Colleague(_), candidates) => {
@@ -262,7 +295,8 @@ impl Internal {
             }
             sip::Event::Progress { session, sdp, .. } => {
                 if let State::Ringing(ring) = &mut self.state {
-                    ring.on_progress(io, session, sdp);
+                    let rang = ring.on_progress(io, session, sdp);
+                    self.on_rang(io, rang);
                 }
             }
             sip::Event::Answered { session, sdp } => {
@@ -365,6 +399,16 @@ impl Internal {
         }
     }
 
+    /// The leg of whoever dialed goes on without us: it is in a call.
+    pub(super) fn into_leg(self) -> Leg {
+        self.leg
+    }
+
+    /// The media thread of the leg of whoever dialed.
+    pub(super) fn shard(&self) -> u8 {
+        self.leg.place().shard
+    }
+
     /// The colleague's leg goes on without us: it is joined with the caller.
     pub(super) fn give_up_colleague(&mut self, io: &mut Io<'_>) -> Option<(Extension, Leg)> {
         match std::mem::replace(&mut self.state, State::Over) {
@@ -397,13 +441,15 @@ impl Internal {
     }
 }
 
-/// How a choice is confirmed.
-fn said(choice: &Choice) -> Said {
-    match choice {
+/// How a choice is confirmed; `None`: by the call that is heard then.
+fn said(choice: &Choice) -> Option<Said> {
+    Some(match choice {
         Choice::Intend(Intention::Ready) => Said::Ready,
         Choice::Intend(Intention::Paused(_)) => Said::Paused,
         Choice::Intend(Intention::LoggedOut) => Said::LoggedOut,
         Choice::EndWrapUp => Said::WrapUpEnded,
         Choice::ExtendWrapUp => Said::WrapUpExtended,
-    }
+        Choice::Help => Said::HelpSent,
+        Choice::Supervise(..) => return None,
+    })
 }

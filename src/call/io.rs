@@ -10,13 +10,15 @@ use std::time::{Duration, Instant};
 use super::board::Board;
 use super::cdr::{CallId, Cdr};
 use super::config::{Extension, LineId, TrunkId};
+use super::deed::{Deed, Denial};
 use super::intention::Intention;
+use super::voice::Voice;
 use crate::chance::Chance;
 use crate::media::pool::PortPool;
-use crate::media::{self, PlayId, PortId};
+use crate::media::{self, PlayId, PortId, RecordId};
 use crate::sip::endpoint::Endpoint;
 use crate::sip::{self, SessionId};
-use crate::time::{Now, Timers};
+use crate::time::{Now, Timers, Timestamp};
 
 /// What the switchboard wants done.
 #[derive(Clone, Debug)]
@@ -38,6 +40,37 @@ pub enum Output {
     Board(Box<Board>),
     /// A step of a call, for the log.
     Step(Step),
+    /// To whoever writes recordings down.
+    Recording(Recording),
+    /// Somebody did something that is kept in the audit trail; told before it takes effect.
+    Deed(Deed),
+    /// The answer to the request that was given last.
+    Answer(Result<(), Denial>),
+    /// News of a leg's voice, for the log and the metrics.
+    Voice(Voice),
+}
+
+/// What the writer of recordings is told; what is said itself comes from the media plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// What comes under this name is to be written. Told before the media plane is.
+    Begin {
+        /// The recording's name in the media plane.
+        record: RecordId,
+        /// Whose words.
+        call: CallId,
+        /// Which conversation of the call, from 1: a transfer begins another.
+        part: u32,
+        /// The line.
+        line: LineId,
+        /// When the conversation began.
+        started: Timestamp,
+    },
+    /// The conversation is over, and the media plane was told so.
+    End {
+        /// Which.
+        record: RecordId,
+    },
 }
 
 /// One step of a call in words, without any number.
@@ -56,6 +89,8 @@ pub enum Owner {
     Call(u64),
     /// A call by an extension: a code, or a colleague.
     Internal(u64),
+    /// A supervisor's phone being rung.
+    Summons(u64),
 }
 
 /// A deadline of a call; at most one of each at a time.
@@ -79,6 +114,10 @@ pub enum CallTimer {
     Probe,
     /// A silent caller's phone is asked again.
     CallerProbe,
+    /// A supervisor's phone is asked whether it is there.
+    SupervisorProbe,
+    /// What a counselor's keys began is no code.
+    Keys,
     /// A transfer's ring has lasted long enough.
     Transfer,
     /// A tone before the service ends, by its place in the configuration.
@@ -102,6 +141,8 @@ impl CallTimer {
             Self::SignOfLife,
             Self::Probe,
             Self::CallerProbe,
+            Self::SupervisorProbe,
+            Self::Keys,
             Self::Transfer,
             Self::CallerLost,
             Self::Record,
@@ -175,6 +216,7 @@ pub(super) struct Io<'a> {
     pub(super) timers: &'a mut Timers<Timer>,
     pub(super) chance: &'a mut Chance,
     pub(super) plays: &'a mut u64,
+    pub(super) records: &'a mut u64,
     pub(super) places: &'a mut i64,
     pub(super) floors: &'a BTreeMap<LineId, Floor>,
     pub(super) draining: bool,
@@ -202,6 +244,10 @@ impl Io<'_> {
         self.out.push_back(Output::Step(Step { call: call.clone(), what: what.into() }));
     }
 
+    pub(super) fn deed(&mut self, deed: Deed) {
+        self.out.push_back(Output::Deed(deed));
+    }
+
     pub(super) fn set(&mut self, timer: CallTimer, after: Duration) {
         self.timers.set(Timer::Call(self.owner, timer), self.now.mono + after);
     }
@@ -217,6 +263,12 @@ impl Io<'_> {
     pub(super) fn play_id(&mut self) -> PlayId {
         *self.plays += 1;
         PlayId(*self.plays)
+    }
+
+    /// A name for a recording of two ports of this shard.
+    pub(super) fn record_id(&mut self, shard: u8) -> RecordId {
+        *self.records += 1;
+        RecordId { n: *self.records, shard }
     }
 
     /// The last place in the order of service.

@@ -4,13 +4,16 @@
 //! hears what (the stages do) nor when a leg ends.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::config::DtmfMeans;
+use super::config::{DtmfMeans, Srtp};
 use super::io::Io;
-use crate::media::{self, Command, Peer, PlayId, PortId, Prompt, Source, Then};
-use crate::sip::sdp::{self, Agreed, Direction, Ours};
+use crate::media::{
+    self, Command, Crypto, MasterKey, Peer, PlayId, PortId, Prompt, Source, Suite, Then,
+};
+use crate::sip::sdp::{self, Agreed, Direction, Keys, Ours, Security};
 use crate::sip::{Invite, SessionId};
 
 /// How often another port number is tried when one can't be bound.
@@ -31,6 +34,8 @@ pub(super) struct Place {
     pub(super) codecs: Vec<media::Codec>,
     /// Means by which keys are taken.
     pub(super) dtmf: Vec<DtmfMeans>,
+    /// Whether its RTP is encrypted.
+    pub(super) srtp: Srtp,
     /// Where the peer's signaling comes from.
     pub(super) signaling: IpAddr,
 }
@@ -50,8 +55,7 @@ enum State {
     Down,
 }
 
-/// One side of a call.
-#[derive(Debug)]
+/// One side of a call. `Debug` shows no descriptions: they may hold keys.
 pub(super) struct Leg {
     state: State,
     port: PortId,
@@ -61,8 +65,17 @@ pub(super) struct Leg {
     /// The peer's offer that our answer belongs to (UAS).
     offer: Option<Bytes>,
     agreed: Option<Agreed>,
+    /// The keys that the port has; `None`: it is plain.
+    crypto: Option<Arc<Crypto>>,
     /// The peer's address is proven: by ACK, PRACK or registration.
     proven: bool,
+}
+
+impl std::fmt::Debug for Leg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { state, port, .. } = self;
+        f.debug_struct("Leg").field("state", state).field("port", port).finish_non_exhaustive()
+    }
 }
 
 /// Why a leg can't be made.
@@ -70,7 +83,8 @@ pub(super) struct Leg {
 pub(super) enum Fault {
     /// No media port is free.
     NoPort,
-    /// The two sides have no codec in common, or the SDP can't be read.
+    /// The two sides have no codec in common, one must encrypt where the other won't, or the SDP
+    /// can't be read.
     Media,
 }
 
@@ -111,8 +125,23 @@ impl Leg {
             id: io.chance.u64() >> 1,
             version: 1,
             direction: Direction::SendRecv,
+            security: match place.srtp {
+                Srtp::Off => Security::Off,
+                Srtp::Optional => Security::Optional(Keys::random(io.chance)),
+                Srtp::Required => Security::Required(Keys::random(io.chance)),
+            },
         };
-        Ok(Self { state, port, attempts: 1, place, ours, offer: None, agreed: None, proven: false })
+        Ok(Self {
+            state,
+            port,
+            attempts: 1,
+            place,
+            ours,
+            offer: None,
+            agreed: None,
+            crypto: None,
+            proven: false,
+        })
     }
 
     pub(super) fn port(&self) -> PortId {
@@ -292,13 +321,36 @@ impl Leg {
             return;
         };
         self.ours.version += 1;
-        match sdp::answer(&offer, &self.ours) {
+        match self.answer_again(io, &offer) {
             Ok((body, agreed)) => {
                 io.sip.accept_offer(io.now.mono, session, body);
                 self.agreed = Some(agreed);
                 self.connect(io);
             }
             Err(_) => io.sip.refuse_offer(io.now.mono, session, 488),
+        }
+    }
+
+    /// Our key stays while the peer's does. Where that changes, another phone may have taken the
+    /// peer's side: it can't know how far the stream under our key has come.
+    fn answer_again(
+        &mut self,
+        io: &mut Io<'_>,
+        offer: &[u8],
+    ) -> Result<(Bytes, Agreed), sdp::Error> {
+        let theirs = |agreed: &Agreed| {
+            agreed.crypto.as_ref().map(|crypto| (crypto.suite, crypto.receive.clone()))
+        };
+        let before = self.agreed.as_ref().and_then(theirs);
+        match sdp::answer(offer, &self.ours) {
+            Ok((body, agreed)) if theirs(&agreed) == before => Ok((body, agreed)),
+            Ok(_) | Err(_) => {
+                let mut ours = self.ours.clone();
+                ours.security.renew(io.chance);
+                let answered = sdp::answer(offer, &ours)?;
+                self.ours = ours;
+                Ok(answered)
+            }
         }
     }
 
@@ -311,8 +363,15 @@ impl Leg {
         }
     }
 
-    fn connect(&self, io: &mut Io<'_>) {
+    fn connect(&mut self, io: &mut Io<'_>) {
         let Some(agreed) = &self.agreed else { return };
+        if let Some(crypto) = &agreed.crypto {
+            self.ours.security.settle(crypto);
+        }
+        let crypto = agreed.crypto.as_ref().map(to_media);
+        if self.crypto.as_deref() != crypto.as_ref() {
+            self.crypto = crypto.map(Arc::new);
+        }
         let (send, receive) = match agreed.direction {
             Direction::SendRecv => (true, true),
             Direction::SendOnly => (false, true),
@@ -327,7 +386,7 @@ impl Leg {
         let peer = Peer {
             rtp: agreed.rtp,
             rtcp: agreed.rtcp,
-            rtcp_mux: false,
+            rtcp_mux: agreed.rtcp_mux,
             codec: from_sdp(agreed.codec),
             payload_send: agreed.payload_send,
             payload_receive: agreed.payload_receive,
@@ -337,7 +396,7 @@ impl Leg {
             proven: self.proven,
             latch: Some(self.place.signaling),
         };
-        io.media(Command::Connect { port: self.port, peer, crypto: None });
+        io.media(Command::Connect { port: self.port, peer, crypto: self.crypto.clone() });
     }
 
     /// Plays prompts, then silence or music. Nothing is heard before the peer is proven.
@@ -350,6 +409,22 @@ impl Leg {
 
     pub(super) fn hear(&self, io: &mut Io<'_>, other: &Self) {
         io.media(Command::Listen { port: self.port, source: Source::Port(other.port) });
+    }
+
+    /// Hears these, mixed.
+    pub(super) fn mix(&self, io: &mut Io<'_>, others: &[&Self]) {
+        let ports = others.iter().map(|other| other.port).collect();
+        io.media(Command::Listen { port: self.port, source: Source::Mix(ports) });
+    }
+
+    /// Plays a prompt over what is heard.
+    pub(super) fn overlay(&self, io: &mut Io<'_>, prompt: Prompt) {
+        io.media(Command::Overlay { port: self.port, prompts: vec![prompt] });
+    }
+
+    /// Keys are ours alone: nobody who hears this leg gets them unless we say so.
+    pub(super) fn take_keys(&self, io: &mut Io<'_>) {
+        io.media(Command::Detect { port: self.port, rfc4733: true, inband: false, pass: false });
     }
 
     /// Keys in the audio are the other side's to hear, not ours, while two people talk.
@@ -409,6 +484,8 @@ fn to_sdp(codec: media::Codec) -> sdp::Codec {
     match codec {
         media::Codec::Pcmu => sdp::Codec::Pcmu,
         media::Codec::Pcma => sdp::Codec::Pcma,
+        media::Codec::G722 => sdp::Codec::G722,
+        media::Codec::Opus => sdp::Codec::Opus,
     }
 }
 
@@ -416,5 +493,17 @@ fn from_sdp(codec: sdp::Codec) -> media::Codec {
     match codec {
         sdp::Codec::Pcmu => media::Codec::Pcmu,
         sdp::Codec::Pcma => media::Codec::Pcma,
+        sdp::Codec::G722 => media::Codec::G722,
+        sdp::Codec::Opus => media::Codec::Opus,
     }
+}
+
+fn to_media(crypto: &sdp::Crypto) -> Crypto {
+    let key = |key: &sdp::Key| MasterKey { bytes: key.expose().to_vec() };
+    let suite = match crypto.suite {
+        sdp::Suite::AeadAes128Gcm => Suite::AeadAes128Gcm,
+        sdp::Suite::AesCm128HmacSha1_80 => Suite::AesCm128HmacSha1_80,
+        sdp::Suite::AesCm128HmacSha1_32 => Suite::AesCm128HmacSha1_32,
+    };
+    Crypto { suite, send: key(&crypto.send), receive: key(&crypto.receive) }
 }

@@ -6,8 +6,8 @@
 //!
 //! ```text
 //!            ┌───────────────── Message (closed, full, help …) ───────► end
-//!  INVITE ─► Trunk ─► Guidance ─► Queue ⇄ Ringing ─► Bridge ─► end
-//!            └── ring: 180 until a counselor answers ──┘  └─ counselor lost: Queue (head)
+//!  INVITE ─► Trunk ─► Guidance ─► (Consent) ─► Queue ⇄ Ringing ─► Bridge ─► end
+//!            └─── ring: 180 until a counselor answers ────┘  └─ counselor lost: Queue (head)
 //! ```
 #![deny(clippy::disallowed_methods)]
 
@@ -16,7 +16,9 @@ mod bridge;
 pub mod cdr;
 mod closing;
 pub mod config;
+mod consent;
 mod counselor;
+pub mod deed;
 pub mod graph;
 mod guidance;
 pub mod holidays;
@@ -25,14 +27,19 @@ mod inputs;
 pub mod intention;
 mod internal;
 pub mod io;
+mod keypad;
 mod leg;
 mod outcome;
 mod queue;
 mod record;
+mod recording;
 mod ring;
 pub mod schedule;
+mod summons;
+mod supervision;
 pub mod switchboard;
 mod trunk;
+pub mod voice;
 pub mod when;
 
 use std::sync::Arc;
@@ -41,12 +48,14 @@ use std::time::Duration;
 use bridge::Bridge;
 use cdr::{CallId, EndReason, EndedBy, Outcome, Presentation};
 use config::{AnswerMode, Config, Extension, Line, LineId, Said, Target};
+use consent::{Asking, Consent};
 use guidance::{Guidance, Message};
 use io::Order;
 use io::{CallTimer, Io};
 use leg::Leg;
 use queue::Waiting;
 use record::Record;
+use recording::Recording;
 use ring::{Candidate, Miss, Rang, Ring};
 use trunk::Arrival;
 
@@ -56,6 +65,7 @@ use crate::pii::Pii;
 /// What a stage sees of its call.
 struct Cx<'a, 'io> {
     io: &'a mut Io<'io>,
+    id: &'a CallId,
     config: &'a Config,
     line_id: &'a LineId,
     line: &'a Line,
@@ -69,12 +79,16 @@ enum Next {
     Stay,
     /// Say this, then go there. The outcome stands unless a counselor is reached after all.
     Go { say: Vec<Said>, target: Target, outcome: Option<Outcome> },
+    /// What the caller says to being recorded; then the queue.
+    Consented(Consent),
     /// A counselor answered.
     Join(Extension, Box<Leg>),
     /// The counselor's phone is lost: tell the caller, back to the head of the queue.
     CounselorLost,
     /// The counselor hung up while a colleague is rung for a transfer: the caller waits for them.
     CounselorLeft(Ring),
+    /// The counselor wants the recording to pause, or to go on.
+    TurnTape,
     /// The call is over.
     End { by: EndedBy, reason: EndReason },
     /// The call is over by a fault of ours.
@@ -112,6 +126,8 @@ enum Phase {
     Guidance(Guidance),
     /// The caller hears a message, and then the end or more.
     Message(Message),
+    /// The caller is told that the conversation is recorded, or asked.
+    Consent(Asking),
     /// The caller waits.
     Queue(Waiting),
     /// The caller waits, and counselors are being rung.
@@ -146,6 +162,7 @@ struct Call {
     presentation: Presentation,
     phase: Phase,
     record: Record,
+    recording: Recording,
     order: Order,
     asks: Vec<Ask>,
     hops: usize,
@@ -163,6 +180,7 @@ macro_rules! with_cx {
             Some(line) => {
                 let mut cx = Cx {
                     io: $io,
+                    id: &$call.id,
                     config: &config,
                     line_id: &$call.line_id,
                     line,
@@ -185,9 +203,14 @@ impl Call {
             next = match next {
                 Next::Stay => return,
                 Next::Go { say, target, outcome } => self.go_to(io, say, target, outcome),
+                Next::Consented(consent) => self.consented(io, consent),
                 Next::Join(extension, leg) => self.join(io, extension, *leg),
                 Next::CounselorLost => self.counselor_lost(io),
                 Next::CounselorLeft(ring) => self.counselor_left(io, ring),
+                Next::TurnTape => {
+                    self.turn_tape(io);
+                    return;
+                }
                 Next::End { by, reason } => {
                     self.end(io, by, reason);
                     return;
@@ -331,6 +354,7 @@ impl Call {
             other @ (Phase::Trunk(Arrival::Opening)
             | Phase::Guidance(_)
             | Phase::Message(_)
+            | Phase::Consent(_)
             | Phase::Queue(_)
             | Phase::Ringing(..)
             | Phase::Bridge(_)
@@ -347,11 +371,39 @@ impl Call {
         {
             return Next::Go { say, target, outcome };
         }
+        if self.line().is_some_and(|line| self.recording.consent.is_open(&line.recording))
+            && self.caller.is_up()
+        {
+            return self.ask_consent(io);
+        }
         self.order = io.next_place();
         let position = u32::try_from(io.floor(&self.line_id).waiting + 1).unwrap_or(u32::MAX);
         self.record.enter_queue(io.now, position);
         io.step(&self.id, format!("queue: place {position}"));
         self.wait(io, position, &[Said::Connecting])
+    }
+
+    /// Tells the caller that the conversation is recorded, or asks.
+    fn ask_consent(&mut self, io: &mut Io<'_>) -> Next {
+        self.record.enter_guidance(io.now);
+        with_cx!(self, io, |cx| match Asking::begin(cx) {
+            Ok(asking) => {
+                self.phase = Phase::Consent(asking);
+                Next::Stay
+            }
+            Err(next) => next,
+        })
+    }
+
+    fn consented(&mut self, io: &mut Io<'_>, consent: Consent) -> Next {
+        self.recording.consent = consent;
+        let what = match consent {
+            Consent::Told => "knows that the conversation is recorded",
+            Consent::Agreed => "agrees to be recorded",
+            Consent::Unasked | Consent::Withheld => "is not recorded: no consent",
+        };
+        io.step(&self.id, what);
+        Next::to(Target::Queue)
     }
 
     fn wait(&mut self, io: &mut Io<'_>, position: u32, said: &[Said]) -> Next {
@@ -388,6 +440,7 @@ impl Call {
             other @ (Phase::Trunk(_)
             | Phase::Guidance(_)
             | Phase::Message(_)
+            | Phase::Consent(_)
             | Phase::Ringing(..)
             | Phase::Bridge(_)
             | Phase::Ended) => self.phase = other,
@@ -422,6 +475,7 @@ impl Call {
             Phase::Trunk(_)
             | Phase::Guidance(_)
             | Phase::Message(_)
+            | Phase::Consent(_)
             | Phase::Queue(_)
             | Phase::Ended => return,
         };
@@ -443,14 +497,27 @@ impl Call {
             leg.hang_up(io, None);
             return Next::Fault(what);
         }
+        let supervision = match &mut self.phase {
+            Phase::Bridge(bridge) => bridge.hand_on_supervision(),
+            Phase::Trunk(_)
+            | Phase::Guidance(_)
+            | Phase::Message(_)
+            | Phase::Consent(_)
+            | Phase::Queue(_)
+            | Phase::Ringing(..)
+            | Phase::Ended => None,
+        };
         self.leave_phase(io);
         io.step(&self.id, format!("joined with {extension}"));
         self.record.join(io.now, &extension);
         self.asks.push(Ask::Taken(extension.clone()));
-        with_cx!(self, io, |cx| {
-            self.phase = Phase::Bridge(Box::new(Bridge::join(cx, extension, leg)));
+        let next = with_cx!(self, io, |cx| {
+            let bridge = Bridge::join(cx, extension, leg, supervision);
+            self.phase = Phase::Bridge(Box::new(bridge));
             Next::Stay
-        })
+        });
+        self.start_recording(io);
+        next
     }
 
     fn counselor_lost(&mut self, io: &mut Io<'_>) -> Next {
@@ -477,6 +544,7 @@ impl Call {
             other @ (Phase::Trunk(_)
             | Phase::Guidance(_)
             | Phase::Message(_)
+            | Phase::Consent(_)
             | Phase::Ringing(..)
             | Phase::Bridge(_)
             | Phase::Ended) => self.phase = other,
@@ -500,7 +568,7 @@ impl Call {
         io.clear(CallTimer::Guidance);
         match std::mem::replace(&mut self.phase, Phase::Ended) {
             Phase::Trunk(_) | Phase::Message(_) | Phase::Ended => {}
-            Phase::Guidance(_) => self.record.leave_guidance(io.now),
+            Phase::Guidance(_) | Phase::Consent(_) => self.record.leave_guidance(io.now),
             Phase::Queue(_) => self.leave_queue(io),
             Phase::Ringing(_, mut ring) => {
                 ring.cancel(io, None);
@@ -523,7 +591,8 @@ impl Call {
     }
 
     fn leave_bridge(&mut self, io: &mut Io<'_>, bridge: &mut Bridge, wrap_up: Duration) {
-        bridge.end(io);
+        self.stop_recording(io);
+        bridge.end(io, &self.id);
         self.record.leave_bridge(io.now);
         self.record.counselor_port = Some(bridge.leg.port());
         self.caller.detect(io, true);

@@ -31,9 +31,14 @@ impl Call {
                     Outcome::Abandoned
                 }
             }
-            (Phase::Trunk(_) | Phase::Guidance(_) | Phase::Message(_) | Phase::Ended, _) => {
-                Outcome::GuidanceAbandoned
-            }
+            (
+                Phase::Trunk(_)
+                | Phase::Guidance(_)
+                | Phase::Message(_)
+                | Phase::Consent(_)
+                | Phase::Ended,
+                _,
+            ) => Outcome::GuidanceAbandoned,
             (Phase::Bridge(_), _) => Outcome::Answered,
         }
     }

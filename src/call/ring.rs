@@ -112,14 +112,21 @@ impl Ring {
         self.left()
     }
 
-    pub(super) fn on_progress(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<Bytes>) {
-        if let Some(phone) = self.phones.iter_mut().find(|phone| phone.leg.is(session)) {
-            phone.state = Heard::Something;
-            // Early audio of a counselor's phone is not passed on; only its form is kept.
-            if phone.leg.on_answer(io, sdp, false).is_err() {
-                phone.leg.hang_up(io, None);
-            }
+    /// A phone rings. Its early audio is not passed on; only its form is kept.
+    pub(super) fn on_progress(
+        &mut self,
+        io: &mut Io<'_>,
+        session: SessionId,
+        sdp: Option<Bytes>,
+    ) -> Rang {
+        let Some(at) = self.phones.iter().position(|phone| phone.leg.is(session)) else {
+            return Rang::On;
+        };
+        self.phones[at].state = Heard::Something;
+        if self.phones[at].leg.on_answer(io, sdp, false).is_ok() {
+            return Rang::On;
         }
+        self.unusable(io, at)
     }
 
     /// A phone was answered: it wins, unless its audio can't be used.
@@ -132,14 +139,20 @@ impl Ring {
         let Some(at) = self.phones.iter().position(|phone| phone.leg.is(session)) else {
             return Rang::On;
         };
-        let mut phone = self.phones.remove(at);
-        if phone.leg.on_answer(io, sdp, true).is_err() {
-            phone.leg.hang_up(io, Some("SIP;cause=488;text=\"No usable audio\""));
-            self.miss(phone.extension, Miss::Unanswered);
-            return self.left();
+        if self.phones[at].leg.on_answer(io, sdp, true).is_err() {
+            return self.unusable(io, at);
         }
+        let phone = self.phones.remove(at);
         self.cancel(io, Some(ELSEWHERE));
         Rang::Answered(phone.extension, Box::new(phone.leg))
+    }
+
+    /// A phone's audio can't be used: it is no use to go on ringing it.
+    fn unusable(&mut self, io: &mut Io<'_>, at: usize) -> Rang {
+        let mut phone = self.phones.remove(at);
+        phone.leg.hang_up(io, Some("SIP;cause=488;text=\"No usable audio\""));
+        self.miss(phone.extension, Miss::Unanswered);
+        self.left()
     }
 
     /// A phone declined, or can't be reached.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use chrono::{Datelike, Weekday};
 
-use super::config::{AnswerMode, Config, Line, LineId, NodeId, Override, Said, Target};
+use super::config::{AnswerMode, Config, Line, LineId, NodeId, Override, Recording, Said, Target};
 use super::graph::START;
 use super::schedule::{Opening, Why, at, next_change, next_openings};
 use crate::media::Prompt;
@@ -163,6 +163,14 @@ impl<'a> Words<'a> {
     fn queue(&mut self, depth: usize, id: &LineId, line: &'a Line) {
         let queue = &line.queue;
         let limit = seconds(queue.max_wait);
+        if let Some(prompt) = line.recording.prompt() {
+            let told = self.prompts(std::slice::from_ref(prompt));
+            let what = match &line.recording {
+                Recording::Ask { .. } => "recording, where the caller presses 1",
+                Recording::Off | Recording::On { .. } => "recording",
+            };
+            self.line(depth, &format!("{what}: {told}"));
+        }
         if line.answer == AnswerMode::Ring {
             self.line(depth, &format!("queue: for {limit} at most"));
         } else {

@@ -1,14 +1,14 @@
 //! From a file on disk to what the parts of the program are given: configuration and prompts
 //! together, since each is judged by the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{self, Loaded, Severity};
-use crate::media::Prompt;
 use crate::media::prompt::Library;
+use crate::media::{Codec, Prompt};
 use crate::shell::reload::{Fresh, Source, Stamps, stamps};
 use crate::shell::{Setup, prompts};
 use crate::store::Store;
@@ -32,10 +32,16 @@ pub struct Ready {
 /// # Errors
 /// Everything that is wrong, as `file:line: message`.
 pub fn load(path: &Path) -> Result<Ready, Vec<String>> {
+    load_for(path, &BTreeSet::new())
+}
+
+/// As [`load`], with the prompts encoded `also` for these codecs.
+fn load_for(path: &Path, also: &BTreeSet<Codec>) -> Result<Ready, Vec<String>> {
     let mut seen = stamps(&[path.to_owned()]);
     let mut loaded = config::load_or_demo(path)
         .map_err(|complaints| complaints.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     seen.extend(stamps(std::slice::from_ref(&loaded.shell.prompts_dir)));
+    seen.extend(stamps(&loaded.files));
     let library = prompts::library(&loaded.shell.prompts_dir)
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let lengths = lengths(&library);
@@ -45,6 +51,7 @@ pub fn load(path: &Path) -> Result<Ready, Vec<String>> {
         return Err(texts);
     }
     loaded.call.prompt_lengths = lengths;
+    let library = library.prepared(&loaded.call.codecs().union(also).copied().collect());
     Ok(Ready { loaded, library: Arc::new(library), warnings: texts, stamps: seen })
 }
 
@@ -72,6 +79,7 @@ impl Ready {
         Ok(Setup {
             media: self.loaded.media.clone(),
             sockets: self.loaded.shell.sockets.clone(),
+            recorder: self.loaded.shell.recorder.clone(),
             store,
             intentions,
             source: path.map(|path| self.source(path)),
@@ -81,21 +89,24 @@ impl Ready {
     }
 
     fn fresh(&self, notes: Vec<String>) -> Fresh {
-        let Loaded { call, sip, .. } = self.loaded.clone();
-        Fresh { call, sip, library: Arc::clone(&self.library), notes }
+        let Loaded { call, sip, tls, files, .. } = self.loaded.clone();
+        Fresh { call, sip, library: Arc::clone(&self.library), tls, files, notes }
     }
 
     fn source(&self, path: PathBuf) -> Source {
         let paths = vec![path.clone(), self.loaded.shell.prompts_dir.clone()];
         let mut last = self.loaded.clone();
         let was_written = is_written(&path);
+        // Calls that live keep their codecs.
+        let mut codecs = last.call.codecs();
         let load = move || {
             // An editor that fails half-way must not put the demo in place of the line.
             if was_written && !is_written(&path) {
                 let what = "is gone or empty; the demo opens at a start only";
                 return Err(vec![format!("{}: {what}", path.display())]);
             }
-            let ready = load(&path)?;
+            let ready = load_for(&path, &codecs)?;
+            codecs.extend(ready.loaded.call.codecs());
             let changes = config::changes(&last, &ready.loaded);
             let notes = changes.iter().map(|change| match change.after_restart {
                 true => format!("{} has changed: it waits for a restart", change.key),

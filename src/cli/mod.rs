@@ -1,10 +1,11 @@
 //! The command line: what can be asked for, and how answers and mistakes are printed.
 //!
-//! Owns arguments, exit codes and standard output. What a command does is in [`run`], [`tools`] and
-//! [`prompts`]; how configuration and prompts become a service is [`load`]'s.
+//! Owns arguments, exit codes and standard output. What a command does is in [`run`], [`tools`],
+//! [`prompts`] and [`recordings`]; how configuration and prompts become a service is [`load`]'s.
 
 pub mod load;
 mod prompts;
+mod recordings;
 mod run;
 mod tools;
 
@@ -74,6 +75,9 @@ enum Command {
     /// List, import or make prompts.
     #[command(subcommand)]
     Prompts(prompts::Action),
+    /// List recordings, or delete one before its time.
+    #[command(subcommand)]
+    Recordings(recordings::Action),
     /// Make a new password for an extension, and its stored form.
     Secret {
         /// The extension, such as 101.
@@ -138,6 +142,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         }
         Command::Status { format } => tools::status(&path, format),
         Command::Prompts(action) => prompts::run(&path, action),
+        Command::Recordings(action) => recordings::run(&path, &action),
         Command::Secret { extension } => tools::secret(&path, &extension),
     }
 }

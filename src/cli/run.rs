@@ -45,7 +45,7 @@ async fn serve(ready: Ready, path: PathBuf) -> Result<()> {
     let store = setup.store.clone();
     let shell = Shell::start(setup)?;
     for (transport, address) in shell.listening() {
-        tracing::info!("listens on {address} ({transport:?})");
+        tracing::info!("listens on {}://{address}", transport.name());
     }
     tracing::info!("console on http://{}/", listener.local_addr()?);
     let (stop, stopped) = oneshot::channel::<()>();

@@ -2,20 +2,34 @@
 //! end, prompts that must be there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::nearest::hint;
 use super::sheet::Section;
 use super::{Complaint, Loaded, Severity, place, service};
-use crate::call::config::{Config, Line, LineId, Node, NodeId, Said, Target};
+use crate::call::config::{
+    AnswerMode, Config, Line, LineId, Node, NodeId, Recording, Said, Srtp, Target,
+};
 use crate::call::graph::{Exit, Fault, Place, START, faults};
 use crate::media::Prompt;
+use crate::shell::recorder::Config as RecorderConfig;
+use crate::sip::Transport;
 
 /// A guidance longer than this loses callers, who pay for it.
 const GUIDANCE: Duration = Duration::from_secs(20);
 
+/// The shipped prompt that says that nothing is recorded.
+const NOT_RECORDED: &str = "not_recorded";
+
 /// Complains about everything that does not fit together.
-pub(super) fn whole(root: &Section<'_>, config: &Config, ports: &(u16, u16)) {
+pub(super) fn whole(
+    root: &Section<'_>,
+    config: &Config,
+    ports: &(u16, u16),
+    recorder: &RecorderConfig,
+) {
+    recordings(root, config, recorder);
     for (extension, counselor) in &config.counselors {
         let key = format!("counselor.{extension}");
         for line in counselor.lines.iter().filter(|line| !config.lines.contains_key(*line)) {
@@ -58,6 +72,46 @@ pub(super) fn whole(root: &Section<'_>, config: &Config, ports: &(u16, u16)) {
             config.limits.max_calls
         );
         root.warn("media.ports", what);
+    }
+}
+
+/// Warns where the keys of SRTP would be read by whoever reads the signaling.
+pub(super) fn keys(root: &Section<'_>, config: &Config, listen: &[(Transport, SocketAddr)]) {
+    let is_private = |transport: Transport| match transport {
+        Transport::Udp | Transport::Tcp => false,
+        Transport::Tls => true,
+    };
+    let is_far = listen.iter().any(|(_, socket)| !socket.ip().is_loopback());
+    if root.is_refused("") || !is_far || listen.iter().any(|(it, _)| is_private(*it)) {
+        return;
+    }
+    let counselors = config.counselors.iter().map(|(id, it)| (format!("counselor.{id}"), it.srtp));
+    let trunks = config.trunks.iter().map(|(id, it)| (format!("trunk.{id}"), it.srtp));
+    for (key, _) in trunks.chain(counselors).filter(|(_, srtp)| *srtp != Srtp::Off) {
+        let what = "its keys can be read on the way: no address of sip.listen is tls://";
+        root.warn(&format!("{key}.srtp"), what);
+    }
+}
+
+/// Who is recorded must be able to hear it first, and somebody must be able to open the recording.
+fn recordings(root: &Section<'_>, config: &Config, recorder: &RecorderConfig) {
+    for (id, line) in &config.lines {
+        if line.recording == Recording::Off {
+            continue;
+        }
+        let key = format!("line.{id}.recording.mode");
+        if recorder.recipients.is_empty() {
+            root.error(&key, "needs recording.recipients: who can open the recordings?");
+        }
+        if line.answer != AnswerMode::Immediate {
+            root.error(&key, "needs answer = \"immediate\": the caller must hear of it first");
+        }
+        for (node, Node { play, .. }) in &line.guidance {
+            if play.iter().any(|prompt| &*prompt.0 == NOT_RECORDED) {
+                let key = format!("line.{id}.guidance.{node}.play");
+                root.warn(&key, "tells callers that they are not recorded, and they are");
+            }
+        }
     }
 }
 
@@ -153,6 +207,9 @@ fn prompts_of(id: &LineId, line: &Line) -> Vec<(String, Prompt)> {
     for (node, Node { play, .. }) in &line.guidance {
         let key = format!("line.{id}.guidance.{node}.play");
         prompts.extend(play.iter().map(|prompt| (key.clone(), prompt.clone())));
+    }
+    if let Some(prompt) = line.recording.prompt() {
+        prompts.push((format!("line.{id}.recording.prompt"), prompt.clone()));
     }
     for (_, prompt) in &line.counselor_tones {
         prompts.push((format!("line.{id}.counselor_tones"), prompt.clone()));

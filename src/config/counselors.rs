@@ -48,6 +48,11 @@ fn counselor(
         "" => Ok(None),
         text => value::fixed_contact(text).map(Some),
     });
+    let codecs = section.list("codecs", &["PCMU", "PCMA"], value::codec);
+    if codecs.as_ref().is_some_and(Vec::is_empty) && !section.is_refused("codecs") {
+        section.error("codecs", "is empty: nobody would be heard");
+    }
+    let srtp = section.choice("srtp", "off", value::SRTP);
     let sign_in = section.choice("sign_in", "auto", &sign_in);
     let secret = secret(section, context, extension);
     Some(Counselor {
@@ -56,6 +61,8 @@ fn counselor(
         secret,
         lines: lines?,
         contact: contact?,
+        codecs: codecs?,
+        srtp: srtp?,
         sign_in: sign_in?,
         order,
     })

@@ -6,11 +6,12 @@ use super::{Loaded, Setting};
 
 /// Keys that a running service can't change: sockets that are bound, threads that run, files that
 /// are open. With a dot at the end: everything in the table.
-const AFTER_RESTART: [&str; 14] = [
+const AFTER_RESTART: &[&str] = &[
     "sip.listen",
     "sip.max_connections",
     "sip.max_connections_per_source",
     "sip.connect_timeout",
+    "sip.tls.handshake_timeout",
     "sip.idle_timeout",
     "sip.stranger_timeout",
     "sip.message_timeout",
@@ -19,6 +20,7 @@ const AFTER_RESTART: [&str; 14] = [
     "service.log.",
     "service.retention.",
     "store.",
+    "recording.",
     "media.",
     "console.",
 ];

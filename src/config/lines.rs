@@ -12,8 +12,8 @@ use super::service::{DAY, HOUR, label, prompts, s};
 use super::sheet::{Section, kind, plain_text};
 use super::value;
 use crate::call::config::{
-    AnnouncePosition, Anonymous, AnswerMode, Line, LineId, Override, Queue, Schedule, Strategy,
-    Window,
+    AnnouncePosition, Anonymous, AnswerMode, Line, LineId, Override, Queue, Recording, Schedule,
+    Strategy, Window,
 };
 use crate::media::Prompt;
 
@@ -77,6 +77,7 @@ fn line(section: &Section<'_>, context: &Context<'_>, id: &str) -> Option<Line> 
     let queue = queue(&section.section("queue"));
     let prompts = prompts(&section.section("prompts"));
     let counselor_tones = counselor_tones(section);
+    let recording = recording(&section.section("recording"));
     Some(Line {
         name: name?,
         numbers: numbers?,
@@ -87,7 +88,23 @@ fn line(section: &Section<'_>, context: &Context<'_>, id: &str) -> Option<Line> 
         queue: queue?,
         prompts,
         counselor_tones,
+        recording: recording?,
     })
+}
+
+/// `[line.recording]`: what is said first has a default of its own in each mode.
+fn recording(section: &Section<'_>) -> Option<Recording> {
+    type Make = fn(Prompt, Duration) -> Recording;
+    let known: [(&str, (&str, Make)); 3] = [
+        ("off", ("recording_notice", |_, _| Recording::Off)),
+        ("ask", ("recording_ask", |prompt, timeout| Recording::Ask { prompt, timeout })),
+        ("on", ("recording_notice", |prompt, _| Recording::On { prompt })),
+    ];
+    let (default, make) = section.choice("mode", "off", &known)?;
+    let prompt = section.parsed("prompt", default, value::prompt);
+    let timeout = section.duration("timeout", "5s", s(1)..=s(60));
+    section.done();
+    Some(make(prompt?, timeout?))
 }
 
 fn schedule(section: &Section<'_>, context: &Context<'_>) -> Option<Schedule> {

@@ -15,12 +15,14 @@ mod nearest;
 mod secrets;
 mod service;
 mod sheet;
+mod tls;
 mod trunks;
 mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use toml::de::DeTable;
 
@@ -61,6 +63,10 @@ pub struct Loaded {
     pub call: call::config::Config,
     /// For the SIP stack.
     pub sip: sip::Config,
+    /// For the handshakes of SIP over TLS; `None` without a certificate.
+    pub tls: Option<Arc<shell::sip_socket::tls::Tls>>,
+    /// Other files that were read and may change by themselves: certificates.
+    pub files: Vec<PathBuf>,
     /// For the media plane.
     pub media: media::Config,
     /// For the program around them.
@@ -132,7 +138,7 @@ impl fmt::Display for Complaint {
     }
 }
 
-/// Reads a file. Paths of password files are relative to its folder.
+/// Reads a file. Paths of password files and certificates are relative to its folder.
 ///
 /// # Errors
 /// Everything that is wrong with it, in order of lines.
@@ -168,7 +174,8 @@ pub fn load_or_demo(path: &Path) -> Result<Loaded, Vec<Complaint>> {
     }
 }
 
-/// Reads a text. `file` names it in complaints, `base_dir` is where relative password files lie.
+/// Reads a text. `file` names it in complaints, `base_dir` is where relative password files
+/// and certificates lie.
 ///
 /// # Errors
 /// Everything that is wrong with it, in order of lines.
@@ -242,8 +249,9 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
     let media = service::media(root);
     let console = service::console(root);
     let codes = service::codes(root);
+    let supervision = service::supervision(root);
     let prompts = service::prompts(&root.section("prompts"));
-    let (service, (sip, sockets)) = (service?, sip?);
+    let (service, (sip, sockets, tls)) = (service?, sip?);
     let context = Context {
         base_dir,
         is_loopback: sip.listen.iter().all(|(_, socket)| socket.ip().is_loopback()),
@@ -265,16 +273,21 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
         lines,
         counselors,
         codes: codes?,
+        supervision: supervision?,
         prompts,
         prompt_lengths: BTreeMap::new(),
         limits: service.limits,
     };
-    check::whole(root, &call, &media.as_ref()?.ports);
+    let tls::Made { tls, files } = tls::make(root, &tls, &sip, &call, base_dir);
+    check::keys(root, &call, &sip.listen);
+    check::whole(root, &call, &media.as_ref()?.ports, &service.shell.recorder);
     let dscp = call.trunks.values().next().map_or(sockets.dscp, |trunk| trunk.dscp_sip);
     let sockets = shell::sip_socket::Limits { dscp, ..sockets };
     Some(Loaded {
         call,
         sip,
+        tls,
+        files,
         media: media?,
         shell: shell::Config { sockets, ..service.shell },
         console: console?,

@@ -1,16 +1,17 @@
-//! The sections that are there once: `[service]`, `[store]`, `[sip]`, `[media]`,
-//! `[console]`, `[codes]`, `[prompts]`.
+//! The sections that are there once: `[service]`, `[store]`, `[recording]`, `[sip]`, `[media]`,
+//! `[console]`, `[codes]`, `[supervision]`, `[prompts]`.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::nearest::hint;
 use super::sheet::Section;
-use super::value;
-use crate::call::config::{Codes, Limits, Prompts, Said};
+use super::{tls, value};
+use crate::call::config::{Codes, Limits, Notice, Prompts, Said, Supervision, SupervisionMode};
 use crate::media::Digit;
+use crate::shell::recorder::Config as RecorderConfig;
 use crate::shell::sip_socket::Limits as SocketLimits;
 use crate::{console, media, shell, sip, store};
 
@@ -32,6 +33,9 @@ pub(super) const DAY: Duration = s(86_400);
 /// The file of the database in `state_dir`.
 const DATABASE: &str = "koebashi.db";
 
+/// The folder of the recordings in `state_dir`.
+const RECORDINGS: &str = "recordings";
+
 /// What `[service]` gives to several modules.
 pub(super) struct Service {
     pub(super) timezone: chrono_tz::Tz,
@@ -40,7 +44,7 @@ pub(super) struct Service {
     pub(super) store: store::Config,
 }
 
-/// `[service]` and `[store]`.
+/// `[service]`, `[store]` and `[recording]`.
 pub(super) fn service(root: &Section<'_>) -> Option<Service> {
     let section = root.section("service");
     let timezone = section.parsed("timezone", "Asia/Tokyo", value::timezone);
@@ -81,13 +85,32 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
             spool: spool?,
         },
         shell: shell::Config {
-            state_dir,
             prompts_dir: prompts_dir?,
             log_format: log_format?,
             log_level: log_level?,
+            recorder: recorder(&root.section("recording"), &state_dir)?,
+            state_dir,
             // Filled in with `[sip]`.
             sockets: SocketLimits::default(),
         },
+    })
+}
+
+/// `[recording]`.
+fn recorder(section: &Section<'_>, state_dir: &Path) -> Option<RecorderConfig> {
+    let recipients = section.list("recipients", &[], value::recipient);
+    let keep = section.duration("keep", "30d", DAY..=DAY * 3650);
+    let max_length = section.duration("max_length", "3h", s(60)..=HOUR * 12);
+    let max_open = count(section, "max_open", 100, 1..=10_000);
+    let queue = count(section, "queue", 8_192, 256..=262_144);
+    section.done();
+    Some(RecorderConfig {
+        folder: state_dir.join(RECORDINGS),
+        recipients: recipients?,
+        keep: keep?,
+        max_length: max_length?,
+        max_open: max_open?,
+        queue: queue?,
     })
 }
 
@@ -111,7 +134,7 @@ fn folder(text: &str) -> value::Read<PathBuf> {
 }
 
 /// `[sip]`: for the stack and for its sockets.
-pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, SocketLimits)> {
+pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, SocketLimits, tls::Written)> {
     let section = root.section("sip");
     let listen =
         section.list("listen", &["udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"], value::listener);
@@ -126,6 +149,7 @@ pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, SocketLimits)> {
     let longest = section.duration("register_expires_max", "5m", s(10)..=DAY);
     let max_contacts = count(&section, "max_contacts", 5, 1..=50);
     let nonce_life = section.duration("nonce_life", "5m", s(10)..=DAY);
+    let tls = tls::written(&section);
     let sockets = sockets(&section);
     let (listen, advertised) = (listen?, advertised?);
     if listen.is_empty() || listen.len() > 16 {
@@ -147,6 +171,8 @@ pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, SocketLimits)> {
         section.error("idle_timeout", "is not longer than register_expires_max");
     }
     section.done();
+    let tls = tls?;
+    let sockets = SocketLimits { handshake_timeout: tls.handshake_timeout, ..sockets? };
     let config = sip::Config {
         domain: domain?,
         listen,
@@ -160,7 +186,7 @@ pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, SocketLimits)> {
         max_contacts: max_contacts?,
         nonce_life: nonce_life?,
     };
-    Some((config, sockets?))
+    Some((config, sockets, tls))
 }
 
 /// The keys of the sockets. What streams are marked with is the trunk's.
@@ -197,6 +223,7 @@ pub(super) fn media(root: &Section<'_>) -> Option<media::Config> {
         priority: section.choice("priority", "auto", &priorities)?,
         port_rest: section.duration("port_rest", "30s", s(0)..=HOUR)?,
         silent_after: section.duration("silent_after", "4s", s(1)..=s(300))?,
+        one_way_after: section.duration("one_way_after", "3s", s(1)..=s(300))?,
     };
     section.done();
     Some(config)
@@ -244,6 +271,11 @@ pub(super) fn codes(root: &Section<'_>) -> Option<Codes> {
         extend_wrap_up: code("extend_wrap_up", "*24")?,
         log_out: code("log_out", "*20")?,
         pause_reasons: pause_reasons(&section.section("pause_reasons")),
+        listen: code("listen", "*81")?,
+        whisper: code("whisper", "*82")?,
+        join: code("join", "*83")?,
+        help: code("help", "*9")?,
+        recording: code("recording", "*7")?,
     };
     section.done();
     let named = named(&codes);
@@ -260,14 +292,42 @@ pub(super) fn codes(root: &Section<'_>) -> Option<Codes> {
 }
 
 /// The codes by their keys.
-pub(super) fn named(codes: &Codes) -> [(&'static str, &str); 5] {
+pub(super) fn named(codes: &Codes) -> [(&'static str, &str); 10] {
     [
         ("ready", &codes.ready),
         ("pause", &codes.pause),
         ("end_wrap_up", &codes.end_wrap_up),
         ("extend_wrap_up", &codes.extend_wrap_up),
         ("log_out", &codes.log_out),
+        ("listen", &codes.listen),
+        ("whisper", &codes.whisper),
+        ("join", &codes.join),
+        ("help", &codes.help),
+        ("recording", &codes.recording),
     ]
+}
+
+/// `[supervision]`.
+pub(super) fn supervision(root: &Section<'_>) -> Option<Supervision> {
+    let section = root.section("supervision");
+    let names = SupervisionMode::ALL.map(SupervisionMode::name);
+    let modes = section.list("modes", &names, |text| {
+        let mode = SupervisionMode::ALL.into_iter().find(|mode| mode.name() == text);
+        mode.ok_or_else(|| format!("\"{text}\" is none of {}", names.join(", ")))
+    });
+    let notices = [("none", Notice::None), ("tone", Notice::Tone)];
+    let notice = section.choice("notice", "tone", &notices);
+    let ring_timeout = section.duration("ring_timeout", "20s", s(1)..=s(300));
+    let key_timeout = section.duration("key_timeout", "3s", s(1)..=s(10));
+    let counselor_sees_listener = section.flag("counselor_sees_listener", true);
+    section.done();
+    Some(Supervision {
+        modes: modes?,
+        notice: notice?,
+        counselor_sees_listener,
+        ring_timeout: ring_timeout?,
+        key_timeout: key_timeout?,
+    })
 }
 
 fn pause_reasons(section: &Section<'_>) -> BTreeMap<Digit, String> {

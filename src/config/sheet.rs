@@ -355,6 +355,20 @@ impl<'s> Section<'s> {
         value
     }
 
+    /// True or false.
+    pub(super) fn flag(&self, key: &str, default: bool) -> bool {
+        let value = match self.value(key).map(|(value, _)| (value.as_bool(), kind(value))) {
+            Some((Some(flag), _)) => flag,
+            Some((None, kind)) => {
+                self.error(key, format!("must be true or false, not {kind}"));
+                default
+            }
+            None => default,
+        };
+        self.sheet.record(&self.key(key), Setting::Shown(value.to_string()));
+        value
+    }
+
     /// A list of texts, each read by `parse`; the defaults when it is not written. Says nothing of
     /// how many there must be; the same thing twice is an error.
     pub(super) fn list<T: PartialEq>(

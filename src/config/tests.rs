@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::call::config::{AnnouncePosition, Extension, Override, Said, Secret, Target};
+use crate::call::config::{AnnouncePosition, Extension, Override, Recording, Said, Secret, Target};
 use crate::media::Prompt;
 
 const MANUAL: &str = include_str!("../../config/default.toml");
@@ -109,6 +109,60 @@ fn what_callers_and_operators_count_on_is_the_default() {
     assert_eq!(loaded.call.prompt(Some(line), Said::Help), "help".into());
 }
 
+/// [`GOOD`] with a line that records, more keys of the line, and more sections.
+fn recording(keys: &str, line: &str, more: &str) -> String {
+    let table = format!("{line}\n[line.recording]\n{keys}\n[[counselor]]");
+    format!("{}{more}", GOOD.replace("[[counselor]]", &table))
+}
+
+const RECIPIENTS: &str = "[recording]\n\
+    recipients = [\"age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj\"]\n";
+
+#[test]
+fn who_records_must_say_so_first_and_needs_somebody_who_can_open_it() {
+    let off = ok(&recording("mode = \"off\"", "", ""));
+    assert_eq!(off.call.lines[&"nijiiro".into()].recording, Recording::Off);
+    let on = ok(&recording("mode = \"on\"", "", RECIPIENTS));
+    assert_eq!(on.shell.recorder.recipients.len(), 1);
+    assert_eq!(on.shell.recorder.folder, Path::new("state/recordings"));
+    let line = &on.call.lines[&"nijiiro".into()];
+    assert_eq!(line.recording, Recording::On { prompt: "recording_notice".into() });
+    assert_eq!(shown(&check(&on, &library())), "");
+    let ask = ok(&recording("mode = \"ask\"\ntimeout = \"8s\"", "", RECIPIENTS));
+    let timeout = Duration::from_secs(8);
+    let asked = Recording::Ask { prompt: "recording_ask".into(), timeout };
+    assert_eq!(ask.call.lines[&"nijiiro".into()].recording, asked);
+    let key = "line.nijiiro.recording.mode";
+    for mode in ["on", "ask"] {
+        let mode = format!("mode = \"{mode}\"");
+        let alone = said(&recording(&mode, "", ""));
+        assert!(alone.contains(&format!("{key}: needs recording.recipients")), "{alone}");
+        for answer in ["ring", "early_media"] {
+            let answer = format!("answer = \"{answer}\"");
+            let deaf = said(&recording(&mode, &answer, RECIPIENTS));
+            assert!(deaf.contains(&format!("{key}: needs answer = \"immediate\"")), "{deaf}");
+        }
+    }
+    let missing = ok(&recording("mode = \"on\"\nprompt = \"nowhere\"", "", RECIPIENTS));
+    let all = shown(&check(&missing, &library()));
+    assert!(all.contains("line.nijiiro.recording.prompt: there is no prompt \"nowhere\""), "{all}");
+    let guidance = "[line.guidance]\nstart = { play = [\"not_recorded\"], next = \"queue\" }";
+    let lie = said(&recording("mode = \"on\"", guidance, RECIPIENTS));
+    assert!(lie.contains("warning: line.nijiiro.guidance.start.play: tells callers"), "{lie}");
+}
+
+#[test]
+fn a_secret_key_is_refused_and_never_shown() {
+    let secret = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX";
+    for text in [secret.to_owned(), secret.to_lowercase()] {
+        let all = said(&format!("{GOOD}[recording]\nrecipients = [\"{text}\"]\n"));
+        assert!(all.contains("recording.recipients: is a secret key"), "{all}");
+        assert!(!all.to_uppercase().contains("GFPYYSJZ"), "{all}");
+    }
+    let all = said(&format!("{GOOD}[recording]\nrecipients = [\"age1nonsense\"]\n"));
+    assert!(all.contains("is no age public key"), "{all}");
+}
+
 /// Keys without the ids and numbers of list elements: `line.queue.retry`.
 fn pattern(key: &str) -> String {
     let parts: Vec<&str> = key.split('.').collect();
@@ -152,13 +206,16 @@ fn the_manual_names_every_key_and_its_examples_are_right() {
         })
         .map(|line| format!("{line}\n"))
         .collect();
+    let said = said(&all);
+    let without_places: Vec<_> =
+        said.lines().filter_map(|line| Some(line.split_once(": ")?.1)).collect();
     // Everything uncommented at once: passwords are there twice over, and their files are not.
     insta::assert_snapshot!(
-        said(&all),
+        without_places.join("\n"),
         @r#"
-    k.toml:157: trunk.navi.register.password_file: there is a password too: keep one of them
-    k.toml:169: warning: line.nijiiro.override_until: means nothing while override is "auto"
-    k.toml:227: counselor.101.password_file: there is a password too: keep one of them
+    trunk.navi.register.password_file: there is a password too: keep one of them
+    warning: line.nijiiro.override_until: means nothing while override is "auto"
+    counselor.101.password_file: there is a password too: keep one of them
     "#
     );
     for key in ok(GOOD).settings.keys() {
@@ -222,6 +279,90 @@ password_file = "x"
 [counsellor]
 "#;
     insta::assert_snapshot!(said(text));
+}
+
+/// Certificates for one test, in a folder of its own.
+fn tls_folder(test: &str) -> PathBuf {
+    let folder =
+        std::env::temp_dir().join(format!("koebashi-config-{test}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let in_days = |days: u64| {
+        let soon = Duration::from_secs(86_400 * days + 60);
+        rcgen::date_time_ymd(1970, 1, 1) + since_1970 + soon
+    };
+    let ends = [
+        ("good", in_days(15)),
+        ("ending", in_days(3)),
+        ("expired", rcgen::date_time_ymd(2021, 2, 3)),
+    ];
+    for (name, end) in ends {
+        let mut params = rcgen::CertificateParams::new(vec!["sip.example".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = end;
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap().pem();
+        std::fs::write(folder.join(format!("{name}.pem")), certificate).unwrap();
+        std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn certificates_are_judged_with_the_file() {
+    let folder = tls_folder("judged");
+    let told = |sip: &str, more: &str| {
+        let text = format!("[sip]\n{sip}\n{GOOD}{more}");
+        let told = match parse(&text, "k.toml", &folder) {
+            Ok(loaded) => {
+                let (has_tls, files) = (loaded.tls.is_some(), loaded.files.len());
+                format!("{}tls {has_tls}, files {files}\n", shown(&loaded.warnings))
+            }
+            Err(complaints) => shown(&complaints),
+        };
+        told.replace(&folder.display().to_string(), "…")
+    };
+    let listen = "listen = [\"udp://127.0.0.1:5060\", \"tls://127.0.0.1:5061\"]\n";
+    let pair = |certificate: &str, key: &str| {
+        format!("{listen}[sip.tls]\ncertificate = \"{certificate}.pem\"\nkey = \"{key}.key\"")
+    };
+    let trunk = |uri: &str| {
+        format!("[[trunk]]\nid = \"carrier\"\nregister = {{ uri = \"{uri}\", user = \"a\" }}\n")
+    };
+    let good = pair("good", "good");
+    let all = [
+        told(&good, ""),
+        told(&pair("ending", "ending"), ""),
+        told(&pair("expired", "expired"), ""),
+        told(&pair("good", "ending"), ""),
+        told(&pair("none", "good"), ""),
+        told(listen, ""),
+        told(&good.replace(listen, ""), ""),
+        told(&format!("{listen}[sip.tls]\nkey = \"good.key\""), ""),
+        told(&format!("{good}\nca = \"good.key\""), &trunk("sips:carrier.example")),
+        told(&format!("{good}\nca = \"good.pem\""), &trunk("sip:carrier.example;transport=tls")),
+        told("", &trunk("sip:carrier.example;transport=tls")),
+        told("listen = [\"udp://127.0.0.1:5060\"]", &trunk("sip:carrier.example;transport=tcp")),
+        told("", &trunk("sips:carrier.example;transport=udp")),
+    ];
+    std::fs::remove_dir_all(&folder).unwrap();
+    insta::assert_snapshot!(all.join("\n"));
+}
+
+/// Whoever reads the signaling reads the keys: on the machine itself nobody does.
+#[test]
+fn keys_in_readable_signaling_are_warned_of() {
+    let far = "[sip]\nlisten = [\"udp://192.0.2.9:5060\", \"udp://127.0.0.1:5060\"]\n";
+    let with = |srtp: &str| GOOD.replace("peers = ", &format!("srtp = \"{srtp}\"\npeers = "));
+    assert_eq!(said(&with("required")), "", "on loopback");
+    assert_eq!(said(&(far.to_owned() + &with("off"))), "");
+    for srtp in ["optional", "required"] {
+        let told = said(&(far.to_owned() + &with(srtp)));
+        let expected = "warning: trunk.navi.srtp: its keys can be read on the way: \
+            no address of sip.listen is tls://";
+        assert!(told.contains(expected) && told.lines().count() == 1, "{told}");
+    }
+    assert!(said(&with("always")).contains("trunk.navi.srtp"));
 }
 
 /// One mistake each: what is put in place of what in [`GOOD`], and what is said.

@@ -8,7 +8,6 @@ use super::service::{DAY, s};
 use super::sheet::Section;
 use super::value;
 use crate::call::config::{DtmfMeans, NumberSource, Register, Trunk, TrunkId};
-use crate::media::Codec;
 
 /// Trunks at most.
 const MAX_TRUNKS: usize = 100;
@@ -53,7 +52,6 @@ fn trunk(section: &Section<'_>, context: &Context<'_>) -> Option<Trunk> {
     ];
     let means =
         [("rfc4733", DtmfMeans::Rfc4733), ("info", DtmfMeans::Info), ("inband", DtmfMeans::Inband)];
-    let codecs = [("PCMU", Codec::Pcmu), ("PCMA", Codec::Pcma)];
     let peers = section.list("peers", &[], value::network);
     let register = registers(section, context);
     let called_number = section.list("called_number", &sources.map(|(name, _)| name), |text| {
@@ -61,8 +59,7 @@ fn trunk(section: &Section<'_>, context: &Context<'_>) -> Option<Trunk> {
     });
     let dtmf =
         section.list("dtmf", &means.map(|(name, _)| name), |text| value::one_of(text, &means));
-    let codecs =
-        section.list("codecs", &codecs.map(|(name, _)| name), |text| value::one_of(text, &codecs));
+    let codecs = section.list("codecs", &["PCMU", "PCMA"], value::codec);
     let dscp = section.section("dscp");
     let (dscp_sip, dscp_rtp) = (dscp.number("sip", 32, 0..=63), dscp.number("rtp", 46, 0..=63));
     dscp.done();
@@ -75,6 +72,7 @@ fn trunk(section: &Section<'_>, context: &Context<'_>) -> Option<Trunk> {
         session_expires: section.duration_or_off("session_expires", "300s", s(90)..=DAY)?,
         dtmf: dtmf?,
         codecs: codecs?,
+        srtp: section.choice("srtp", "off", value::SRTP)?,
         dscp_sip,
         dscp_rtp,
         options_ping: section.duration_or_off("options_ping", "off", s(5)..=DAY)?,
@@ -148,7 +146,8 @@ fn user_or_name(text: &str) -> value::Read<String> {
 
 fn aor(text: &str) -> value::Read<String> {
     let how = "write it like \"sip:user@carrier.example\"";
-    let parts = text.strip_prefix("sip:").and_then(|rest| rest.split_once('@'));
+    let rest = text.strip_prefix("sip:").or_else(|| text.strip_prefix("sips:"));
+    let parts = rest.and_then(|rest| rest.split_once('@'));
     let is_good = parts.is_some_and(|(name, host)| user(name).is_ok() && value::host(host).is_ok());
     if is_good { Ok(text.to_owned()) } else { Err(format!("\"{text}\" is no address: {how}")) }
 }

@@ -13,7 +13,10 @@ use chrono_tz::Tz;
 use ipnet::IpNet;
 
 use super::nearest::hint;
+use crate::call::config::Srtp;
+use crate::media::Codec;
 use crate::sip::Transport;
+use crate::sip::uri::Uri;
 use crate::time::Timestamp;
 
 /// What a reader says: the value, or a clause that says what is wrong.
@@ -61,6 +64,25 @@ pub(super) fn one_of<T: Copy>(text: &str, known: &[(&str, T)]) -> Read<T> {
         format!("\"{text}\" is not known{}", hint(text, names))
     })
 }
+
+/// A codec that is built in, by its name in SDP.
+pub(super) fn codec(text: &str) -> Read<Codec> {
+    let known = [
+        ("PCMU", Codec::Pcmu),
+        ("PCMA", Codec::Pcma),
+        ("G722", Codec::G722),
+        ("opus", Codec::Opus),
+    ];
+    let codec = one_of(text, &known)?;
+    if codec.is_built_in() {
+        return Ok(codec);
+    }
+    Err(format!("\"{text}\" is not built in: build koebashi with --features {text}"))
+}
+
+/// Whether RTP is encrypted.
+pub(super) const SRTP: &[(&str, Srtp)] =
+    &[("off", Srtp::Off), ("optional", Srtp::Optional), ("required", Srtp::Required)];
 
 /// An id: it stands in URLs, metrics and targets, so it is plain.
 pub(super) fn id(text: &str) -> Read<String> {
@@ -143,9 +165,10 @@ pub(super) fn listener(text: &str) -> Read<(Transport, SocketAddr)> {
     let transport = match scheme {
         "udp" => Transport::Udp,
         "tcp" => Transport::Tcp,
-        "tls" | "wss" => return Err(format!("{scheme}:// is not served yet; there is udp, tcp")),
+        "tls" => Transport::Tls,
+        "wss" => return Err(format!("{scheme}:// is not served; there is udp, tcp, tls")),
         other => {
-            let near = hint(other, ["udp", "tcp"]);
+            let near = hint(other, ["udp", "tcp", "tls"]);
             return Err(format!("\"{other}\" is no transport{near}"));
         }
     };
@@ -155,6 +178,15 @@ pub(super) fn listener(text: &str) -> Read<(Transport, SocketAddr)> {
         return Err(format!("\"{text}\": port 0 can't be called"));
     }
     Ok((transport, socket))
+}
+
+/// Who can open recordings: an age public key. A secret one is refused without being shown.
+pub(super) fn recipient(text: &str) -> Read<age::x25519::Recipient> {
+    if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
+        return Err("is a secret key, which must never be here: give its public one".to_owned());
+    }
+    let how = "as `age-keygen` prints it";
+    text.parse().map_err(|why| format!("\"{text}\" is no age public key {how}: {why}"))
 }
 
 /// A domain. No port: it is the realm of the digest, whose parts are divided by colons.
@@ -254,11 +286,19 @@ pub(super) fn within<T: PartialOrd + Display>(value: T, range: &RangeInclusive<T
     Err(format!("{value} is too {how}: {} to {}", range.start(), range.end()))
 }
 
-/// A `sip:` URI whose host is an IP address, for a phone that does not register.
+/// What a `sip:` or `sips:` URI has behind its scheme; `None` too where it asks for a transport
+/// that there is not.
+fn callable(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix("sip:").or_else(|| text.strip_prefix("sips:"))?;
+    let Ok(Uri::Sip(uri)) = Uri::parse(text) else { return None };
+    uri.transport().map(|_| rest)
+}
+
+/// A `sip:` or `sips:` URI whose host is an IP address, for a phone that does not register.
 pub(super) fn fixed_contact(text: &str) -> Read<String> {
     let how = "write a sip: URI with an IP address, like \"sip:101@192.0.2.7:5060\"";
     let bad = || format!("\"{text}\" can't be called: {how}");
-    let rest = text.strip_prefix("sip:").ok_or_else(bad)?;
+    let rest = callable(text).ok_or_else(bad)?;
     let rest = rest.split_once(';').map_or(rest, |(uri, _)| uri);
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     let blank = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '?');
@@ -269,11 +309,11 @@ pub(super) fn fixed_contact(text: &str) -> Read<String> {
     if is_address && !text.contains(blank) { Ok(text.to_owned()) } else { Err(bad()) }
 }
 
-/// A registrar: `sip:host[:port][;transport=tcp]`.
+/// A registrar: `sip:host[:port][;transport=tcp]`, or `tls` for `tcp`, or `sips:host`.
 pub(super) fn registrar(text: &str) -> Read<String> {
     let how = "write it like \"sip:carrier.example:5060\"";
     let bad = || format!("\"{text}\" is no registrar: {how}");
-    let rest = text.strip_prefix("sip:").ok_or_else(bad)?;
+    let rest = callable(text).ok_or_else(bad)?;
     let address = rest.split_once(';').map_or(rest, |(address, _)| address);
     let blank = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '@' | '?');
     if address.is_empty() || text.contains(blank) || host(address).is_err() {
@@ -319,12 +359,21 @@ mod tests {
 
     #[test]
     fn contacts_are_addresses() {
-        for text in ["sip:192.0.2.7", "sip:101@192.0.2.7:5062;transport=tcp", "sip:a@[::1]:5060"] {
+        for text in [
+            "sip:192.0.2.7",
+            "sip:101@192.0.2.7:5062;transport=tcp",
+            "sip:a@[::1]:5060",
+            "sips:1@192.0.2.7",
+        ] {
             assert!(fixed_contact(text).is_ok(), "{text}");
         }
-        for text in
-            ["101@192.0.2.7", "sip:101@phone.example", "sips:1@192.0.2.7", "sip:", "sip:::1"]
-        {
+        for text in [
+            "101@192.0.2.7",
+            "sip:101@phone.example",
+            "sip:1@192.0.2.7;transport=sctp",
+            "sip:",
+            "sip:::1",
+        ] {
             assert!(fixed_contact(text).is_err(), "{text}");
         }
     }

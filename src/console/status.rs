@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::view::{Board, Call, Counselor, Line, Trunk};
+use super::view::{Board, Call, Counselor, Leg, Line, Trunk};
 use crate::store::report::columns::table;
 use crate::time::Timestamp;
 
@@ -113,7 +113,7 @@ pub fn print_board(board: &Board, timezone: Tz) -> String {
     let lines = board.lines.iter().map(|line| line_row(line, timezone));
     let head = ["回線", "名称", "受付", "次の変更", "待ち", "最長", "受付可", "本日"];
     section(&mut out, "回線", &head, lines);
-    let head = ["通話", "回線", "段階", "経過", "順番", "相談員", "番号通知"];
+    let head = ["通話", "回線", "段階", "経過", "順番", "相談員", "監督者", "番号通知", "音声"];
     section(&mut out, "通話", &head, board.calls.iter().map(call_row));
     let head = ["内線", "名前", "状態", "経過", "不応答", "応答", "回線"];
     section(&mut out, "相談員", &head, board.counselors.iter().map(counselor_row));
@@ -159,6 +159,12 @@ fn call_row(call: &Call) -> Vec<String> {
         "bridge" => "相談中",
         other => other,
     };
+    let recording = match call.recording.as_deref() {
+        None => "",
+        Some("on") => "（録音中）",
+        Some("paused") => "（録音停止中）",
+        Some(other) => other,
+    };
     let presentation = match call.presentation.as_str() {
         "shown" => "通知",
         "withheld" => "非通知",
@@ -170,12 +176,41 @@ fn call_row(call: &Call) -> Vec<String> {
     vec![
         call.call.clone(),
         call.line.clone().unwrap_or_else(none),
-        phase.to_owned(),
+        format!("{phase}{recording}"),
         clock(call.in_phase_seconds),
         call.position.map_or_else(none, |position| position.to_string()),
         call.counselors.join(" "),
+        call.supervisor.as_ref().map_or_else(none, |supervisor| {
+            let mode = match supervisor.mode.as_str() {
+                "listen" => "傍聴",
+                "whisper" => "助言",
+                "join" => "参加",
+                other => other,
+            };
+            format!("{}（{mode}）", supervisor.extension)
+        }),
         presentation.to_owned(),
+        voice(call),
     ]
+}
+
+/// Whose voice does not come, and how good those are that do (MOS).
+fn voice(call: &Call) -> String {
+    let side = |leg: &Leg| {
+        let whose = match leg.side.as_str() {
+            "caller" => "相談者",
+            "counselor" => "相談員",
+            "supervisor" => "管理者",
+            other => other,
+        };
+        match (leg.one_way, leg.mos) {
+            (true, _) => Some(format!("【{whose}の声なし】")),
+            (false, Some(mos)) => Some(format!("{whose} {mos:.1}")),
+            (false, None) => None,
+        }
+    };
+    let sides = call.legs.iter().filter_map(side).collect::<Vec<_>>();
+    if sides.is_empty() { none() } else { sides.join(" ") }
 }
 
 fn counselor_row(counselor: &Counselor) -> Vec<String> {
@@ -190,6 +225,8 @@ fn counselor_row(counselor: &Counselor) -> Vec<String> {
         other => other,
     };
     let reason = counselor.pause_reason.as_ref().filter(|reason| !reason.is_empty());
+    let help = counselor.help_seconds.map(|waited| format!("支援要請 {}", clock(waited)));
+    let reason = help.as_ref().or(reason);
     vec![
         counselor.extension.clone(),
         counselor.name.clone(),

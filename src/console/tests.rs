@@ -4,14 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
 use crate::call::board::*;
-use crate::call::cdr::{CallId, Outcome, Presentation};
-use crate::call::config::{Extension, LineId, TrunkId};
-use crate::shell::handle::{Feed, channel};
+use crate::call::cdr::{CallId, Outcome, Presentation, Quality};
+use crate::call::config::{Extension, LineId, SupervisionMode, TrunkId};
+use crate::call::deed::{Denial, Request, What};
+use crate::call::switchboard::Command;
+use crate::call::voice::Side;
+use crate::shell::handle::{Asked, Feed, channel};
 use crate::shell::metrics::Metrics;
 use crate::store::{self, Store};
 use crate::time::Timestamp;
@@ -19,6 +23,7 @@ use crate::time::Timestamp;
 struct Server {
     address: SocketAddr,
     feed: Feed,
+    metrics: Metrics,
     store: Store,
     database: std::path::PathBuf,
     task: JoinHandle<()>,
@@ -34,13 +39,22 @@ impl Drop for Server {
 impl Server {
     /// A console of a service that is ready, but for what the test does to it.
     async fn start(config: Config) -> Self {
+        Self::start_with(config, None).await
+    }
+
+    async fn start_with(config: Config, commands: Option<Sender<Command>>) -> Self {
         static NTH: AtomicU32 = AtomicU32::new(0);
         let nth = NTH.fetch_add(1, Ordering::Relaxed);
         let folder = format!("koebashi-console-{}-{nth}", std::process::id());
         let database = std::env::temp_dir().join(folder).join("koebashi.db");
         let config_store = store::Config { path: database.clone(), ..store::Config::default() };
         let (store, _) = Store::open(&config_store).unwrap();
-        let (feed, handle) = channel(store.clone(), Metrics::default());
+        let metrics = Metrics::default();
+        let (feed, handle) = channel(store.clone(), metrics.clone());
+        let handle = match commands {
+            Some(commands) => handle.with_commands(commands),
+            None => handle,
+        };
         feed.bound(true);
         feed.beat();
         feed.show(board());
@@ -48,7 +62,7 @@ impl Server {
         let listener = bind(&config).await.unwrap();
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(serve(listener, config, handle, std::future::pending()));
-        Self { address, feed, store, database, task }
+        Self { address, feed, metrics, store, database, task }
     }
 
     /// Status and whole answer.
@@ -59,6 +73,37 @@ impl Server {
         stream.read_to_string(&mut answer).await.unwrap();
         let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
         (status.unwrap_or_default(), answer)
+    }
+
+    /// A request with a JSON body, answered by a stand-in for the loop: what it was asked, and the
+    /// answer.
+    async fn ask(
+        &mut self,
+        request: &str,
+        body: &str,
+        answer: Result<(), Denial>,
+    ) -> (Option<Request>, u16, String) {
+        let length = body.len();
+        let request = format!(
+            "{request} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        let mut asked = None;
+        tokio::select! {
+            read = stream.read_to_string(&mut text) => { read.unwrap(); }
+            request = self.feed.next_asked() => {
+                let Asked { request, answer: answers } = request.unwrap();
+                asked = Some(request);
+                answers.send(answer).unwrap();
+                stream.read_to_string(&mut text).await.unwrap();
+            }
+        }
+        let status = text.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let body = text.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned();
+        (asked, status.unwrap_or_default(), body)
     }
 
     async fn get(&self, path: &str) -> (u16, String) {
@@ -111,6 +156,26 @@ fn board() -> Board {
             position: Some(1),
             counselors: vec![Extension::from("101")],
             presentation: Presentation::Withheld,
+            recording: Some(Tape::Paused),
+            supervisor: Some(SupervisorView {
+                extension: Extension::from("201"),
+                mode: SupervisionMode::Whisper,
+                for_: seconds(12),
+            }),
+            legs: vec![
+                LegView {
+                    side: Side::Caller,
+                    quality: Quality {
+                        received: 500,
+                        mos: Some(4.376),
+                        jitter_ms: 1.234_5,
+                        level_dbfs: Some(f32::NEG_INFINITY),
+                        ..Quality::default()
+                    },
+                    is_one_way: false,
+                },
+                LegView { side: Side::Counselor, quality: Quality::default(), is_one_way: true },
+            ],
         }],
         counselors: vec![
             counselor("101", "相談員A", CounselorState::Ringing),
@@ -133,6 +198,7 @@ fn counselor(extension: &str, name: &str, state: CounselorState) -> CounselorVie
         missed: 0,
         taken: 3,
         lines: vec![LineId::from("nijiiro")],
+        help_for: (extension == "101").then_some(Duration::from_secs(65)),
     }
 }
 
@@ -223,6 +289,35 @@ async fn subscribers_are_limited_and_a_place_is_free_again() {
 }
 
 #[tokio::test]
+async fn a_recording_is_paused_by_a_body_that_says_what_it_is() {
+    let (commands, mut told) = tokio::sync::mpsc::channel(1);
+    let server = Server::start_with(Config::default(), Some(commands)).await;
+    let post = async |call: &str, form: &str, body: &str| {
+        let head = format!("POST /api/v1/calls/{call}/recording HTTP/1.1\r\nHost: x\r\n");
+        let length = body.len();
+        let head = format!("{head}Content-Type: {form}\r\nContent-Length: {length}\r\n");
+        server.send(&format!("{head}Connection: close\r\n\r\n{body}")).await.0
+    };
+    let json = "application/json";
+    assert_eq!(post("k7f2", json, "{\"paused\": true}").await, 202);
+    let command = told.try_recv().unwrap();
+    let is_meant = |command: &Command| matches!(command, Command::PauseRecording { call, paused: true } if &*call.0 == "k7f2");
+    assert!(is_meant(&command), "{command:?}");
+    assert_eq!(post("other", json, "{\"paused\": true}").await, 404);
+    assert_eq!(post("k7f2", json, "{\"paused\": 1}").await, 422);
+    assert_eq!(post("k7f2", json, "{\"paused\": true, \"now\": 1}").await, 422);
+    assert_eq!(post("k7f2", "text/plain", "{\"paused\": true}").await, 415);
+    let mut unrecorded = board();
+    unrecorded.calls[0].recording = None;
+    server.feed.show(unrecorded);
+    assert_eq!(post("k7f2", json, "{\"paused\": true}").await, 409);
+    assert!(told.try_recv().is_err());
+    server.feed.show(board());
+    assert_eq!(post("k7f2", json, "{\"paused\": false}").await, 202);
+    assert_eq!(post("k7f2", json, "{\"paused\": false}").await, 503, "the loop takes no more");
+}
+
+#[tokio::test]
 async fn requests_have_limits() {
     let config =
         Config { connections: 3, header_timeout: Duration::from_millis(200), ..Config::default() };
@@ -254,6 +349,95 @@ async fn a_connection_too_many_is_closed_and_the_others_go_on() {
     assert!(read.unwrap().is_err() || nothing.is_empty());
     server.feed.show(Board { draining: true, ..board() });
     line(&mut first, "data: ").await;
+}
+
+#[tokio::test]
+async fn supervision_is_asked_of_the_loop_and_its_answer_given() {
+    let mut server = Server::start(Config::default()).await;
+    let (call, mode) = (CallId("k7f2".into()), SupervisionMode::Listen);
+    let extension = Extension::from("201");
+    let calls = "/api/v1/calls/k7f2/supervise";
+    let table = [
+        (
+            format!("POST {calls}"),
+            r#"{"extension": "201", "mode": "listen"}"#,
+            202,
+            Request::Supervise { call: call.clone(), extension, mode },
+        ),
+        (
+            format!("PUT {calls}"),
+            r#"{"mode": "join"}"#,
+            200,
+            Request::Switch { call: call.clone(), mode: SupervisionMode::Join },
+        ),
+        (format!("DELETE {calls}"), "", 200, Request::EndSupervision { call }),
+        (
+            "POST /api/v1/counselors/101/help".to_owned(),
+            "{}",
+            200,
+            Request::AskHelp(Extension::from("101")),
+        ),
+        (
+            "DELETE /api/v1/counselors/101/help".to_owned(),
+            "",
+            200,
+            Request::ClearHelp(Extension::from("101")),
+        ),
+    ];
+    for (request, body, status, expected) in table {
+        let (asked, code, answer) = server.ask(&request, body, Ok(())).await;
+        assert_eq!((asked, code, &*answer), (Some(expected), status, "{}"), "{request}");
+    }
+    let denials = [
+        (Denial::UnknownCall, 404, "unknown_call"),
+        (Denial::NotSupervisor, 403, "not_a_supervisor"),
+        (Denial::Taken, 409, "already_supervised"),
+        (Denial::NoPort, 503, "no_media_port"),
+    ];
+    for (denial, status, name) in denials {
+        let body = r#"{"mode": "join"}"#;
+        let (_, code, answer) = server.ask(&format!("PUT {calls}"), body, Err(denial)).await;
+        assert_eq!((code, answer), (status, format!(r#"{{"error":"{name}"}}"#)));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_request_for_supervision_never_reaches_the_loop() {
+    let mut server = Server::start(Config::default()).await;
+    let calls = "/api/v1/calls/k7f2/supervise";
+    let table = [
+        (format!("POST {calls}"), "", 400),
+        (format!("POST {calls}"), "{}", 422),
+        (format!("POST {calls}"), r#"{"extension": 201, "mode": "join"}"#, 422),
+        (format!("POST {calls}"), r#"{"extension": "201", "mode": "record"}"#, 422),
+        (format!("POST {calls}"), r#"{"extension": "201", "mode": "join", "x": 1}"#, 422),
+        (format!("PUT {calls}"), r#"{"mode": "Listen"}"#, 422),
+        (format!("PATCH {calls}"), "{}", 405),
+        ("POST /api/v1/counselors/101/help".to_owned(), "", 400),
+    ];
+    for (request, body, status) in table {
+        let (asked, code, answer) = server.ask(&request, body, Ok(())).await;
+        assert_eq!((asked, code), (None, status), "{request} {body}");
+        assert!(answer.starts_with(r#"{"error":""#), "{answer}");
+    }
+    // A form of another site's page can't say that it is JSON.
+    let form = format!(
+        "POST {calls} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 38\r\n\
+         Connection: close\r\n\r\n{{\"extension\": \"201\", \"mode\": \"listen\"}}"
+    );
+    assert_eq!(server.send(&form).await.0, 415);
+    let help = "POST /api/v1/counselors/101/help HTTP/1.1\r\nConnection: close\r\n\r\n";
+    assert_eq!(server.send(help).await.0, 415);
+    assert!(server.feed.try_asked().is_none());
+}
+
+#[tokio::test]
+async fn a_loop_that_answers_nothing_is_said_so() {
+    let server = Server::start(Config::default()).await;
+    let (feed, handle) = channel(server.store.clone(), Metrics::default());
+    drop(feed);
+    let asked = handle.ask(Request::AskHelp(Extension::from("101"))).await;
+    assert_eq!(asked, Err(crate::shell::handle::Unanswered::Busy));
 }
 
 #[tokio::test]
@@ -290,15 +474,19 @@ async fn fields_and_labels_are_those_allowed() {
     let json = status::fetch(server.address).await.unwrap();
     let mut fields = BTreeSet::new();
     names(&serde_json::from_str(&json).unwrap(), &mut fields);
-    let allowed = "answered at call calls changes_at closed counselors draining extension \
-        for_seconds in_phase_seconds line lines longest_wait_seconds missed name open \
-        pause_reason phase position presentation ready reason since state taken today trunk \
-        trunks waiting";
+    let allowed = "answered at call calls changes_at closed concealed counselors draining \
+        extension first_packet_ms for_seconds help_seconds in_phase_seconds jitter_ms \
+        late legs level_dbfs line lines longest_wait_seconds lost lost_at_peer missed \
+        mode mos name one_way one_way_count open pause_reason phase position \
+        presentation ready reason received recording rejected round_trip_ms sent side \
+        since source_differs state strangers supervisor taken today trunk trunks \
+        waiting";
     assert_eq!(fields.iter().map(String::as_str).collect::<Vec<_>>().join(" "), allowed);
+    server.metrics.deed(&What::HelpAsked);
     let (_, metrics) = server.get("/metrics").await;
     let labels = metrics.split(['{', ',']).filter_map(|part| part.split_once("=\""));
     let labels = labels.map(|(name, _)| name).collect::<BTreeSet<_>>();
-    let allowed = ["le", "line", "outcome", "phase", "state"];
+    let allowed = ["act", "ended", "le", "line", "outcome", "phase", "side", "state"];
     assert_eq!(labels.into_iter().collect::<Vec<_>>(), allowed);
 }
 

@@ -14,7 +14,7 @@ use crate::call::board::CounselorState;
 use crate::time::Timestamp;
 
 /// Everything that a supervisor sees at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Board {
     /// When it was drawn.
     pub at: String,
@@ -52,7 +52,7 @@ pub struct Line {
 }
 
 /// A call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Call {
     /// Its id, random.
     pub call: String,
@@ -70,6 +70,68 @@ pub struct Call {
     pub counselors: Vec<String>,
     /// Whether the caller shows a number, and if not, why; never the number.
     pub presentation: String,
+    /// on, paused; null: it is not recorded.
+    pub recording: Option<String>,
+    /// Who takes part as a supervisor.
+    pub supervisor: Option<Supervisor>,
+    /// Alarm: audio goes one way only on one of the legs.
+    #[serde(default)]
+    pub one_way: bool,
+    /// The voices: the caller's, and the counselor's who talks.
+    #[serde(default)]
+    pub legs: Vec<Leg>,
+}
+
+/// A supervisor in a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Supervisor {
+    /// Their extension.
+    pub extension: String,
+    /// listen, whisper, join.
+    pub mode: String,
+    /// How long they have been there.
+    pub for_seconds: u64,
+}
+
+/// A voice, as it has done so far; a few seconds old. Figures of what comes from the peer, unless
+/// they say otherwise. Null: nothing was measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Leg {
+    /// Whose: caller, counselor, supervisor.
+    pub side: String,
+    /// Alarm: we send, and nothing comes.
+    pub one_way: bool,
+    /// How often that was so.
+    pub one_way_count: u32,
+    /// Mean opinion score by the E-model, 1 to 4.5.
+    pub mos: Option<f64>,
+    /// Valid packets.
+    pub received: u64,
+    /// Packets to the peer.
+    pub sent: u64,
+    /// Packets that never came.
+    pub lost: u64,
+    /// Packets of ours that the peer says it missed.
+    pub lost_at_peer: u64,
+    /// Interarrival jitter.
+    pub jitter_ms: f64,
+    /// Round trip by RTCP.
+    pub round_trip_ms: Option<f64>,
+    /// Packets too late to be mixed.
+    pub late: u64,
+    /// Frames of 20 ms made up for lost packets.
+    pub concealed: u64,
+    /// From the moment that the peer might speak to its first packet.
+    pub first_packet_ms: Option<f64>,
+    /// Packets of SRTP that were forged or came twice.
+    pub rejected: u64,
+    /// Packets from a source that was not the proven one.
+    pub strangers: u64,
+    /// The packets come from another address than the peer's SDP named.
+    pub source_differs: bool,
+    /// Mean power of the voice, dB below full scale.
+    pub level_dbfs: Option<f64>,
 }
 
 /// A counselor.
@@ -91,6 +153,8 @@ pub struct Counselor {
     pub taken: u32,
     /// Their lines.
     pub lines: Vec<String>,
+    /// How long they have waited for a supervisor's help, if they asked for it.
+    pub help_seconds: Option<u64>,
 }
 
 /// A trunk.
@@ -143,6 +207,39 @@ impl From<&board::CallView> for Call {
             position: call.position,
             counselors: call.counselors.iter().map(ToString::to_string).collect(),
             presentation: call.presentation.name().to_owned(),
+            recording: call.recording.map(|tape| tape.name().to_owned()),
+            supervisor: call.supervisor.as_ref().map(|supervisor| Supervisor {
+                extension: supervisor.extension.to_string(),
+                mode: supervisor.mode.name().to_owned(),
+                for_seconds: seconds(supervisor.for_),
+            }),
+            one_way: call.legs.iter().any(|leg| leg.is_one_way),
+            legs: call.legs.iter().map(Leg::from).collect(),
+        }
+    }
+}
+
+impl From<&board::LegView> for Leg {
+    fn from(leg: &board::LegView) -> Self {
+        let q = &leg.quality;
+        Self {
+            side: leg.side.name().to_owned(),
+            one_way: leg.is_one_way,
+            one_way_count: q.one_way,
+            mos: q.mos.map(hundredths),
+            received: q.received,
+            sent: q.sent,
+            lost: q.lost,
+            lost_at_peer: q.lost_at_peer,
+            jitter_ms: hundredths(q.jitter_ms),
+            round_trip_ms: q.round_trip_ms.map(hundredths),
+            late: q.late,
+            concealed: q.concealed,
+            first_packet_ms: q.first_packet_ms.map(hundredths),
+            rejected: q.rejected,
+            strangers: q.strangers,
+            source_differs: q.source_differs,
+            level_dbfs: q.level_dbfs.map(hundredths),
         }
     }
 }
@@ -167,6 +264,7 @@ impl From<&board::CounselorView> for Counselor {
             missed: counselor.missed,
             taken: counselor.taken,
             lines: counselor.lines.iter().map(ToString::to_string).collect(),
+            help_seconds: counselor.help_for.map(seconds),
         }
     }
 }
@@ -187,4 +285,9 @@ fn moment(moment: Timestamp) -> String {
 
 fn seconds(length: Duration) -> u64 {
     length.as_secs()
+}
+
+/// To two places: nobody reads more, and JSON knows no infinity.
+fn hundredths(x: f32) -> f64 {
+    if x.is_finite() { (f64::from(x) * 100.0).round() / 100.0 } else { 0.0 }
 }

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
 use crate::chance::Chance;
-use crate::media::Codec;
+use crate::media::Law;
 use crate::media::g711::silence;
 use crate::sip::sdp::Agreed;
 
@@ -121,7 +121,7 @@ impl Audio {
         let words = self.words.get(self.spoken..).filter(|words| is_cued && !words.is_empty());
         let payload = match words {
             Some(words) => words[..words.len().min(SAMPLES)].to_vec(),
-            None => vec![silence(Codec::Pcmu); SAMPLES],
+            None => vec![silence(Law::Mu); SAMPLES],
         };
         if words.is_some() {
             self.spoken += payload.len();
@@ -138,7 +138,7 @@ impl Audio {
         self.timestamp = self.timestamp.wrapping_add(SAMPLES as u32);
         // A packet that can't be sent is lost, as any may be.
         let is_sent = self.socket.try_send_to(&packet, self.agreed.rtp).is_ok();
-        let is_word = payload.iter().any(|byte| *byte != silence(Codec::Pcmu));
+        let is_word = payload.iter().any(|byte| *byte != silence(Law::Mu));
         if is_sent && is_word && self.recording.said.len() < PACKETS_MAX {
             self.recording.said.push((now, payload));
         }
@@ -196,6 +196,8 @@ mod tests {
             rtcp: None,
             direction: Direction::SendRecv,
             ptime: 20,
+            rtcp_mux: false,
+            crypto: None,
         }
     }
 

@@ -18,7 +18,7 @@ use crate::pii::Pii;
 use crate::sip::endpoint::Endpoint;
 use crate::sip::message::{Message, Method};
 use crate::sip::registration::{Account, Limits, Pacer, Reason, Registration, State};
-use crate::sip::sdp::{self, Agreed, Codec, Direction, Ours};
+use crate::sip::sdp::{self, Agreed, Codec, Direction, Ours, Security};
 use crate::sip::{self, Admit, Cause, Event, Flow, Invite, Policy, ServerTx, SessionId, Transport};
 
 /// Longest datagram that is read.
@@ -95,7 +95,7 @@ impl Phone {
         let phone = Self {
             endpoint: Endpoint::new(config, chance.split()),
             socket,
-            flow: Flow { transport: Transport::Udp, local, remote: server, connection: None },
+            flow: Flow::new(Transport::Udp, local, server),
             ours: Ours {
                 codecs: vec![Codec::Pcmu],
                 events: true,
@@ -104,6 +104,7 @@ impl Phone {
                 id: u64::from(chance.u32()),
                 version: 1,
                 direction: Direction::SendRecv,
+                security: Security::Off,
             },
             registration: None,
             call: None,

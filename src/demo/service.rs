@@ -23,7 +23,7 @@ use crate::media::prompt::{self, Clip, Library};
 use crate::pii::Pii;
 use crate::shell::prompts::embedded;
 use crate::shell::reload::Fresh;
-use crate::shell::{self, Setup, Shell, Stopper, sip_socket};
+use crate::shell::{self, Setup, Shell, Stopper, recorder, sip_socket};
 use crate::sip::Transport;
 use crate::store::{Reader, Store};
 use crate::time::Timestamp;
@@ -83,14 +83,17 @@ impl Service {
         let (Some(number), Some(extension)) = (number, extension) else {
             return Err(Error::Config("no line or no counselor".to_owned()));
         };
+        let recordings = folder.0.join("recordings");
+        let recorder = recorder::Config { folder: recordings, ..loaded.shell.recorder };
         let Loaded { call, sip, media, store, .. } = loaded;
         let (database, domain) = (store.path.clone(), sip.domain.clone());
         let (store, intentions) = Store::open(&store)?;
         let shell = Shell::start(Setup {
-            fresh: Fresh { call, sip, library, notes: vec![] },
+            fresh: Fresh { call, sip, library, tls: None, files: vec![], notes: vec![] },
             media,
             sockets: sip_socket::Limits::default(),
             store: store.clone(),
+            recorder,
             intentions,
             source: None,
             on_step: Box::new(on_step),

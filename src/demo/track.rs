@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::audio::Heard;
-use crate::media::Codec;
+use crate::media::Law;
 use crate::media::g711::decode;
 
 /// Samples a second.
@@ -48,7 +48,7 @@ impl Track {
                 samples.resize(end, 0);
             }
             for (sample, byte) in samples[at..end].iter_mut().zip(&packet.payload) {
-                *sample = decode(Codec::Pcmu, *byte);
+                *sample = decode(Law::Mu, *byte);
             }
         }
         Self(samples)
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn jitter_leaves_no_gap() {
         let t0 = Instant::now();
-        let byte = encode(Codec::Pcmu, 5_000);
+        let byte = encode(Law::Mu, 5_000);
         let track = Track::new(&stream(t0, byte, &[100, 121, 139, 175, 180]), t0);
         assert_eq!(track.0.len(), 800 + 5 * 160);
         assert!(track.between(0, 800).iter().all(|s| *s == 0));
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_stream_that_stops_and_goes_on_later_lies_where_it_arrived() {
         let t0 = Instant::now();
-        let track = Track::new(&stream(t0, encode(Codec::Pcmu, 5_000), &[0, 1_000, 1_020]), t0);
+        let track = Track::new(&stream(t0, encode(Law::Mu, 5_000), &[0, 1_000, 1_020]), t0);
         assert!(track.between(160, 8_000).iter().all(|s| *s == 0));
         assert!(track.between(8_000, 8_320).iter().all(|s| *s > 4_000));
     }

@@ -8,7 +8,7 @@ use super::audio::Recording;
 use super::tone::{Measured, measure, strongest};
 use super::track::{Track, place};
 use super::voice::{CALLER, COUNSELOR, TURN, Voice};
-use crate::media::Codec;
+use crate::media::Law;
 use crate::media::g711::{decode, encode};
 
 /// Samples at both ends of a turn that are not judged: the packets' way, and the start of a tick.
@@ -83,11 +83,8 @@ impl Talk {
             delays: self.counselor.delays(&self.caller),
             ..side(&right, &COUNSELOR, &CALLER, [0, 2])
         };
-        let as_sent: Vec<i16> = self
-            .welcome
-            .iter()
-            .map(|sample| decode(Codec::Pcmu, encode(Codec::Pcmu, *sample)))
-            .collect();
+        let as_sent: Vec<i16> =
+            self.welcome.iter().map(|sample| decode(Law::Mu, encode(Law::Mu, *sample))).collect();
         let fault = match left.find(&as_sent, WELCOME) {
             Some(at) if at < cue => None,
             Some(_) | None => Some("the caller did not hear the welcome".to_owned()),
@@ -180,7 +177,7 @@ mod tests {
         let began = Instant::now();
         let cue = began + Duration::from_secs(3);
         let welcome = prompt();
-        let encoded: Vec<u8> = welcome.iter().map(|s| encode(Codec::Pcmu, *s)).collect();
+        let encoded: Vec<u8> = welcome.iter().map(|s| encode(Law::Mu, *s)).collect();
         let mut caller = packets(began, 0, &encoded);
         caller.extend(packets(cue, 24_000, caller_hears));
         let caller = Recording { said: vec![], heard: caller };

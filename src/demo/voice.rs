@@ -6,7 +6,7 @@
 use std::f64::consts::TAU;
 use std::time::Duration;
 
-use crate::media::Codec;
+use crate::media::Law;
 use crate::media::g711::encode;
 
 /// Samples a second.
@@ -77,7 +77,7 @@ impl Voice {
             false => vec![0; melody.len()],
         };
         let samples = self.turns.iter().flat_map(|speaks| turn(*speaks));
-        samples.map(|sample| encode(Codec::Pcmu, sample)).collect()
+        samples.map(|sample| encode(Law::Mu, sample)).collect()
     }
 
     /// One turn.
@@ -104,7 +104,7 @@ mod tests {
     fn turn(voice: &Voice, n: usize) -> Vec<i16> {
         let words = voice.words();
         let length = words.len() / TURNS;
-        words[n * length..][..length].iter().map(|byte| decode(Codec::Pcmu, *byte)).collect()
+        words[n * length..][..length].iter().map(|byte| decode(Law::Mu, *byte)).collect()
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The engine of one media thread: its ports, the bridges between them, and the tick.
+//! The engine of one media thread: its ports, the bridges and mixes between them, recordings, and
+//! the tick.
 //!
 //! Owns the ports of one shard. Four kinds of method: [`Engine::command`] takes an order,
 //! `handle_*` takes a packet, [`Engine::tick`] lets time pass, `poll_*` gives what came of it. Owns
@@ -12,10 +13,14 @@ use std::time::Instant;
 
 use crate::chance::Chance;
 pub use crate::media::port::{Channel, Forward, Transmit};
-use crate::media::port::{Outbox, Port};
+use crate::media::port::{Outbox, Payload, Port};
 use crate::media::prompt::Library;
+use crate::media::recording::{Recorded, Recordings};
+use crate::media::rtp::Header;
+use crate::media::slots::{Slot, Slots};
 use crate::media::timeline::TICK;
-use crate::media::{Command, Config, Event, PortId, Source};
+use crate::media::voices::Voices;
+use crate::media::{Command, Config, Event, PortId, RecordId, Source};
 
 /// Ticks that a late call of [`Engine::tick`] makes up for. The rest is skipped: a freeze must not
 /// end in a burst of old packets.
@@ -26,18 +31,39 @@ pub struct Engine {
     config: Config,
     library: Arc<Library>,
     chance: Chance,
-    ports: BTreeMap<PortId, Port>,
-    /// Who hears whom: speaker to hearer. A speaker has one hearer; the latest counts.
-    hearers: BTreeMap<PortId, PortId>,
+    seats: Slots<Seat>,
+    /// Who hears whom: speaker to hearer, also of speakers that are not open yet. A speaker has one
+    /// hearer; the latest counts.
+    hearers: BTreeMap<u32, PortId>,
+    voices: Voices,
+    recordings: Recordings,
     next_tick: Option<Instant>,
     out: Outbox,
+}
+
+/// A port, and who hears it.
+struct Seat {
+    port: Port,
+    /// Where the port lies to which its packets are relayed.
+    hearer: Option<Slot>,
+    /// Whether mixes or recordings want its voice.
+    is_tapped: bool,
 }
 
 impl Engine {
     /// An engine without ports.
     pub fn new(config: Config, library: Arc<Library>, chance: Chance) -> Self {
-        let (ports, hearers) = (BTreeMap::new(), BTreeMap::new());
-        Self { config, library, chance, ports, hearers, next_tick: None, out: Outbox::default() }
+        Self {
+            config,
+            library,
+            chance,
+            seats: Slots::new(),
+            hearers: BTreeMap::new(),
+            voices: Voices::new(),
+            recordings: Recordings::default(),
+            next_tick: None,
+            out: Outbox::default(),
+        }
     }
 
     /// Plays from these prompts from now on; what plays already plays on.
@@ -47,7 +73,7 @@ impl Engine {
 
     /// How many ports are open.
     pub fn ports(&self) -> usize {
-        self.ports.len()
+        self.seats.len()
     }
 
     /// Carries out an order. [`Command::Open`] says that the sockets are bound, [`Command::Close`]
@@ -55,83 +81,158 @@ impl Engine {
     pub fn command(&mut self, now: Instant, command: Command) {
         match command {
             Command::Open { port, .. } => self.open(now, port),
-            Command::Connect { port, peer, .. } => {
-                self.with(port, |p| p.connect(now, peer));
+            Command::Connect { port, peer, crypto } => {
+                if let Some(seat) = self.seats.get(port.n) {
+                    seat.port.connect(now, peer, crypto.as_deref(), &mut self.chance);
+                }
             }
             Command::Listen { port, source } => self.listen(now, port, source),
             Command::Overlay { port, prompts } => {
                 let library = Arc::clone(&self.library);
                 self.with(port, |p| p.overlay(&library, &prompts));
             }
-            Command::Detect { port, rfc4733, inband, .. } => {
-                self.with(port, |p| p.detect(rfc4733, inband));
+            Command::Detect { port, rfc4733, inband, pass } => {
+                self.with(port, |p| p.detect(rfc4733, inband, pass));
             }
             Command::SendDigit { port, digit } => self.with(port, |p| p.press(digit)),
-            Command::Record { .. } | Command::PauseRecord { .. } | Command::StopRecord { .. } => {}
+            Command::Record { record, left, right } => self.record(record, [left, right]),
+            Command::PauseRecord { record, paused } => self.recordings.pause(record, paused),
+            Command::StopRecord { record } => self.end_recording(record),
             Command::Close { port } => self.close(port),
         }
     }
 
-    fn with(&mut self, port: PortId, act: impl FnOnce(&mut Port)) {
-        if let Some(port) = self.ports.get_mut(&port) {
-            act(port);
+    fn with(&mut self, id: PortId, act: impl FnOnce(&mut Port)) {
+        if let Some(seat) = self.seats.get(id.n) {
+            act(&mut seat.port);
         }
     }
 
     fn open(&mut self, now: Instant, id: PortId) {
-        if self.ports.contains_key(&id) {
+        if self.seats.slot(id.n).is_some() {
             return;
         }
         self.next_tick.get_or_insert(now + TICK);
-        self.ports.insert(id, Port::new(now, id, &mut self.chance));
+        let hearer = self.hearers.get(&id.n).and_then(|hearer| self.seats.slot(hearer.n));
+        let port = Port::new(now, id, &mut self.chance);
+        let is_tapped = self.voices.is_wanted(id);
+        self.seats.insert(id.n, Seat { port, hearer, is_tapped });
         self.out.events.push_back(Event::Opened { port: id });
     }
 
-    fn listen(&mut self, now: Instant, id: PortId, source: Source) {
-        let Some(port) = self.ports.get_mut(&id) else { return };
-        if let Some(old) = port.hears_port()
-            && self.hearers.get(&old) == Some(&id)
-        {
-            self.hearers.remove(&old);
+    fn listen(&mut self, now: Instant, id: PortId, mut source: Source) {
+        let Some(seat) = self.seats.get(id.n) else { return };
+        let (port, mixed) = (seat.port.hears_port(), seat.port.hears_mix().to_vec());
+        if let Some(old) = port {
+            self.part(old, id);
         }
-        if let Source::Port(from) = &source {
-            self.hearers.insert(*from, id);
+        match &mut source {
+            Source::Silence | Source::Play { .. } => (),
+            Source::Port(from) => {
+                self.hearers.insert(from.n, id);
+                let hearer = self.seats.slot(id.n);
+                if let Some(speaker) = self.seats.get(from.n) {
+                    speaker.hearer = hearer;
+                }
+            }
+            Source::Mix(speakers) => {
+                speakers.sort_unstable();
+                speakers.dedup();
+                speakers.retain(|speaker| *speaker != id);
+                speakers.iter().for_each(|speaker| self.tap(*speaker));
+            }
         }
-        port.listen(now, &self.library, source);
+        // Only now: an ear that is wanted before and after hears on.
+        mixed.iter().for_each(|speaker| self.untap(*speaker));
+        let library = Arc::clone(&self.library);
+        self.with(id, |port| port.listen(now, &library, source));
+    }
+
+    fn tap(&mut self, speaker: PortId) {
+        self.voices.want(speaker);
+        self.note_taps(speaker);
+    }
+
+    fn untap(&mut self, speaker: PortId) {
+        self.voices.leave(speaker);
+        self.note_taps(speaker);
+    }
+
+    fn note_taps(&mut self, speaker: PortId) {
+        let is_tapped = self.voices.is_wanted(speaker);
+        if let Some(seat) = self.seats.get(speaker.n) {
+            seat.is_tapped = is_tapped;
+        }
+    }
+
+    fn record(&mut self, record: RecordId, sides: [PortId; 2]) {
+        let are_open = sides.iter().all(|side| self.seats.slot(side.n).is_some());
+        let is_possible =
+            are_open && sides[0] != sides[1] && self.recordings.len() < self.seats.len();
+        self.recordings.begin(record, sides, is_possible, &mut self.voices);
+        sides.iter().for_each(|side| self.note_taps(*side));
+    }
+
+    fn end_recording(&mut self, record: RecordId) {
+        let sides = self.recordings.end(record, &mut self.voices);
+        sides.into_iter().flatten().for_each(|side| self.note_taps(side));
+    }
+
+    /// A speaker is no longer heard by this hearer.
+    fn part(&mut self, speaker: PortId, hearer: PortId) {
+        if self.hearers.get(&speaker.n) == Some(&hearer) {
+            self.hearers.remove(&speaker.n);
+            if let Some(seat) = self.seats.get(speaker.n) {
+                seat.hearer = None;
+            }
+        }
     }
 
     fn close(&mut self, id: PortId) {
-        let Some(port) = self.ports.remove(&id) else { return };
-        if let Some(old) = port.hears_port()
-            && self.hearers.get(&old) == Some(&id)
-        {
-            self.hearers.remove(&old);
+        let Some(Seat { port, .. }) = self.seats.remove(id.n) else { return };
+        if let Some(old) = port.hears_port() {
+            self.part(old, id);
         }
-        if self.ports.is_empty() {
+        port.hears_mix().iter().for_each(|speaker| self.untap(*speaker));
+        while let Some(record) = self.recordings.of(id) {
+            self.end_recording(record);
+        }
+        self.voices.hush(id);
+        if self.seats.len() == 0 {
             self.next_tick = None;
         }
         self.out.events.push_back(Event::Closed { port: id, quality: port.quality() });
     }
 
-    /// Takes a packet that came to a port's RTP socket. What goes on to another peer is rewritten
-    /// in place; nothing is allocated.
+    /// Takes a packet that came to a port's RTP socket: the first `length` bytes of `buffer`. What
+    /// goes on to another peer is made in place, perhaps longer than it came (the rest of the
+    /// buffer is room for that); nothing is allocated.
     pub fn handle_rtp(
         &mut self,
         now: Instant,
         port: PortId,
         from: SocketAddr,
-        packet: &mut [u8],
+        buffer: &mut [u8],
+        length: usize,
     ) -> Option<Forward> {
-        let speaker = self.ports.get_mut(&port)?;
-        let incoming = speaker.receive(now, from, packet, &mut self.out)?;
-        let hearer = self.ports.get_mut(self.hearers.get(&port)?)?;
-        hearer.relay(now, &incoming, packet)
+        let seat = self.seats.get(port.n)?;
+        let incoming = seat.port.receive(now, from, buffer.get_mut(..length)?, &mut self.out)?;
+        let hearer = seat.hearer;
+        if seat.is_tapped
+            && let Payload::Audio { codec, .. } = incoming.payload
+        {
+            let header = Header { timestamp: incoming.wire, ..incoming.header.clone() };
+            let payload = buffer.get(header.payload.clone())?;
+            self.voices.packet(now, port, &header, codec, payload);
+        }
+        let hearer = hearer?;
+        self.seats.at(hearer)?.port.relay(now, &incoming, buffer)
     }
 
     /// Takes a packet that came to a port's RTCP socket.
-    pub fn handle_rtcp(&mut self, now: Instant, port: PortId, from: SocketAddr, packet: &[u8]) {
-        if let Some(port) = self.ports.get_mut(&port) {
-            port.receive_rtcp(now, from, packet, &mut self.out);
+    pub fn handle_rtcp(&mut self, now: Instant, port: PortId, from: SocketAddr, packet: &mut [u8]) {
+        if let Some(seat) = self.seats.get(port.n) {
+            seat.port.receive_rtcp(now, Channel::Rtcp, from, packet, &mut self.out);
         }
     }
 
@@ -140,9 +241,15 @@ impl Engine {
     pub fn tick(&mut self, now: Instant) {
         for _ in 0..CATCH_UP_MAX {
             let Some(at) = self.next_tick.filter(|at| *at <= now) else { return };
-            for port in self.ports.values_mut() {
-                port.tick(at, &self.config, &mut self.out);
+            self.voices.tick(at, |n, late, concealed| {
+                if let Some(seat) = self.seats.get(n) {
+                    seat.port.note_mixed(late, concealed);
+                }
+            });
+            for (_, seat) in self.seats.iter_mut() {
+                seat.port.tick(at, &self.config, &mut self.voices, &mut self.out);
             }
+            self.recordings.tick(&mut self.voices);
             self.next_tick = Some(at + TICK);
         }
         if let Some(at) = self.next_tick.filter(|at| *at <= now) {
@@ -159,6 +266,11 @@ impl Engine {
     /// The next packet to send, until `None`.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.out.transmits.pop_front()
+    }
+
+    /// The next piece of a recording, until `None`. To be asked after every tick and command.
+    pub fn poll_recorded(&mut self) -> Option<Recorded> {
+        self.recordings.poll()
     }
 
     /// The next thing to tell, until `None`.

@@ -3,41 +3,48 @@
 //! Owns the formulas (ITU-T G.711) and the tables made from them while compiling. Knows nothing of
 //! packets.
 
-use crate::media::Codec;
+/// The two laws of G.711.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Law {
+    /// µ-law: Japan, America.
+    Mu,
+    /// A-law: Europe, between countries.
+    A,
+}
 
 const ULAW_BIAS: i32 = 0x84;
 const ULAW_CLIP: i32 = 0x7fff - ULAW_BIAS;
 
 /// A byte of silence.
-pub const fn silence(codec: Codec) -> u8 {
-    match codec {
-        Codec::Pcmu => 0xff,
-        Codec::Pcma => 0xd5,
+pub const fn silence(law: Law) -> u8 {
+    match law {
+        Law::Mu => 0xff,
+        Law::A => 0xd5,
     }
 }
 
 /// The sample that a byte stands for.
-pub fn decode(codec: Codec, byte: u8) -> i16 {
-    match codec {
-        Codec::Pcmu => ULAW_DECODED[usize::from(byte)],
-        Codec::Pcma => ALAW_DECODED[usize::from(byte)],
+pub fn decode(law: Law, byte: u8) -> i16 {
+    match law {
+        Law::Mu => ULAW_DECODED[usize::from(byte)],
+        Law::A => ALAW_DECODED[usize::from(byte)],
     }
 }
 
 /// The byte that stands nearest to a sample.
-pub const fn encode(codec: Codec, sample: i16) -> u8 {
-    match codec {
-        Codec::Pcmu => encode_ulaw(sample),
-        Codec::Pcma => encode_alaw(sample),
+pub const fn encode(law: Law, sample: i16) -> u8 {
+    match law {
+        Law::Mu => encode_ulaw(sample),
+        Law::A => encode_alaw(sample),
     }
 }
 
 /// Converts a payload in place; nothing happens when both legs speak the same law.
-pub fn convert(from: Codec, to: Codec, payload: &mut [u8]) {
+pub fn convert(from: Law, to: Law, payload: &mut [u8]) {
     let table = match (from, to) {
-        (Codec::Pcmu, Codec::Pcma) => &ULAW_TO_ALAW,
-        (Codec::Pcma, Codec::Pcmu) => &ALAW_TO_ULAW,
-        (Codec::Pcmu, Codec::Pcmu) | (Codec::Pcma, Codec::Pcma) => return,
+        (Law::Mu, Law::A) => &ULAW_TO_ALAW,
+        (Law::A, Law::Mu) => &ALAW_TO_ULAW,
+        (Law::Mu, Law::Mu) | (Law::A, Law::A) => return,
     };
     for byte in payload {
         *byte = table[usize::from(*byte)];
@@ -126,55 +133,55 @@ static ALAW_TO_ULAW: [u8; 256] = {
 mod tests {
     use super::*;
 
-    const BOTH: [Codec; 2] = [Codec::Pcmu, Codec::Pcma];
+    const BOTH: [Law; 2] = [Law::Mu, Law::A];
 
     /// The decoding law as G.711 words it, in floating point: segment, step, middle of the step.
-    fn law(codec: Codec, byte: u8) -> f64 {
-        let (byte, positive) = match codec {
-            Codec::Pcmu => (!byte, byte & 0x80 != 0),
-            Codec::Pcma => (byte ^ 0x55, byte & 0x80 != 0),
+    fn value(law: Law, byte: u8) -> f64 {
+        let (byte, positive) = match law {
+            Law::Mu => (!byte, byte & 0x80 != 0),
+            Law::A => (byte ^ 0x55, byte & 0x80 != 0),
         };
         let (segment, step) = (f64::from((byte >> 4) & 7), f64::from(byte & 15));
-        let magnitude = match codec {
-            Codec::Pcmu => 4.0 * (2f64.powf(segment) * (2.0 * step + 33.0) - 33.0),
-            Codec::Pcma if segment == 0.0 => 8.0 * (2.0 * step + 1.0),
-            Codec::Pcma => 8.0 * 2f64.powf(segment - 1.0) * (2.0 * step + 33.0),
+        let magnitude = match law {
+            Law::Mu => 4.0 * (2f64.powf(segment) * (2.0 * step + 33.0) - 33.0),
+            Law::A if segment == 0.0 => 8.0 * (2.0 * step + 1.0),
+            Law::A => 8.0 * 2f64.powf(segment - 1.0) * (2.0 * step + 33.0),
         };
         if positive { magnitude } else { -magnitude }
     }
 
     #[test]
     fn decoding_follows_the_law() {
-        for codec in BOTH {
+        for law in BOTH {
             for byte in 0..=255 {
-                assert_eq!(f64::from(decode(codec, byte)), law(codec, byte), "{codec:?} {byte}");
+                assert_eq!(f64::from(decode(law, byte)), value(law, byte), "{law:?} {byte}");
             }
         }
     }
 
     #[test]
     fn every_sample_lies_in_the_step_of_its_byte() {
-        for codec in BOTH {
+        for law in BOTH {
             for sample in (i16::MIN..=i16::MAX).step_by(3) {
-                let byte = encode(codec, sample);
-                let error = (i32::from(sample) - i32::from(decode(codec, byte))).abs();
-                let segment = match codec {
-                    Codec::Pcmu => (!byte >> 4) & 7,
-                    Codec::Pcma => (((byte ^ 0x55) >> 4) & 7).saturating_sub(1),
+                let byte = encode(law, sample);
+                let error = (i32::from(sample) - i32::from(decode(law, byte))).abs();
+                let segment = match law {
+                    Law::Mu => (!byte >> 4) & 7,
+                    Law::A => (((byte ^ 0x55) >> 4) & 7).saturating_sub(1),
                 };
-                let half_step = match codec {
-                    Codec::Pcmu => 4 << segment,
-                    Codec::Pcma => 8 << segment,
+                let half_step = match law {
+                    Law::Mu => 4 << segment,
+                    Law::A => 8 << segment,
                 };
                 let is_overload = i32::from(sample).abs() > 32_124;
-                assert!(error <= half_step || is_overload, "{codec:?} {sample}: {error}");
+                assert!(error <= half_step || is_overload, "{law:?} {sample}: {error}");
             }
         }
     }
 
     #[test]
     fn conversion_is_decoding_and_encoding() {
-        for (from, to) in [(Codec::Pcmu, Codec::Pcma), (Codec::Pcma, Codec::Pcmu)] {
+        for (from, to) in [(Law::Mu, Law::A), (Law::A, Law::Mu)] {
             let mut all: Vec<u8> = (0..=255).collect();
             convert(from, to, &mut all);
             for byte in 0..=255u8 {
@@ -182,20 +189,20 @@ mod tests {
             }
         }
         let mut same = [1, 2, 3];
-        convert(Codec::Pcma, Codec::Pcma, &mut same);
+        convert(Law::A, Law::A, &mut same);
         assert_eq!(same, [1, 2, 3]);
     }
 
     #[test]
     fn bytes_survive_the_round_trip() {
-        for codec in BOTH {
+        for law in BOTH {
             for byte in 0..=255 {
-                let again = encode(codec, decode(codec, byte));
+                let again = encode(law, decode(law, byte));
                 // µ-law has two zeros; the positive one is sent.
-                let wanted = if (codec, byte) == (Codec::Pcmu, 0x7f) { 0xff } else { byte };
-                assert_eq!(again, wanted, "{codec:?}");
+                let wanted = if (law, byte) == (Law::Mu, 0x7f) { 0xff } else { byte };
+                assert_eq!(again, wanted, "{law:?}");
             }
-            assert!(decode(codec, silence(codec)).abs() <= 8);
+            assert!(decode(law, silence(law)).abs() <= 8);
         }
     }
 }

@@ -4,18 +4,32 @@
 //! gets. The machine itself is [`engine::Engine`]; sockets and threads are the shell's.
 #![deny(clippy::disallowed_methods)]
 
+pub mod codec;
+mod conceal;
 pub mod dtmf;
+mod ear;
 pub mod engine;
 pub mod g711;
+mod jitter;
+mod mixer;
 pub mod mos;
+mod pitch;
 pub mod pool;
 mod port;
 pub mod prompt;
+mod recording;
 mod rtcp;
 mod rtp;
+mod slots;
+mod span;
+pub mod srtp;
+mod stretch;
 mod timeline;
+mod voices;
 
 pub use dtmf::{Keys, Means};
+pub use g711::Law;
+pub use recording::{Chunk, Recorded};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -62,6 +76,65 @@ pub enum Codec {
     Pcmu,
     /// G.711 A-law, 8 kHz.
     Pcma,
+    /// G.722 at 64 kbit/s, 16 kHz.
+    G722,
+    /// Opus, one channel, mixed at 16 kHz. Only where it is built in.
+    Opus,
+}
+
+impl Codec {
+    /// Its RTP clock in Hz. G.722's is half of its sound's rate, by an old mistake that stays
+    /// (RFC 3551 §4.5.2); Opus has one clock whatever it carries (RFC 7587 §4.1).
+    pub fn clock(self) -> u32 {
+        match self {
+            Self::Pcmu | Self::Pcma | Self::G722 => 8000,
+            Self::Opus => 48_000,
+        }
+    }
+
+    /// The rate of its sound, as we decode and encode it.
+    pub fn rate(self) -> Rate {
+        match self {
+            Self::Pcmu | Self::Pcma => Rate::Narrow,
+            Self::G722 | Self::Opus => Rate::Wide,
+        }
+    }
+
+    /// Whether this program can decode and encode it: Opus only with the feature `opus`.
+    pub fn is_built_in(self) -> bool {
+        match self {
+            Self::Pcmu | Self::Pcma | Self::G722 => true,
+            Self::Opus => cfg!(feature = "opus"),
+        }
+    }
+
+    /// Its law, when it is G.711.
+    pub fn law(self) -> Option<Law> {
+        match self {
+            Self::Pcmu => Some(Law::Mu),
+            Self::Pcma => Some(Law::A),
+            Self::G722 | Self::Opus => None,
+        }
+    }
+}
+
+/// The rate of sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rate {
+    /// 8 kHz.
+    Narrow,
+    /// 16 kHz.
+    Wide,
+}
+
+impl Rate {
+    /// Samples in 20 ms.
+    pub const fn samples(self) -> usize {
+        match self {
+            Self::Narrow => 160,
+            Self::Wide => 320,
+        }
+    }
 }
 
 /// Telephone-events (RFC 4733) as negotiated for a leg.
@@ -84,6 +157,16 @@ pub enum Suite {
     AesCm128HmacSha1_32,
     /// AES-GCM with 128 bits.
     AeadAes128Gcm,
+}
+
+impl Suite {
+    /// Bytes of a master key and its salt.
+    pub fn key_length(self) -> usize {
+        match self {
+            Self::AesCm128HmacSha1_80 | Self::AesCm128HmacSha1_32 => 30,
+            Self::AeadAes128Gcm => 28,
+        }
+    }
 }
 
 /// Master key and salt of one direction. Wiped when dropped, never printed.
@@ -325,8 +408,10 @@ pub enum Event {
         /// Who is back.
         port: PortId,
     },
-    /// Packets go to a peer that may hear and speak, and for three seconds none has come from it:
-    /// one-way audio. Told once until it is over.
+    /// Packets go to a peer that may hear and speak, and for the configured time
+    /// (`Config::one_way_after`) no RTP has come from it: one-way audio. Told once until it is
+    /// over; a peer whose pauses turn out to be its habit (it sends nothing while muted) is told
+    /// of once in all.
     OneWay {
         /// Who is not heard.
         port: PortId,
@@ -336,7 +421,7 @@ pub enum Event {
         /// Who is heard.
         port: PortId,
     },
-    /// How the voice of a live leg does, every few seconds.
+    /// How the voice of a live leg does, every five seconds.
     Measured {
         /// Whose.
         port: PortId,
@@ -423,6 +508,9 @@ pub struct Config {
     pub port_rest: Duration,
     /// After how long without RTP and RTCP a peer counts as silent ([`Event::Silent`]).
     pub silent_after: Duration,
+    /// After how long without RTP from a peer that we send to and that may speak the audio counts
+    /// as one-way ([`Event::OneWay`]).
+    pub one_way_after: Duration,
 }
 
 impl Default for Config {
@@ -434,6 +522,7 @@ impl Default for Config {
             priority: Priority::Auto,
             port_rest: Duration::from_secs(30),
             silent_after: Duration::from_secs(4),
+            one_way_after: Duration::from_secs(3),
         }
     }
 }

@@ -4,14 +4,25 @@
 //! voice. The incoming half is in [`ingress`]; this file is the outgoing half. Knows other ports
 //! only by name: [`crate::media::engine`] carries packets between them.
 
+mod carry;
+mod figures;
+mod frame;
+mod guard;
 mod ingress;
+mod life;
+mod pin;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
+pub use carry::Forward;
 pub(super) use ingress::{Incoming, Payload};
+
+use figures::Figures;
+use frame::{Coder, Frame};
+use guard::Guard;
+use life::{Life, Ways};
 
 use crate::chance::Chance;
 use crate::media::dtmf::events::TelephoneEvent;
@@ -19,20 +30,17 @@ use crate::media::dtmf::press::{By, Presses, Step};
 use crate::media::prompt::Library;
 use crate::media::prompt::player::{Places, Player};
 use crate::media::rtp::{HEADER, Reception, Stamp};
-use crate::media::timeline::{FRAME, Relay, TICK, Timeline};
+use crate::media::timeline::{FRAME, Relay, Timeline};
+use crate::media::voices::Voices;
 use crate::media::{
-    Config, Event, Peer, PlayId, PortId, Prompt, Quality, Source, Then, g711, mos, rtcp,
+    Config, Crypto, Event, Peer, PlayId, PortId, Prompt, Quality, Rate, Source, Then, rtcp, span,
 };
 
 /// Time from report to report (RFC 3550 §6.2 asks for 5 s at least).
 const REPORT_EVERY: Duration = Duration::from_secs(5);
-/// Telephone-event packets that are relayed in one tick.
-const EVENTS_A_TICK: u8 = 8;
-/// What a receiver's buffer adds to the delay, for the score: two packets.
-const BUFFER_MS: f32 = 40.0;
 
 /// The longest packet of our own.
-const PACKET_MAX: usize = HEADER + FRAME;
+const PACKET_MAX: usize = HEADER + FRAME + guard::ADDED_MAX;
 
 /// Which of a port's two sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,19 +78,8 @@ pub(super) struct Outbox {
     pub(super) events: VecDeque<Event>,
 }
 
-/// A packet that goes on to another port's peer: where it lies in the receive buffer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Forward {
-    /// The port whose RTP socket sends it.
-    pub port: PortId,
-    /// Where to.
-    pub to: SocketAddr,
-    /// The bytes of the receive buffer that make the packet.
-    pub range: Range<usize>,
-}
-
 /// What a port hears.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Hears {
     Silence,
     /// Prompts; `play` until their end has been told.
@@ -95,46 +92,43 @@ enum Hears {
         from: PortId,
         relay: Relay,
     },
+    /// Other ports, mixed.
+    Mix(Vec<PortId>),
 }
 
 /// One leg's media.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Port {
     id: PortId,
     epoch: Instant,
     peer: Option<Peer>,
+    guard: Guard,
     /// The source that has proven to be the peer's.
     lock: Option<SocketAddr>,
+    pin: pin::Pin,
     /// Where the peer's RTCP came from.
     rtcp_source: Option<SocketAddr>,
+    /// The timestamps that come in.
+    units: span::Units,
     line: Timeline,
     hears: Hears,
+    /// The relay's way into this peer's codec.
+    crossing: Option<carry::Crossing>,
+    /// Makes what is no copy: tones and mixes.
+    coder: Option<Coder>,
     overlay: Option<Player>,
     places: Places,
     presses: Presses,
     /// Timestamp of the key under way.
     press_timestamp: u32,
     events_this_tick: u8,
-    ears: ingress::Ears,
+    keypad: ingress::Keypad,
     reception: Reception,
     reports: rtcp::Reports,
     next_report: Instant,
-    sent: u64,
-    octets: u64,
-    sent_at_report: u64,
-    strangers: u64,
+    figures: Figures,
     life: Life,
-}
-
-/// Whether packets come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Life {
-    /// None has come so far: nothing can be said. Some peers never send a packet and are well.
-    Unheard,
-    /// The last came then.
-    Heard(Instant),
-    /// They have stopped, and that has been told.
-    Silent,
+    ways: Ways,
 }
 
 impl Port {
@@ -144,39 +138,57 @@ impl Port {
             id,
             epoch: now,
             peer: None,
+            guard: Guard::Plain { before: None },
             lock: None,
+            pin: pin::Pin::default(),
             rtcp_source: None,
+            units: span::Units::default(),
             line: Timeline::new(now, chance),
             hears: Hears::Silence,
+            crossing: None,
+            coder: None,
             overlay: None,
             places: Places::default(),
             presses: Presses::default(),
             press_timestamp: 0,
             events_this_tick: 0,
-            ears: ingress::Ears::default(),
+            keypad: ingress::Keypad::default(),
             reception: Reception::new(),
             reports: rtcp::Reports::new(now, chance.token(16)),
             next_report: now + first_report,
-            sent: 0,
-            octets: 0,
-            sent_at_report: 0,
-            strangers: 0,
+            figures: Figures::default(),
             life: Life::Unheard,
+            ways: Ways::default(),
         }
     }
 
     /// Talks to this peer from now on. The proven source stays unless signaling names another
     /// address.
-    pub(super) fn connect(&mut self, now: Instant, peer: Peer) {
+    pub(super) fn connect(
+        &mut self,
+        now: Instant,
+        peer: Peer,
+        crypto: Option<&Crypto>,
+        chance: &mut Chance,
+    ) {
+        if self.guard.take(crypto) {
+            self.line.begin_anew(chance);
+        }
+        self.line.set_ticks(span::ticks(peer.codec));
         let moved = self.peer.as_ref().is_some_and(|old| old.rtp != peer.rtp);
         // A hold by `c=0.0.0.0` names no address at all.
         if moved && is_address(peer.rtp) {
             (self.lock, self.rtcp_source) = (None, None);
             self.line.mark();
+            self.ways.anew();
         }
+        self.pin.release();
         let owed_nothing = !self.peer.as_ref().is_some_and(|old| old.receive);
-        if self.life != Life::Unheard && (!peer.receive || owed_nothing) {
-            self.life = Life::Heard(now);
+        if !peer.receive || owed_nothing {
+            self.life.excuse(now);
+        }
+        if peer.receive {
+            self.figures.ask(now);
         }
         self.peer = Some(peer);
     }
@@ -187,6 +199,7 @@ impl Port {
             player.leave(&mut self.places);
         }
         self.line.mark();
+        self.crossing = None;
         self.hears = match source {
             Source::Silence => Hears::Silence,
             Source::Play { play, prompts, then } => {
@@ -197,7 +210,7 @@ impl Port {
                 let player = Player::new(library, &prompts, music, &mut self.places);
                 Hears::Play { player, play: Some(play) }
             }
-            Source::Mix(_) => Hears::Silence,
+            Source::Mix(from) => Hears::Mix(from),
             Source::Port(from) => Hears::Port { from, relay: Relay::new(now) },
         };
     }
@@ -206,8 +219,22 @@ impl Port {
     pub(super) fn hears_port(&self) -> Option<PortId> {
         match &self.hears {
             Hears::Port { from, .. } => Some(*from),
-            Hears::Silence | Hears::Play { .. } => None,
+            Hears::Silence | Hears::Play { .. } | Hears::Mix(_) => None,
         }
+    }
+
+    /// The ports that it hears mixed.
+    pub(super) fn hears_mix(&self) -> &[PortId] {
+        match &self.hears {
+            Hears::Mix(from) => from,
+            Hears::Silence | Hears::Play { .. } | Hears::Port { .. } => &[],
+        }
+    }
+
+    /// So many more packets came too late for the mixes, and so many more frames were made up.
+    pub(super) fn note_mixed(&mut self, late: u64, concealed: u64) {
+        self.figures.late += late;
+        self.figures.concealed += concealed;
     }
 
     /// Hears these prompts over everything else, until they end.
@@ -216,8 +243,9 @@ impl Port {
         self.overlay = Some(Player::new(library, prompts, None, &mut self.places));
     }
 
-    pub(super) fn detect(&mut self, rfc4733: bool, inband: bool) {
-        self.ears.detect(rfc4733, inband);
+    /// Which keys are told of, and whether telephone-events go on to the hearer.
+    pub(super) fn detect(&mut self, rfc4733: bool, inband: bool, pass: bool) {
+        self.keypad.detect(rfc4733, inband, pass);
     }
 
     pub(super) fn press(&mut self, digit: crate::media::Digit) {
@@ -230,36 +258,44 @@ impl Port {
         self.lock.or_else(|| (peer.proven && is_address(peer.rtp)).then_some(peer.rtp))
     }
 
-    fn rtcp_destination(&self) -> Option<SocketAddr> {
+    /// From which socket RTCP goes, and where to.
+    fn rtcp_destination(&self) -> Option<(Channel, SocketAddr)> {
         let peer = self.peer.as_ref()?;
         let rtp = self.destination()?;
-        self.rtcp_source.or_else(|| match peer.rtcp {
+        if peer.rtcp_mux {
+            return Some((Channel::Rtp, rtp));
+        }
+        let to = self.rtcp_source.or_else(|| match peer.rtcp {
             Some(rtcp) if rtp == peer.rtp && is_address(rtcp) => Some(rtcp),
             Some(_) | None => Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?)),
-        })
+        });
+        to.map(|to| (Channel::Rtcp, to))
     }
 
     /// One tick: sends what is due.
-    pub(super) fn tick(&mut self, at: Instant, config: &Config, out: &mut Outbox) {
+    pub(super) fn tick(
+        &mut self,
+        at: Instant,
+        config: &Config,
+        voices: &mut Voices,
+        out: &mut Outbox,
+    ) {
         self.events_this_tick = 0;
         let Some(peer) = self.peer else { return };
-        if let Life::Heard(last) = self.life
-            && peer.receive
-            && at >= last + config.silent_after
-        {
-            self.life = Life::Silent;
-            out.events.push_back(Event::Silent { port: self.id });
-        }
-        let Some(to) = self.destination() else { return };
+        let to = self.destination();
+        self.watch(at, &peer, to.is_some(), config, out);
+        let Some(to) = to else { return };
         if at >= self.next_report {
             self.next_report = at + REPORT_EVERY;
             self.report(at, &peer, out);
+            let quality = self.quality();
+            out.events.push_back(Event::Measured { port: self.id, quality });
         }
         let is_due = self.line.is_due(at);
-        let mut frame = [g711::silence(peer.codec); FRAME];
-        let mut speaks = is_due && self.source(at, &peer, &mut frame, out);
+        let mut frame = Frame::silence(peer.codec);
+        let mut speaks = is_due && self.source(at, &peer, &mut frame, voices, out);
         if is_due && let Some(overlay) = &mut self.overlay {
-            overlay.fill(peer.codec, &mut frame);
+            frame.play(peer.codec, overlay);
             speaks = true;
             if overlay.has_ended() {
                 self.overlay = None;
@@ -277,23 +313,49 @@ impl Port {
                 return self.send_event(at, to, &peer, event, first, out);
             }
             Step::Tone(tone) => {
-                frame.fill_with(|| g711::encode(peer.codec, tone.sample()));
+                let mut sound = [0; Rate::Narrow.samples()];
+                sound.fill_with(|| tone.sample());
+                if let Some(coder) = Coder::of(&mut self.coder, peer.codec) {
+                    coder.encode_narrow(&sound, &mut frame);
+                }
                 self.interrupt_relay();
                 speaks = true;
             }
         }
-        if speaks {
+        if speaks && !frame.bytes().is_empty() {
             let stamp = self.line.stamp(at, FRAME as u32);
-            self.send(to, stamp, peer.payload_send, &frame, out);
+            self.send(to, stamp, peer.payload_send, frame.bytes(), out);
         }
     }
 
+    /// Notes what does not come.
+    fn watch(
+        &mut self,
+        at: Instant,
+        peer: &Peer,
+        is_sent_to: bool,
+        config: &Config,
+        out: &mut Outbox,
+    ) {
+        let is_owed = is_sent_to && peer.send && peer.receive;
+        let one_way = self.ways.tick(at, is_owed, config.one_way_after, self.id);
+        let silent = peer.receive.then(|| self.life.tick(at, config.silent_after, self.id));
+        out.events.extend([one_way, silent.flatten()].into_iter().flatten());
+    }
+
     /// Fills the frame with what the port hears; false when another port's packets do that.
-    fn source(&mut self, at: Instant, peer: &Peer, frame: &mut [u8], out: &mut Outbox) -> bool {
+    fn source(
+        &mut self,
+        at: Instant,
+        peer: &Peer,
+        frame: &mut Frame,
+        voices: &mut Voices,
+        out: &mut Outbox,
+    ) -> bool {
         match &mut self.hears {
             Hears::Silence => true,
             Hears::Play { player, play } => {
-                player.fill(peer.codec, frame);
+                frame.play(peer.codec, player);
                 if player.has_ended()
                     && let Some(play) = play.take()
                 {
@@ -302,6 +364,18 @@ impl Port {
                 true
             }
             Hears::Port { relay, .. } => relay.fill(at),
+            Hears::Mix(from) => {
+                if peer.send
+                    && let Some(coder) = Coder::of(&mut self.coder, peer.codec)
+                {
+                    let rate = coder.rate();
+                    let mut sound = [0; Rate::Wide.samples()];
+                    let sound = &mut sound[..rate.samples()];
+                    voices.mix(from, rate, sound);
+                    coder.encode(sound, frame);
+                }
+                true
+            }
         }
     }
 
@@ -342,104 +416,44 @@ impl Port {
     ) {
         let mut bytes = [0; PACKET_MAX];
         let length = HEADER + payload.len();
-        stamp.write(payload_type, &mut bytes);
+        self.line.on_wire(stamp).write(payload_type, &mut bytes);
         bytes[HEADER..length].copy_from_slice(payload);
-        self.count(payload.len());
+        let Ok(length) = self.guard.seal(&mut bytes, length) else { return };
+        self.figures.send(payload.len());
         let transmit = Transmit { port: self.id, channel: Channel::Rtp, to, bytes, length };
         out.transmits.push_back(transmit);
     }
 
-    fn count(&mut self, octets: usize) {
-        self.sent += 1;
-        self.octets += octets as u64;
-    }
-
     /// Sends a report about what came and went.
     fn report(&mut self, at: Instant, peer: &Peer, out: &mut Outbox) {
-        let Some(to) = self.rtcp_destination() else { return };
+        let Some((channel, to)) = self.rtcp_destination() else { return };
         let sent = rtcp::Sent {
             ssrc: self.line.ssrc(),
             timestamp: self.line.timestamp_at(at),
-            packets: self.sent as u32,
-            octets: self.octets as u32,
-            is_sender: peer.send && self.sent != self.sent_at_report,
+            packets: self.figures.sent as u32,
+            octets: self.figures.octets as u32,
+            is_sender: peer.send && self.figures.sent != self.figures.sent_at_report,
         };
-        self.sent_at_report = self.sent;
+        self.figures.sent_at_report = self.figures.sent;
+        let reception = self.reception.report(span::ticks(peer.codec));
         let mut bytes = [0; PACKET_MAX];
         let Some(report) = bytes.first_chunk_mut::<{ rtcp::LENGTH_MAX }>() else { return };
-        let length = self.reports.write(at, sent, self.reception.report(), report);
-        if length > 0 {
-            let transmit = Transmit { port: self.id, channel: Channel::Rtcp, to, bytes, length };
+        let length = self.reports.write(at, sent, reception, report);
+        let sealed = self.guard.seal_rtcp(&mut bytes, length);
+        if let (1.., Ok(length)) = (length, sealed) {
+            let transmit = Transmit { port: self.id, channel, to, bytes, length };
             out.transmits.push_back(transmit);
         }
     }
 
-    /// Carries a packet of another port over to this port's peer: the header in place, the payload
-    /// converted where the codecs differ. `None`: nothing to send.
-    pub(super) fn relay(
-        &mut self,
-        now: Instant,
-        incoming: &Incoming,
-        packet: &mut [u8],
-    ) -> Option<Forward> {
-        let to = self.destination();
-        let peer = self.peer.as_ref()?;
-        let Hears::Port { relay, .. } = &mut self.hears else { return None };
-        let is_covered = self.overlay.is_some() || self.presses.is_covering();
-        let (Some(to), true, false) = (to, peer.send, is_covered) else {
-            relay.interrupt();
-            return None;
-        };
-        let header = &incoming.header;
-        let payload = header.payload.clone();
-        let (stamp, payload_type) = match incoming.payload {
-            Payload::Audio(codec) => {
-                let samples = u32::try_from(payload.len()).ok()?;
-                let stamp = relay.audio(&mut self.line, now, header, samples)?;
-                g711::convert(codec, peer.codec, &mut packet[payload.clone()]);
-                (stamp, peer.payload_send)
-            }
-            Payload::Event { event, press, clock } => {
-                let Some(events) = peer.events else {
-                    relay.leave_out(now, header);
-                    press.into_iter().for_each(|digit| self.presses.push(digit));
-                    return None;
-                };
-                if self.events_this_tick == EVENTS_A_TICK {
-                    return None;
-                }
-                self.events_this_tick += 1;
-                let stamp = relay.event(&mut self.line, now, header)?;
-                let event = event.on_clock(clock, events.clock);
-                packet[payload.clone()].copy_from_slice(&event.write());
-                (stamp, events.send)
-            }
-        };
-        self.count(payload.len());
-        let range = payload.start - HEADER..payload.end;
-        stamp.write(payload_type, &mut packet[range.clone()]);
-        Some(Forward { port: self.id, to, range })
-    }
-
     /// How the voice did.
     pub(super) fn quality(&self) -> Quality {
-        let (received, lost) = (self.reception.received(), self.reception.lost());
-        let jitter_ms = self.reception.jitter_ms();
-        let round_trip_ms = self.reports.round_trip().map(|r| r.as_secs_f32() * 1000.0);
-        let loss = lost as f32 / (received + lost).max(1) as f32;
-        let delay = round_trip_ms.unwrap_or(0.0) / 2.0
-            + TICK.as_millis() as f32
-            + BUFFER_MS.max(2.0 * jitter_ms);
+        let Some(peer) = &self.peer else { return Quality::default() };
+        let differs = self.lock.is_some_and(|lock| lock != peer.rtp && is_address(peer.rtp));
         Quality {
-            received,
-            sent: self.sent,
-            lost,
-            lost_at_peer: self.reports.lost_at_peer(),
-            jitter_ms,
-            round_trip_ms,
-            strangers: self.strangers,
-            mos: (received > 0).then(|| mos::mos(mos::rating(loss, delay))),
-            ..Quality::default()
+            source_differs: differs,
+            one_way: self.ways.told(),
+            ..self.figures.quality(&self.reception, &self.reports, peer.codec)
         }
     }
 }

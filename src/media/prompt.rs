@@ -6,12 +6,12 @@
 pub mod import;
 pub(in crate::media) mod player;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::media::{Codec, Prompt, g711};
+use crate::media::{Codec, Law, Prompt, codec, g711};
 
 pub use import::import;
 
@@ -65,12 +65,15 @@ impl From<hound::Error> for Error {
     }
 }
 
-/// One recording, ready to be sent by either codec.
+/// One recording, encoded once for all who hear it. Each codec begins anew with each clip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clip {
     pcm: Box<[i16]>,
     ulaw: Box<[u8]>,
     alaw: Box<[u8]>,
+    /// The codecs that few speak: empty until [`Library::prepared`] is asked for them.
+    g722: Box<[u8]>,
+    opus: Box<[Box<[u8]>]>,
 }
 
 impl Clip {
@@ -80,8 +83,9 @@ impl Clip {
         if pcm.len() > SAMPLES_MAX {
             return Err(Error::TooLong);
         }
-        let encoded = |codec| pcm.iter().map(|s| g711::encode(codec, *s)).collect();
-        Ok(Self { ulaw: encoded(Codec::Pcmu), alaw: encoded(Codec::Pcma), pcm })
+        let encoded = |law| pcm.iter().map(|s| g711::encode(law, *s)).collect();
+        let (g722, opus) = (Box::default(), Box::default());
+        Ok(Self { ulaw: encoded(Law::Mu), alaw: encoded(Law::A), g722, opus, pcm })
     }
 
     /// From a WAV file in the form that prompts are kept in: 8 kHz, 16 bit, mono.
@@ -105,12 +109,36 @@ impl Clip {
         &self.pcm
     }
 
-    /// The samples as a codec's bytes, one each.
+    /// Encodes the clip for a codec that few speak, unless it is there.
+    fn prepare(&mut self, codec: Codec) {
+        match codec {
+            Codec::G722 if self.g722.is_empty() => {
+                let mut bytes = codec::whole(codec, &self.pcm).concat();
+                bytes.truncate(self.pcm.len());
+                self.g722 = bytes.into();
+            }
+            Codec::Opus if self.opus.is_empty() => {
+                self.opus = codec::whole(codec, &self.pcm).into();
+            }
+            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::Opus => (),
+        }
+    }
+
+    /// The samples as a codec's bytes, one for each. Empty for Opus, which has [`Clip::packets`],
+    /// and for G.722 until it is prepared.
     pub fn encoded(&self, codec: Codec) -> &[u8] {
         match codec {
             Codec::Pcmu => &self.ulaw,
             Codec::Pcma => &self.alaw,
+            Codec::G722 => &self.g722,
+            Codec::Opus => &[],
         }
+    }
+
+    /// The clip as packets of Opus, 20 ms each, the last one filled up with silence. Empty until
+    /// they are prepared.
+    pub fn packets(&self) -> &[Box<[u8]>] {
+        &self.opus
     }
 
     /// How long it plays.
@@ -129,6 +157,16 @@ impl Library {
     /// A library of these clips; of two with one name the later counts.
     pub fn from_clips(clips: impl IntoIterator<Item = (Prompt, Clip)>) -> Self {
         Self { clips: clips.into_iter().map(|(name, clip)| (name, Arc::new(clip))).collect() }
+    }
+
+    /// Encodes all clips for these codecs too, beside G.711. That may take a while: not for a media
+    /// thread. In a codec that is not prepared a clip is played as silence of its length.
+    #[must_use]
+    pub fn prepared(mut self, codecs: &BTreeSet<Codec>) -> Self {
+        for clip in self.clips.values_mut() {
+            codecs.iter().for_each(|codec| Arc::make_mut(clip).prepare(*codec));
+        }
+        self
     }
 
     /// The clip of that name.

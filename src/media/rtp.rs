@@ -213,8 +213,9 @@ impl Reception {
     }
 
     /// The figures since the last report; `None` before the first packet.
-    pub(super) fn report(&mut self) -> Option<Report> {
-        let jitter = (self.jitter >> 4) as u32;
+    /// `ticks`: of the wire's clock in a sample of 8 kHz.
+    pub(super) fn report(&mut self, ticks: u32) -> Option<Report> {
+        let jitter = ((self.jitter * u64::from(ticks)) >> 4) as u32;
         let stream = self.stream.as_mut()?;
         let (expected, received) = (stream.expected(), stream.received);
         let last = stream.reported;
@@ -283,11 +284,11 @@ mod tests {
         assert_eq!((r.received(), r.lost()), (16, 0));
         feed(&mut r, 1, [12, 11, 15]);
         assert_eq!((r.received(), r.lost()), (19, 3));
-        let report = r.report().unwrap();
+        let report = r.report(1).unwrap();
         assert_eq!((report.newest, report.lost), (0x1_000f, 3));
         assert_eq!(u32::from(report.fraction_lost), 3 * 256 / 22);
         feed(&mut r, 1, 16..20);
-        assert_eq!(r.report().unwrap().fraction_lost, 0);
+        assert_eq!(r.report(1).unwrap().fraction_lost, 0);
     }
 
     #[test]
@@ -296,7 +297,7 @@ mod tests {
         feed(&mut r, 1, [1, 2, 4]);
         feed(&mut r, 2, [50_000, 50_001]);
         assert_eq!((r.received(), r.lost()), (5, 1));
-        assert_eq!(r.report().unwrap().ssrc, 2);
+        assert_eq!(r.report(1).unwrap().ssrc, 2);
     }
 
     #[test]
@@ -304,7 +305,7 @@ mod tests {
         let mut r = Reception::new();
         feed(&mut r, 1, [1, 2, 3, 20_000, 20_001, 20_002]);
         assert_eq!(r.lost(), 0);
-        assert_eq!(r.report().unwrap().newest, 20_002);
+        assert_eq!(r.report(1).unwrap().newest, 20_002);
     }
 
     #[test]
@@ -317,6 +318,6 @@ mod tests {
             r.packet(&header(1, s, at), u64::from(at) + late, true);
         }
         assert!((r.jitter_ms() - 10.0).abs() < 0.2, "{}", r.jitter_ms());
-        assert!(r.report().unwrap().jitter.abs_diff(80) <= 1);
+        assert!(r.report(1).unwrap().jitter.abs_diff(80) <= 1);
     }
 }

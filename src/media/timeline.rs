@@ -3,6 +3,8 @@
 //! Owns the numbers of the stream that we send: SSRC, sequence, timestamp, marker, and how a stream
 //! of another peer is carried over into it ([`Relay`]). Owns no audio and sends nothing.
 //!
+//! Timestamps are in units of 1/8000 s here, whatever the wire's clock ([`Timeline::on_wire`]).
+//!
 //! The stream's timestamp runs with real time: `due` is when the sample `timestamp` is due. A
 //! packet of our own takes the next place. A relayed stream keeps its own spacing, loss and order
 //! by a fixed offset, which is chosen anew after a change of source, a pause that we filled, or a
@@ -44,6 +46,10 @@ pub(super) struct Timeline {
     due: Instant,
     /// Whether the next packet begins a talk-spurt.
     spurt: bool,
+    /// Ticks of the wire's clock in a unit, and what is added: another codec's clock goes on from
+    /// where the former stood.
+    ticks: u32,
+    wire: u32,
 }
 
 impl Timeline {
@@ -51,17 +57,41 @@ impl Timeline {
         // A first sequence number in the lower half leaves room before the first wrap (RFC 3711
         // §3.3.1 gives the reason for those who will encrypt).
         let sequence = (chance.u32() & 0x7fff) as u16;
-        Self { ssrc: chance.u32(), sequence, timestamp: chance.u32(), due: now, spurt: true }
+        let (ssrc, timestamp) = (chance.u32(), chance.u32());
+        Self { ssrc, sequence, timestamp, due: now, spurt: true, ticks: 1, wire: 0 }
+    }
+
+    /// Another stream begins (another key protects it).
+    pub(super) fn begin_anew(&mut self, chance: &mut Chance) {
+        self.ssrc = chance.u32();
+        self.spurt = true;
+    }
+
+    /// The wire's clock has so many ticks a unit from here on.
+    pub(super) fn set_ticks(&mut self, ticks: u32) {
+        let now = self.at_wire(self.timestamp);
+        self.ticks = ticks;
+        self.wire = now.wrapping_sub(self.timestamp.wrapping_mul(ticks));
+    }
+
+    /// A timestamp in units, as it is on the wire. The wrap of the units is one of the wire too.
+    fn at_wire(&self, timestamp: u32) -> u32 {
+        timestamp.wrapping_mul(self.ticks).wrapping_add(self.wire)
+    }
+
+    /// The numbers of a packet as they are on the wire.
+    pub(super) fn on_wire(&self, stamp: Stamp) -> Stamp {
+        Stamp { timestamp: self.at_wire(stamp.timestamp), ..stamp }
     }
 
     pub(super) fn ssrc(&self) -> u32 {
         self.ssrc
     }
 
-    /// The timestamp that belongs to `now`, for sender reports.
+    /// The timestamp on the wire that belongs to `now`, for sender reports.
     pub(super) fn timestamp_at(&self, now: Instant) -> u32 {
         let samples = micros_between(self.due, now) * 8 / 1000;
-        self.timestamp.wrapping_add(samples as u32)
+        self.at_wire(self.timestamp.wrapping_add(samples as u32))
     }
 
     /// The next packet begins a talk-spurt: its marker will be set.
@@ -278,16 +308,28 @@ impl Relay {
         }
     }
 
-    /// Leaves a packet out without a hole in the sequence.
-    pub(super) fn leave_out(&mut self, now: Instant, header: &Header) {
+    /// Leaves a packet out without a hole in the sequence. Silence fills the time that it takes.
+    pub(super) fn leave_out(&mut self, header: &Header) {
         if let State::Carrying(map) = &mut self.state
             && map.fits(header)
             && map.is_news(header)
         {
-            self.until = now + TICK;
             map.note(header);
             map.from = header.sequence.wrapping_add(1);
             map.sequence = map.sequence.wrapping_sub(1);
+        }
+    }
+
+    /// Takes back the numbers of an audio packet that is not sent after all.
+    pub(super) fn withdraw(&mut self, line: &mut Timeline, header: &Header, stamp: Stamp) {
+        if let State::Carrying(map) = &mut self.state
+            && map.newest == header.sequence
+            && stamp.sequence.wrapping_add(1) == line.sequence
+        {
+            map.from = header.sequence.wrapping_add(1);
+            map.sequence = map.sequence.wrapping_sub(1);
+            line.sequence = stamp.sequence;
+            line.spurt |= stamp.marker;
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::recorder;
 use super::sip_socket::Limits;
 
 /// How log lines look.
@@ -26,4 +27,6 @@ pub struct Config {
     pub log_level: tracing::Level,
     /// Limits and times of the SIP sockets.
     pub sockets: Limits,
+    /// Who can open recordings, and how long they stay.
+    pub recorder: recorder::Config,
 }

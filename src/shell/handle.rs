@@ -1,27 +1,49 @@
 //! What the world outside the loop holds of it: the live board, the metrics, the state of health.
 //!
 //! Owns [`Feed`] (the loop's end) and [`Handle`] (everybody else's, cheap to clone). The loop never
-//! waits for a reader: the board is a watch channel that keeps the last picture only.
+//! waits for a reader: the board is a watch channel that keeps the last picture only. Who asks
+//! something of the loop waits for the answer; the loop answers at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
-
 use super::metrics::Metrics;
 use crate::call::board::Board;
+use crate::call::deed::{Denial, Request};
+use crate::call::switchboard::Command;
 use crate::store::Store;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 /// How long the loop may be silent before it counts as stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
+/// Requests that wait for the loop; one more is refused.
+const REQUESTS_MAX: usize = 16;
 
 /// Joins a loop that stores in `store` and counts in `metrics` with its readers.
 pub fn channel(store: Store, metrics: Metrics) -> (Feed, Handle) {
     let (board, receiver) = watch::channel(Arc::new(Board::default()));
     let pulse = Arc::new(Pulse::default());
-    let feed = Feed { board, pulse: Arc::clone(&pulse), metrics: metrics.clone() };
-    (feed, Handle { board: receiver, pulse, metrics, store })
+    let (requests, asked) = mpsc::channel(REQUESTS_MAX);
+    let feed = Feed { board, pulse: Arc::clone(&pulse), metrics: metrics.clone(), asked };
+    (feed, Handle { board: receiver, pulse, metrics, store, requests, commands: None })
+}
+
+/// A request, and who waits for the answer.
+#[derive(Debug)]
+pub struct Asked {
+    /// What is asked.
+    pub request: Request,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Result<(), Denial>>,
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// The loop has ended, does not go round, or has too many to answer.
+    Busy,
 }
 
 /// The loop's end.
@@ -30,9 +52,20 @@ pub struct Feed {
     board: watch::Sender<Arc<Board>>,
     pulse: Arc<Pulse>,
     metrics: Metrics,
+    asked: mpsc::Receiver<Asked>,
 }
 
 impl Feed {
+    /// The next request of a reader.
+    pub async fn next_asked(&mut self) -> Option<Asked> {
+        self.asked.recv().await
+    }
+
+    /// The next request of a reader, if there is one.
+    pub fn try_asked(&mut self) -> Option<Asked> {
+        self.asked.try_recv().ok()
+    }
+
     /// Shows a new picture in place of the last.
     pub fn show(&self, board: Board) {
         self.metrics.board(&board);
@@ -57,9 +90,54 @@ pub struct Handle {
     pulse: Arc<Pulse>,
     metrics: Metrics,
     store: Store,
+    requests: mpsc::Sender<Asked>,
+    /// Where commands go in; `None`: there is no loop.
+    commands: Option<mpsc::Sender<Command>>,
+}
+
+/// Why a recording is not paused or resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unpaused {
+    /// There is no such call.
+    UnknownCall,
+    /// Nothing of it is recorded.
+    NotRecorded,
+    /// The loop takes no commands.
+    Busy,
 }
 
 impl Handle {
+    /// The same, for a loop that takes commands here.
+    pub fn with_commands(self, commands: mpsc::Sender<Command>) -> Self {
+        Self { commands: Some(commands), ..self }
+    }
+
+    /// Pauses the recording of the call, or lets it go on. The board shows when it is done.
+    ///
+    /// # Errors
+    /// [`Unpaused`].
+    pub fn pause_recording(&self, call: &str, paused: bool) -> Result<(), Unpaused> {
+        let board = self.board.borrow();
+        let mut calls = board.calls.iter();
+        let view = calls.find(|view| &*view.call.0 == call).ok_or(Unpaused::UnknownCall)?;
+        let call = view.call.clone();
+        view.recording.ok_or(Unpaused::NotRecorded)?;
+        let commands = self.commands.as_ref().ok_or(Unpaused::Busy)?;
+        commands.try_send(Command::PauseRecording { call, paused }).map_err(|_| Unpaused::Busy)
+    }
+
+    /// Asks something of the running service, and waits for the answer.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn ask(&self, request: Request) -> Result<Result<(), Denial>, Unanswered> {
+        let (answer, answered) = oneshot::channel();
+        let asked = Asked { request, answer };
+        self.requests.try_send(asked).map_err(|_| Unanswered::Busy)?;
+        let answered = timeout(STUCK_AFTER, answered).await.map_err(|_| Unanswered::Busy)?;
+        answered.map_err(|_| Unanswered::Busy)
+    }
+
     /// The live board; its sender is gone when the loop has ended.
     pub fn board(&self) -> watch::Receiver<Arc<Board>> {
         self.board.clone()

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use crate::chance::Chance;
 use crate::media::prompt::Library;
 use crate::media::{Command, Config, Event, Io, Priority};
+use crate::shell::recorder::Tap;
 use backend::priority::{self, Given};
 use backend::{Backend, Epoll, Kind, Uring, Wake};
 use figures::{Figures, Gauge};
@@ -52,14 +53,17 @@ pub struct MediaThreads;
 
 impl MediaThreads {
     /// Starts `config.threads` threads (0: one a core, less one). Events come out of `events`'
-    /// other end. Fails when the system refuses a thread, or the backend that `config` insists on.
+    /// other end; what is recorded goes to `recorder`, and without one recordings end at once.
+    /// Fails when the system refuses a thread, or the backend that `config` insists on.
     pub fn start(
         config: &Config,
         library: &Arc<Library>,
         chance: &mut Chance,
         events: &mpsc::Sender<Event>,
+        recorder: Option<&Tap>,
     ) -> io::Result<MediaHandle> {
-        let begin = |kind, chance: &mut Chance| begin(kind, config, library, chance, events);
+        let begin =
+            |kind, chance: &mut Chance| begin(kind, config, library, chance, (events, recorder));
         let kind = choose(config.io)?;
         match begin(kind, chance) {
             // The test had one ring, many threads have many: the system may have a limit between.
@@ -78,7 +82,7 @@ fn begin(
     config: &Config,
     library: &Arc<Library>,
     chance: &mut Chance,
-    events: &mpsc::Sender<Event>,
+    (events, recorder): (&mpsc::Sender<Event>, Option<&Tap>),
 ) -> io::Result<MediaHandle> {
     let count = match config.threads {
         0 => std::thread::available_parallelism().map_or(1, NonZero::get) - 1,
@@ -98,6 +102,7 @@ fn begin(
             library: Arc::clone(library),
             chance: chance.split(),
             gauge: Arc::clone(&gauge),
+            recorder: recorder.cloned(),
         };
         let (ready, on_thread) = (ready.clone(), wake.clone());
         let serve = move || match kind {

@@ -3,6 +3,8 @@
 //! Owns the registry. The loop feeds it, the console prints it. Labels come from the configuration
 //! or from closed lists, never from a message: a peer can't make the list grow.
 
+mod voices;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -20,6 +22,10 @@ use prometheus_client::registry::Registry;
 
 use crate::call::board::{Board, CounselorState, PhaseName};
 use crate::call::cdr::{Cdr, Outcome};
+use crate::call::deed::What;
+use crate::call::voice::Voice;
+use crate::store::recording::Ended;
+use voices::Voices;
 
 /// Bounds of the waits, in seconds.
 const WAITS: [f64; 14] =
@@ -67,7 +73,10 @@ struct Inner {
     lost: Counter,
     messages: Family<Labels<2>, Counter>,
     dropped: Family<Labels<1>, Counter>,
+    deeds: Family<Labels<1>, Counter>,
     records_lost: Counter,
+    recordings: Family<Labels<1>, Counter>,
+    voices: Voices,
     gauges: Arc<Gauges>,
 }
 
@@ -85,6 +94,7 @@ impl Default for Metrics {
         let (packets, lost) = (Counter::default(), Counter::default());
         let messages = Family::default();
         let (dropped, records_lost) = (Family::default(), Counter::default());
+        let deeds = Family::default();
         let gauges = Arc::new(Gauges::default());
         // The registry adds `_total` to the names of counters and a full stop to the help.
         registry.register("koebashi_calls", "Calls that ended, by outcome", Family::clone(&calls));
@@ -98,8 +108,17 @@ impl Default for Metrics {
         registry.register("koebashi_sip_messages", help, Family::clone(&messages));
         let help = "SIP messages that got no further";
         registry.register("koebashi_sip_dropped", help, Family::clone(&dropped));
+        let help = "What supervisors did, denials, and how often counselors asked for help";
+        registry.register("koebashi_supervision", help, Family::clone(&deeds));
         let help = "Records that could not be kept";
         registry.register("koebashi_records_lost", help, records_lost.clone());
+        let recordings = Family::<Labels<1>, Counter>::default();
+        for ended in Ended::ALL {
+            drop(recordings.get_or_create(&ended_label(*ended)));
+        }
+        let help = "Recordings that ended, by how";
+        registry.register("koebashi_recordings", help, Family::clone(&recordings));
+        let voices = Voices::new(&mut registry);
         registry.register_collector(Box::new(Arc::clone(&gauges)));
         let inner = Inner {
             registry,
@@ -110,7 +129,10 @@ impl Default for Metrics {
             lost,
             messages,
             dropped,
+            deeds,
             records_lost,
+            recordings,
+            voices,
             gauges,
         };
         Self(Arc::new(inner))
@@ -139,10 +161,16 @@ impl Metrics {
         }
     }
 
+    /// Counts one-way audio when it begins, and a voice when its leg is over.
+    pub fn voice(&self, voice: &Voice) {
+        self.0.voices.add(voice);
+    }
+
     /// Takes the gauges from a new picture. A line's counters begin at zero when the line appears,
     /// so that its first call is seen as an increase.
     pub fn board(&self, board: &Board) {
-        let mut values = Values::default();
+        let mut values = Values { waiting: BTreeMap::new(), ..self.0.gauges.lock().clone() };
+        (values.phases, values.counselors) = (BTreeMap::new(), BTreeMap::new());
         for line in &board.lines {
             values.waiting.insert(line.line.to_string(), line.waiting);
         }
@@ -183,9 +211,39 @@ impl Metrics {
         }
     }
 
+    /// Takes the streams that are open, by transport.
+    pub fn connections(&self, open: [(&'static str, usize); 2]) {
+        self.0.gauges.lock().connections = open.into();
+    }
+
+    /// Takes the seconds until our certificate expires, less than 0 when it has; `None`: we have
+    /// none.
+    pub fn certificate(&self, left: Option<i64>) {
+        self.0.gauges.lock().certificate = left;
+    }
+
+    /// Counts what a supervisor did, or a counselor who asked for help.
+    pub fn deed(&self, what: &What) {
+        let act = match what {
+            What::Began { mode, .. } | What::Switched { mode, .. } => mode.name(),
+            What::Denied { .. } => "denied",
+            What::HelpAsked => "help",
+            What::Summoned { .. }
+            | What::Ended { .. }
+            | What::HelpCleared
+            | What::Recording { .. } => return,
+        };
+        self.0.deeds.get_or_create(&[("act", act.to_owned())]).inc();
+    }
+
     /// Takes the count of records that the store lost since the start.
     pub fn records_lost(&self, count: u64) {
         self.0.records_lost.inner().store(count, Ordering::Relaxed);
+    }
+
+    /// Counts a recording that ended.
+    pub fn recording(&self, ended: Ended) {
+        self.0.recordings.get_or_create(&ended_label(ended)).inc();
     }
 
     /// Everything in the Prometheus text format, version 0.0.4.
@@ -196,6 +254,10 @@ impl Metrics {
             Err(fmt::Error) => String::new(),
         }
     }
+}
+
+fn ended_label(ended: Ended) -> Labels<1> {
+    [("ended", ended.name().to_owned())]
 }
 
 fn calls_labels(line: &str, outcome: Outcome) -> Labels<2> {
@@ -236,6 +298,8 @@ struct Values {
     waiting: BTreeMap<String, u32>,
     phases: BTreeMap<&'static str, u32>,
     counselors: BTreeMap<&'static str, u32>,
+    connections: BTreeMap<&'static str, usize>,
+    certificate: Option<i64>,
 }
 
 impl Gauges {
@@ -255,7 +319,16 @@ impl Collector for Gauges {
         gauge(&mut encoder, "koebashi_calls", "Calls in each stage", "phase", phases)?;
         gauge(&mut encoder, "koebashi_waiting", "Callers who wait", "line", waiting)?;
         let help = "Counselors in each state";
-        gauge(&mut encoder, "koebashi_counselors", help, "state", states)
+        gauge(&mut encoder, "koebashi_counselors", help, "state", states)?;
+        let streams = values.connections.iter();
+        let streams = streams.map(|(name, n)| (*name, u32::try_from(*n).unwrap_or(u32::MAX)));
+        let help = "Streams that are open";
+        gauge(&mut encoder, "koebashi_sip_connections", help, "transport", streams)?;
+        let Some(left) = values.certificate else { return Ok(()) };
+        let help = "Seconds until the certificate of SIP over TLS expires.";
+        let name = "koebashi_certificate_expires_seconds";
+        let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(left).encode(metric)
     }
 }
 
@@ -279,6 +352,7 @@ mod tests {
     use super::*;
     use crate::call::cdr::{EndReason, EndedBy, Presentation, Quality};
     use crate::call::config::LineId;
+    use crate::call::voice::{News, Side};
     use crate::call::{board, cdr};
     use crate::time::Timestamp;
 
@@ -331,6 +405,11 @@ mod tests {
         metrics.sip([("INVITE", "in", 3), ("HACK", "in", 1), ("X", "in", 2), ("invite", "in", 4)]);
         metrics.dropped(&[("malformed", 2), ("stranger", 0)]);
         metrics.records_lost(1);
+        metrics.connections([("tcp", 2), ("tls", 3)]);
+        metrics.certificate(Some(-5));
+        metrics.board(&Board { lines: vec![line("nijiiro", 2)], ..Board::default() });
+        metrics.recording(Ended::Overrun);
+        metrics.deed(&What::HelpAsked);
         metrics.sip([("INVITE", "in", 5)]);
         let text = metrics.encode();
         let expected = [
@@ -354,6 +433,11 @@ mod tests {
             "koebashi_sip_messages_total{method=\"other\",direction=\"in\"} 7",
             "koebashi_sip_dropped_total{why=\"malformed\"} 2",
             "koebashi_records_lost_total 1",
+            "koebashi_sip_connections{transport=\"tls\"} 3",
+            "koebashi_certificate_expires_seconds -5",
+            "koebashi_recordings_total{ended=\"overrun\"} 1",
+            "koebashi_recordings_total{ended=\"whole\"} 0",
+            "koebashi_supervision_total{act=\"help\"} 1",
         ];
         for line in expected {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
@@ -362,8 +446,59 @@ mod tests {
         let families = types.len();
         types.sort_unstable();
         types.dedup_by_key(|line| line.split(' ').nth(2));
-        assert_eq!((types.len(), families), (11, 11), "{text}");
+        assert_eq!((types.len(), families), (26, 26), "{text}");
         assert!(text.ends_with('\n') && !text.contains("EOF"));
+    }
+
+    #[test]
+    fn voices_are_counted_by_side() {
+        let metrics = Metrics::default();
+        let tell = |side, news| {
+            let call = Some(cdr::CallId("c0ffee".into()));
+            metrics.voice(&Voice { call, side, news });
+        };
+        let quality = Quality {
+            received: 98,
+            lost: 2,
+            jitter_ms: 4.0,
+            late: 3,
+            concealed: 5,
+            rejected: 7,
+            strangers: 11,
+            first_packet_ms: Some(60.0),
+            source_differs: true,
+            level_dbfs: Some(-26.0),
+            mos: Some(4.25),
+            ..Quality::default()
+        };
+        tell(Side::Caller, News::OneWay);
+        tell(Side::Caller, News::BothWays);
+        tell(Side::Caller, News::Closed(quality));
+        tell(Side::Caller, News::Closed(quality));
+        let mute = Quality { sent: 50, jitter_ms: f32::NAN, ..Quality::default() };
+        tell(Side::Supervisor, News::Closed(mute));
+        let text = metrics.encode();
+        for line in [
+            "koebashi_leg_one_way_total{side=\"caller\"} 1",
+            "koebashi_leg_one_way_total{side=\"counselor\"} 0",
+            "koebashi_leg_mos_bucket{le=\"4.2\",side=\"caller\"} 0",
+            "koebashi_leg_mos_bucket{le=\"4.3\",side=\"caller\"} 2",
+            "koebashi_leg_mos_count{side=\"supervisor\"} 0",
+            "koebashi_leg_jitter_seconds_bucket{le=\"0.005\",side=\"caller\"} 2",
+            "koebashi_leg_loss_ratio_bucket{le=\"0.01\",side=\"caller\"} 0",
+            "koebashi_leg_loss_ratio_bucket{le=\"0.02\",side=\"caller\"} 2",
+            "koebashi_leg_first_packet_seconds_bucket{le=\"0.1\",side=\"caller\"} 2",
+            "koebashi_leg_level_dbfs_bucket{le=\"-25.0\",side=\"caller\"} 2",
+            "koebashi_leg_late_packets_total{side=\"caller\"} 6",
+            "koebashi_leg_concealed_frames_total{side=\"caller\"} 10",
+            "koebashi_leg_rejected_packets_total{side=\"caller\"} 14",
+            "koebashi_leg_stranger_packets_total{side=\"caller\"} 22",
+            "koebashi_leg_source_differs_total{side=\"caller\"} 2",
+            "koebashi_leg_jitter_seconds_count{side=\"supervisor\"} 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+        }
+        assert!(!text.contains("c0ffee"), "no call is named\n{text}");
     }
 
     #[test]

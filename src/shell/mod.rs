@@ -6,6 +6,7 @@
 //! waits for whatever comes first. After every input all outputs are carried out before the next.
 //! Nothing in the loop waits for a peer, a disk or a reader.
 
+mod certificate;
 pub mod clock;
 mod config;
 pub mod handle;
@@ -15,6 +16,7 @@ pub mod metrics;
 mod news;
 pub mod process;
 pub mod prompts;
+pub mod recorder;
 pub mod reload;
 mod resolve;
 mod signals;
@@ -28,7 +30,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::sleep_until;
 
@@ -36,6 +38,7 @@ pub use config::{Config, LogFormat};
 pub use signals::Stopper;
 
 use crate::call::config::Extension;
+use crate::call::deed::{Deed, Denial, What};
 use crate::call::intention::Intention;
 use crate::call::switchboard::{Command, Input, Output, Step, Switchboard};
 use crate::chance::Chance;
@@ -43,10 +46,12 @@ use crate::media::{self, Quality};
 use crate::sip::Transport;
 use crate::sip::endpoint::Direction;
 use crate::store::Store;
-use handle::{Feed, Handle};
+use certificate::Certificate;
+use handle::{Asked, Feed, Handle};
 use media_thread::{MediaHandle, MediaThreads};
 use metrics::Metrics;
 use news::News;
+use recorder::Recorder;
 use reload::{Fresh, Source};
 use signals::Signals;
 use sip_socket::{Arrived, Limits, Sockets};
@@ -78,6 +83,8 @@ pub struct Setup {
     pub sockets: Limits,
     /// Where records go.
     pub store: Store,
+    /// Who can open recordings, and how long they stay.
+    pub recorder: recorder::Config,
     /// What counselors chose last.
     pub intentions: BTreeMap<Extension, Intention>,
     /// Where another configuration comes from; `None`: it never changes.
@@ -117,14 +124,18 @@ pub struct Shell {
     changes: mpsc::Receiver<Fresh>,
     signals: Signals,
     store: Store,
+    recorder: Recorder,
     metrics: Metrics,
     feed: Feed,
     news: News,
     handle: Handle,
     on_step: Box<dyn FnMut(&Step) + Send>,
+    /// Who waits for the answer to the request that is being carried out.
+    asker: Option<oneshot::Sender<Result<(), Denial>>>,
     drain: Duration,
     stage: Stage,
     faults: VecDeque<Instant>,
+    certificate: Certificate,
     watching: Option<JoinHandle<()>>,
 }
 
@@ -142,6 +153,7 @@ enum Woken {
     Sip,
     Media(media::Event),
     Command(Command),
+    Asked(Asked),
     Change(Box<Fresh>),
     Signal(&'static str),
     Time,
@@ -154,17 +166,27 @@ impl Shell {
     /// When a socket can't be bound, or the system refuses threads, signals or entropy.
     pub fn start(setup: Setup) -> Result<Self, Error> {
         let mut chance = clock::chance()?;
-        let sockets = Sockets::bind(&setup.fresh.sip.listen, &setup.sockets)?;
+        let sockets =
+            Sockets::bind(&setup.fresh.sip.listen, &setup.sockets, setup.fresh.tls.clone())?;
         let (event_sender, events) = mpsc::channel(EVENTS_MAX);
-        let media =
-            MediaThreads::start(&setup.media, &setup.fresh.library, &mut chance, &event_sender)
-                .map_err(Error::Media)?;
+        let certificate = Certificate::new(setup.fresh.tls.as_deref());
         let (command_sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let metrics = Metrics::default();
+        let recorder =
+            recorder(setup.recorder, setup.store.clone(), metrics.clone(), &command_sender)?;
+        let media = MediaThreads::start(
+            &setup.media,
+            &setup.fresh.library,
+            &mut chance,
+            &event_sender,
+            Some(&recorder.tap()),
+        )
+        .map_err(Error::Media)?;
         let (change_sender, changes) = mpsc::channel(1);
         let signals = Signals::new()?;
         let hangup = signals::hangup()?;
-        let metrics = Metrics::default();
         let (feed, handle) = handle::channel(setup.store.clone(), metrics.clone());
+        let handle = handle.with_commands(command_sender.clone());
         feed.bound(true);
         let watching = setup
             .source
@@ -190,14 +212,17 @@ impl Shell {
             changes,
             signals,
             store: setup.store,
+            recorder,
             metrics,
             feed,
             news: News::default(),
             handle,
             on_step: setup.on_step,
+            asker: None,
             drain,
             stage: Stage::Serving,
             faults: VecDeque::new(),
+            certificate,
             watching,
         })
     }
@@ -272,6 +297,7 @@ impl Shell {
                 Woken::Sip | Woken::Time => {}
                 Woken::Media(event) => self.give(Input::Media(event)),
                 Woken::Command(command) => self.command(command),
+                Woken::Asked(asked) => self.ask(asked),
                 Woken::Change(fresh) => self.change(*fresh),
                 Woken::Signal(name) => self.on_signal(name),
             }
@@ -283,6 +309,7 @@ impl Shell {
             () = self.sockets.ready() => Woken::Sip,
             Some(event) = self.events.recv() => Woken::Media(event),
             Some(command) = self.commands.recv() => Woken::Command(command),
+            Some(asked) = self.feed.next_asked() => Woken::Asked(asked),
             Some(fresh) = self.changes.recv() => Woken::Change(Box::new(fresh)),
             name = self.signals.next() => Woken::Signal(name),
             () = sleep_until(until.into()) => Woken::Time,
@@ -311,6 +338,10 @@ impl Shell {
                 self.command(command);
                 is_idle = false;
             }
+            if let Some(asked) = self.feed.try_asked() {
+                self.ask(asked);
+                is_idle = false;
+            }
             if is_idle {
                 return false;
             }
@@ -327,7 +358,10 @@ impl Shell {
     fn carry_out(&mut self) {
         while let Some(output) = self.switchboard.poll_output() {
             match output {
-                Output::Sip(transmit) => self.sockets.send(transmit),
+                Output::Sip(transmit) => {
+                    let name = transmit.flow.name.and_then(|id| self.switchboard.name(id));
+                    self.sockets.send(transmit, name);
+                }
                 Output::Media(command) => self.command_media(command),
                 Output::Cdr(cdr) => {
                     self.metrics.cdr(&cdr);
@@ -337,6 +371,7 @@ impl Shell {
                     self.store.audit(news::intention(&extension, &intention));
                     self.store.intention(extension, intention);
                 }
+                Output::Recording(order) => self.recorder.tell(order),
                 Output::Board(board) => {
                     self.news.tell(&board);
                     self.feed.show(*board);
@@ -345,8 +380,36 @@ impl Shell {
                     tracing::info!(call = %step.call, "{}", step.what);
                     (self.on_step)(&step);
                 }
+                Output::Deed(deed) => self.on_deed(&deed),
+                Output::Answer(answer) => {
+                    // Whoever asked may have gone.
+                    self.asker.take().map(|asker| asker.send(answer).ok());
+                }
+                Output::Voice(voice) => {
+                    news::voice(&voice);
+                    self.metrics.voice(&voice);
+                }
             }
         }
+    }
+
+    fn on_deed(&mut self, deed: &Deed) {
+        let entry = news::deed(deed);
+        if deed.what == What::HelpAsked {
+            tracing::warn!("{}: {}", entry.who, entry.what);
+        } else {
+            tracing::info!("{}: {}", entry.who, entry.what);
+        }
+        self.metrics.deed(&deed.what);
+        self.store.audit(entry);
+    }
+
+    /// A request, which is answered before anything else is done.
+    fn ask(&mut self, asked: Asked) {
+        self.asker = Some(asked.answer);
+        self.give(Input::Command(Command::Request(asked.request)));
+        // A fault of ours on the way: whoever asked learns that there is no answer.
+        self.asker = None;
     }
 
     /// A command that its thread can't take (it hangs, or has died) must leave no call waiting for
@@ -379,6 +442,10 @@ impl Shell {
         }
         if let Err(error) = self.media.set_library(&fresh.library) {
             tracing::error!(%error, "the prompts stay as they were on some media thread");
+        }
+        if let Some(tls) = fresh.tls.take() {
+            self.certificate = Certificate::new(Some(&tls));
+            self.sockets.set_tls(Some(tls));
         }
         self.drain = fresh.call.limits.drain;
         // Other sockets wait for a restart.
@@ -428,6 +495,7 @@ impl Shell {
 
     fn beat(&mut self) {
         self.feed.beat();
+        self.recorder.flush();
         let counts = self.switchboard.counts();
         let (store, streams) = (self.store.health(), self.sockets.counts());
         self.metrics.dropped(&[
@@ -440,7 +508,11 @@ impl Shell {
             ("stream_evicted", streams.evicted),
             ("stream_stalled", streams.stalled),
             ("stream_malformed", streams.malformed),
+            ("tls_handshake", streams.unproven),
         ]);
+        let plain = streams.connections.saturating_sub(streams.secure);
+        self.metrics.connections([("tcp", plain), ("tls", streams.secure)]);
+        self.metrics.certificate(self.certificate.beat(clock::now()));
         self.metrics.records_lost(store.dropped + store.rejected);
         self.metrics.sip(counts.messages.iter().map(|((method, direction), count)| {
             let direction = match direction {
@@ -477,6 +549,7 @@ impl Shell {
                 Woken::Sip
                 | Woken::Time
                 | Woken::Command(_)
+                | Woken::Asked(_)
                 | Woken::Change(_)
                 | Woken::Signal(_) => {}
             }
@@ -491,6 +564,22 @@ fn handle_input(switchboard: &mut Switchboard, faults: &mut VecDeque<Instant>, i
     if catch_unwind(AssertUnwindSafe(|| switchboard.handle(now, input))).is_err() {
         faults.push_back(now.mono);
     }
+}
+
+/// The recorder, which tells the loop what it loses; a full queue of commands leaves the board
+/// behind, not the call.
+fn recorder(
+    config: recorder::Config,
+    store: Store,
+    metrics: Metrics,
+    commands: &mpsc::Sender<Command>,
+) -> io::Result<Recorder> {
+    let commands = commands.clone();
+    Recorder::start(config, store, metrics, move |record| {
+        if commands.try_send(Command::RecordingLost(record)).is_err() {
+            tracing::warn!("the loop could not be told that a recording is lost");
+        }
+    })
 }
 
 fn switchboard(

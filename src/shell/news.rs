@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use super::clock;
 use crate::call::board::{Board, CounselorState};
 use crate::call::config::Extension;
+use crate::call::deed::{Actor, Deed, What};
 use crate::call::intention::Intention;
 use crate::call::switchboard::Command;
+use crate::call::voice::{self, Voice};
 use crate::store::audit::Entry;
 
 /// Who did what nobody in particular did.
@@ -50,6 +52,17 @@ impl News {
     }
 }
 
+/// Tells of audio that goes one way only, and when it is over.
+pub(super) fn voice(voice: &Voice) {
+    let call = voice.call.as_ref().map_or("-", |call| &call.0);
+    let side = voice.side.name();
+    match voice.news {
+        voice::News::OneWay => tracing::warn!(call, side, "one-way audio: nothing comes"),
+        voice::News::BothWays => tracing::info!(call, side, "audio goes both ways"),
+        voice::News::Closed(_) => {}
+    }
+}
+
 /// An entry of the audit trail, of now.
 pub(super) fn entry(who: &str, what: String) -> Entry {
     Entry { at: clock::now().wall, who: who.to_owned(), what }
@@ -68,10 +81,39 @@ pub(super) fn intention(extension: &Extension, intention: &Intention) -> Entry {
     }
 }
 
+/// Who listened to whom, spoke, asked for help, or was not let.
+pub(super) fn deed(deed: &Deed) -> Entry {
+    let who = match &deed.who {
+        Actor::Extension(extension) => extension.to_string(),
+        Actor::Console => "console".to_owned(),
+        Actor::System => SYSTEM.to_owned(),
+    };
+    let whose = match (&deed.counselor, &deed.call) {
+        (Some(counselor), Some(call)) => format!(" (call {call} of {counselor})"),
+        (None, Some(call)) => format!(" (call {call})"),
+        (_, None) => String::new(),
+    };
+    let what = match &deed.what {
+        What::Summoned { supervisor, mode } => format!("rings {supervisor} to {}", mode.name()),
+        What::Began { supervisor, mode } => format!("{supervisor} begins to {}", mode.name()),
+        What::Switched { supervisor, mode } => format!("{supervisor} goes on to {}", mode.name()),
+        What::Ended { supervisor, why } => {
+            format!("{supervisor} supervises no longer: {}", why.words())
+        }
+        What::Denied { asked, why } => format!("denied {asked}: {}", why.name()),
+        What::HelpAsked => "asks for help".to_owned(),
+        What::HelpCleared => "the call for help is cleared".to_owned(),
+        What::Recording { paused: true } => "the recording is paused".to_owned(),
+        What::Recording { paused: false } => "the recording goes on".to_owned(),
+    };
+    entry(&who, what + &whose)
+}
+
 /// What an operator told the running service; `None`: it is written down elsewhere.
 pub(super) fn command(command: &Command) -> Option<Entry> {
     match command {
-        Command::Configure(..) | Command::Intend { .. } => None,
+        Command::Configure(..) | Command::Intend { .. } | Command::Request(_) => None,
+        Command::PauseRecording { .. } | Command::RecordingLost(_) => None,
         Command::Drain => Some(entry(SYSTEM, "told to end: no new calls".to_owned())),
         Command::Stop => Some(entry(SYSTEM, "ended the calls that were left".to_owned())),
         Command::Override { line, over } => Some(entry("operator", format!("{line}: {over:?}"))),
@@ -81,6 +123,34 @@ pub(super) fn command(command: &Command) -> Option<Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::cdr::CallId;
+    use crate::call::config::SupervisionMode;
+    use crate::call::deed::{Denial, Why};
+
+    #[test]
+    fn deeds_in_words() {
+        let words = |who, call: Option<&str>, counselor: Option<&str>, what| {
+            let call = call.map(|id| CallId(id.into()));
+            let told = deed(&Deed { who, call, counselor: counselor.map(Extension::from), what });
+            (told.who, told.what)
+        };
+        let (supervisor, mode) = (Extension::from("201"), SupervisionMode::Whisper);
+        let began = What::Began { supervisor: supervisor.clone(), mode };
+        assert_eq!(
+            words(Actor::Extension(supervisor.clone()), Some("k7f2"), Some("101"), began),
+            ("201".to_owned(), "201 begins to whisper (call k7f2 of 101)".to_owned())
+        );
+        let ended = What::Ended { supervisor, why: Why::TookOver };
+        assert_eq!(
+            words(Actor::System, Some("k7f2"), None, ended),
+            (SYSTEM.to_owned(), "201 supervises no longer: took the call over (call k7f2)".into())
+        );
+        let denied = What::Denied { asked: "listen", why: Denial::NotSupervisor };
+        assert_eq!(
+            words(Actor::Console, None, None, denied),
+            ("console".to_owned(), "denied listen: not_a_supervisor".to_owned())
+        );
+    }
 
     #[test]
     fn a_pause_after_missed_rings_is_nobodys_choice() {

@@ -16,6 +16,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::resolve;
+use super::sip_socket::tls::Tls;
 use crate::call::config::Config;
 use crate::media::prompt::Library;
 use crate::sip;
@@ -36,6 +37,10 @@ pub struct Fresh {
     pub sip: sip::Config,
     /// The prompts.
     pub library: Arc<Library>,
+    /// For the handshakes of SIP over TLS; `None`: there is none, or it stays as it is.
+    pub tls: Option<Arc<Tls>>,
+    /// Files besides the source's own that it was made of; they are watched as well.
+    pub files: Vec<PathBuf>,
     /// What the operator should know: keys that changed, keys that wait for a restart, warnings.
     pub notes: Vec<String>,
 }
@@ -65,7 +70,8 @@ pub(super) async fn watch(
     changes: mpsc::Sender<Fresh>,
 ) {
     let Source { paths, stamps, mut load } = source;
-    let mut files = Files { paths, read: stamps.clone(), seen: stamps };
+    let mut files =
+        Files { paths, more: current.files.clone(), read: stamps.clone(), seen: stamps };
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut resolve_at = Instant::now();
@@ -81,7 +87,10 @@ pub(super) async fn watch(
             let Some((again, read)) = read(load).await else { return };
             load = again;
             match read {
-                Ok(fresh) => current = take_over(fresh, &current).await,
+                Ok(fresh) => {
+                    current = take_over(fresh, &current).await;
+                    files.also(&current.files).await;
+                }
                 Err(complaints) => {
                     for complaint in complaints {
                         tracing::error!("{complaint}");
@@ -95,6 +104,7 @@ pub(super) async fn watch(
             if !resolve::names(&mut current.call).await {
                 continue;
             }
+            current.tls = None;
             current.notes = vec!["the address of a registrar has changed".to_owned()];
         } else {
             continue;
@@ -130,6 +140,8 @@ async fn take_over(mut fresh: Fresh, current: &Fresh) -> Fresh {
 /// The files as they were when last read, and as last seen.
 struct Files {
     paths: Vec<PathBuf>,
+    /// What the configuration names.
+    more: Vec<PathBuf>,
     read: Stamps,
     seen: Stamps,
 }
@@ -139,6 +151,14 @@ impl Files {
     async fn look(&mut self) {
         self.read = self.stamps().await;
         self.seen.clone_from(&self.read);
+    }
+
+    /// Takes other files as named by the configuration.
+    async fn also(&mut self, more: &[PathBuf]) {
+        if self.more != more {
+            self.more = more.to_vec();
+            self.look().await;
+        }
     }
 
     /// Whether the files differ from when they were read, and did not change since the last look:
@@ -152,7 +172,7 @@ impl Files {
 
     /// Looks on a thread where waiting for a disk harms nobody.
     async fn stamps(&self) -> Stamps {
-        let paths = self.paths.clone();
+        let paths = [&self.paths[..], &self.more].concat();
         spawn_blocking(move || stamps(&paths)).await.unwrap_or_default()
     }
 }

@@ -12,7 +12,7 @@ use crate::sip::Flow;
 use crate::sip::header::{Contact, Name};
 use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
-use crate::sip::transaction::{DEFAULT_PORT, from_tag, host, is_same, sequence, to_tag};
+use crate::sip::transaction::{from_tag, host, is_same, is_sips, sequence, to_tag};
 use crate::sip::uri::Uri;
 
 /// Elements of a route set that are kept.
@@ -36,6 +36,8 @@ pub(crate) struct Dialog {
     routes: Vec<String>,
     /// Remote target: the URI of the peer's latest Contact.
     target: String,
+    /// It began by a `sips:` URI, so that our Contact has to be one (§8.1.1.8, §12.1.1).
+    pub(crate) is_secure: bool,
     /// Where our requests go.
     pub(crate) flow: Flow,
 }
@@ -48,6 +50,8 @@ impl Dialog {
     /// The dialog that an INVITE to us starts; `tag` is ours.
     pub(crate) fn uas(invite: &Message, flow: Flow, tag: &str) -> Self {
         let from = text(invite, &Name::From);
+        let previous = routes(invite).next().or_else(|| contact(invite));
+        let is_secure = invite.uri().is_some_and(is_sips) || previous.is_some_and(|p| is_sips(&p));
         Self {
             call_id: invite.call_id().unwrap_or("").to_owned(),
             local: format!("{};tag={tag}", text(invite, &Name::To)),
@@ -60,6 +64,7 @@ impl Dialog {
             target: contact(invite)
                 .or_else(|| invite.from().ok().map(|from| from.uri.to_owned()))
                 .unwrap_or_default(),
+            is_secure,
             flow,
         }
     }
@@ -78,6 +83,7 @@ impl Dialog {
             remote_seq: None,
             routes,
             target: contact(response).unwrap_or_else(|| invite.uri().unwrap_or("").to_owned()),
+            is_secure: invite.uri().is_some_and(is_sips),
             flow,
         }
     }
@@ -94,6 +100,7 @@ impl Dialog {
             remote_seq: None,
             routes: Vec::new(),
             target: invite.uri().unwrap_or("").to_owned(),
+            is_secure: invite.uri().is_some_and(is_sips),
             flow,
         }
     }
@@ -174,7 +181,10 @@ impl Dialog {
             None => &self.target,
         };
         let Ok(Uri::Sip(uri)) = Uri::parse(uri) else { return None };
-        Some(SocketAddr::new(host(uri.host)?, uri.port.unwrap_or(DEFAULT_PORT)))
+        Some(SocketAddr::new(
+            host(uri.host)?,
+            uri.port.unwrap_or_else(|| self.flow.transport.default_port()),
+        ))
     }
 }
 
@@ -211,21 +221,20 @@ mod tests {
     use crate::sip::Transport;
 
     fn flow() -> Flow {
-        Flow {
-            transport: Transport::Udp,
-            local: "192.0.2.2:5060".parse().unwrap(),
-            remote: "192.0.2.1:5060".parse().unwrap(),
-            connection: None,
-        }
+        let at = |address: &str| address.parse().unwrap();
+        Flow::new(Transport::Udp, at("192.0.2.2:5060"), at("192.0.2.1:5060"))
     }
 
     fn invite(routes: &str) -> Message {
-        let text = format!(
+        Message::parse(invite_text(routes).as_bytes()).unwrap()
+    }
+
+    fn invite_text(routes: &str) -> String {
+        format!(
             "INVITE sip:a@192.0.2.2 SIP/2.0\r\nv: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\n\
              {routes}f: \"A, B\"  <sip:x@y;user=phone>;tag=f\r\nt: sip:0480000000@z\r\ni: c@d\r\n\
              CSeq: 7 INVITE\r\nm: <sip:31337@192.0.2.1:5070>\r\nl: 0\r\n\r\n"
-        );
-        Message::parse(text.as_bytes()).unwrap()
+        )
     }
 
     fn print(draft: &Draft) -> String {
@@ -260,6 +269,21 @@ mod tests {
             "sip:p1",
             "<sip:p2;lr>, <sip:31337@192.0.2.1:5070>",
         );
+    }
+
+    #[test]
+    fn a_dialog_that_begins_by_sips_is_secure() {
+        let check = |from: &str, to: &str, want: bool| {
+            let invite = invite_text("").replace(from, to);
+            let invite = Message::parse(invite.as_bytes()).unwrap();
+            assert_eq!(Dialog::uas(&invite, flow(), "ours").is_secure, want, "{to}");
+        };
+        check("sip:", "sip:", false);
+        check("INVITE sip:", "INVITE sips:", true);
+        check("m: <sip:", "m: <sips:", true);
+        // With a proxy between, its URI counts.
+        check("m: <sip:", "Record-Route: <sip:p;lr>\r\nm: <sips:", false);
+        check("m: <sip:", "Record-Route: \"P\" <SIPS:p;lr>\r\nm: <sip:", true);
     }
 
     #[test]

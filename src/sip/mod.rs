@@ -26,6 +26,7 @@ mod server_invite;
 mod server_non_invite;
 mod session;
 mod session_timer;
+mod shown;
 mod transaction;
 pub mod uri;
 
@@ -43,7 +44,67 @@ pub enum Transport {
     Udp,
     /// A stream.
     Tcp,
+    /// A stream that nobody reads along (RFC 3261 §26.2.1).
+    Tls,
 }
+
+impl Transport {
+    /// Whether bytes travel on a connection, which can be lost.
+    pub const fn is_stream(self) -> bool {
+        match self {
+            Self::Udp => false,
+            Self::Tcp | Self::Tls => true,
+        }
+    }
+
+    /// The port where none is named (RFC 3261 §19.1.2).
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => 5060,
+            Self::Tls => 5061,
+        }
+    }
+
+    /// As URIs and the configuration write it: `udp`, `tcp`, `tls`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+}
+
+/// A name that the far end of a TLS connection has to prove to be its: an entry of [`Names`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NameId(u32);
+
+/// Every name that certificates are verified against: hosts of the trunks that the operator wrote
+/// down, so that there are few. None is ever forgotten: a flow that names it may still live.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(Vec<String>);
+
+impl Names {
+    /// The entry of a host name; a new one where there is none, `None` when there are too many.
+    pub fn enter(&mut self, host: &str) -> Option<NameId> {
+        let known = self.0.iter().position(|name| name.eq_ignore_ascii_case(host));
+        let at = known.or_else(|| {
+            (self.0.len() < NAMES_MAX).then(|| {
+                self.0.push(host.to_owned());
+                self.0.len() - 1
+            })
+        });
+        at.and_then(|at| u32::try_from(at).ok()).map(NameId)
+    }
+
+    /// The name of an entry.
+    pub fn name(&self, id: NameId) -> Option<&str> {
+        self.0.get(usize::try_from(id.0).ok()?).map(String::as_str)
+    }
+}
+
+/// Names that are kept over the life of a process.
+const NAMES_MAX: usize = 10_000;
 
 /// A connection of a stream transport; unique while the process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,10 +121,20 @@ pub struct Flow {
     pub remote: SocketAddr,
     /// The stream; `None` asks for one to be opened (or any that is open to `remote`).
     pub connection: Option<ConnectionId>,
+    /// TLS: whom the certificate of the far end has to name where we open the connection; `None`:
+    /// the address itself. Flows of other names never share a connection, even to one address.
+    pub name: Option<NameId>,
 }
 
-/// Bytes to send.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl Flow {
+    /// A flow that names no connection and no certificate's name.
+    pub fn new(transport: Transport, local: SocketAddr, remote: SocketAddr) -> Self {
+        Self { transport, local, remote, connection: None, name: None }
+    }
+}
+
+/// Bytes to send. `Debug` shows no contents.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Transmit {
     /// Where to.
     pub flow: Flow,
@@ -106,8 +177,8 @@ pub struct ServerTx(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientTx(pub u64);
 
-/// An INVITE to send.
-#[derive(Clone, Debug)]
+/// An INVITE to send. `Debug` shows no contents.
+#[derive(Clone)]
 pub struct Invite {
     /// Where to.
     pub flow: Flow,
@@ -125,8 +196,8 @@ pub struct Invite {
     pub policy: Policy,
 }
 
-/// What the stack tells the call path.
-#[derive(Clone, Debug)]
+/// What the stack tells the call path. `Debug` shows no contents: SDP may hold keys.
+#[derive(Clone)]
 pub enum Event {
     /// A new INVITE (UAS). 100 has been sent. Its offer is `request.body()`, empty: offer-less.
     Invite {

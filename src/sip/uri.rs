@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
 
+use super::Transport;
 use super::fault::ParseError;
 
 /// Longest user part or number that [`Uri::number`] reads, in bytes.
@@ -228,6 +229,22 @@ impl<'a> SipUri<'a> {
         let (place, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
         let (host, port) = host_port(place).ok_or(ParseError::Uri)?;
         Ok(Self { secure, user, host, port, params: Params(params), headers })
+    }
+
+    /// How messages to it travel where no name server is asked (RFC 3263 §4.1): as it says, else
+    /// TLS for `sips:` and datagrams for `sip:`. `None`: by something that we do not have.
+    pub fn transport(&self) -> Option<Transport> {
+        let Some(written) = self.params.value("transport") else {
+            return Some(if self.secure { Transport::Tls } else { Transport::Udp });
+        };
+        let all = [Transport::Udp, Transport::Tcp, Transport::Tls];
+        let named = all.into_iter().find(|t| t.name().eq_ignore_ascii_case(written))?;
+        match (self.secure, named) {
+            // RFC 5630 §3.1.4: the transport below TLS.
+            (true, Transport::Tcp | Transport::Tls) => Some(Transport::Tls),
+            (true, Transport::Udp) => None,
+            (false, named) => Some(named),
+        }
     }
 
     /// The host, when it is an address.

@@ -24,8 +24,14 @@ const INSERT: &str = "
 
 const INSERT_TALK: &str = "INSERT INTO cdr_talk VALUES (?1, ?2, ?3, ?4)";
 
-const INSERT_QUALITY: &str =
-    "INSERT INTO cdr_quality VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+const INSERT_QUALITY: &str = "
+    INSERT INTO cdr_quality (
+        call, leg, received, sent, lost, lost_at_peer, jitter_ms, round_trip_ms, strangers, mos,
+        rejected, late, concealed, first_packet_ms, source_differs, level_dbfs, one_way
+    ) VALUES (
+        :call, :leg, :received, :sent, :lost, :lost_at_peer, :jitter_ms, :round_trip_ms, :strangers,
+        :mos, :rejected, :late, :concealed, :first_packet_ms, :source_differs, :level_dbfs, :one_way
+    )";
 
 /// Writes one record; false: the call has its row already.
 ///
@@ -95,7 +101,7 @@ pub fn load(
 }
 
 /// The moment's minute, in milliseconds of Unix time.
-fn to_minute(moment: Timestamp) -> i64 {
+pub(super) fn to_minute(moment: Timestamp) -> i64 {
     moment.timestamp().div_euclid(60) * 60_000
 }
 
@@ -108,18 +114,25 @@ fn insert_quality(
     let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     // SQLite has no NaN and would store NULL.
     let finite = |x: f32| Some(f64::from(x)).filter(|x| x.is_finite());
-    conn.prepare_cached(INSERT_QUALITY)?.execute((
-        &*call.0,
-        leg,
-        count(quality.received),
-        count(quality.sent),
-        count(quality.lost),
-        count(quality.lost_at_peer),
-        finite(quality.jitter_ms).unwrap_or(0.0),
-        quality.round_trip_ms.and_then(finite),
-        count(quality.strangers),
-        quality.mos.and_then(finite),
-    ))?;
+    conn.prepare_cached(INSERT_QUALITY)?.execute(named_params! {
+        ":call": &*call.0,
+        ":leg": leg,
+        ":received": count(quality.received),
+        ":sent": count(quality.sent),
+        ":lost": count(quality.lost),
+        ":lost_at_peer": count(quality.lost_at_peer),
+        ":jitter_ms": finite(quality.jitter_ms).unwrap_or(0.0),
+        ":round_trip_ms": quality.round_trip_ms.and_then(finite),
+        ":strangers": count(quality.strangers),
+        ":mos": quality.mos.and_then(finite),
+        ":rejected": count(quality.rejected),
+        ":late": count(quality.late),
+        ":concealed": count(quality.concealed),
+        ":first_packet_ms": quality.first_packet_ms.and_then(finite),
+        ":source_differs": quality.source_differs,
+        ":level_dbfs": quality.level_dbfs.and_then(finite),
+        ":one_way": quality.one_way,
+    })?;
     Ok(())
 }
 
@@ -137,7 +150,13 @@ fn load_quality(conn: &Connection, call: &CallId, leg: &str) -> rusqlite::Result
             round_trip_ms: row.get("round_trip_ms")?,
             strangers: count(row, "strangers")?,
             mos: row.get("mos")?,
-            ..Quality::default()
+            rejected: count(row, "rejected")?,
+            late: count(row, "late")?,
+            concealed: count(row, "concealed")?,
+            first_packet_ms: row.get("first_packet_ms")?,
+            source_differs: row.get("source_differs")?,
+            level_dbfs: row.get("level_dbfs")?,
+            one_way: row.get("one_way")?,
         })
     };
     conn.prepare_cached(sql)?.query_row((&*call.0, leg), read).optional()

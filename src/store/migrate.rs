@@ -17,7 +17,10 @@ use super::{Error, database};
 const BUSY: Duration = Duration::from_secs(1);
 
 /// The steps; step `n` leads from version `n` to `n + 1`. A released step never changes.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[RECORDS, RECORDINGS, VOICES];
+
+/// Records, intentions, audit.
+const RECORDS: &str = "
     CREATE TABLE cdr (
         call TEXT NOT NULL PRIMARY KEY,
         trunk TEXT NOT NULL,
@@ -77,7 +80,35 @@ const STEPS: &[&str] = &["
         n INTEGER NOT NULL,
         hash BLOB NOT NULL
     ) STRICT;
-"];
+";
+
+/// Which conversations were recorded, and what became of it.
+const RECORDINGS: &str = "
+    CREATE TABLE recording (
+        call TEXT NOT NULL,
+        part INTEGER NOT NULL,
+        line TEXT,
+        started_ms INTEGER NOT NULL,
+        ended TEXT,
+        length_ms INTEGER,
+        bytes INTEGER,
+        sha256 BLOB,
+        deleted_ms INTEGER,
+        deleted_why TEXT,
+        PRIMARY KEY (call, part)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// More about the voice of a leg. Of older calls nothing of it is known.
+const VOICES: &str = "
+    ALTER TABLE cdr_quality ADD COLUMN rejected INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE cdr_quality ADD COLUMN late INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE cdr_quality ADD COLUMN concealed INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE cdr_quality ADD COLUMN first_packet_ms REAL;
+    ALTER TABLE cdr_quality ADD COLUMN source_differs INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE cdr_quality ADD COLUMN level_dbfs REAL;
+    ALTER TABLE cdr_quality ADD COLUMN one_way INTEGER NOT NULL DEFAULT 0;
+";
 
 /// The version that this program writes.
 pub const VERSION: i64 = STEPS.len() as i64;
@@ -181,6 +212,29 @@ fn step_up(conn: &mut Connection) -> rusqlite::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::cdr::Quality;
+    use crate::time::Timestamp;
+
+    #[test]
+    fn records_of_the_first_version_are_kept() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(RECORDS).unwrap();
+        conn.pragma_update(None, "user_version", 1).unwrap();
+        conn.execute_batch(
+            "INSERT INTO cdr VALUES ('a', 't', NULL, 0, NULL, 1, 'failed', 'system', 'fault', NULL,
+                 'shown', 0, 0, 0, 0, NULL, 0, NULL, 0);
+             INSERT INTO cdr_quality VALUES ('a', 'caller', 7, 8, 1, 0, 0.5, NULL, 0, 4.25);",
+        )
+        .unwrap();
+        step_up(&mut conn).unwrap();
+        let mut found = vec![];
+        super::super::cdr::load(&conn, Timestamp::MIN_UTC, Timestamp::MAX_UTC, |cdr| {
+            found.push(cdr.caller_quality);
+        })
+        .unwrap();
+        let old = Quality { received: 7, sent: 8, lost: 1, jitter_ms: 0.5, ..Quality::default() };
+        assert_eq!(found, [Quality { mos: Some(4.25), ..old }]);
+    }
 
     /// Nothing that could tell who called may get a column: a new one is to be weighed and added
     /// here.
@@ -201,8 +255,13 @@ mod tests {
             cdr.started_ms cdr.talk_ms cdr.test cdr.trunk cdr.wait_ms cdr_quality.call \
             cdr_quality.jitter_ms cdr_quality.leg cdr_quality.lost cdr_quality.lost_at_peer \
             cdr_quality.mos cdr_quality.received cdr_quality.round_trip_ms cdr_quality.sent \
-            cdr_quality.strangers cdr_talk.call cdr_talk.extension cdr_talk.nth cdr_talk.talk_ms \
-            intention.extension intention.pause_reason intention.state"
+            cdr_quality.strangers cdr_quality.rejected cdr_quality.late cdr_quality.concealed \
+            cdr_quality.first_packet_ms cdr_quality.source_differs cdr_quality.level_dbfs \
+            cdr_quality.one_way cdr_talk.call cdr_talk.extension cdr_talk.nth cdr_talk.talk_ms \
+            intention.extension intention.pause_reason intention.state recording.bytes \
+            recording.call recording.deleted_ms recording.deleted_why recording.ended \
+            recording.length_ms recording.line recording.part recording.sha256 \
+            recording.started_ms"
             .split_whitespace()
             .map(str::to_owned)
             .collect::<Vec<_>>();

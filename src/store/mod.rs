@@ -2,8 +2,8 @@
 //! writer thread; the call path hands a record over and never waits.
 //!
 //! Owns [`Store`] (the handle), [`Reader`] (for reports) and their limits. The tables are
-//! [`migrate`]'s; what is in each row is [`cdr`]'s, [`counselors`]' and [`audit`]'s; the figures
-//! are [`report`]'s. There is no column for a caller's number or address.
+//! [`migrate`]'s; what is in each row is [`cdr`]'s, [`counselors`]', [`recording`]'s and
+//! [`audit`]'s; the figures are [`report`]'s. There is no column for a caller's number or address.
 //!
 //! ```text
 //!  call path ──► bounded backlog ──► writer thread ──► koebashi.db (WAL, secure_delete)
@@ -14,6 +14,7 @@ pub mod audit;
 pub mod cdr;
 pub mod counselors;
 pub mod migrate;
+pub mod recording;
 pub mod report;
 mod retention;
 mod writer;
@@ -162,6 +163,21 @@ impl Store {
         self.owner.0.push(Record::Audit(entry));
     }
 
+    /// Writes the row of a recording that begins or has ended.
+    pub fn recording(&self, recording: recording::Recording) {
+        self.owner.0.push(Record::Recording(Box::new(recording)));
+    }
+
+    /// Writes down that a recording's file is gone, in its row and in the audit trail.
+    pub fn recording_deleted(&self, deletion: recording::Deletion) {
+        self.owner.0.push(Record::Deletion(deletion));
+    }
+
+    /// The database's file, for a [`Reader`].
+    pub fn path(&self) -> &Path {
+        self.owner.0.path()
+    }
+
     /// How the store does.
     pub fn health(&self) -> Health {
         self.owner.0.health()
@@ -203,6 +219,14 @@ impl Reader {
     /// When the database can't be read.
     pub fn cdrs(&self, from: Timestamp, to: Timestamp, take: impl FnMut(Cdr)) -> Result<(), Error> {
         cdr::load(&self.conn, from, to, take).map_err(|e| database(&self.path, e))
+    }
+
+    /// Every recording that is there or was, oldest first.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn recordings(&self) -> Result<Vec<recording::Recording>, Error> {
+        recording::load(&self.conn).map_err(|e| database(&self.path, e))
     }
 
     /// Checks the audit trail's chain from its first entry to its last.

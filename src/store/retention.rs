@@ -6,11 +6,12 @@
 use chrono::TimeDelta;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{Config, audit};
+use super::{Config, audit, recording};
 use crate::time::Timestamp;
 
-/// Deletes records and audit entries older than the configuration's days; says how many. Running
-/// it again changes nothing.
+/// Deletes records and audit entries older than the configuration's days, and with the latter the
+/// rows of recordings that were deleted as long ago; says how many. Running it again changes
+/// nothing.
 ///
 /// # Errors
 /// When the database refuses; nothing is deleted then.
@@ -24,6 +25,7 @@ pub(super) fn sweep(
     let limit = before(config.cdr_days).timestamp_millis();
     let cdrs = tx.execute("DELETE FROM cdr WHERE started_ms < ?1", [limit])?;
     let entries = audit::expire(&tx, before(config.audit_days))?;
+    let recordings = recording::expire(&tx, before(config.audit_days))?;
     tx.commit()?;
-    Ok(cdrs + entries)
+    Ok(cdrs + entries + recordings)
 }

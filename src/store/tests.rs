@@ -73,7 +73,23 @@ pub(crate) fn answered(call: &str, started: Timestamp) -> Cdr {
 }
 
 fn quality() -> Quality {
-    Quality { received: 1, sent: 2, lost: 3, lost_at_peer: 4, jitter_ms: 0.5, ..Quality::default() }
+    Quality {
+        received: 1,
+        sent: 2,
+        lost: 3,
+        lost_at_peer: 4,
+        jitter_ms: 0.5,
+        round_trip_ms: None,
+        strangers: 5,
+        rejected: 6,
+        late: 7,
+        concealed: 8,
+        first_packet_ms: Some(20.5),
+        source_differs: true,
+        level_dbfs: Some(-27.5),
+        one_way: 9,
+        mos: None,
+    }
 }
 
 fn rows(config: &Config) -> Vec<Cdr> {

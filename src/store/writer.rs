@@ -6,12 +6,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-use super::{Config, Health, audit, cdr, counselors, migrate, retention};
+use super::recording::{Deletion, Recording};
+use super::{Config, Health, audit, cdr, counselors, migrate, recording, retention};
 use crate::call::cdr::Cdr;
 use crate::call::config::Extension;
 use crate::call::intention::Intention;
@@ -38,6 +40,10 @@ pub(super) enum Record {
     Cdr(Box<Cdr>),
     /// An entry of the audit trail.
     Audit(audit::Entry),
+    /// A recording that begins or ends.
+    Recording(Box<Recording>),
+    /// A recording whose file is gone.
+    Deletion(Deletion),
 }
 
 /// What handles and writer share.
@@ -78,6 +84,10 @@ impl Shared {
     /// whole, so poisoning means nothing.
     fn lock(&self) -> MutexGuard<'_, Backlog> {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.config.path
     }
 
     pub(super) fn push(&self, record: Record) {
@@ -373,6 +383,8 @@ fn commit(conn: &mut Connection, batch: &Batch) -> rusqlite::Result<Done> {
         let written = match record {
             Record::Cdr(cdr) => cdr::insert(&tx, cdr),
             Record::Audit(entry) => audit::append(&tx, entry).map(|()| true),
+            Record::Recording(it) => recording::save(&tx, it).map(|()| true),
+            Record::Deletion(it) => recording::deleted(&tx, it).map(|()| true),
         };
         count(written, &mut done)?;
     }

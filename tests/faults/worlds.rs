@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use koebashi::call::board::{CounselorState, PhaseName};
-use koebashi::call::config::Extension;
+use koebashi::call::config::{Extension, SupervisionMode};
+use koebashi::call::deed::Request;
 use koebashi::call::intention::Intention;
 use koebashi::call::switchboard::Command;
 use koebashi::chance::Chance;
@@ -59,6 +60,13 @@ const ACTIONS: &[fn(&mut Game)] = &[
     Game::dial_code,
     Game::dial_code,
     Game::dial_colleague,
+    Game::supervise,
+    Game::supervise,
+    Game::supervise,
+    Game::supervisor_hangs_up,
+    Game::supervise_by_request,
+    Game::press_keys,
+    Game::press_keys,
     Game::transfer,
     Game::transfer,
     Game::consult_and_transfer,
@@ -192,7 +200,8 @@ impl Game {
         self.world.with(caller, |phone, now| {
             phone.call(now, number, "<sip:09011112222@carrier.example>", &[]);
         });
-        if self.toml.contains("menu") && self.chance.below(2) == 0 {
+        let asks = self.toml.contains("menu") || self.toml.contains("mode = \"ask\"");
+        if asks && self.chance.below(2) == 0 {
             self.world.run(Duration::from_millis(600));
             let key = 1 + self.chance.below(3) as u8;
             self.note(format_args!("{caller:?} presses {key}"));
@@ -260,6 +269,80 @@ impl Game {
         if self.is_alive(id) && !self.world.phones[id.0].is_talking() {
             self.note(format!("{extension} dials {code}"));
             self.world.with(id, |phone, now| phone.dial(now, code));
+        }
+    }
+
+    /// Anybody dials a code of supervisors, or of help, mostly with somebody to listen to.
+    fn supervise(&mut self) {
+        let ((id, extension), (_, other)) = (self.supervisor(), self.counselor());
+        let whose = self.talking().map_or(other, |(_, extension)| extension);
+        let code = ["*81", "*82", "*83", "*83", "*9"][self.one_of(5)];
+        let code = if code == "*9" { code.to_owned() } else { format!("{code}{whose}") };
+        if self.is_alive(id) && !self.world.phones[id.0].is_talking() {
+            self.note(format!("{extension} dials {code}"));
+            self.world.with(id, |phone, now| phone.dial(now, &code));
+        }
+    }
+
+    /// Whoever supervises hangs up.
+    fn supervisor_hangs_up(&mut self) {
+        let mut calls = self.world.shown.calls.iter();
+        let Some(watcher) = calls.find_map(|call| call.supervisor.clone()) else { return };
+        let found = self.counselors.iter().find(|(_, own)| **own == *watcher.extension.0);
+        let (id, extension) = found.expect("a counselor of the world").clone();
+        self.note(format!("{extension} hangs up what is supervised"));
+        self.world.with(id, |phone, now| phone.hang_up(now));
+    }
+
+    /// A supervisor who is free, if there is one.
+    fn supervisor(&mut self) -> (PhoneId, String) {
+        let is_free = |(id, extension): &&(PhoneId, String)| {
+            let role = format!("name = \"{}\"\nrole = \"supervisor\"", &extension[2..]);
+            let board = self.world.shown.counselors.iter();
+            let mut board = board.filter(|view| *view.extension.0 == **extension);
+            self.toml.contains(&role)
+                && !self.world.phones[id.0].is_talking()
+                && board.any(|view| view.state != CounselorState::Ringing)
+        };
+        let free = self.counselors.iter().find(is_free).cloned();
+        free.unwrap_or_else(|| self.counselor())
+    }
+
+    /// The console asks for something about a call.
+    fn supervise_by_request(&mut self) {
+        let (_, extension) = self.supervisor();
+        let extension = Extension::from(extension.as_str());
+        let mode = SupervisionMode::ALL[self.one_of(3)];
+        let Some(call) = self.world.shown.calls.first().map(|call| call.call.clone()) else {
+            return;
+        };
+        let request = match self.chance.below(6) {
+            0 => Request::Switch { call, mode },
+            1 => Request::EndSupervision { call },
+            2 => Request::AskHelp(extension),
+            3 => Request::ClearHelp(extension),
+            _ => Request::Supervise { call, extension, mode },
+        };
+        self.note(format!("{request:?}"));
+        let answer = self.world.ask(request);
+        self.note(format!("{answer:?}"));
+    }
+
+    /// Keys in a call: those of a supervisor, and codes of a counselor.
+    fn press_keys(&mut self) {
+        let (id, extension) = match (self.talking(), self.chance.below(2)) {
+            (Some(talking), 0) => talking,
+            _ => self.counselor(),
+        };
+        if !self.is_alive(id) || !self.world.phones[id.0].is_talking() {
+            return;
+        }
+        let keys = ["1", "2", "3", "#", "*9", "*9", "*", "5"][self.one_of(8)];
+        self.note(format!("{extension} presses {keys}"));
+        for key in keys.chars() {
+            let event = "0123456789*#".find(key).expect("a key") as u8;
+            self.world.with(id, |phone, _| phone.press(event, true));
+            self.world.run(Duration::from_millis(300));
         }
     }
 
@@ -396,10 +479,13 @@ fn configuration(chance: &mut Chance, counselors: u64) -> String {
         let (wrap_up, ring) = (pick(&["0s", "5s"]), pick(&["5s", "10s", "20s"]));
         let (max_wait, most) = (pick(&["15s", "60s"]), pick(&["1", "5"]));
         let menu = if id == "main" { pick(&["", MENU]) } else { String::new() };
+        let recording =
+            if answer == "immediate" { pick(&["off", "on", "ask"]) } else { "off".to_owned() };
         let (patience, pause) = (pick(&["0s", "10s"]), pick(&["0", "2"]));
         toml += &format!(
             "[[line]]\nid = \"{id}\"\nname = \"{id}\"\nnumbers = [\"057000000{n}\"]\n\
-             answer = \"{answer}\"\n{menu}[line.queue]\nstrategy = \"{strategy}\"\n\
+             answer = \"{answer}\"\n{menu}[line.recording]\nmode = \"{recording}\"\n\
+             [line.queue]\nstrategy = \"{strategy}\"\n\
              wrap_up = \"{wrap_up}\"\nring_timeout = \"{ring}\"\nmax_wait = \"{max_wait}\"\n\
              max_callers = {most}\nmax_wait_no_counselor = \"{patience}\"\n\
              auto_pause_after = {pause}\n"
@@ -407,8 +493,9 @@ fn configuration(chance: &mut Chance, counselors: u64) -> String {
     }
     for n in 1..=counselors {
         let lines = pick(&["[\"main\"]", "[\"main\", \"other\"]"]);
+        let role = pick(&["counselor", "supervisor"]);
         toml += &format!(
-            "[[counselor]]\nextension = \"10{n}\"\nname = \"{n}\"\n\
+            "[[counselor]]\nextension = \"10{n}\"\nname = \"{n}\"\nrole = \"{role}\"\n\
              password = \"password-10{n}\"\nlines = {lines}\n"
         );
     }
@@ -416,7 +503,7 @@ fn configuration(chance: &mut Chance, counselors: u64) -> String {
         // A line that nobody takes is refused by `check`.
         toml = toml.replace("lines = [\"main\"]", "lines = [\"main\", \"other\"]");
     }
-    toml
+    toml + config::RECIPIENTS
 }
 
 /// Plays one world; a failure tells how to play it again.
@@ -483,10 +570,14 @@ fn the_same_seed_gives_the_same_bytes() {
 /// Worlds in which little happens would prove little.
 #[test]
 fn the_worlds_see_everything() {
-    let all: Vec<String> = (0..80).flat_map(|seed| play(seed).world.steps).collect();
+    let all: Vec<String> = (0..140).flat_map(|seed| play(seed).world.steps).collect();
     let wanted = [
         "answered (200)",
         "early media",
+        "agrees to be recorded",
+        "knows that the conversation is recorded",
+        "is not recorded: no consent",
+        ": recorded",
         "guidance: ",
         "hears: all_busy",
         "hears: draining",
@@ -499,6 +590,11 @@ fn the_worlds_see_everything() {
         "transfer: rings ",
         "transfer: taken over by ",
         "transfer: to line ",
+        "supervises: listen",
+        "supervises: join",
+        "supervises no longer: the call is over",
+        "supervises no longer: hung up",
+        "asks for help",
         "ended: Abandoned",
         "ended: ShortAbandoned",
         "ended: GuidanceAbandoned",

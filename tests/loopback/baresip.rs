@@ -37,6 +37,8 @@ module g711.so
 module aufile.so
 module aubridge.so
 module sndfile.so
+{MORE}
+module srtp.so
 module_tmp uuid.so
 module_tmp account.so
 module_app menu.so
@@ -63,7 +65,51 @@ impl Baresip {
         tone: u32,
         codecs: &str,
     ) -> Self {
-        let name = format!("baresip-{extension}");
+        let codecs = format!("audio_codecs={codecs}");
+        Self::start_as(place, service, extension, tone, ("udp", &codecs, ""))
+    }
+
+    /// The same by TLS; it believes `ca.pem` of the test's folder and nobody else.
+    pub(crate) fn start_tls(place: &Place, service: &Service, extension: &str, tone: u32) -> Self {
+        let roots = format!("sip_cafile {}", place.dir.join("ca.pem").display());
+        Self::start_as(place, service, extension, tone, ("tls", "audio_codecs=pcmu", &roots))
+    }
+
+    /// By which transport, with what for the account (`mediaenc=srtp-mand`) and what for the
+    /// configuration.
+    pub(crate) fn start_as(
+        place: &Place,
+        service: &Service,
+        extension: &str,
+        tone: u32,
+        (transport, account, more): (&str, &str, &str),
+    ) -> Self {
+        let at = if transport == "tls" { service.tls } else { service.sip };
+        let account = format!(
+            "<sip:{extension}@{DOMAIN};transport={transport}>;auth_user={extension};\
+             auth_pass={PASSWORD};outbound=\"sip:{at};transport={transport}\";regint=60;\
+             answermode=auto;{account}\n"
+        );
+        let config = CONFIG.replace("{MORE}", more);
+        let mut phone = Self::launch(place, extension, tone, &account, &config);
+        service.wait_counselor(extension, "ready");
+        assert!(phone.process.is_running(), "baresip ended: {}", phone.process.log());
+        phone
+    }
+
+    /// A caller, who registers nowhere and waits until it is told to dial. Its packets come from
+    /// 127.0.0.1 whatever it is told, so that this must be the trunk's address too.
+    pub(crate) fn caller(place: &Place, tone: u32) -> Self {
+        let account = "<sip:caller@127.0.0.1;transport=udp>;regint=0;audio_codecs=pcmu\n";
+        let phone = Self::launch(place, "caller", tone, account, &CONFIG.replace("{MORE}", ""));
+        wait_for("baresip to be ready", Duration::from_secs(10), || {
+            phone.process.log().contains("baresip is ready").then_some(())
+        });
+        phone
+    }
+
+    fn launch(place: &Place, name: &str, tone: u32, account: &str, config: &str) -> Self {
+        let name = format!("baresip-{name}");
         let dir = place.dir.join(&name);
         let recordings = dir.join("recordings");
         fs::create_dir_all(&recordings).unwrap();
@@ -71,27 +117,24 @@ impl Baresip {
         tone::write_wav(&wav, &tone::sine(tone, Duration::from_secs(60)));
         // The port after its SIP port is baresip's for TLS.
         let media = place.ports(4);
-        let config = CONFIG
+        let config = config
             .replace("{SIP}", &place.port().to_string())
             .replace("{TONE}", &wav.display().to_string())
             .replace("{FIRST}", &media.to_string())
             .replace("{LAST}", &(media + 7).to_string())
             .replace("{RECORDINGS}", &recordings.display().to_string());
-        let account = format!(
-            "<sip:{extension}@{DOMAIN};transport=udp>;auth_user={extension};auth_pass={PASSWORD};\
-             outbound=\"sip:{};transport=udp\";regint=60;answermode=auto;audio_codecs={codecs}\n",
-            service.sip
-        );
         place.file(&format!("{name}/config"), &config);
-        place.file(&format!("{name}/accounts"), &account);
+        place.file(&format!("{name}/accounts"), account);
         place.file(&format!("{name}/contacts"), "");
         let mut command = Command::new("baresip");
         command.arg("-4").arg("-f").arg(&dir);
         let process = Process::start(place, &name, &mut command);
-        let mut phone = Self { process, recordings };
-        service.wait_counselor(extension, "ready");
-        assert!(phone.process.is_running(), "baresip ended: {}", phone.process.log());
-        phone
+        Self { process, recordings }
+    }
+
+    /// Presses a key in the call.
+    pub(crate) fn press(&mut self, key: char) {
+        self.process.type_key(key);
     }
 
     /// Types a long command: `hold`, `resume`, `hangup`, `dial NUMBER`.
@@ -111,12 +154,26 @@ impl Baresip {
         });
     }
 
+    /// What it has printed.
+    pub(crate) fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// What it has heard up to now in all calls, but for what it has not yet written.
+    pub(crate) fn heard_up_to_now(&self) -> Vec<i16> {
+        self.recordings().iter().flat_map(|file| tone::read_growing(file)).collect()
+    }
+
     /// What it has heard so far in all calls; complete when the calls are over.
     pub(crate) fn heard(&self) -> Vec<i16> {
+        self.recordings().iter().flat_map(|file| tone::read_recording(file)).collect()
+    }
+
+    fn recordings(&self) -> Vec<PathBuf> {
         let files = fs::read_dir(&self.recordings).unwrap().map(|entry| entry.unwrap().path());
         let mut files: Vec<_> =
             files.filter(|f| f.to_string_lossy().ends_with("-dec.wav")).collect();
         files.sort();
-        files.iter().flat_map(|file| tone::read_recording(file)).collect()
+        files
     }
 }

@@ -16,18 +16,19 @@ const CONFIG: &str = "\
 auto_net_state_mon=0
 sip_port={SIP}
 sip_tcp_port=0
-sip_tls_port=0
+sip_tls_port={TLS_PORT}
 bind_address=127.0.0.1
 guess_hostname=0
 use_ipv6=0
 default_proxy=0
+{MORE}
 register_only_when_network_is_up=0
 contact=\"{EXTENSION}\" <sip:{EXTENSION}@127.0.0.1>
 [rtp]
 audio_rtp_port={RTP}
 [proxy_0]
-reg_proxy=<sip:{SERVICE};transport=udp>
-reg_route=<sip:{SERVICE};transport=udp;lr>
+reg_proxy=<sip:{SERVICE};transport={TRANSPORT}>
+reg_route=<sip:{SERVICE};transport={TRANSPORT};lr>
 reg_identity=<sip:{EXTENSION}@{DOMAIN}>
 reg_expires=60
 reg_sendregister=1
@@ -61,6 +62,28 @@ pub(crate) struct Linphone {
 impl Linphone {
     /// Starts it and waits until the service knows it. It answers by itself and says `tone`.
     pub(crate) fn start(place: &Place, service: &Service, extension: &str, tone: u32) -> Self {
+        Self::start_as(place, service, extension, tone, ("udp", ""))
+    }
+
+    /// The same by TLS; it believes `ca.pem` of the test's folder and nobody else.
+    pub(crate) fn start_tls(place: &Place, service: &Service, extension: &str, tone: u32) -> Self {
+        let roots = format!("root_ca={}", place.dir.join("ca.pem").display());
+        Self::start_as(place, service, extension, tone, ("tls", &roots))
+    }
+
+    /// By which transport, with what for `[sip]`.
+    pub(crate) fn start_as(
+        place: &Place,
+        service: &Service,
+        extension: &str,
+        tone: u32,
+        (transport, more): (&str, &str),
+    ) -> Self {
+        // It knows no addresses in certificates, only names.
+        let at = match transport {
+            "tls" => format!("localhost:{}", service.tls.port()),
+            _ => service.sip.to_string(),
+        };
         let name = format!("linphone-{extension}");
         let dir = place.dir.join(&name);
         fs::create_dir_all(dir.join(".local/share/linphone")).unwrap();
@@ -70,7 +93,10 @@ impl Linphone {
         let config = CONFIG
             .replace("{SIP}", &place.port().to_string())
             .replace("{RTP}", &place.port().to_string())
-            .replace("{SERVICE}", &service.sip.to_string())
+            .replace("{SERVICE}", &at)
+            .replace("{TRANSPORT}", transport)
+            .replace("{MORE}", more)
+            .replace("{TLS_PORT}", if transport == "tls" { "-1" } else { "0" })
             .replace("{EXTENSION}", extension)
             .replace("{PASSWORD}", PASSWORD)
             .replace("{DOMAIN}", DOMAIN);

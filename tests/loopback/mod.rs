@@ -29,15 +29,25 @@ mod operation;
 mod phones;
 /// Folder, ports and child processes of one test; bounded waiting.
 mod place;
+/// A call that is recorded.
+mod recording;
 /// Callers who give up, are refused, or come at the wrong time.
 mod refusals;
 /// A plain RTP end: a tone out, everything heard is kept.
 mod rtp_peer;
+/// Encrypted voice with phones of other makes.
+mod secure;
 /// The program under test: configuration, console, records.
 mod service;
 /// SIPp runs from the scenarios of `tests/sipp`.
 mod sipp;
+/// Supervisors: who hears whom, by tone.
+mod supervision;
+/// Phones and trunks by TLS, and a certificate that is exchanged.
+mod tls;
 /// Tones: µ-law, WAV, and which frequency is heard.
 mod tone;
 /// A trunk that wants a registration.
 mod trunk;
+/// Figures of the voices, one-way audio.
+mod voices;

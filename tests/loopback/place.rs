@@ -157,6 +157,13 @@ impl Process {
         stdin.flush().unwrap();
     }
 
+    /// Types a key.
+    pub(crate) fn type_key(&mut self, key: char) {
+        let stdin = self.stdin.as_mut().expect("stdin is open");
+        write!(stdin, "{key}").unwrap();
+        stdin.flush().unwrap();
+    }
+
     /// Waits for its end.
     ///
     /// # Panics

@@ -42,8 +42,10 @@ pub(crate) const READY: (&str, u32) = ("ready", 1_060);
 pub(crate) const PAUSED: (&str, u32) = ("paused", 1_120);
 /// The counselor's phone was lost.
 pub(crate) const LOST: (&str, u32) = ("counselor_lost", 1_180);
-const PROMPTS: [(&str, u32); 10] =
-    [WELCOME, HOLD, HELP, CLOSED, NO_COUNSELOR, DRAINING, BRANCH, READY, PAUSED, LOST];
+/// The conversation is recorded.
+pub(crate) const NOTICE: (&str, u32) = ("recording_notice", 1_240);
+const PROMPTS: [(&str, u32); 11] =
+    [WELCOME, HOLD, HELP, CLOSED, NO_COUNSELOR, DRAINING, BRANCH, READY, PAUSED, LOST, NOTICE];
 /// Every other prompt.
 const OTHER: u32 = 1_900;
 /// What callers say in these tests.
@@ -60,6 +62,8 @@ const RECORD_LIMIT: Duration = Duration::from_secs(5);
 
 /// What differs between tests: pieces of TOML.
 pub(crate) struct Setup {
+    /// It also listens by TLS, with `sip.pem` and `sip.key` of the test's folder.
+    pub(crate) has_tls: bool,
     /// The trunk's keys, `id` not counted.
     pub(crate) trunk: String,
     /// Keys of the line itself: `answer`, `override`.
@@ -75,6 +79,7 @@ pub(crate) struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            has_tls: false,
             trunk: "peers = [\"127.0.0.2\"]".to_owned(),
             line: "answer = \"immediate\"".to_owned(),
             tables: "[line.guidance]\nstart = { play = [\"welcome\"], next = \"queue\" }"
@@ -105,6 +110,8 @@ pub(crate) fn fixed_counselor(extension: &str, contact: SocketAddr) -> String {
 pub(crate) struct Service {
     /// Where it listens for SIP, UDP and TCP.
     pub(crate) sip: SocketAddr,
+    /// Where it listens for SIP over TLS, if it does.
+    pub(crate) tls: SocketAddr,
     console: SocketAddr,
     /// Its configuration file.
     pub(crate) config: PathBuf,
@@ -116,14 +123,15 @@ impl Service {
     /// Writes its files, starts it and waits until it is ready.
     pub(crate) fn start(place: &Place, setup: &Setup) -> Self {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let (sip, console) = (local(place.port()), local(place.port()));
+        let (sip, tls) = (local(place.port()), local(place.port()));
+        let console = local(place.port());
         make_prompts(&place.dir.join("prompts"));
-        let config = place.file("koebashi.toml", &text(place, setup, sip, console));
+        let config = place.file("koebashi.toml", &text(place, setup, [sip, tls], console));
         let mut command = Command::new(env!("CARGO_BIN_EXE_koebashi"));
         command.args(["run", "--config"]).arg(&config).env_remove("NOTIFY_SOCKET");
         let process = Process::start(place, "koebashi", &mut command);
         let database = place.dir.join("state/koebashi.db");
-        let mut service = Self { sip, console, config, process, database };
+        let mut service = Self { sip, tls, console, config, process, database };
         wait_for("the service to be ready", READY_LIMIT, || {
             assert!(service.process.is_running(), "the service ended: {}", service.log());
             let (code, _) = service.get("/ready")?;
@@ -134,11 +142,22 @@ impl Service {
 
     /// Asks the console; `None`: nobody answers.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
+        self.ask(&format!("GET {path} HTTP/1.1\r\n"), "")
+    }
+
+    /// Tells the console something in JSON; the answer's code.
+    pub(crate) fn post(&self, path: &str, body: &str) -> Option<u16> {
+        let (form, length) = ("Content-Type: application/json", body.len());
+        let head = format!("POST {path} HTTP/1.1\r\n{form}\r\nContent-Length: {length}\r\n");
+        self.ask(&head, body).map(|(code, _)| code)
+    }
+
+    fn ask(&self, head: &str, body: &str) -> Option<(u16, String)> {
         let limit = Duration::from_secs(2);
         let mut stream = TcpStream::connect_timeout(&self.console, limit).ok()?;
         stream.set_read_timeout(Some(limit)).unwrap();
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.console);
+        let host = self.console;
+        let request = format!("{head}Host: {host}\r\nConnection: close\r\n\r\n{body}");
         stream.write_all(request.as_bytes()).ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
@@ -186,6 +205,17 @@ impl Service {
         let mut records = self.records(1);
         assert_eq!(records.len(), 1, "{records:?}");
         records.remove(0)
+    }
+
+    /// The audit trail: who did what, joined by a colon.
+    pub(crate) fn audit(&self) -> Vec<String> {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let database = rusqlite::Connection::open_with_flags(&self.database, flags).unwrap();
+        database.busy_timeout(Duration::from_secs(1)).unwrap();
+        let sql = "SELECT who || ': ' || what FROM audit ORDER BY n";
+        let mut statement = database.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
     }
 
     fn read_records(&self) -> rusqlite::Result<Vec<Record>> {
@@ -271,8 +301,15 @@ pub(crate) struct Record {
     pub(crate) presentation: String,
 }
 
-fn text(place: &Place, setup: &Setup, sip: SocketAddr, console: SocketAddr) -> String {
-    let Setup { trunk, line, tables, queue, counselors } = setup;
+fn text(place: &Place, setup: &Setup, [sip, tls]: [SocketAddr; 2], console: SocketAddr) -> String {
+    let Setup { trunk, line, tables, queue, counselors, has_tls } = setup;
+    let (socket, files) = match has_tls {
+        true => (
+            format!(", \"tls://{tls}\""),
+            "[sip.tls]\ncertificate = \"sip.pem\"\nkey = \"sip.key\"\nca = \"ca.pem\"",
+        ),
+        false => (String::new(), ""),
+    };
     let (first, last) = place.media_ports();
     // The whole suite can be run with either backend of the media threads.
     let backend = std::env::var("KOEBASHI_TEST_BACKEND").unwrap_or_else(|_| "auto".to_owned());
@@ -282,8 +319,9 @@ state_dir = "state"
 prompts_dir = "prompts"
 max_calls = 150
 [sip]
-listen = ["udp://{sip}", "tcp://{sip}"]
+listen = ["udp://{sip}", "tcp://{sip}"{socket}]
 domain = "{DOMAIN}"
+{files}
 [media]
 ports = "{first}-{last}"
 threads = 1

@@ -14,6 +14,8 @@ pub(crate) const RATE: u32 = 8_000;
 const WINDOW: usize = 800;
 /// A window counts as a tone when the tone has this share of its power: 6 dB above all else.
 const SHARE: f64 = 0.8;
+/// A tone is in a mixture when it has this share of a window's power.
+const PART: f64 = 1.0 / 6.0;
 /// A quieter window is silence: about -40 dB of full scale.
 const QUIET: f64 = 230.0;
 
@@ -64,6 +66,13 @@ pub(crate) fn share(window: &[i16], hz: u32) -> f64 {
 pub(crate) fn heard(pcm: &[i16], hz: u32) -> Duration {
     let windows = pcm.chunks_exact(WINDOW);
     let good = windows.filter(|window| !is_quiet(window) && share(window, hz) > SHARE);
+    Duration::from_millis(100 * good.count() as u64)
+}
+
+/// How long the tone is among what is heard, however loud the rest.
+pub(crate) fn present(pcm: &[i16], hz: u32) -> Duration {
+    let windows = pcm.chunks_exact(WINDOW);
+    let good = windows.filter(|window| !is_quiet(window) && share(window, hz) > PART);
     Duration::from_millis(100 * good.count() as u64)
 }
 
@@ -126,6 +135,11 @@ pub(crate) fn write_wav(path: &Path, pcm: &[i16]) {
     writer.finalize().unwrap();
 }
 
+/// Reads what a phone has recorded up to now as 8 kHz, 16-bit, mono.
+pub(crate) fn read_growing(path: &Path) -> Vec<i16> {
+    samples(&fs::read(path).unwrap_or_default())
+}
+
 /// Reads what a phone recorded as 8 kHz, 16-bit, mono; the lengths in its header may not be true
 /// yet, since a phone writes them when it closes the file. A phone also writes behind what it hears:
 /// the file is taken when it has something and grows no more, or after a while as it is.
@@ -138,6 +152,10 @@ pub(crate) fn read_recording(path: &Path) -> Vec<i16> {
             break;
         }
     }
+    samples(&bytes)
+}
+
+fn samples(bytes: &[u8]) -> Vec<i16> {
     let Some(data) = bytes.windows(4).position(|four| four == b"data") else { return Vec::new() };
     let samples = bytes.get(data + 8..).unwrap_or_default().chunks_exact(2);
     samples.map(|two| i16::from_le_bytes([two[0], two[1]])).collect()
@@ -152,5 +170,7 @@ fn a_tone_is_told_from_its_neighbor_silence_and_a_mixture() {
     assert_eq!(heard(&[0; 8_000], 500), Duration::ZERO);
     let mixed: Vec<_> = (0..8_000).map(|n| sample(&[500, 900], n)).collect();
     assert_eq!(heard(&mixed, 500), Duration::ZERO);
+    let present = [500, 900, 700].map(|hz| present(&mixed, hz));
+    assert_eq!(present, [second, second, Duration::ZERO]);
     assert_eq!(describe(&coded), "500 Hz 1.0 s");
 }

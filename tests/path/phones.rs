@@ -198,11 +198,11 @@ fn legs_of_different_laws_hear_each_other() {
     world.run(S);
     let last = |id: PhoneId| *world.phones[id.0].heard.last().unwrap();
     let mut expected = [CALLER];
-    use koebashi::media::{Codec as Law, g711};
-    g711::convert(Law::Pcmu, Law::Pcma, &mut expected);
+    use koebashi::media::{Law, g711};
+    g711::convert(Law::Mu, Law::A, &mut expected);
     assert_eq!((last(counselor).payload, last(counselor).byte), (8, expected[0]));
     let mut expected = [0xd5 ^ 0x2a];
-    g711::convert(Law::Pcma, Law::Pcmu, &mut expected);
+    g711::convert(Law::A, Law::Mu, &mut expected);
     assert_eq!((last(caller).payload, last(caller).byte), (0, expected[0]));
     world.claim_one_stream(caller);
 }

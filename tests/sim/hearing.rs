@@ -9,7 +9,7 @@ use super::world::World;
 /// µ-law silence.
 const SILENCE: u8 = 0xff;
 /// Payload type of telephone-events in the sim.
-const EVENTS: u8 = 101;
+pub(super) const EVENTS: u8 = 101;
 
 impl World {
     /// Audio that the phone heard from `since` on.

@@ -19,6 +19,7 @@ impl World {
         let mut broken = Vec::new();
         self.check_board(&mut broken);
         self.check_records(&mut broken);
+        self.check_tapes(&mut broken);
         if let Some((at, why)) = self.board.poll_timeout()
             && at + Duration::from_millis(1) < self.now
         {
@@ -38,6 +39,7 @@ impl World {
         let mut broken = Vec::new();
         self.check_left_over(&mut broken);
         self.check_records(&mut broken);
+        self.check_tapes(&mut broken);
         self.judge(&broken);
     }
 
@@ -88,7 +90,7 @@ impl World {
             if (cdr.outcome == Outcome::Answered) == cdr.talks.is_empty() {
                 broken.push(format!("{id}: {:?} with {:?}", cdr.outcome, cdr.talks));
             }
-            if cdr.talk != cdr.talks.iter().map(|(_, talk)| *talk).sum() {
+            if cdr.talk != cdr.talks.iter().map(|(_, talk)| *talk).sum::<Duration>() {
                 broken.push(format!("{id}: the talk is not the sum of the talks"));
             }
             let lasted = (cdr.ended - cdr.started).to_std();
@@ -113,6 +115,8 @@ impl World {
             let on = |call: &&super::phone::PhoneCall| call.ended.is_none() && !call.is_hung_up;
             none("calls of a phone that never ended", phone.calls.iter().filter(on).count());
         }
+        let is_open = |t: &&super::recording::Tape| t.stopped.is_none() || !t.is_ended;
+        none("recordings that nobody ended", self.tapes.all.iter().filter(is_open).count());
         let calls = self.calls_seen();
         if calls != self.cdrs.len() {
             broken.push(format!("{calls} calls, {} records", self.cdrs.len()));

@@ -3,11 +3,13 @@
 //! to.
 
 pub(crate) mod dialogs;
+pub(crate) mod ears;
 pub(crate) mod hearing;
 pub(crate) mod invariants;
 pub(crate) mod link;
 pub(crate) mod phone;
 pub(crate) mod raw;
+mod recording;
 pub(crate) mod world;
 
 pub(crate) use phone::{Answer, PhoneId};

@@ -4,6 +4,8 @@
 //! byte value over and over, so that who hears whom is seen at a glance. What a phone of another
 //! make does is tested on real sockets.
 
+mod call;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -16,10 +18,11 @@ use koebashi::sip::endpoint::Endpoint;
 use koebashi::sip::header::Name;
 use koebashi::sip::print::Draft;
 use koebashi::sip::registration::{Account, Limits, Pacer, Registration, State};
-use koebashi::sip::sdp::{self, Agreed, Codec, Direction, Ours};
+use koebashi::sip::sdp::{self, Codec, Direction, Ours, Security};
 use koebashi::sip::{self, Admit, Cause, Event, Flow, Invite, Policy, SessionId, Transport};
 
 use super::dialogs::Dialogs;
+pub(crate) use call::PhoneCall;
 
 /// Which phone of the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,21 +60,6 @@ pub(crate) struct Heard {
     pub last: u8,
 }
 
-/// One call of a phone.
-#[derive(Debug)]
-pub(crate) struct PhoneCall {
-    /// The phone's session.
-    pub session: SessionId,
-    ours: Ours,
-    agreed: Option<Agreed>,
-    /// Answered, by either side.
-    pub is_up: bool,
-    /// How it ended, if it has.
-    pub ended: Option<Cause>,
-    /// Whether it ended by our own hand.
-    pub is_hung_up: bool,
-}
-
 /// A telephone.
 pub(crate) struct Phone {
     /// Its SIP address.
@@ -84,6 +72,8 @@ pub(crate) struct Phone {
     pub answer: Answer,
     /// Codecs that it offers.
     pub codecs: Vec<Codec>,
+    /// Whether its voice is encrypted.
+    pub security: Security,
     /// What its microphone sends, byte after byte; `None`: nothing (muted, packets and all).
     pub voice: Option<u8>,
     /// Whether the phone still reacts to SIP.
@@ -92,8 +82,10 @@ pub(crate) struct Phone {
     pub calls: Vec<PhoneCall>,
     /// All events of its stack, first to last.
     pub events: Vec<Event>,
-    /// All packets that arrived.
+    /// All packets that arrived and could be read.
     pub heard: Vec<Heard>,
+    /// How many came that could not.
+    pub unreadable: usize,
     /// When to answer.
     answers: BTreeMap<Instant, SessionId>,
     next_packet: Option<Instant>,
@@ -130,11 +122,13 @@ impl Phone {
             endpoint: Endpoint::new(config, chance.split()),
             answer: Answer::After(Duration::from_secs(2)),
             codecs: vec![Codec::Pcmu],
+            security: Security::Off,
             voice: Some(voice),
             is_alive: true,
             calls: Vec::new(),
             events: Vec::new(),
             heard: Vec::new(),
+            unreadable: 0,
             answers: BTreeMap::new(),
             next_packet: None,
             sequence: 1,
@@ -152,7 +146,7 @@ impl Phone {
 
     /// The flow to the server.
     pub(crate) fn flow(&self) -> Flow {
-        Flow { transport: Transport::Udp, local: self.sip, remote: self.server, connection: None }
+        Flow::new(Transport::Udp, self.sip, self.server)
     }
 
     fn policy() -> Policy {
@@ -168,6 +162,7 @@ impl Phone {
             id: 1,
             version: 1,
             direction,
+            security: self.security.clone(),
         }
     }
 
@@ -229,14 +224,7 @@ impl Phone {
         };
         let session = self.endpoint.invite(now, invite);
         self.dialogs.begun(session);
-        self.calls.push(PhoneCall {
-            session,
-            ours,
-            agreed: None,
-            is_up: false,
-            ended: None,
-            is_hung_up: false,
-        });
+        self.calls.push(PhoneCall::new(session, ours));
     }
 
     /// Dials as an extension: a colleague or a code. The challenge is answered.
@@ -339,6 +327,20 @@ impl Phone {
         self.endpoint.reoffer(now, session, sdp);
     }
 
+    /// Offers this in place of what is agreed: other keys, or none.
+    pub(crate) fn secure_again(&mut self, now: Instant, security: Security) {
+        let Some(call) = self.calls.last_mut() else { return };
+        call.ours.security = security;
+        call.ours.version += 1;
+        let (session, sdp) = (call.session, sdp::offer(&call.ours));
+        self.endpoint.reoffer(now, session, sdp);
+    }
+
+    /// Goes on at this sequence number, as after a loss.
+    pub(crate) fn skip_to(&mut self, sequence: u16) {
+        self.sequence = sequence;
+    }
+
     /// Hears from now on at another address, and says so.
     pub(crate) fn move_to(&mut self, now: Instant, rtp: &str) {
         self.rtp = rtp.parse().expect("an address");
@@ -361,7 +363,7 @@ impl Phone {
             let payload = (0..160u32).map(|n| {
                 let t = f64::from(packet * 160 + n) / 8000.0 * std::f64::consts::TAU;
                 koebashi::media::g711::encode(
-                    koebashi::media::Codec::Pcmu,
+                    koebashi::media::Law::Mu,
                     ((t * low).sin() * 6000.0 + (t * high).sin() * 6000.0) as i16,
                 )
             });
@@ -395,7 +397,15 @@ impl Phone {
 
     /// A packet has arrived at the RTP address.
     pub(crate) fn on_rtp(&mut self, now: Instant, packet: &[u8]) {
-        if packet.len() < 13 || !self.is_alive {
+        let mut packet = packet.to_vec();
+        let srtp = self.calls.last_mut().and_then(|call| call.srtp.as_mut());
+        let length = srtp.map_or(Some(packet.len()), |srtp| srtp.unprotect(&mut packet));
+        if !self.is_alive || length.is_none() {
+            self.unreadable += usize::from(self.is_alive);
+            return;
+        }
+        packet.truncate(length.unwrap_or(0));
+        if packet.len() < 13 {
             return;
         }
         self.heard.push(Heard {
@@ -422,7 +432,7 @@ impl Phone {
             let Some(call) = self.calls.iter_mut().find(|c| c.session == session) else { continue };
             if call.ended.is_none() {
                 call.is_up = true;
-                let sdp = sdp::offer(&call.ours);
+                let sdp = call.answer.take().unwrap_or_else(|| sdp::offer(&call.ours));
                 self.endpoint.answer(now, session, sdp);
             }
         }
@@ -450,20 +460,20 @@ impl Phone {
             Event::Answered { session, sdp } => {
                 if let Some(call) = self.call_of(session) {
                     call.is_up = true;
-                    call.agreed = sdp.and_then(|sdp| sdp::agreed(&sdp, &call.ours).ok());
+                    call.agree(sdp.and_then(|sdp| sdp::agreed(&sdp, &call.ours).ok()));
                 }
                 self.next_packet.get_or_insert(now);
             }
             Event::Progress { session, sdp: Some(sdp), .. } => {
                 if let Some(call) = self.call_of(session) {
-                    call.agreed = sdp::agreed(&sdp, &call.ours).ok();
+                    call.agree(sdp::agreed(&sdp, &call.ours).ok());
                 }
             }
             Event::Confirmed { session, sdp, .. } => {
                 if let Some(call) = self.call_of(session)
                     && let Some(sdp) = sdp
                 {
-                    call.agreed = sdp::agreed(&sdp, &call.ours).ok();
+                    call.agree(sdp::agreed(&sdp, &call.ours).ok());
                 }
                 self.next_packet.get_or_insert(now);
             }
@@ -471,7 +481,7 @@ impl Phone {
                 let Some(call) = self.call_of(session) else { return };
                 let answer = match sdp.as_ref().map(|sdp| sdp::answer(sdp, &call.ours)) {
                     Some(Ok((answer, agreed))) => {
-                        call.agreed = Some(agreed);
+                        call.agree(Some(agreed));
                         answer
                     }
                     Some(Err(_)) | None => sdp::offer(&call.ours),
@@ -496,6 +506,11 @@ impl Phone {
             Event::Request { tx, request, .. } => {
                 self.endpoint.respond(now, tx, Draft::response(&request, 405));
             }
+            Event::Reoffered { session, result: Ok(Some(sdp)) } => {
+                if let Some(call) = self.call_of(session).filter(|it| it.has_keys()) {
+                    call.agree(sdp::agreed(&sdp, &call.ours).ok());
+                }
+            }
             Event::Progress { .. }
             | Event::Reoffered { .. }
             | Event::Info { .. }
@@ -506,10 +521,13 @@ impl Phone {
 
     fn on_invite(&mut self, now: Instant, session: SessionId, offer: Option<Bytes>) {
         let ours = self.ours(Direction::SendRecv);
-        let agreed = offer.and_then(|offer| sdp::answer(&offer, &ours).ok());
-        let is_up = false;
-        let agreed = agreed.map(|(_, agreed)| agreed);
-        self.calls.push(PhoneCall { session, ours, agreed, is_up, ended: None, is_hung_up: false });
+        let answered = offer.and_then(|offer| sdp::answer(&offer, &ours).ok());
+        let mut call = PhoneCall::new(session, ours);
+        if let Some((answer, agreed)) = answered {
+            call.answer = Some(answer).filter(|_| call.ours.security != Security::Off);
+            call.agree(Some(agreed));
+        }
+        self.calls.push(call);
         match self.answer {
             Answer::After(after) => {
                 self.endpoint.ring(now, session, 180, None);
@@ -542,8 +560,8 @@ impl Phone {
             return None;
         }
         self.next_packet = Some(now + Duration::from_millis(20));
-        let call =
-            self.calls.iter().rev().find(|c| c.is_up && c.ended.is_none() && !c.is_hung_up)?;
+        let mut calls = self.calls.iter_mut().rev();
+        let call = calls.find(|c| c.is_up && c.ended.is_none() && !c.is_hung_up)?;
         let agreed = call.agreed.as_ref()?;
         self.sequence = self.sequence.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(160);
@@ -557,6 +575,12 @@ impl Phone {
         packet.extend(timestamp.to_be_bytes());
         packet.extend(u32::from(self.sip.port()).to_be_bytes());
         packet.extend(payload);
+        if let Some(srtp) = &mut call.srtp {
+            let length = packet.len();
+            packet.resize(length + 16, 0);
+            let length = srtp.protect(&mut packet, length).expect("each packet once");
+            packet.truncate(length);
+        }
         Some((agreed.rtp, packet))
     }
 }

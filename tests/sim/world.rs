@@ -8,19 +8,22 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use koebashi::call::board::Board;
 use koebashi::call::cdr::Cdr;
-use koebashi::call::config::Extension;
+use koebashi::call::config::{Extension, Recording};
+use koebashi::call::deed::{Deed, Denial, Request};
 use koebashi::call::intention::Intention;
 use koebashi::call::switchboard::{Command, Input, Output, Switchboard};
+use koebashi::call::voice::Voice;
 use koebashi::chance::Chance;
 use koebashi::media::engine::{Channel, Engine};
 use koebashi::media::prompt::{Clip, Library};
-use koebashi::media::{self, PortId, Prompt, g711};
+use koebashi::media::{self, PortId, Prompt, Quality, Source, g711};
 use koebashi::sip::message::Message;
 use koebashi::sip::{Flow, Transport};
 use koebashi::time::{Now, Timestamp};
 
 use super::link::Link;
 use super::phone::{Phone, PhoneId};
+use super::recording::Tapes;
 
 /// Where the service listens.
 pub(crate) const SERVER: &str = "10.0.0.1:5060";
@@ -73,16 +76,34 @@ pub(crate) struct World {
     pub cdrs: Vec<Cdr>,
     /// Steps of the calls' logs.
     pub steps: Vec<String>,
+    /// What people did.
+    pub deeds: Vec<Deed>,
+    /// The answer to the last request.
+    pub answer: Option<Result<(), Denial>>,
+    /// What each open port was last told to hear.
+    pub listens: BTreeMap<PortId, Source>,
+    /// Every command to the media plane.
+    pub commands: Vec<media::Command>,
+    /// Where each open port's peer hears.
+    pub peers: BTreeMap<PortId, SocketAddr>,
+    /// News of voices, and when they came.
+    pub voices: Vec<(Instant, Voice)>,
     /// The last board.
     pub shown: Board,
     /// What counselors chose.
     pub intentions: BTreeMap<Extension, Intention>,
     /// Ports that can't be bound, by number.
     pub unbindable: Vec<u16>,
+    /// Ports whose media thread hangs when they are closed: the shell answers in its stead.
+    pub hung: Vec<PortId>,
     /// Each prompt's sound: the µ-law byte that it consists of.
     pub prompts: BTreeMap<Prompt, u8>,
     /// RTP to addresses where no phone is: when and where to.
     pub strays: Vec<(Instant, SocketAddr)>,
+    /// What was recorded.
+    pub tapes: Tapes,
+    /// Whether each line records.
+    pub recordings: BTreeMap<String, Recording>,
     /// Where the open media ports are.
     pub ports: BTreeMap<PortId, SocketAddr>,
     next_tick: Instant,
@@ -92,7 +113,7 @@ pub(crate) struct World {
 /// The test library: each prompt half a second of a µ-law byte of its own.
 fn library(prompts: &BTreeMap<Prompt, u8>) -> Library {
     let clips = prompts.iter().map(|(name, byte)| {
-        let pcm = vec![g711::decode(media::Codec::Pcmu, *byte); 4000];
+        let pcm = vec![g711::decode(media::Law::Mu, *byte); 4000];
         (name.clone(), Clip::from_pcm(pcm).expect("a clip of half a second"))
     });
     Library::from_clips(clips)
@@ -115,6 +136,8 @@ impl World {
         let prompts: BTreeMap<_, _> = call.prompt_lengths.keys().cloned().zip(0x90..0xff).collect();
         assert_eq!(prompts.len(), call.prompt_lengths.len(), "each prompt has a sound");
         let library = library(&prompts);
+        let lines = call.lines.iter();
+        let recordings = lines.map(|(id, l)| (id.to_string(), l.recording.clone())).collect();
         let mut chance = Chance::from_number(seed);
         let started = Instant::now();
         // A Saturday, 19:00 in Tokyo.
@@ -134,12 +157,21 @@ impl World {
             parcels: BTreeMap::new(),
             parcel_count: 0,
             ports: BTreeMap::new(),
+            tapes: Tapes::default(),
+            recordings,
             wire: Vec::new(),
             cdrs: Vec::new(),
             steps: Vec::new(),
+            deeds: Vec::new(),
+            answer: None,
+            listens: BTreeMap::new(),
+            commands: Vec::new(),
+            peers: BTreeMap::new(),
+            voices: Vec::new(),
             shown: Board::default(),
             intentions: BTreeMap::new(),
             unbindable: Vec::new(),
+            hung: Vec::new(),
             prompts,
             strays: Vec::new(),
             next_tick: started + TICK,
@@ -162,7 +194,7 @@ impl World {
     /// The transport says that this address can't be reached (ICMP).
     pub(crate) fn fail_flow(&mut self, remote: SocketAddr) {
         let (transport, local) = (Transport::Udp, server());
-        self.input(Input::FlowFailed(Flow { transport, local, remote, connection: None }));
+        self.input(Input::FlowFailed(Flow::new(transport, local, remote)));
         self.flush();
     }
 
@@ -212,10 +244,22 @@ impl World {
         });
     }
 
+    /// The media plane says this.
+    pub(crate) fn media(&mut self, event: media::Event) {
+        self.input(Input::Media(event));
+        self.flush();
+    }
+
     /// Gives the switchboard a command.
     pub(crate) fn command(&mut self, command: Command) {
         self.input(Input::Command(command));
         self.flush();
+    }
+
+    /// Asks as the API does.
+    pub(crate) fn ask(&mut self, request: Request) -> Result<(), Denial> {
+        self.command(Command::Request(request));
+        self.answer.take().expect("a request is answered at once")
     }
 
     /// Sends raw bytes to the service from an address.
@@ -328,12 +372,7 @@ impl World {
         let now = self.now;
         match parcel {
             Parcel::Sip { from, to, bytes } if to == server() => {
-                let flow = Flow {
-                    transport: Transport::Udp,
-                    local: server(),
-                    remote: from,
-                    connection: None,
-                };
+                let flow = Flow::new(Transport::Udp, server(), from);
                 self.input(Input::Sip { flow, bytes: &bytes });
             }
             Parcel::Sip { to, bytes, .. } => {
@@ -349,8 +388,11 @@ impl World {
                 if port.is_none() {
                     self.strays.push((now, to));
                 }
+                let length = bytes.len();
+                bytes.resize(2048, 0);
                 if let Some(port) = port
-                    && let Some(forward) = self.engine.handle_rtp(now, port, from, &mut bytes)
+                    && let Some(forward) =
+                        self.engine.handle_rtp(now, port, from, &mut bytes, length)
                 {
                     let bytes = bytes[forward.range.clone()].to_vec();
                     let from = self.ports.get(&forward.port).copied().expect("an open port");
@@ -381,6 +423,9 @@ impl World {
                 }
             }
             while let Some(event) = self.engine.poll_event() {
+                if let media::Event::Digit { port, digit } = &event {
+                    self.tapes.on_key(self.now, *port, digit.char());
+                }
                 self.pending.push_back(event);
             }
             while let Some(event) = self.pending.pop_front() {
@@ -397,7 +442,7 @@ impl World {
                 }
             }
             if is_quiet {
-                return;
+                return self.check_ears();
             }
         }
     }
@@ -418,10 +463,14 @@ impl World {
                 self.intentions.insert(extension, intention);
             }
             Output::Board(board) => self.shown = *board,
+            Output::Recording(told) => self.on_recording(told),
+            Output::Voice(voice) => self.voices.push((self.now, voice)),
             Output::Step(step) => {
                 let ms = (self.now - self.started).as_millis();
                 self.steps.push(format!("{ms:>8} ms {}: {}", step.call, step.what));
             }
+            Output::Deed(deed) => self.deeds.push(deed),
+            Output::Answer(answer) => self.answer = Some(answer),
         }
     }
 
@@ -433,9 +482,23 @@ impl World {
             }
             self.ports.insert(*port, *local);
         }
+        self.watch_recording(&command);
         if let media::Command::Close { port } = &command {
             self.ports.remove(port);
+            self.listens.remove(port);
+            self.peers.remove(port);
+            if self.hung.contains(port) {
+                let quality = Quality::default();
+                self.pending.push_back(media::Event::Closed { port: *port, quality });
+            }
         }
+        if let media::Command::Listen { port, source } = &command {
+            self.listens.insert(*port, source.clone());
+        }
+        if let media::Command::Connect { port, peer, .. } = &command {
+            self.peers.insert(*port, peer.rtp);
+        }
+        self.commands.push(command.clone());
         self.engine.command(self.now, command);
     }
 

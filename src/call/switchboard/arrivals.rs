@@ -14,6 +14,7 @@ use crate::call::io::Order;
 use crate::call::io::{Io, Owner};
 use crate::call::leg::{Fault, Leg, Place};
 use crate::call::record::Record;
+use crate::call::recording::Recording;
 use crate::call::trunk::Arrival;
 use crate::call::{Phase, identity};
 use crate::media::{Keys, Quality};
@@ -21,7 +22,7 @@ use crate::sip::auth::{Accounts, Ha1, Source, Verdict};
 use crate::sip::header::Name;
 use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
-use crate::sip::{self, Admit, Flow, Policy, ServerTx, SessionId, Transport};
+use crate::sip::{self, Admit, Flow, Policy, ServerTx, SessionId};
 use crate::time::Now;
 
 /// Max-Forwards of a request that names none (RFC 3261 §8.1.1.6).
@@ -56,7 +57,7 @@ impl Switchboard {
         let mut trunks = self.config.trunks.iter();
         match trunks.find(|(_, trunk)| sends_for(trunk, ip)) {
             Some((id, _)) => Origin::Trunk(id.clone()),
-            None if flow.transport == Transport::Tcp
+            None if flow.transport.is_stream()
                 && self.registrar.knows_address(flow.remote.ip()) =>
             {
                 Origin::Phone
@@ -171,6 +172,7 @@ impl Switchboard {
             presentation,
             phase: Phase::Trunk(Arrival::Opening),
             record: Record::new(now, trunk_id.clone()),
+            recording: Recording::new(),
             order: Order(0),
             asks: Vec::new(),
             hops: 0,
@@ -189,6 +191,7 @@ impl Switchboard {
             dscp: trunk.dscp_rtp,
             codecs: trunk.codecs.clone(),
             dtmf: trunk.dtmf.clone(),
+            srtp: trunk.srtp,
             signaling: flow.remote.ip(),
         }
     }

@@ -2,11 +2,16 @@
 //!
 //! Owns the drawing and the count of the day's outcomes. No number of a caller is in it.
 
+use std::collections::BTreeMap;
+use std::time::Instant;
+
 use super::{BOARD_EVERY, BOARD_SOON, Output, Phase, Switchboard, Timer};
 use crate::call::Call;
-use crate::call::board::{Board, CallView, CounselorState, CounselorView, LineView, PhaseName};
+use crate::call::board::{
+    Board, CallView, CounselorState, CounselorView, LineView, PhaseName, SupervisorView,
+};
 use crate::call::cdr::Outcome;
-use crate::call::config::LineId;
+use crate::call::config::{Extension, LineId};
 use crate::call::schedule::{self, Opening};
 use crate::time::Now;
 
@@ -27,7 +32,7 @@ impl Switchboard {
             at: now.wall,
             draining: self.mode == super::Mode::Draining,
             lines: self.line_views(now),
-            calls: self.calls.values().filter_map(|call| call_view(call, now)).collect(),
+            calls: self.call_views(now),
             counselors: self.counselor_views(now),
             trunks: self.trunk_views(),
         };
@@ -46,6 +51,7 @@ impl Switchboard {
                 Phase::Trunk(_)
                 | Phase::Guidance(_)
                 | Phase::Message(_)
+                | Phase::Consent(_)
                 | Phase::Bridge(_)
                 | Phase::Ended => None,
             });
@@ -68,8 +74,24 @@ impl Switchboard {
         views
     }
 
+    fn call_views(&self, now: Now) -> Vec<CallView> {
+        let mut views: Vec<_> =
+            self.calls.values().filter_map(|call| self.call_view(call, now)).collect();
+        if !self.config.supervision.counselor_sees_listener {
+            views.iter_mut().for_each(|view| view.supervisor = None);
+        }
+        views
+    }
+
+    /// Who waits for help, and since when.
+    fn asking_help(&self) -> BTreeMap<Extension, Instant> {
+        let bridges = self.calls.keys().filter_map(|key| self.bridge(*key));
+        let asking = bridges.filter_map(|b| Some((b.extension.clone(), b.asks_help_since()?)));
+        asking.collect()
+    }
+
     fn counselor_views(&mut self, now: Now) -> Vec<CounselorView> {
-        let busy = self.activities();
+        let (busy, help) = (self.activities(), self.asking_help());
         let mut views = Vec::new();
         for (extension, c) in &self.config.counselors {
             let Some(kept) = self.counselors.get_mut(extension) else { continue };
@@ -85,6 +107,7 @@ impl Switchboard {
                 missed: kept.missed,
                 taken: kept.taken,
                 lines: c.lines.clone(),
+                help_for: help.get(extension).map(|at| now.mono.saturating_duration_since(*at)),
             };
             views.push((c.order, view));
         }
@@ -111,25 +134,35 @@ impl Switchboard {
         let outcomes = self.today.outcomes.get(line).into_iter().flatten();
         outcomes.map(|(outcome, count)| (*outcome, *count)).collect()
     }
-}
 
-fn call_view(call: &Call, now: Now) -> Option<CallView> {
-    let (phase, position, counselors) = match &call.phase {
-        Phase::Trunk(_) => (PhaseName::Trunk, None, Vec::new()),
-        Phase::Guidance(_) | Phase::Message(_) => (PhaseName::Guidance, None, Vec::new()),
-        Phase::Queue(w) => (PhaseName::Queue, Some(w.position()), Vec::new()),
-        Phase::Ringing(w, ring) => (PhaseName::Ringing, Some(w.position()), ring.extensions()),
-        Phase::Bridge(bridge) => (PhaseName::Bridge, None, bridge.extensions().0),
-        Phase::Ended => return None,
-    };
-    Some(CallView {
-        call: call.id.clone(),
-        line: Some(call.line_id.clone()),
-        phase,
-        since: call.record.started.wall,
-        in_phase: now.mono.saturating_duration_since(call.record.phase_since(phase)),
-        position,
-        counselors,
-        presentation: call.presentation,
-    })
+    fn call_view(&self, call: &Call, now: Now) -> Option<CallView> {
+        let (phase, position, counselors) = match &call.phase {
+            Phase::Trunk(_) => (PhaseName::Trunk, None, Vec::new()),
+            Phase::Guidance(_) | Phase::Message(_) | Phase::Consent(_) => {
+                (PhaseName::Guidance, None, Vec::new())
+            }
+            Phase::Queue(w) => (PhaseName::Queue, Some(w.position()), Vec::new()),
+            Phase::Ringing(w, ring) => (PhaseName::Ringing, Some(w.position()), ring.extensions()),
+            Phase::Bridge(bridge) => (PhaseName::Bridge, None, bridge.extensions().0),
+            Phase::Ended => return None,
+        };
+        let watcher = call.bridge().and_then(|bridge| bridge.watcher());
+        Some(CallView {
+            call: call.id.clone(),
+            line: Some(call.line_id.clone()),
+            phase,
+            since: call.record.started.wall,
+            in_phase: now.mono.saturating_duration_since(call.record.phase_since(phase)),
+            position,
+            counselors,
+            presentation: call.presentation,
+            recording: call.recording.tape(),
+            legs: self.leg_views(call),
+            supervisor: watcher.map(|watcher| SupervisorView {
+                extension: watcher.extension,
+                mode: watcher.mode,
+                for_: now.mono.saturating_duration_since(watcher.since),
+            }),
+        })
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Owner, Switchboard, io};
 use crate::call::config::{DtmfMeans, Extension};
-use crate::call::internal::{self, Dialed, Internal};
+use crate::call::internal::{self, Choice, Dialed, Internal};
 use crate::call::io::Io;
 use crate::call::leg::Fault;
 use crate::sip::message::Message;
@@ -34,7 +34,10 @@ impl Switchboard {
         };
         let dialed = internal::dialed(&config, &number);
         let busy = self.activities();
-        let shard = self.shard_of(from);
+        let shard = match &dialed {
+            Dialed::Code(Choice::Supervise(_, counselor)) => self.shard_of(counselor),
+            Dialed::Code(_) | Dialed::Colleague(_) | Dialed::Unknown => self.shard_of(from),
+        };
         let candidates = match &dialed {
             Dialed::Colleague(to) if to == from || busy.contains_key(to) => {
                 return self.sip.refuse(now.mono, session, 486, &[]);
@@ -51,7 +54,7 @@ impl Switchboard {
             }
             Dialed::Code(_) | Dialed::Unknown => Vec::new(),
         };
-        let mut place = self.phone_place(flow, shard, None);
+        let mut place = self.phone_place(from, flow, shard, None);
         place.dtmf = vec![DtmfMeans::Rfc4733];
         let key = self.next_key();
         let mut io = io!(self, now, Owner::Internal(key));
@@ -74,18 +77,9 @@ impl Switchboard {
     }
 
     /// The media thread on which the extension talks, so that a consultation can be joined with the
-    /// caller.
+    /// caller, and a supervisor with both.
     fn shard_of(&self, extension: &Extension) -> u8 {
-        let mut calls = self.calls.values();
-        let call = calls.find(|call| match &call.phase {
-            super::Phase::Bridge(bridge) => bridge.extension == *extension,
-            super::Phase::Trunk(_)
-            | super::Phase::Guidance(_)
-            | super::Phase::Message(_)
-            | super::Phase::Queue(_)
-            | super::Phase::Ringing(..)
-            | super::Phase::Ended => false,
-        });
+        let call = self.call_with(extension).and_then(|key| self.calls.get(&key));
         call.map_or(0, |call| call.caller.place().shard)
     }
 }

@@ -8,8 +8,10 @@ mod draw;
 mod extensions;
 mod phones;
 mod settle;
+mod supervise;
 mod transfer;
 mod trunks;
+mod voices;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -18,19 +20,22 @@ use std::time::{Duration, Instant};
 use super::cdr::{CallId, Outcome};
 use super::config::{Config, Extension, LineId, Override};
 use super::counselor::Counselor;
+use super::deed::{Actor, Request, Why};
 use super::intention::Intention;
 use super::internal::Internal;
-pub use super::io::{CallTimer, Output, Owner, Step, Timer};
+pub use super::io::{CallTimer, Output, Owner, Recording, Step, Timer};
 use super::io::{Floor, Io, Ports};
+use super::summons::Summons;
 use super::{Ask, Call, Phase};
 use crate::chance::Chance;
-use crate::media;
+use crate::media::{self, RecordId};
 use crate::sip::auth::{Guard, Settings};
 use crate::sip::endpoint::{Counts, Endpoint};
 use crate::sip::registrar::{Pulse, Registrar};
 use crate::sip::{self, ClientTx, Flow, SessionId};
 use crate::time::{Now, Timers};
 use trunks::Trunks;
+use voices::Voices;
 
 /// How soon the board is drawn again when something has changed.
 const BOARD_SOON: Duration = Duration::from_millis(250);
@@ -75,6 +80,15 @@ pub enum Command {
         /// What.
         intention: Intention,
     },
+    /// A call's recording is paused or goes on.
+    PauseRecording {
+        /// Which call.
+        call: CallId,
+        /// Whether nothing is recorded from here on.
+        paused: bool,
+    },
+    /// A recording can't be written any further: it ends, the call goes on.
+    RecordingLost(RecordId),
     /// A line is opened or closed by hand, until the next configuration.
     Override {
         /// Which.
@@ -82,6 +96,8 @@ pub enum Command {
         /// How.
         over: Override,
     },
+    /// Somebody asks through the API, and gets [`Output::Answer`].
+    Request(Request),
 }
 
 /// Why the switchboard wants to be woken.
@@ -117,9 +133,11 @@ pub struct Switchboard {
     counselors: BTreeMap<Extension, Counselor>,
     calls: BTreeMap<u64, Call>,
     internals: BTreeMap<u64, Internal>,
+    summonses: BTreeMap<u64, Summons>,
     sessions: BTreeMap<SessionId, Owner>,
     errands: BTreeMap<ClientTx, Errand>,
     ports: Ports,
+    voices: Voices,
     timers: Timers<Timer>,
     chance: Chance,
     out: VecDeque<Output>,
@@ -130,6 +148,8 @@ pub struct Switchboard {
     /// Calls ever begun; the next one's key.
     count: u64,
     plays: u64,
+    /// Recordings ever begun.
+    records: u64,
     /// Places in the queues ever given.
     places: i64,
     rings: u64,
@@ -166,6 +186,7 @@ macro_rules! io {
             timers: &mut $self.timers,
             chance: &mut $self.chance,
             plays: &mut $self.plays,
+            records: &mut $self.records,
             places: &mut $self.places,
             floors: &$self.floors,
             draining: $self.mode == $crate::call::switchboard::Mode::Draining,
@@ -198,9 +219,11 @@ impl Switchboard {
             counselors,
             calls: BTreeMap::new(),
             internals: BTreeMap::new(),
+            summonses: BTreeMap::new(),
             sessions: BTreeMap::new(),
             errands: BTreeMap::new(),
             ports: Ports::new(media),
+            voices: Voices::default(),
             timers: Timers::default(),
             chance,
             out: VecDeque::new(),
@@ -209,6 +232,7 @@ impl Switchboard {
             drawn: now.mono,
             count: 0,
             plays: 0,
+            records: 0,
             places: 0,
             rings: 0,
             started: now,
@@ -234,7 +258,10 @@ impl Switchboard {
             }
             Input::FlowFailed(flow) => {
                 match flow.transport {
-                    sip::Transport::Tcp => self.registrar.flow_gone(now.mono, &flow),
+                    sip::Transport::Tcp | sip::Transport::Tls => {
+                        self.registrar.flow_gone(now.mono, &flow);
+                        self.register_again(now, &flow);
+                    }
                     // One ICMP message says little: the phone may be changing its network.
                     sip::Transport::Udp => self.registrar.doubt_flow(now.mono, &flow),
                 }
@@ -276,7 +303,7 @@ impl Switchboard {
 
     /// Whether no call is left: a draining process may end.
     pub fn is_idle(&self) -> bool {
-        self.calls.is_empty() && self.internals.is_empty()
+        self.calls.is_empty() && self.internals.is_empty() && self.summonses.is_empty()
     }
 
     fn on_timeout(&mut self, now: Now) {
@@ -288,6 +315,7 @@ impl Switchboard {
                 Timer::Call(owner, timer) => self.with_owner(now, owner, |owned, io| match owned {
                     Owned::Call(call) => call.on_timer(io, timer),
                     Owned::Internal(internal) => internal.on_timer(io, timer),
+                    Owned::Summons(summons) => summons.on_timer(io, timer),
                 }),
                 Timer::WrapUp(extension) => self.end_wrap_up(now, &extension),
                 Timer::Phone(extension) => self.look_for_phone(now, &extension),
@@ -314,14 +342,23 @@ impl Switchboard {
         | media::Event::BothWays { port }
         | media::Event::Measured { port, .. }
         | media::Event::Closed { port, .. }) = *event;
+        let event = &self.hear(now, event);
         let owner = self.ports.owner(port);
         if matches!(event, media::Event::Closed { .. }) {
             self.ports.closed(now.mono, port);
         }
-        if let Some(owner) = owner {
+        // A voice's figures change nothing but the board, and there are many of them.
+        let is_figure = matches!(
+            event,
+            media::Event::Measured { .. }
+                | media::Event::OneWay { .. }
+                | media::Event::BothWays { .. }
+        );
+        if let Some(owner) = owner.filter(|_| !is_figure) {
             self.with_owner(now, owner, |owned, io| match owned {
                 Owned::Call(call) => call.on_media(io, event),
                 Owned::Internal(internal) => internal.on_media(io, event),
+                Owned::Summons(summons) => summons.on_media(io, event),
             });
         }
     }
@@ -349,6 +386,7 @@ impl Switchboard {
             self.with_owner(now, owner, |owned, io| match owned {
                 Owned::Call(call) => call.on_sip(io, event),
                 Owned::Internal(internal) => internal.on_sip(io, event),
+                Owned::Summons(summons) => summons.on_sip(io, event),
             });
         }
     }
@@ -383,13 +421,42 @@ impl Switchboard {
                     self.on_choice(now, key, &extension, &choice);
                 }
             }
+            Owner::Summons(key) => {
+                let Some(summons) = self.summonses.get_mut(&key) else { return };
+                f(Owned::Summons(summons), &mut io);
+                if let Some(outcome) = summons.take_outcome() {
+                    self.on_summoned(now, key, outcome);
+                }
+            }
         }
+    }
+
+    /// Lets the first call that `is_it` do something.
+    fn with_call(
+        &mut self,
+        now: Now,
+        is_it: impl Fn(&Call) -> bool,
+        f: impl FnOnce(&mut Call, &mut Io<'_>),
+    ) {
+        let found = self.calls.iter().find(|(_, call)| is_it(call)).map(|(key, _)| *key);
+        let Some(key) = found else { return };
+        self.with_owner(now, Owner::Call(key), |owned, io| {
+            if let Owned::Call(call) = owned {
+                f(call, io);
+            }
+        });
     }
 
     /// The call is over and its figures are in: the one record.
     fn bury(&mut self, now: Now, key: u64) {
-        let Some(call) = self.calls.remove(&key) else { return };
+        let Some(mut call) = self.calls.remove(&key) else { return };
         self.clear_timers(Owner::Call(key));
+        let caller = call.caller.port();
+        for port in [Some(caller), call.record.counselor_port].into_iter().flatten() {
+            if let Some(quality) = self.voices.latest(port) {
+                call.record.on_closed(port, caller, quality);
+            }
+        }
         if let Some(cdr) = call.record.cdr(&call.id, Some(&call.line_id), call.presentation) {
             self.count_today(now, &call.line_id, cdr.outcome);
             self.out.push_back(Output::Cdr(Box::new(cdr)));
@@ -409,6 +476,18 @@ impl Switchboard {
             Command::Drain => self.mode = Mode::Draining,
             Command::Stop => self.stop(now),
             Command::Intend { extension, intention } => self.intend(now, &extension, intention),
+            Command::PauseRecording { call, paused } => {
+                let pause = if paused { Call::pause_recording } else { Call::resume_recording };
+                self.with_call(now, |it| it.id == call, |call, io| pause(call, io, Actor::Console));
+            }
+            Command::RecordingLost(record) => {
+                let has = |it: &Call| it.recording.current() == Some(record);
+                self.with_call(now, has, Call::recording_lost);
+            }
+            Command::Request(request) => {
+                let answer = self.on_asked(now, &request);
+                self.out.push_back(Output::Answer(answer));
+            }
             Command::Override { line, over } => {
                 let mut config = (*self.config).clone();
                 if let Some(line) = config.lines.get_mut(&line) {
@@ -423,10 +502,12 @@ impl Switchboard {
         self.mode = Mode::Draining;
         let calls = self.calls.keys().map(|key| Owner::Call(*key));
         let internals = self.internals.keys().map(|key| Owner::Internal(*key));
-        for owner in calls.chain(internals).collect::<Vec<_>>() {
+        let summonses = self.summonses.keys().map(|key| Owner::Summons(*key));
+        for owner in calls.chain(internals).chain(summonses).collect::<Vec<_>>() {
             self.with_owner(now, owner, |owned, io| match owned {
                 Owned::Call(call) => call.stop(io),
                 Owned::Internal(internal) => internal.end(io),
+                Owned::Summons(summons) => summons.cancel(io, Why::CallOver),
             });
         }
     }
@@ -445,4 +526,5 @@ impl Switchboard {
 enum Owned<'a> {
     Call(&'a mut Call),
     Internal(&'a mut Internal),
+    Summons(&'a mut Summons),
 }

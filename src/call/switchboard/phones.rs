@@ -27,9 +27,9 @@ const LEFT_ALONE: Duration = Duration::from_secs(10);
 pub(super) fn fixed_address(contact: &str) -> Option<(Transport, SocketAddr)> {
     let Ok(Uri::Sip(uri)) = Uri::parse(contact) else { return None };
     let host = uri.host.trim_start_matches('[').trim_end_matches(']');
-    let address = SocketAddr::new(host.parse().ok()?, uri.port.unwrap_or(5060));
-    let is_tcp = uri.params.value("transport").is_some_and(|t| t.eq_ignore_ascii_case("tcp"));
-    Some((if is_tcp { Transport::Tcp } else { Transport::Udp }, address))
+    let transport = uri.transport()?;
+    let port = uri.port.unwrap_or_else(|| transport.default_port());
+    Some((transport, SocketAddr::new(host.parse().ok()?, port)))
 }
 
 impl Switchboard {
@@ -51,7 +51,7 @@ impl Switchboard {
         let mut ours = self.sip_config.listen.iter();
         let (_, local) =
             ours.find(|(t, local)| *t == transport && local.is_ipv4() == remote.is_ipv4())?;
-        Some(Flow { transport, local: *local, remote, connection: None })
+        Some(Flow::new(transport, *local, remote))
     }
 
     /// The registrar has news: phones that came or went.
@@ -201,6 +201,13 @@ impl Switchboard {
                 counselor.wrap_up_until = Some(until);
                 board.timers.set(Timer::WrapUp(extension.clone()), until);
             }),
+            Choice::Supervise(mode, counselor) => {
+                match self.supervise_by_code(now, key, extension, *mode, counselor) {
+                    Ok(()) => return,
+                    Err(_) => Confirmed::Refused,
+                }
+            }
+            Choice::Help => self.ask_help_by_code(now, extension),
         };
         let mut io = io!(self, now, Owner::Internal(key));
         if let Some(internal) = self.internals.get_mut(&key) {

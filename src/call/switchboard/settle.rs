@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::{Owner, Phase, Switchboard, Timer};
 use crate::call::board::CounselorState;
-use crate::call::config::{Extension, LineId, Strategy};
+use crate::call::config::{Extension, LineId, Srtp, Strategy};
 use crate::call::counselor::{self, Activity};
 use crate::call::intention::Intention;
 use crate::call::io::{CallTimer, Floor};
@@ -23,6 +23,7 @@ use crate::time::Now;
 impl Switchboard {
     /// Works out places, who is on duty and whom to ring.
     pub(super) fn settle(&mut self, now: Now) {
+        self.end_vain_summonses(now);
         self.is_dirty = false;
         self.place_callers();
         let busy = self.activities();
@@ -35,6 +36,11 @@ impl Switchboard {
 
     /// What every counselor does, read off the live calls.
     pub(super) fn activities(&self) -> BTreeMap<Extension, Activity> {
+        self.activities_besides(None)
+    }
+
+    /// The same without one call by an extension.
+    pub(super) fn activities_besides(&self, besides: Option<u64>) -> BTreeMap<Extension, Activity> {
         let mut busy = BTreeMap::new();
         let mut note = |extension: Extension, activity: Activity| {
             let seen = busy.entry(extension).or_insert(activity);
@@ -49,16 +55,23 @@ impl Switchboard {
                     let (talking, ringing) = bridge.extensions();
                     talking.into_iter().for_each(|e| note(e, Activity::Talking));
                     ringing.into_iter().for_each(|e| note(e, Activity::Ringing));
+                    let supervisor = bridge.supervisor().cloned();
+                    supervisor.into_iter().for_each(|e| note(e, Activity::Talking));
                 }
                 Phase::Trunk(_)
                 | Phase::Guidance(_)
                 | Phase::Message(_)
+                | Phase::Consent(_)
                 | Phase::Queue(_)
                 | Phase::Ended => {}
             }
         }
-        for internal in self.internals.values() {
+        let others = self.internals.iter().filter(|(key, _)| Some(**key) != besides);
+        for (_, internal) in others {
             internal.extensions().into_iter().for_each(|(e, activity)| note(e, activity));
+        }
+        for summons in self.summonses.values() {
+            note(summons.supervisor.clone(), Activity::Ringing);
         }
         busy
     }
@@ -75,6 +88,7 @@ impl Switchboard {
                 Phase::Trunk(_)
                 | Phase::Guidance(_)
                 | Phase::Message(_)
+                | Phase::Consent(_)
                 | Phase::Bridge(_)
                 | Phase::Ended => None,
             })
@@ -240,7 +254,7 @@ impl Switchboard {
         let new = targets.into_iter().filter(|(uri, flow)| flows.insert((*flow, uri.clone())));
         new.map(|(uri, flow)| Candidate {
             extension: extension.clone(),
-            place: self.phone_place(flow, shard, codec),
+            place: self.phone_place(extension, flow, shard, codec),
             invite: Invite {
                 flow,
                 uri,
@@ -255,16 +269,26 @@ impl Switchboard {
     }
 
     /// Where a phone's leg lives. The caller's codec comes first, so that nothing is converted.
-    pub(super) fn phone_place(&self, flow: Flow, shard: u8, codec: Option<Codec>) -> Place {
-        let first = codec.unwrap_or(Codec::Pcmu);
-        let second = if first == Codec::Pcmu { Codec::Pcma } else { Codec::Pcmu };
+    pub(super) fn phone_place(
+        &self,
+        extension: &Extension,
+        flow: Flow,
+        shard: u8,
+        codec: Option<Codec>,
+    ) -> Place {
+        let counselor = self.config.counselors.get(extension);
+        let mut codecs =
+            counselor.map_or_else(|| vec![Codec::Pcmu, Codec::Pcma], |it| it.codecs.clone());
+        // Stable: the others keep their order.
+        codecs.sort_by_key(|it| Some(*it) != codec);
         Place {
             bind: flow.local.ip(),
             advertised: self.sip_config.advertised.unwrap_or_else(|| flow.local.ip()),
             shard,
             dscp: 46,
-            codecs: vec![first, second],
+            codecs,
             dtmf: Vec::new(),
+            srtp: counselor.map_or(Srtp::Off, |it| it.srtp),
             signaling: flow.remote.ip(),
         }
     }

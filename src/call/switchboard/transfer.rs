@@ -32,7 +32,7 @@ impl Switchboard {
         let refused = match self.sessions.get(&session).copied() {
             Some(Owner::Call(key)) => self.refer_of_call(now, key, session, tx, &target, replaces),
             Some(Owner::Internal(key)) => self.refer_of_consult(now, key, session, tx, replaces),
-            None => Err(403),
+            Some(Owner::Summons(_)) | None => Err(403),
         };
         if let Err(code) = refused {
             self.sip.respond_code(now.mono, tx, code);
@@ -121,6 +121,7 @@ impl Switchboard {
             | Phase::Trunk(_)
             | Phase::Guidance(_)
             | Phase::Message(_)
+            | Phase::Consent(_)
             | Phase::Queue(_)
             | Phase::Ringing(..)
             | Phase::Ended => None,

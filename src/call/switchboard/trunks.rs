@@ -15,11 +15,13 @@ use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
 use crate::sip::registration::{Account, Limits, Pacer, Registration, State};
 use crate::sip::uri::Uri;
-use crate::sip::{Flow, Transport};
+use crate::sip::{Flow, NameId, Names, Transport};
 use crate::time::Now;
 
 /// All registrations together send at most one REGISTER in this time.
 const PACE: Duration = Duration::from_secs(1);
+/// Pause before we register again after a stream was lost: a carrier may close each at once.
+const AGAIN_AFTER: Duration = Duration::from_secs(3);
 /// User part of our Contact on trunks that don't register.
 const CONTACT_USER: &str = "koebashi";
 
@@ -36,11 +38,18 @@ pub(super) struct Trunks {
     /// Whether the last OPTIONS was answered.
     pings: BTreeMap<TrunkId, bool>,
     pacer: Pacer,
+    /// Whom the registrars' certificates have to name.
+    names: Names,
 }
 
 impl Default for Trunks {
     fn default() -> Self {
-        Self { registered: BTreeMap::new(), pings: BTreeMap::new(), pacer: Pacer::new(PACE) }
+        Self {
+            registered: BTreeMap::new(),
+            pings: BTreeMap::new(),
+            pacer: Pacer::new(PACE),
+            names: Names::default(),
+        }
     }
 }
 
@@ -85,16 +94,44 @@ impl Switchboard {
         }
     }
 
-    /// Where the registrar is: an address in the URI, or one that the shell resolved.
-    fn registrar_flow(&self, register: &Register) -> Option<Flow> {
+    /// The name that a certificate is verified against.
+    pub fn name(&self, id: NameId) -> Option<&str> {
+        self.trunks.names.name(id)
+    }
+
+    /// Where the registrar is: an address in the URI, or one that the shell resolved. Over TLS it
+    /// has to prove the name that the operator wrote, whatever the name server says.
+    fn registrar_flow(&mut self, register: &Register) -> Option<Flow> {
         let Ok(Uri::Sip(uri)) = Uri::parse(&register.uri) else { return None };
-        let is_tcp = uri.params.value("transport").is_some_and(|t| t.eq_ignore_ascii_case("tcp"));
-        let transport = if is_tcp { Transport::Tcp } else { Transport::Udp };
-        let port = uri.port.unwrap_or(5060);
+        let transport = uri.transport()?;
+        let port = uri.port.unwrap_or_else(|| transport.default_port());
         let addresses = uri.ip().into_iter().chain(register.addresses.iter().copied());
         let mut flows =
             addresses.filter_map(|ip| self.flow_to(transport, SocketAddr::new(ip, port)));
-        flows.next()
+        let flow = flows.next()?;
+        let is_named = transport == Transport::Tls && uri.ip().is_none();
+        let name = if is_named { Some(self.trunks.names.enter(uri.host)?) } else { None };
+        Some(Flow { name, ..flow })
+    }
+
+    /// The stream to a carrier is lost, by which it would call us: registers again soon, where that
+    /// had succeeded before.
+    pub(super) fn register_again(&mut self, now: Now, lost: &Flow) {
+        if lost.connection.is_none() {
+            return;
+        }
+        let hit = self.trunks.registered.iter_mut().filter(|(_, r)| {
+            let theirs = (r.flow.transport, r.flow.remote, r.flow.name);
+            theirs == (lost.transport, lost.remote, lost.name)
+                && matches!(r.registration.state(), State::Registered { .. })
+        });
+        let keys: Vec<_> = hit
+            .map(|(key, r)| {
+                r.registration.renew(now.mono + AGAIN_AFTER);
+                key.clone()
+            })
+            .collect();
+        keys.iter().for_each(|key| self.plan_registration(key));
     }
 
     fn account(&self, register: &Register, flow: Flow, advertised: Option<IpAddr>) -> Account {

@@ -1,21 +1,22 @@
 //! What comes from a port's peer: who may speak (symmetric RTP), what a packet is, keys, life.
 //!
 //! Owns the check of the source, in which order: the proven source only, once there is one; before
-//! that, the address that SDP names or the signaling's IP address. An old or a forged stream is
-//! counted and dropped.
+//! that, the address that SDP names or the signaling's IP address; and of the source's streams the
+//! pinned one ([`pin`](super::pin)). An old or a forged stream is counted and dropped.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use crate::media::codec::{Decoder, Resampler};
 use crate::media::dtmf::events::{Events, LENGTH, TelephoneEvent};
 use crate::media::dtmf::inband::Detector;
 use crate::media::dtmf::{Keys, Means};
-use crate::media::port::{Life, Outbox, Port};
+use crate::media::port::{Channel, Outbox, Port};
 use crate::media::rtp::{Header, samples_between};
-use crate::media::{Codec, Digit, Event, Peer, g711};
+use crate::media::{Codec, Digit, Event, Peer, Rate, g711, span};
 
-/// Audio shorter (5 ms) or longer (200 ms) than this is not passed on.
-const SAMPLES: std::ops::RangeInclusive<usize> = 40..=1600;
+/// Audio shorter (2.5 ms) or longer (200 ms) than this is not passed on.
+const UNITS: std::ops::RangeInclusive<u32> = 20..=1600;
 /// A step back of the sequence by more than this is a new beginning, not a late packet.
 const LATE_MAX: i16 = 100;
 /// Payload types with a fixed meaning (RFC 3551 §6).
@@ -29,41 +30,52 @@ const RTCP_TYPES: std::ops::RangeInclusive<u8> = 192..=223;
 /// A valid packet.
 #[derive(Clone, Debug)]
 pub(in crate::media) struct Incoming {
+    /// With its timestamp in units of 1/8000 s.
     pub(in crate::media) header: Header,
+    /// The timestamp as it came.
+    pub(in crate::media) wire: u32,
     pub(in crate::media) payload: Payload,
 }
 
 /// What is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::media) enum Payload {
-    /// G.711.
-    Audio(Codec),
+    /// A voice: `units` of 1/8000 s.
+    Audio { codec: Codec, units: u32 },
     /// A key: `press` with the first packet of a press.
     Event { event: TelephoneEvent, press: Option<Digit>, clock: u32 },
+    /// A key that is not for the hearer.
+    Withheld,
 }
 
 /// What a payload type says before the payload is looked at.
 enum Kind {
-    Audio(Codec),
+    Audio {
+        codec: Codec,
+        units: u32,
+    },
     Event(TelephoneEvent),
     /// Valid, but nothing to pass on.
     Life,
 }
 
 /// Hears keys.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Ears {
+#[derive(Debug, Default)]
+pub(super) struct Keypad {
     rfc4733: bool,
+    withholds: bool,
     events: Events,
     inband: Option<Box<Detector>>,
+    /// What makes sound of what is no G.711, for the detector.
+    sounds: Option<Box<Sounds>>,
     /// SSRC and newest sequence number that the detector heard: late packets would confuse it.
     newest: Option<(u32, u16)>,
     keys: Keys,
 }
 
-impl Ears {
-    pub(super) fn detect(&mut self, rfc4733: bool, inband: bool) {
-        self.rfc4733 = rfc4733;
+impl Keypad {
+    pub(super) fn detect(&mut self, rfc4733: bool, inband: bool, pass: bool) {
+        (self.rfc4733, self.withholds) = (rfc4733, !pass);
         self.inband = match (inband, self.inband.take()) {
             (true, detector) => Some(detector.unwrap_or_default()),
             (false, _) => None,
@@ -71,7 +83,7 @@ impl Ears {
     }
 
     /// Takes audio; keys in it are told to `tell`.
-    fn hear(&mut self, header: &Header, codec: Codec, audio: &[u8], mut tell: impl FnMut(Digit)) {
+    fn hear(&mut self, header: &Header, codec: Codec, audio: &[u8], tell: impl FnMut(Digit)) {
         let Some(detector) = &mut self.inband else { return };
         let is_late = self.newest.is_some_and(|(ssrc, newest)| {
             let step = header.sequence.wrapping_sub(newest) as i16;
@@ -81,11 +93,44 @@ impl Ears {
             return;
         }
         self.newest = Some((header.ssrc, header.sequence));
-        for byte in audio {
-            if let Some(digit) = detector.sample(g711::decode(codec, *byte)) {
-                tell(digit);
-            }
+        if let Some(law) = codec.law() {
+            let sound = audio.iter().map(|byte| g711::decode(law, *byte));
+            return sound.filter_map(|sample| detector.sample(sample)).for_each(tell);
         }
+        if self.sounds.as_ref().is_none_or(|sounds| sounds.codec != codec) {
+            self.sounds = Sounds::new(codec).map(Box::new);
+        }
+        if let Some(sounds) = &mut self.sounds {
+            let sound = sounds.decode(audio).iter();
+            sound.filter_map(|sample| detector.sample(*sample)).for_each(tell);
+        }
+    }
+}
+
+/// Sound at 8 kHz out of payloads.
+#[derive(Debug)]
+struct Sounds {
+    codec: Codec,
+    decoder: Decoder,
+    resampler: Resampler,
+    decoded: Vec<i16>,
+    narrow: Vec<i16>,
+}
+
+impl Sounds {
+    fn new(codec: Codec) -> Option<Self> {
+        let decoder = Decoder::new(codec)?;
+        let resampler = Resampler::new(decoder.rate(), Rate::Narrow);
+        Some(Self { codec, decoder, resampler, decoded: vec![], narrow: vec![] })
+    }
+
+    fn decode(&mut self, payload: &[u8]) -> &[i16] {
+        self.decoded.clear();
+        self.narrow.clear();
+        if self.decoder.decode(payload, &mut self.decoded) {
+            self.resampler.run(&self.decoded, &mut self.narrow);
+        }
+        &self.narrow
     }
 }
 
@@ -95,70 +140,109 @@ impl Port {
         &mut self,
         now: Instant,
         from: SocketAddr,
-        packet: &[u8],
+        packet: &mut [u8],
         out: &mut Outbox,
     ) -> Option<Incoming> {
         if packet.get(1).is_some_and(|second| RTCP_TYPES.contains(second)) {
-            self.receive_rtcp(now, from, packet, out);
+            self.receive_rtcp(now, Channel::Rtp, from, packet, out);
             return None;
         }
         let peer = self.peer?;
         if !self.may_speak(&peer, from) {
-            self.strangers += 1;
+            self.figures.strangers += 1;
             return None;
         }
-        let header = Header::read(packet)?;
+        let Ok(length) = self.guard.open(packet) else {
+            self.figures.rejected += 1;
+            return None;
+        };
+        let packet = packet.get(..length)?;
+        let mut header = Header::read(packet)?;
         let payload = packet.get(header.payload.clone())?;
         let kind = self.kind(&peer, &header, payload)?;
+        if !self.pin.admits(now, &header, self.guard.is_secure()) {
+            self.figures.strangers += 1;
+            return None;
+        }
         if self.lock.is_none() {
             self.lock = Some(from);
             out.events.push_back(Event::Heard { port: self.id });
         }
-        let is_timed = matches!(kind, Kind::Audio(_));
+        let wire = header.timestamp;
+        let ticks = match kind {
+            Kind::Audio { codec, .. } => span::ticks(codec),
+            Kind::Event(_) | Kind::Life => span::ticks(peer.codec),
+        };
+        header.timestamp = self.units.of(wire, ticks);
+        let is_timed = matches!(kind, Kind::Audio { .. });
         self.reception.packet(&header, samples_between(self.epoch, now), is_timed);
+        self.figures.hear(now);
+        let both_ways = self.ways.hear(now, (header.ssrc, header.sequence), self.id);
+        out.events.extend(both_ways);
         self.lives(now, out);
         let payload = match kind {
             Kind::Life => return None,
-            Kind::Audio(codec) => {
+            Kind::Audio { codec, units } => {
+                self.figures.listen(codec, payload);
                 self.hear_tones(now, &header, codec, payload, out);
-                Payload::Audio(codec)
+                Payload::Audio { codec, units }
             }
             Kind::Event(event) => {
                 let (ssrc, timestamp) = (header.ssrc, header.timestamp);
-                let press = self.ears.events.packet(now, ssrc, timestamp, header.marker, event);
+                let press = self.keypad.events.packet(now, ssrc, timestamp, header.marker, event);
                 if let Some(digit) = press
-                    && self.ears.rfc4733
-                    && self.ears.keys.is_press(now, digit, Means::Event)
+                    && self.keypad.rfc4733
+                    && self.keypad.keys.is_press(now, digit, Means::Event)
                 {
                     out.events.push_back(Event::Digit { port: self.id, digit });
                 }
                 let clock = peer.events.map_or(8000, |events| events.clock);
-                Payload::Event { event, press, clock }
+                match self.keypad.withholds {
+                    true => Payload::Withheld,
+                    false => Payload::Event { event, press, clock },
+                }
             }
         };
-        Some(Incoming { header, payload })
+        Some(Incoming { header, wire, payload })
     }
 
-    /// Takes a packet from the RTCP socket.
+    /// Takes a packet of RTCP, from whichever socket.
     pub(in crate::media) fn receive_rtcp(
         &mut self,
         now: Instant,
+        channel: Channel,
         from: SocketAddr,
-        packet: &[u8],
+        packet: &mut [u8],
         out: &mut Outbox,
     ) {
         let Some(peer) = &self.peer else { return };
         let is_peer = match self.lock {
-            Some(lock) => lock.ip() == from.ip() || peer.rtcp == Some(from),
+            Some(lock) if channel == Channel::Rtp => lock == from,
+            // The first that came from elsewhere on the peer's host is kept: behind NAT its port
+            // says nothing.
+            Some(lock) => {
+                let is_named =
+                    peer.rtcp == Some(from) || lock.port().checked_add(1) == Some(from.port());
+                let is_kept = self.rtcp_source.is_none_or(|kept| kept == from);
+                peer.rtcp == Some(from) || (lock.ip() == from.ip() && (is_named || is_kept))
+            }
             None => {
                 let ip = from.ip();
                 peer.rtcp == Some(from) || peer.rtp.ip() == ip || peer.latch == Some(ip)
             }
         };
         if !is_peer {
-            self.strangers += 1;
-        } else if self.reports.read(now, self.line.ssrc(), packet) {
-            self.rtcp_source = Some(from);
+            self.figures.strangers += 1;
+            return;
+        }
+        let Ok(length) = self.guard.open_rtcp(packet) else {
+            self.figures.rejected += 1;
+            return;
+        };
+        if packet.get(..length).is_some_and(|p| self.reports.read(now, self.line.ssrc(), p)) {
+            if channel == Channel::Rtcp {
+                self.rtcp_source = Some(from);
+            }
             self.lives(now, out);
         }
     }
@@ -202,14 +286,14 @@ impl Port {
     ) {
         let mut tones = [None; 4];
         let mut heard = 0;
-        self.ears.hear(header, codec, audio, |digit| {
+        self.keypad.hear(header, codec, audio, |digit| {
             if let Some(place) = tones.get_mut(heard) {
                 *place = Some(digit);
                 heard += 1;
             }
         });
         for digit in tones.into_iter().flatten() {
-            if self.ears.keys.is_press(now, digit, Means::Tone) {
+            if self.keypad.keys.is_press(now, digit, Means::Tone) {
                 out.events.push_back(Event::Digit { port: self.id, digit });
             }
         }
@@ -217,13 +301,14 @@ impl Port {
 
     /// The peer is there.
     fn lives(&mut self, now: Instant, out: &mut Outbox) {
-        if std::mem::replace(&mut self.life, Life::Heard(now)) == Life::Silent {
-            out.events.push_back(Event::Resumed { port: self.id });
-        }
+        out.events.extend(self.life.hear(now, self.id));
     }
 }
 
 /// Audio, when it is of a plausible length.
 fn audio(codec: Codec, payload: &[u8]) -> Kind {
-    if SAMPLES.contains(&payload.len()) { Kind::Audio(codec) } else { Kind::Life }
+    match span::units(codec, payload).filter(|units| UNITS.contains(units)) {
+        Some(units) => Kind::Audio { codec, units },
+        None => Kind::Life,
+    }
 }

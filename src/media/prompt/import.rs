@@ -9,8 +9,8 @@ use std::io::Cursor;
 use rubato::audioadapter_buffers::owned::InterleavedOwned;
 use rubato::{Fft, FixedSync, Resampler};
 
+use crate::media::g711::{self, Law};
 use crate::media::prompt::{BYTES_MAX, Error, RATE, SAMPLES_MAX};
-use crate::media::{Codec, g711};
 
 /// Sample rates that are taken, in Hz.
 const RATES: std::ops::RangeInclusive<u32> = 8000..=48_000;
@@ -27,7 +27,7 @@ const QUIET_MIN: f32 = 0.001;
 /// Left before and after the sound: 50 ms.
 const MARGIN: usize = RATE as usize / 20;
 /// Format tags of WAV.
-const TAGS: [(u16, Codec); 2] = [(6, Codec::Pcma), (7, Codec::Pcmu)];
+const TAGS: [(u16, Law); 2] = [(6, Law::A), (7, Law::Mu)];
 
 /// A recording as it was, in −1–1, channels interleaved.
 struct Recording {
@@ -104,16 +104,16 @@ fn read_g711(bytes: &[u8]) -> Result<Option<Recording>, Error> {
                     return Err(malformed("the format chunk is cut short"));
                 };
                 let tag = u16::from_le_bytes([t0, t1]);
-                let Some((_, codec)) = TAGS.iter().find(|(t, _)| *t == tag) else {
+                let Some((_, law)) = TAGS.iter().find(|(t, _)| *t == tag) else {
                     return Ok(None);
                 };
                 let rate = u32::from_le_bytes([r0, r1, r2, r3]);
-                format = Some((*codec, rate, usize::from(u16::from_le_bytes([c0, c1]))));
+                format = Some((*law, rate, usize::from(u16::from_le_bytes([c0, c1]))));
             }
             b"data" => {
-                let (codec, rate, channels) = format.ok_or_else(|| malformed("no format"))?;
+                let (law, rate, channels) = format.ok_or_else(|| malformed("no format"))?;
                 limit(body.len() / channels.max(1), rate)?;
-                let decoded = |b: &u8| f32::from(g711::decode(codec, *b)) / 32_768.0;
+                let decoded = |b: &u8| f32::from(g711::decode(law, *b)) / 32_768.0;
                 let samples = body.iter().map(decoded).collect();
                 return Ok(Some(Recording { rate, channels, samples }));
             }

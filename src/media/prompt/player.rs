@@ -6,8 +6,10 @@
 use std::sync::Arc;
 
 use crate::media::prompt::{Clip, Library};
-use crate::media::{Codec, Prompt};
+use crate::media::{Codec, Prompt, Rate};
 
+/// Samples that a packet holds.
+const FRAME: usize = Rate::Narrow.samples();
 /// Pieces of music whose position a port remembers; the one unheard for longest is forgotten.
 const REMEMBERED_MAX: usize = 4;
 
@@ -66,31 +68,59 @@ impl Player {
         self.current == self.clips.len()
     }
 
-    /// Copies the next samples. What is left of `out` when nothing more is to be played stays as it
-    /// is. Returns how many were copied.
+    /// Writes the next 20 ms as a codec's payload. What is left of `out` when nothing more is to be
+    /// played, or where a clip is not there in this codec, stays as it is: fill it with silence
+    /// before. Returns how many bytes were written.
+    ///
+    /// Clips follow each other without a gap, except in Opus, whose packets hold 20 ms of one clip:
+    /// there `out` gets one packet.
     pub(in crate::media) fn fill(&mut self, codec: Codec, out: &mut [u8]) -> usize {
+        if codec == Codec::Opus {
+            return self.packet(out);
+        }
         let mut filled = 0;
         while filled < out.len() {
-            let left = &mut out[filled..];
-            if let Some(clip) = self.clips.get(self.current) {
-                let bytes = &clip.encoded(codec)[self.offset..];
-                let n = bytes.len().min(left.len());
-                left[..n].copy_from_slice(&bytes[..n]);
-                (self.offset, filled) = (self.offset + n, filled + n);
-                if n == bytes.len() {
-                    (self.current, self.offset) = (self.current + 1, 0);
-                }
-            } else if let Some(music) = &mut self.music {
-                let bytes = &music.clip.encoded(codec)[music.offset..];
-                let n = bytes.len().min(left.len());
-                left[..n].copy_from_slice(&bytes[..n]);
-                filled += n;
-                music.offset = (music.offset + n) % music.clip.pcm().len();
-            } else {
-                break;
+            let Some((clip, offset)) = self.place() else { break };
+            let n = (clip.pcm().len() - offset).min(out.len() - filled);
+            if let Some(bytes) = clip.encoded(codec).get(offset..offset + n) {
+                out[filled..filled + n].copy_from_slice(bytes);
             }
+            filled += n;
+            self.pass(n);
         }
         filled
+    }
+
+    /// Copies the packet of Opus that holds the next sample, when `out` has room for it.
+    fn packet(&mut self, out: &mut [u8]) -> usize {
+        let Some((clip, offset)) = self.place() else { return 0 };
+        let n = FRAME - offset % FRAME;
+        let left = clip.pcm().len() - offset;
+        let packet = clip.packets().get(offset / FRAME).map_or(&[][..], |packet| packet);
+        let written = out.get_mut(..packet.len()).map_or(0, |out| {
+            out.copy_from_slice(packet);
+            packet.len()
+        });
+        self.pass(n.min(left));
+        written
+    }
+
+    /// The clip that plays, and its next sample.
+    fn place(&self) -> Option<(&Clip, usize)> {
+        let spoken = self.clips.get(self.current).map(|clip| (&**clip, self.offset));
+        spoken.or_else(|| self.music.as_ref().map(|music| (&*music.clip, music.offset)))
+    }
+
+    /// Lets samples pass of the clip that plays, at most to its end.
+    fn pass(&mut self, n: usize) {
+        if let Some(clip) = self.clips.get(self.current) {
+            self.offset += n;
+            if self.offset == clip.pcm().len() {
+                (self.current, self.offset) = (self.current + 1, 0);
+            }
+        } else if let Some(music) = &mut self.music {
+            music.offset = (music.offset + n) % music.clip.pcm().len();
+        }
     }
 
     /// Remembers where the music has got to.

@@ -48,8 +48,9 @@ fn canonical_files_are_taken_as_they_are() {
     let clip = Clip::from_wav(&bytes).unwrap();
     assert_eq!(clip.duration(), Duration::from_secs(3));
     for codec in [Codec::Pcmu, Codec::Pcma] {
+        let law = codec.law().unwrap();
         assert_eq!(clip.encoded(codec).len(), clip.pcm().len());
-        let same = clip.pcm().iter().map(|s| g711::encode(codec, *s));
+        let same = clip.pcm().iter().map(|s| g711::encode(law, *s));
         assert!(same.eq(clip.encoded(codec).iter().copied()));
     }
 }
@@ -119,6 +120,90 @@ fn what_cannot_be_imported_says_why() {
     assert!(matches!(import(&wav(spec(96_000, 16, 1), 0.1)), Err(Error::Unsupported(_))));
     for bytes in [&b""[..], b"RIFF", b"RIFF\0\0\0\0WAVE", b"RIFF\0\0\0\0WAVEfmt \x02\0\0\0\x07\0"] {
         assert!(matches!(import(bytes), Err(Error::Malformed(_))), "{bytes:?}");
+    }
+}
+
+/// A clip of a tone of 1000 Hz, a whole number of its periods long.
+fn tone(samples: usize) -> Clip {
+    let sample = |n: usize| (std::f32::consts::TAU * n as f32 / 8.0).sin() * 8000.0;
+    Clip::from_pcm((0..samples).map(|n| sample(n) as i16).collect::<Vec<_>>()).unwrap()
+}
+
+/// The payloads of a player that plays these, and the last of them over and over.
+fn played(library: &Library, codec: Codec, names: &[&str], payloads: usize) -> Vec<Vec<u8>> {
+    let (music, names) = names.split_last().unwrap();
+    let names: Vec<Prompt> = names.iter().map(|name| Prompt::from(*name)).collect();
+    let mut places = player::Places::default();
+    let music = Prompt::from(*music);
+    let mut player = player::Player::new(library, &names, Some(&music), &mut places);
+    let payload = |_| {
+        let mut out = [0x11; 160];
+        let length = player.fill(codec, &mut out);
+        out[..length].to_vec()
+    };
+    (0..payloads).map(payload).collect()
+}
+
+#[test]
+fn a_clip_in_g722_has_a_byte_for_each_sample() {
+    for samples in [1, 159, 160, 8000, 8001] {
+        let clips = [(Prompt::from("a"), tone(samples))];
+        let library = Library::from_clips(clips).prepared(&BTreeSet::from([Codec::G722]));
+        let clip = library.clip(&"a".into()).unwrap();
+        assert_eq!(clip.encoded(Codec::G722).len(), samples);
+        assert_eq!(clip.packets().len(), 0);
+    }
+}
+
+/// The decoder hears one stream, whatever clips it is made of.
+#[test]
+fn music_in_g722_goes_round_without_a_seam() {
+    let library = Library::from_clips([(Prompt::from("hold"), tone(8000))]);
+    let library = library.prepared(&BTreeSet::from([Codec::G722]));
+    let payloads = played(&library, Codec::G722, &["hold"], 150);
+    let mut decoder = codec::Decoder::new(Codec::G722).unwrap();
+    let mut sound = Vec::new();
+    payloads.iter().for_each(|payload| assert!(decoder.decode(payload, &mut sound)));
+    // A period is 16 samples: where the tone goes on, hardly anything is left of the difference.
+    // At a click of its full height it would be more than all.
+    let rest: Vec<i16> = sound[4800..].windows(17).map(|w| w[16].saturating_sub(w[0])).collect();
+    let worst = rest.chunks(800).map(rms).fold(0.0, f64::max) / rms(&sound[4800..]);
+    assert!(worst < 0.05, "{worst}");
+}
+
+#[test]
+fn clips_follow_each_other_without_a_gap_but_for_packets() {
+    let clips = [(Prompt::from("a"), tone(250)), (Prompt::from("b"), tone(8000))];
+    let prepared = BTreeSet::from([Codec::G722, Codec::Opus]);
+    let library = Library::from_clips(clips).prepared(&prepared);
+    let clip = |name: &str| library.clip(&name.into()).unwrap();
+    for codec in [Codec::Pcmu, Codec::Pcma, Codec::G722] {
+        let all = [clip("a").encoded(codec), clip("b").encoded(codec)].concat();
+        assert_eq!(played(&library, codec, &["a", "b"], 50).concat(), all[..8000]);
+    }
+    if Codec::Opus.is_built_in() {
+        let all = [clip("a").packets(), clip("b").packets(), clip("b").packets()].concat();
+        let all: Vec<Vec<u8>> = all.into_iter().map(Vec::from).collect();
+        assert_eq!(all.len(), 2 + 50 + 50);
+        assert_eq!(played(&library, Codec::Opus, &["a", "b"], 102), all);
+    }
+}
+
+/// As for a leg that speaks what no trunk or counselor of the configuration does.
+#[test]
+fn what_was_not_prepared_is_as_long_but_silent() {
+    let library = Library::from_clips([(Prompt::from("a"), tone(400)), ("b".into(), tone(160))]);
+    let names = ["a".into(), "b".into()];
+    for codec in [Codec::G722, Codec::Opus, Codec::Pcmu] {
+        let mut places = player::Places::default();
+        let mut player = player::Player::new(&library, &names, None, &mut places);
+        let mut out = [0x11; 160];
+        for _ in 0..4 {
+            assert!(!player.has_ended());
+            player.fill(codec, &mut out);
+        }
+        assert!(player.has_ended(), "{codec:?}");
+        assert_eq!(out == [0x11; 160], codec != Codec::Pcmu, "{codec:?}");
     }
 }
 

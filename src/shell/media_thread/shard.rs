@@ -22,6 +22,7 @@ use crate::chance::Chance;
 use crate::media::engine::{Channel, Engine};
 use crate::media::prompt::Library;
 use crate::media::{Command, Config, Event, PortId, Quality};
+use crate::shell::recorder::Tap;
 
 /// Packets that are passed on before it is looked whether a tick is due and what was sent on is
 /// handed to the system.
@@ -44,6 +45,8 @@ pub(super) struct Means {
     pub(super) library: Arc<Library>,
     pub(super) chance: Chance,
     pub(super) gauge: Arc<Gauge>,
+    /// Where recorded sound goes; without it recordings end at once.
+    pub(super) recorder: Option<Tap>,
 }
 
 /// One thread's everything.
@@ -135,11 +138,10 @@ impl<B: Backend> Shard<B> {
         let (now, engine) = (self.now, &mut self.engine);
         self.has_packets = self.backend.deliver(PACKETS_A_TURN, |arrival| {
             let Arrival { port, channel, from, buffer, length } = arrival;
-            let packet = buffer.get_mut(..length)?;
             match channel {
-                Channel::Rtp => engine.handle_rtp(now, port, from, packet),
+                Channel::Rtp => engine.handle_rtp(now, port, from, buffer, length),
                 Channel::Rtcp => {
-                    engine.handle_rtcp(now, port, from, packet);
+                    engine.handle_rtcp(now, port, from, buffer.get_mut(..length)?);
                     None
                 }
             }
@@ -195,6 +197,7 @@ impl<B: Backend> Shard<B> {
         while let Some(transmit) = self.engine.poll_transmit() {
             self.backend.send(transmit.port, transmit.channel, transmit.to, transmit.bytes());
         }
+        self.pass_on_recorded();
         while let Some(event) = self.engine.poll_event() {
             if let Event::Closed { port, .. } = &event
                 && self.ports.remove(&port.n).is_some()
@@ -209,6 +212,18 @@ impl<B: Backend> Shard<B> {
                     self.backlog.push_front(event);
                 }
                 break;
+            }
+        }
+    }
+
+    /// Hands over what is recorded. A recording that finds no room has a hole: it ends.
+    fn pass_on_recorded(&mut self) {
+        while let Some(recorded) = self.engine.poll_recorded() {
+            let record = recorded.record;
+            let is_taken =
+                self.means.recorder.as_ref().is_some_and(|tap| tap.give(recorded).is_ok());
+            if !is_taken {
+                self.engine.command(Instant::now(), Command::StopRecord { record });
             }
         }
     }
@@ -268,6 +283,7 @@ mod tests {
             library: Arc::new(Library::default()),
             chance: Chance::from_number(1),
             gauge: Arc::new(Gauge::default()),
+            recorder: None,
         };
         (Shard::new(Epoll::new(&Wake::new().unwrap()).unwrap(), means), told, orders)
     }

@@ -79,7 +79,7 @@ impl Rig {
         let (sender, events) = mpsc::channel(64);
         let config = Config { threads: 1, io, ..Config::default() };
         let mut chance = Chance::from_number(1);
-        let handle = MediaThreads::start(&config, &library, &mut chance, &sender).unwrap();
+        let handle = MediaThreads::start(&config, &library, &mut chance, &sender, None).unwrap();
         Self { handle, events }
     }
 
@@ -164,7 +164,7 @@ fn a_prompt_arrives_in_time(io: Io) {
     rig.send(Command::Listen { port: port(1), source });
     let mut buffer = [0; 2048];
     let mut heard = 0;
-    let voice = [crate::media::g711::encode(Codec::Pcmu, 1000); 160];
+    let voice = [crate::media::g711::encode(crate::media::Law::Mu, 1000); 160];
     let start = Instant::now();
     while heard < 100 {
         let (n, _) = phone.recv_from(&mut buffer).unwrap();

@@ -11,31 +11,51 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 
+use super::tls::Tls;
 use super::{Counts, Limits, Report, Sent};
-use crate::sip::{ConnectionId, Flow, Transport};
+use crate::sip::{ConnectionId, Flow, NameId, Transport};
 
 /// The table of streams.
 pub(super) struct Connections {
     pub(super) limits: Limits,
     pub(super) reports: mpsc::Sender<Report>,
     table: Mutex<Table>,
+    /// What the next handshake is made with.
+    tls: Mutex<Option<Arc<Tls>>>,
     pub(super) stalled: AtomicU64,
     pub(super) malformed: AtomicU64,
+    pub(super) unproven: AtomicU64,
+}
+
+/// Whom a stream leads to. Streams are shared by what is sent to the same peer; over TLS to one
+/// that has proved the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Peer {
+    transport: Transport,
+    remote: SocketAddr,
+    name: Option<NameId>,
+}
+
+impl Peer {
+    fn of(flow: &Flow) -> Self {
+        Self { transport: flow.transport, remote: flow.remote, name: flow.name }
+    }
 }
 
 #[derive(Default)]
 struct Table {
     last_id: u64,
     streams: BTreeMap<ConnectionId, Entry>,
-    /// The youngest stream to each address.
-    by_remote: BTreeMap<SocketAddr, ConnectionId>,
+    /// The youngest stream to each peer. Whoever opened a TLS stream to us has proved no name, so
+    /// that it is not among them.
+    by_peer: BTreeMap<Peer, ConnectionId>,
     by_source: BTreeMap<IpAddr, usize>,
     refused: u64,
     evicted: u64,
 }
 
 struct Entry {
-    remote: SocketAddr,
+    peer: Peer,
     queue: mpsc::Sender<Bytes>,
     state: Arc<State>,
 }
@@ -54,20 +74,35 @@ pub(super) struct State {
 /// A stream's place in the table; dropping it gives the place up.
 pub(super) struct Seat {
     pub(super) id: ConnectionId,
-    pub(super) remote: SocketAddr,
+    pub(super) peer: Peer,
     pub(super) state: Arc<State>,
     pub(super) connections: Arc<Connections>,
 }
 
 impl Connections {
-    pub(super) fn new(limits: Limits, reports: mpsc::Sender<Report>) -> Self {
+    pub(super) fn new(
+        limits: Limits,
+        tls: Option<Arc<Tls>>,
+        reports: mpsc::Sender<Report>,
+    ) -> Self {
         Self {
             limits,
             reports,
             table: Mutex::default(),
+            tls: Mutex::new(tls),
             stalled: AtomicU64::new(0),
             malformed: AtomicU64::new(0),
+            unproven: AtomicU64::new(0),
         }
+    }
+
+    /// What a handshake that begins now is made with.
+    pub(super) fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_tls(&self, tls: Option<Arc<Tls>>) {
+        *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = tls;
     }
 
     /// The table is whole even when a thread panicked that held it: every change is one step.
@@ -78,6 +113,7 @@ impl Connections {
     /// A place for a stream that somebody opened to us.
     pub(super) fn admit(
         self: &Arc<Self>,
+        transport: Transport,
         remote: SocketAddr,
     ) -> Option<(Seat, mpsc::Receiver<Bytes>)> {
         let mut table = self.table();
@@ -86,7 +122,12 @@ impl Connections {
             table.refused += 1;
             return None;
         }
-        Some(self.seat(&mut table, remote))
+        let peer = Peer { transport, remote, name: None };
+        let (seat, queue) = self.seat(&mut table, peer);
+        if transport == Transport::Tcp {
+            table.by_peer.insert(peer, seat.id);
+        }
+        Some((seat, queue))
     }
 
     /// Whether there is room, if need be in place of the oldest stream of a stranger.
@@ -103,19 +144,14 @@ impl Connections {
         true
     }
 
-    fn seat(
-        self: &Arc<Self>,
-        table: &mut Table,
-        remote: SocketAddr,
-    ) -> (Seat, mpsc::Receiver<Bytes>) {
+    fn seat(self: &Arc<Self>, table: &mut Table, peer: Peer) -> (Seat, mpsc::Receiver<Bytes>) {
         let (sender, queue) = mpsc::channel(self.limits.max_queued_messages.max(1));
         table.last_id += 1;
         let id = ConnectionId(table.last_id);
         let state = Arc::new(State::default());
-        *table.by_source.entry(source(remote.ip())).or_default() += 1;
-        table.by_remote.insert(remote, id);
-        table.streams.insert(id, Entry { remote, queue: sender, state: Arc::clone(&state) });
-        (Seat { id, remote, state, connections: Arc::clone(self) }, queue)
+        *table.by_source.entry(source(peer.remote.ip())).or_default() += 1;
+        table.streams.insert(id, Entry { peer, queue: sender, state: Arc::clone(&state) });
+        (Seat { id, peer, state, connections: Arc::clone(self) }, queue)
     }
 
     /// Queues `bytes` on the stream that the flow names, or on any to its peer. Where the flow
@@ -130,7 +166,7 @@ impl Connections {
         let mut new = None;
         let mut table = self.table();
         let named = flow.connection.filter(|id| table.streams.contains_key(id));
-        let known = named.or_else(|| table.by_remote.get(&flow.remote).copied());
+        let known = named.or_else(|| table.by_peer.get(&Peer::of(flow)).copied());
         let id = match (known, flow.connection) {
             (Some(id), _) => id,
             // A peer's end of a lost stream hears no new ones.
@@ -140,8 +176,9 @@ impl Connections {
                     table.refused += 1;
                     return (Sent::Failed, None);
                 }
-                let opened = self.seat(&mut table, flow.remote);
+                let opened = self.seat(&mut table, Peer::of(flow));
                 let id = opened.0.id;
+                table.by_peer.insert(Peer::of(flow), id);
                 new = Some(opened);
                 id
             }
@@ -165,12 +202,15 @@ impl Connections {
 
     pub(super) fn counts(&self) -> Counts {
         let table = self.table();
+        let secure = table.streams.values().filter(|e| e.peer.transport == Transport::Tls);
         Counts {
             connections: table.streams.len(),
+            secure: secure.count(),
             refused: table.refused,
             evicted: table.evicted,
             stalled: self.stalled.load(Relaxed),
             malformed: self.malformed.load(Relaxed),
+            unproven: self.unproven.load(Relaxed),
             unsent: 0,
         }
     }
@@ -192,10 +232,10 @@ fn queue(entry: &Entry, limits: &Limits, bytes: Bytes) -> bool {
 impl Table {
     fn remove(&mut self, id: ConnectionId) -> Option<Entry> {
         let entry = self.streams.remove(&id)?;
-        if self.by_remote.get(&entry.remote) == Some(&id) {
-            self.by_remote.remove(&entry.remote);
+        if self.by_peer.get(&entry.peer) == Some(&id) {
+            self.by_peer.remove(&entry.peer);
         }
-        let source = source(entry.remote.ip());
+        let source = source(entry.peer.remote.ip());
         if let Some(n) = self.by_source.get_mut(&source) {
             *n -= 1;
             if *n == 0 {
@@ -207,6 +247,11 @@ impl Table {
 }
 
 impl Seat {
+    /// The address of the far end.
+    pub(super) fn remote(&self) -> SocketAddr {
+        self.peer.remote
+    }
+
     /// Answers a keep-alive, without making the peer known by it. False when there is no room.
     pub(super) fn pong(&self) -> bool {
         let table = self.connections.table();
@@ -216,7 +261,8 @@ impl Seat {
 
     /// The stream's flow as the loop knows it.
     pub(super) fn flow(&self, local: SocketAddr) -> Flow {
-        Flow { transport: Transport::Tcp, local, remote: self.remote, connection: Some(self.id) }
+        let Peer { transport, remote, name } = self.peer;
+        Flow { transport, local, remote, connection: Some(self.id), name }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The SIP sockets: UDP and TCP, IPv4 and IPv6. Whole messages come out, whole messages go in.
+//! The SIP sockets: UDP, TCP and TLS, IPv4 and IPv6. Whole messages come out, whole messages go in.
 //!
 //! Owns [`Sockets`], which the loop holds: it waits by [`Sockets::ready`], takes by
 //! [`Sockets::next`] and gives by [`Sockets::send`], which never waits. Knows of SIP only where
@@ -12,6 +12,7 @@
 
 mod connections;
 mod stream;
+pub mod tls;
 mod udp;
 
 #[cfg(test)]
@@ -30,6 +31,7 @@ use tokio::sync::mpsc;
 
 use crate::sip::{Flow, Transmit, Transport};
 use connections::Connections;
+use tls::Tls;
 use udp::Udp;
 
 /// The most that one UDP datagram carries.
@@ -46,6 +48,8 @@ pub struct Limits {
     pub max_connections_per_source: usize,
     /// How long opening a stream may take.
     pub connect_timeout: Duration,
+    /// How long the TLS handshake on an open stream may take.
+    pub handshake_timeout: Duration,
     /// How long a stream may stay without a byte from the peer. Longer than a registration lasts; a
     /// peer that is really gone is noticed by TCP keep-alive.
     pub idle_timeout: Duration,
@@ -72,6 +76,7 @@ impl Default for Limits {
             max_connections: 2_000,
             max_connections_per_source: 64,
             connect_timeout: Duration::from_secs(4),
+            handshake_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(65 * 60),
             stranger_timeout: Duration::from_secs(64),
             message_timeout: Duration::from_secs(10),
@@ -114,6 +119,8 @@ pub struct BindError {
 pub struct Counts {
     /// Streams open at present.
     pub connections: usize,
+    /// Those of them that are TLS.
+    pub secure: usize,
     /// Streams closed on arrival because a limit was reached.
     pub refused: u64,
     /// Streams closed in favor of newcomers.
@@ -122,6 +129,8 @@ pub struct Counts {
     pub stalled: u64,
     /// Streams closed for what came on them (not SIP, too long, too slow).
     pub malformed: u64,
+    /// Streams closed because the TLS handshake failed or took too long.
+    pub unproven: u64,
     /// Messages of ours that a full buffer of the kernel kept from going out.
     pub unsent: u64,
 }
@@ -155,10 +164,18 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// Opens the sockets. Must be called within the runtime.
-    pub fn bind(listen: &[(Transport, SocketAddr)], limits: &Limits) -> Result<Self, BindError> {
+    /// Opens the sockets. Must be called within the runtime. Without `tls`, whoever comes to a TLS
+    /// socket is closed.
+    ///
+    /// # Errors
+    /// The first socket that can't be opened.
+    pub fn bind(
+        listen: &[(Transport, SocketAddr)],
+        limits: &Limits,
+        tls: Option<Arc<Tls>>,
+    ) -> Result<Self, BindError> {
         let (sender, reports) = mpsc::channel(REPORTS_MAX);
-        let connections = Arc::new(Connections::new(limits.clone(), sender.clone()));
+        let connections = Arc::new(Connections::new(limits.clone(), tls, sender.clone()));
         let mut udp = Vec::new();
         let mut listening = Vec::new();
         for (transport, address) in listen {
@@ -169,20 +186,15 @@ impl Sockets {
                     udp.push(socket);
                     local
                 }),
-                Transport::Tcp => stream::listen(*address, limits, &connections),
+                Transport::Tcp | Transport::Tls => {
+                    stream::listen(*transport, *address, limits, &connections)
+                }
             };
-            let transport_name = match transport {
-                Transport::Udp => "udp",
-                Transport::Tcp => "tcp",
+            let refused = |source| {
+                let transport = transport.name();
+                BindError { transport, address: *address, source }
             };
-            listening.push((
-                *transport,
-                bound.map_err(|source| BindError {
-                    transport: transport_name,
-                    address: *address,
-                    source,
-                })?,
-            ));
+            listening.push((*transport, bound.map_err(refused)?));
         }
         Ok(Self {
             udp,
@@ -201,6 +213,12 @@ impl Sockets {
     /// The sockets that are open, in the order asked for, port 0 replaced by the real one.
     pub fn listening(&self) -> &[(Transport, SocketAddr)] {
         &self.listening
+    }
+
+    /// Takes another certificate for the handshakes that begin from here on; streams that are open
+    /// live on.
+    pub fn set_tls(&self, tls: Option<Arc<Tls>>) {
+        self.connections.set_tls(tls);
     }
 
     /// Waits until [`Self::next`] has something to give. Loses nothing when dropped.
@@ -251,18 +269,20 @@ impl Sockets {
 
     /// Sends, or queues for the stream's task. What can't go out comes back as
     /// [`Arrived::Failed`]; a datagram for which the kernel has no room is dropped and counted,
-    /// like one that the network loses.
-    pub fn send(&mut self, transmit: Transmit) {
+    /// like one that the network loses. `name`: what the flow's [`name`](Flow::name) stands for.
+    pub fn send(&mut self, transmit: Transmit, name: Option<&str>) {
         let Transmit { flow, bytes } = transmit;
         let sent = match flow.transport {
             Transport::Udp => match udp::sender(&self.udp, flow.local) {
                 Some(socket) => socket.send(&flow, &bytes),
                 None => Sent::Failed,
             },
-            Transport::Tcp => {
+            // A name that stands for nothing must not end as no name.
+            Transport::Tls if flow.name.is_some() != name.is_some() => Sent::Failed,
+            Transport::Tcp | Transport::Tls => {
                 let (sent, new) = self.connections.send(&flow, bytes);
                 if let Some((seat, queue)) = new {
-                    stream::connect(seat, queue, flow.local);
+                    stream::connect(seat, queue, &flow, name);
                 }
                 sent
             }

@@ -1,4 +1,5 @@
-//! One TCP stream: listening, connecting, and the task that reads and writes until it ends.
+//! One stream, TCP or TLS over it: listening, connecting, the handshake, and the task that reads
+//! and writes until it ends.
 //!
 //! Owns what happens on a stream (RFC 3261 §18.3, RFC 5626 §4.4.1); who may have one is
 //! `connections`'s. Reading and writing go on side by side, so that a peer that does not read is
@@ -11,17 +12,18 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustls::pki_types::ServerName;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::connections::{Connections, Seat, State};
-use super::{Limits, Report, udp};
+use super::{Limits, Report, tls, udp};
 use crate::sip::frame::{Frame, Framer};
-use crate::sip::{Flow, parse};
+use crate::sip::{Flow, Transport, parse};
 
 /// Streams that wait to be accepted.
 const BACKLOG: i32 = 1_024;
@@ -49,6 +51,7 @@ enum End {
 
 /// Listens, for as long as the loop does.
 pub(super) fn listen(
+    transport: Transport,
     address: SocketAddr,
     limits: &Limits,
     connections: &Arc<Connections>,
@@ -65,11 +68,16 @@ pub(super) fn listen(
     socket.listen(BACKLOG)?;
     let listener = TcpListener::from_std(socket.into())?;
     let bound = listener.local_addr()?;
-    tokio::spawn(accept(listener, bound, Arc::clone(connections)));
+    tokio::spawn(accept(listener, transport, bound, Arc::clone(connections)));
     Ok(bound)
 }
 
-async fn accept(listener: TcpListener, bound: SocketAddr, connections: Arc<Connections>) {
+async fn accept(
+    listener: TcpListener,
+    transport: Transport,
+    bound: SocketAddr,
+    connections: Arc<Connections>,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -77,18 +85,12 @@ async fn accept(listener: TcpListener, bound: SocketAddr, connections: Arc<Conne
         };
         match accepted {
             Ok((stream, remote)) => {
-                let Some((seat, queue)) = connections.admit(remote) else { continue };
+                let Some((seat, queue)) = connections.admit(transport, remote) else { continue };
                 let mut local = bound;
                 if let (true, Ok(own)) = (bound.ip().is_unspecified(), stream.local_addr()) {
                     local.set_ip(own.ip());
                 }
-                tokio::spawn(async move {
-                    let flow = seat.flow(local);
-                    let reports = seat.connections.reports.clone();
-                    run(stream, &seat, queue, flow).await;
-                    drop(seat);
-                    tell(&reports, flow).await;
-                });
+                tokio::spawn(serve(stream, seat, queue, local));
             }
             Err(error) => {
                 tracing::debug!(%error, "accept");
@@ -98,23 +100,92 @@ async fn accept(listener: TcpListener, bound: SocketAddr, connections: Arc<Conne
     }
 }
 
-/// Opens a stream for the seat in a task of its own.
-pub(super) fn connect(seat: Seat, queue: mpsc::Receiver<Bytes>, local: SocketAddr) {
+/// A stream that somebody opened to us, until its end. Of one whose handshake fails nobody is told,
+/// since nobody knew of it.
+async fn serve(mut stream: TcpStream, seat: Seat, queue: mpsc::Receiver<Bytes>, local: SocketAddr) {
+    let flow = seat.flow(local);
+    let reports = seat.connections.reports.clone();
+    prepare(&stream, &seat.connections.limits);
+    if flow.transport == Transport::Tls {
+        let Some(tls) = seat.connections.tls() else { return };
+        let acceptor = TlsAcceptor::from(tls.server(flow.remote.ip()));
+        match handshake(&seat, acceptor.accept(stream)).await {
+            Ok(stream) => run(split(stream), &seat, queue, flow).await,
+            Err(error) => {
+                tracing::debug!(remote = %flow.remote, %error, "TLS handshake");
+                return;
+            }
+        }
+    } else {
+        run(stream.split(), &seat, queue, flow).await;
+    }
+    drop(seat);
+    tell(&reports, flow).await;
+}
+
+/// Opens a stream for the seat in a task of its own. `name`: whom a certificate has to name.
+pub(super) fn connect(seat: Seat, queue: mpsc::Receiver<Bytes>, flow: &Flow, name: Option<&str>) {
+    let local = flow.local;
+    let name = tls::server_name(name, flow.remote.ip());
     tokio::spawn(async move {
         let reports = seat.connections.reports.clone();
-        let limit = seat.connections.limits.connect_timeout;
+        let limits = &seat.connections.limits;
         let opened = tokio::select! {
-            opened = timeout(limit, open(local, seat.remote, &seat.connections.limits)) => opened,
+            opened = timeout(limits.connect_timeout, open(local, seat.remote(), limits)) => opened,
             () = seat.state.close.notified() => Ok(Err(io::ErrorKind::Interrupted.into())),
         };
         let mut flow = seat.flow(local);
         match opened {
-            Ok(Ok(stream)) => run(stream, &seat, queue, flow).await,
+            Ok(Ok(stream)) if flow.transport == Transport::Tls => {
+                if let Err(error) = secure(stream, &seat, queue, flow, name).await {
+                    // Said aloud: it is somebody whom the operator named, and who lets no call in.
+                    tracing::warn!(remote = %flow.remote, "no TLS: {error}");
+                    flow.connection = None;
+                }
+            }
+            Ok(Ok(mut stream)) => {
+                prepare(&stream, limits);
+                run(stream.split(), &seat, queue, flow).await;
+            }
             Ok(Err(_)) | Err(_) => flow.connection = None,
         }
         drop(seat);
         tell(&reports, flow).await;
     });
+}
+
+/// Lets the far end prove who it is, and then runs the stream until its end.
+async fn secure(
+    stream: TcpStream,
+    seat: &Seat,
+    queue: mpsc::Receiver<Bytes>,
+    flow: Flow,
+    name: Option<ServerName<'static>>,
+) -> io::Result<()> {
+    let refuse = |what| io::Error::new(io::ErrorKind::InvalidInput, what);
+    let tls = seat.connections.tls().ok_or_else(|| refuse("sip.tls is not configured"))?;
+    let name = name.ok_or_else(|| refuse("no certificate can hold this name"))?;
+    prepare(&stream, &seat.connections.limits);
+    let connector = TlsConnector::from(Arc::clone(&tls.client));
+    let shown = name.to_str().into_owned();
+    let stream = handshake(seat, connector.connect(name, stream)).await;
+    let stream = stream.map_err(|e| io::Error::new(e.kind(), format!("{shown}: {e}")))?;
+    run(split(stream), seat, queue, flow).await;
+    Ok(())
+}
+
+/// A handshake within its time, unless the seat is wanted for another. What fails is counted.
+async fn handshake<S>(seat: &Seat, shake: impl Future<Output = io::Result<S>>) -> io::Result<S> {
+    let shaken = tokio::select! {
+        shaken = timeout(seat.connections.limits.handshake_timeout, shake) => {
+            shaken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        }
+        () = seat.state.close.notified() => return Err(io::ErrorKind::Interrupted.into()),
+    };
+    if shaken.is_err() {
+        seat.connections.unproven.fetch_add(1, Relaxed);
+    }
+    shaken
 }
 
 async fn open(local: SocketAddr, remote: SocketAddr, limits: &Limits) -> io::Result<TcpStream> {
@@ -138,12 +209,12 @@ async fn tell(reports: &mpsc::Sender<Report>, flow: Flow) {
 }
 
 /// Reads and writes until either ends.
-async fn run(mut stream: TcpStream, seat: &Seat, mut queue: mpsc::Receiver<Bytes>, flow: Flow) {
+async fn run<R, W>((read, write): (R, W), seat: &Seat, mut queue: mpsc::Receiver<Bytes>, flow: Flow)
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
     let (connections, state) = (&seat.connections, &seat.state);
-    if let Err(error) = prepare(&stream, &connections.limits) {
-        tracing::debug!(%error, "stream options");
-    }
-    let (read, write) = stream.split();
     let end = tokio::select! {
         end = reading(read, seat, flow) => end,
         end = writing(write, &mut queue, state, &connections.limits) => end,
@@ -157,17 +228,22 @@ async fn run(mut stream: TcpStream, seat: &Seat, mut queue: mpsc::Receiver<Bytes
     tracing::debug!(connection = seat.id.0, ?end, "stream closed");
 }
 
-fn prepare(stream: &TcpStream, limits: &Limits) -> io::Result<()> {
+fn prepare(stream: &TcpStream, limits: &Limits) {
     let (after, times, every) = KEEPALIVE;
     let keepalive = TcpKeepalive::new().with_time(after).with_interval(every).with_retries(times);
     let socket = SockRef::from(stream);
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&keepalive)?;
     // Data that the peer's kernel never acknowledges ends the stream as well as silence does.
-    socket.set_tcp_user_timeout(Some(every * times + limits.write_timeout))
+    let unacknowledged = Some(every * times + limits.write_timeout);
+    let prepared = socket
+        .set_tcp_nodelay(true)
+        .and_then(|()| socket.set_tcp_keepalive(&keepalive))
+        .and_then(|()| socket.set_tcp_user_timeout(unacknowledged));
+    if let Err(error) = prepared {
+        tracing::debug!(%error, "stream options");
+    }
 }
 
-async fn reading(mut stream: ReadHalf<'_>, seat: &Seat, flow: Flow) -> End {
+async fn reading(mut stream: impl AsyncRead + Unpin, seat: &Seat, flow: Flow) -> End {
     let limits = &seat.connections.limits;
     let mut framer = Framer::new(parse::Limits::default());
     let mut buffer = vec![0; READ_BYTES];
@@ -209,13 +285,18 @@ async fn reading(mut stream: ReadHalf<'_>, seat: &Seat, flow: Flow) -> End {
 }
 
 async fn writing(
-    mut stream: WriteHalf<'_>,
+    mut stream: impl AsyncWrite + Unpin,
     queue: &mut mpsc::Receiver<Bytes>,
     state: &State,
     limits: &Limits,
 ) -> End {
     while let Some(bytes) = queue.recv().await {
-        match timeout(limits.write_timeout, stream.write_all(&bytes)).await {
+        // TLS may keep the end of a record back until it is told to flush.
+        let written = async {
+            stream.write_all(&bytes).await?;
+            stream.flush().await
+        };
+        match timeout(limits.write_timeout, written).await {
             Ok(Ok(())) => state.queued.fetch_sub(bytes.len(), Relaxed),
             Ok(Err(_)) => return End::Closed,
             Err(_) => return End::Stalled,

@@ -1,5 +1,7 @@
 //! Over loopback, with real sockets.
 
+mod tls;
+
 use std::net::UdpSocket;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,7 +17,7 @@ const OK: &[u8] = b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n";
 const SOON: Duration = Duration::from_secs(5);
 
 fn open(transport: Transport, address: &str, limits: &Limits) -> (Sockets, SocketAddr) {
-    let sockets = Sockets::bind(&[(transport, address.parse().unwrap())], limits).unwrap();
+    let sockets = Sockets::bind(&[(transport, address.parse().unwrap())], limits, None).unwrap();
     let local = sockets.listening()[0].1;
     (sockets, local)
 }
@@ -48,11 +50,11 @@ fn phone(ip: &str) -> UdpSocket {
 }
 
 fn udp_flow(local: SocketAddr, remote: SocketAddr) -> Flow {
-    Flow { transport: Transport::Udp, local, remote, connection: None }
+    Flow::new(Transport::Udp, local, remote)
 }
 
 fn tcp_flow(local: SocketAddr, remote: SocketAddr, connection: Option<ConnectionId>) -> Flow {
-    Flow { transport: Transport::Tcp, local, remote, connection }
+    Flow { connection, ..Flow::new(Transport::Tcp, local, remote) }
 }
 
 fn transmit(flow: Flow, bytes: &'static [u8]) -> Transmit {
@@ -77,7 +79,7 @@ async fn a_datagram_comes_with_both_addresses_and_is_answered() {
         let (flow, bytes) = arrival(&mut sockets).await;
         assert_eq!(flow, udp_flow(local, phone.local_addr().unwrap()), "{bind}");
         assert_eq!(bytes.unwrap(), OPTIONS);
-        sockets.send(transmit(flow, OK));
+        sockets.send(transmit(flow, OK), None);
         let mut answer = [0; 100];
         let (len, from) = phone.recv_from(&mut answer).unwrap();
         assert_eq!((&answer[..len], from), (OK, local), "{bind}");
@@ -92,7 +94,7 @@ async fn a_wildcard_socket_answers_from_the_address_that_was_asked() {
     phone.send_to(OPTIONS, asked).unwrap();
     let (flow, _) = arrival(&mut sockets).await;
     assert_eq!(flow.local, asked);
-    sockets.send(transmit(flow, OK));
+    sockets.send(transmit(flow, OK), None);
     assert_eq!(phone.recv_from(&mut [0; 100]).unwrap().1, asked);
 }
 
@@ -103,8 +105,8 @@ async fn icmp_names_the_peer_that_is_gone_and_harms_no_other() {
         let (mut sockets, local) = open(Transport::Udp, &here.to_string(), &Limits::default());
         let gone = phone(ip).local_addr().unwrap();
         let there = phone(ip);
-        sockets.send(transmit(udp_flow(local, gone), OPTIONS));
-        sockets.send(transmit(udp_flow(local, there.local_addr().unwrap()), OPTIONS));
+        sockets.send(transmit(udp_flow(local, gone), OPTIONS), None);
+        sockets.send(transmit(udp_flow(local, there.local_addr().unwrap()), OPTIONS), None);
         assert_eq!(there.recv(&mut [0; 100]).unwrap(), OPTIONS.len());
         assert_eq!(arrival(&mut sockets).await, (udp_flow(local, gone), None));
         assert_eq!(sockets.next(), None);
@@ -115,7 +117,7 @@ async fn icmp_names_the_peer_that_is_gone_and_harms_no_other() {
 async fn icmp_names_a_wildcard_socket_both_ways() {
     let (mut sockets, bound) = open(Transport::Udp, "0.0.0.0:0", &Limits::default());
     let gone = phone("127.0.0.1").local_addr().unwrap();
-    sockets.send(transmit(udp_flow(bound, gone), OPTIONS));
+    sockets.send(transmit(udp_flow(bound, gone), OPTIONS), None);
     let local = SocketAddr::new(gone.ip(), bound.port());
     assert_eq!(arrival(&mut sockets).await, (udp_flow(local, gone), None));
     assert_eq!(arrival(&mut sockets).await, (udp_flow(bound, gone), None));
@@ -125,7 +127,7 @@ async fn icmp_names_a_wildcard_socket_both_ways() {
 async fn what_no_socket_can_send_fails() {
     let (mut sockets, local) = open(Transport::Udp, "127.0.0.1:0", &Limits::default());
     let flow = udp_flow(local, "[::1]:9".parse().unwrap());
-    sockets.send(transmit(flow, OPTIONS));
+    sockets.send(transmit(flow, OPTIONS), None);
     assert_eq!(sockets.next(), Some(Arrived::Failed(flow)));
 }
 
@@ -147,8 +149,8 @@ async fn a_stream_is_read_in_pieces_kept_alive_and_answered_by_id_or_address() {
         assert_eq!(flow, tcp_flow(local, remote, Some(ConnectionId(1))));
         assert_eq!(bytes.unwrap(), OPTIONS);
         assert_eq!(arrival(&mut sockets).await.1.unwrap(), OPTIONS);
-        sockets.send(transmit(flow, OK));
-        sockets.send(transmit(tcp_flow(local, remote, None), OK));
+        sockets.send(transmit(flow, OK), None);
+        sockets.send(transmit(tcp_flow(local, remote, None), OK), None);
         let mut answers = vec![0; OK.len() * 2];
         timeout(SOON, phone.read_exact(&mut answers)).await.unwrap().unwrap();
         assert_eq!(answers, [OK, OK].concat());
@@ -156,7 +158,7 @@ async fn a_stream_is_read_in_pieces_kept_alive_and_answered_by_id_or_address() {
         assert_eq!(arrival(&mut sockets).await, (flow, None));
         assert_eq!(arrival(&mut sockets).await, (tcp_flow(local, remote, None), None));
         // Its end hears no new streams: nobody listens there.
-        sockets.send(transmit(flow, OK));
+        sockets.send(transmit(flow, OK), None);
         assert_eq!(arrival(&mut sockets).await, (flow, None));
     }
 }
@@ -166,8 +168,8 @@ async fn a_stream_is_opened_once_and_its_failure_told() {
     let (mut sockets, local) = open(Transport::Tcp, "127.0.0.1:0", &Limits::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let flow = tcp_flow(local, listener.local_addr().unwrap(), None);
-    sockets.send(transmit(flow, OPTIONS));
-    sockets.send(transmit(flow, OPTIONS));
+    sockets.send(transmit(flow, OPTIONS), None);
+    sockets.send(transmit(flow, OPTIONS), None);
     let (mut peer, _) = timeout(SOON, listener.accept()).await.unwrap().unwrap();
     let mut got = vec![0; OPTIONS.len() * 2];
     timeout(SOON, peer.read_exact(&mut got)).await.unwrap().unwrap();
@@ -180,7 +182,7 @@ async fn a_stream_is_opened_once_and_its_failure_told() {
     assert_eq!(arrival(&mut sockets).await, (answered, None));
     assert_eq!(arrival(&mut sockets).await, (flow, None));
     // Nobody listens there.
-    sockets.send(transmit(flow, OPTIONS));
+    sockets.send(transmit(flow, OPTIONS), None);
     assert_eq!(arrival(&mut sockets).await, (flow, None));
     assert_eq!(sockets.counts().connections, 0);
 }
@@ -215,7 +217,7 @@ async fn a_known_peer_may_be_silent_for_longer() {
     let mut phone = TcpStream::connect(local).await.unwrap();
     phone.write_all(OPTIONS).await.unwrap();
     let (flow, _) = arrival(&mut sockets).await;
-    sockets.send(transmit(flow, OK));
+    sockets.send(transmit(flow, OK), None);
     timeout(SOON, phone.read_exact(&mut vec![0; OK.len()])).await.unwrap().unwrap();
     phone.write_all(b"\r\n").await.unwrap();
     assert!(timeout(Duration::from_millis(80), phone.read(&mut [0; 9])).await.is_err());
@@ -234,7 +236,7 @@ async fn one_source_has_few_streams_and_strangers_give_way() {
     let mut known = from("127.0.0.1").await;
     known.write_all(OPTIONS).await.unwrap();
     let (flow, _) = arrival(&mut sockets).await;
-    sockets.send(transmit(flow, OK));
+    sockets.send(transmit(flow, OK), None);
     let mut oldest = from("127.0.0.1").await;
     until(&sockets, |c| c.connections == 2).await;
     let mut third = from("127.0.0.1").await;
@@ -262,8 +264,8 @@ async fn a_peer_that_does_not_read_is_closed_and_slows_nobody() {
     // More than the kernel buffers of both ends take.
     let gone = async {
         loop {
-            sockets.send(Transmit { flow: stalled, bytes: big.clone() });
-            sockets.send(transmit(flow, OK));
+            sockets.send(Transmit { flow: stalled, bytes: big.clone() }, None);
+            sockets.send(transmit(flow, OK), None);
             timeout(SOON, good.read_exact(&mut vec![0; OK.len()])).await.unwrap().unwrap();
             if sockets.next() == Some(Arrived::Failed(stalled)) {
                 break;

@@ -216,8 +216,7 @@ fn take(
         local.set_ip(ip);
     }
     let remote = received.address.as_ref().and_then(address);
-    let flow =
-        remote.map(|remote| Flow { transport: Transport::Udp, local, remote, connection: None });
+    let flow = remote.map(|remote| Flow::new(Transport::Udp, local, remote));
     Ok((flow, received.bytes, error))
 }
 

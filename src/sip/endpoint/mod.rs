@@ -23,9 +23,7 @@ use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
 use crate::sip::session::{Core, Session, reap};
 use crate::sip::transaction::{Outcome, Transactions, User, What};
-use crate::sip::{
-    Cause, ClientTx, Config, Event, Flow, Invite, ServerTx, SessionId, Transmit, Transport,
-};
+use crate::sip::{Cause, ClientTx, Config, Event, Flow, Invite, ServerTx, SessionId, Transmit};
 use crate::time::Timers;
 
 pub use crate::sip::transaction::{Counts, Direction};
@@ -54,7 +52,7 @@ impl Endpoint {
     /// The transport of `flow` failed: ICMP, reset, or no connection. Requests that wait for an
     /// answer by it fail at once, and with them the sessions that are not answered yet.
     pub fn flow_failed(&mut self, now: Instant, flow: Flow) {
-        if flow.transport == Transport::Tcp {
+        if flow.transport.is_stream() {
             self.core.txs.forget_connection(flow);
             for session in self.sessions.values_mut() {
                 session.forget_connection(flow);

@@ -68,7 +68,7 @@ impl Office {
 
 fn udp(port: u16) -> Flow {
     let (local, remote) = (([10, 0, 0, 1], 5060).into(), ([10, 0, 0, 2], port).into());
-    Flow { transport: Transport::Udp, local, remote, connection: None }
+    Flow::new(Transport::Udp, local, remote)
 }
 
 fn tcp(connection: u64) -> Flow {

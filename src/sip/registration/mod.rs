@@ -24,6 +24,7 @@ use super::auth::{Asked, Challenge, answer};
 use super::header::Name;
 use super::message::{Message, Method};
 use super::print::Draft;
+use super::transaction::{Place, is_sips};
 use crate::chance::Chance;
 use crate::pii::Pii;
 use outcome::Outcome;
@@ -299,11 +300,8 @@ impl Registration {
         self.cseq += 1;
         self.tries += 1;
         let Account { registrar, aor, contact_at, .. } = &self.account;
-        let transport = match self.account.transport {
-            Transport::Udp => "",
-            Transport::Tcp => ";transport=tcp",
-        };
-        let contact = format!("<sip:{}@{contact_at}{transport}>", self.contact_user);
+        let place = Place::at(*contact_at, self.account.transport);
+        let contact = place.contact(&self.contact_user, is_sips(registrar));
         let draft = Draft::request(&Method::Register, registrar)
             .with(Name::From, format!("<{aor}>;tag={}", self.from_tag))
             .with(Name::To, format!("<{aor}>"))

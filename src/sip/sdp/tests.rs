@@ -1,3 +1,6 @@
+mod secure;
+mod wide;
+
 use super::*;
 
 fn ours() -> Ours {
@@ -9,6 +12,7 @@ fn ours() -> Ours {
         id: 7,
         version: 1,
         direction: Direction::SendRecv,
+        security: Security::Off,
     }
 }
 

@@ -224,7 +224,7 @@ impl Session {
     /// Our Contact.
     fn contact(&self, core: &Core) -> String {
         let place = core.txs.place(self.dialog.flow, self.policy.advertised);
-        place.contact(&self.policy.contact_user).to_string()
+        place.contact(&self.policy.contact_user, self.dialog.is_secure).to_string()
     }
 
     /// With what a request or response that sets up or changes the session tells of us.

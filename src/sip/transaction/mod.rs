@@ -24,9 +24,9 @@ use crate::time::Timers;
 pub(crate) use client::{Outcome, What, sequence};
 pub use counts::{Counts, Direction};
 pub(crate) use server::Known;
-pub(crate) use via::{DEFAULT_PORT, Place, host};
+pub(crate) use via::{Place, host, is_sips};
 
-use crate::sip::{Config, Transport};
+use crate::sip::Config;
 
 /// Whom a transaction serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,8 +149,10 @@ pub(crate) fn is_same(a: Flow, b: Flow) -> bool {
 /// Whether a request sent by `flow` waits in vain when `failed` fails: also one that asked for a
 /// connection and was not told which it got.
 fn is_hit(flow: Flow, failed: Flow) -> bool {
-    let has_asked = flow.transport == Transport::Tcp && flow.connection.is_none();
-    let is_there = flow.transport == failed.transport && flow.remote == failed.remote;
+    let has_asked = flow.transport.is_stream() && flow.connection.is_none();
+    let is_there = flow.transport == failed.transport
+        && flow.remote == failed.remote
+        && flow.name == failed.name;
     is_same(flow, failed) || (has_asked && is_there)
 }
 

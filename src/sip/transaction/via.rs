@@ -10,9 +10,6 @@ use crate::sip::message::Message;
 use crate::sip::print::Draft;
 use crate::sip::{Flow, Transport};
 
-/// The port of SIP where none is named.
-pub(crate) const DEFAULT_PORT: u16 = 5060;
-
 /// Where we are reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -25,7 +22,12 @@ impl Place {
     pub(crate) fn new(flow: Flow, advertised: Option<IpAddr>) -> Self {
         let ip = advertised.unwrap_or_else(|| flow.local.ip());
         let address = SocketAddr::new(ip, flow.local.port());
-        Self { address, transport: flow.transport }
+        Self::at(address, flow.transport)
+    }
+
+    /// This address, by this transport.
+    pub(crate) fn at(address: SocketAddr, transport: Transport) -> Self {
+        Self { address, transport }
     }
 
     /// A Via with this branch. Over datagrams it asks for the answer at the port that the request
@@ -34,29 +36,40 @@ impl Place {
         match self.transport {
             Transport::Udp => format!("SIP/2.0/UDP {};branch={branch};rport", self.address),
             Transport::Tcp => format!("SIP/2.0/TCP {};branch={branch}", self.address),
+            Transport::Tls => format!("SIP/2.0/TLS {};branch={branch}", self.address),
         }
     }
 
-    /// A Contact.
-    pub(crate) fn contact(&self, user: &str) -> Contact<'_> {
-        Contact { place: self, user: user.to_owned() }
+    /// A Contact; `is_secure` asks for a `sips:` URI.
+    pub(crate) fn contact(&self, user: &str, is_secure: bool) -> Contact<'_> {
+        Contact { place: self, user: user.to_owned(), is_secure }
     }
+}
+
+/// Whether it is a `sips:` URI, alone or in angle brackets with a name before it.
+pub(crate) fn is_sips(uri: &str) -> bool {
+    let uri = uri.split_once('<').map_or(uri, |(_, uri)| uri);
+    uri.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("sips"))
 }
 
 /// `<sip:user@address:port>`.
 pub(crate) struct Contact<'a> {
     place: &'a Place,
     user: String,
+    is_secure: bool,
 }
 
 impl fmt::Display for Contact<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = if self.user.is_empty() { "" } else { "@" };
-        let transport = match self.place.transport {
-            Transport::Udp => "",
-            Transport::Tcp => ";transport=tcp",
+        let (scheme, transport) = match self.place.transport {
+            // TLS is what the scheme says; to say it again is deprecated (RFC 5630 §3.1.4).
+            Transport::Tls if self.is_secure => ("sips", ""),
+            Transport::Tls => ("sip", ";transport=tls"),
+            Transport::Tcp => ("sip", ";transport=tcp"),
+            Transport::Udp => ("sip", ""),
         };
-        write!(f, "<sip:{}{at}{}{transport}>", self.user, self.place.address)
+        write!(f, "<{scheme}:{}{at}{}{transport}>", self.user, self.place.address)
     }
 }
 
@@ -64,11 +77,11 @@ impl fmt::Display for Contact<'_> {
 /// where it came from, but over datagrams and without `rport` to the port that Via names.
 pub(crate) fn response_flow(request: &Message, flow: Flow) -> Flow {
     let Ok(via) = request.via() else { return flow };
-    if flow.transport == Transport::Tcp || via.rport().is_some() {
+    if flow.transport.is_stream() || via.rport().is_some() {
         return flow;
     }
     let mut remote = flow.remote;
-    remote.set_port(via.port.unwrap_or(DEFAULT_PORT));
+    remote.set_port(via.port.unwrap_or_else(|| flow.transport.default_port()));
     Flow { remote, ..flow }
 }
 
@@ -153,18 +166,20 @@ mod tests {
 
     #[test]
     fn places() {
-        let flow = |local: &str, transport| Flow {
-            transport,
-            local: local.parse().unwrap(),
-            remote: "192.0.2.1:5060".parse().unwrap(),
-            connection: None,
+        let flow = |local: &str, transport| {
+            Flow::new(transport, local.parse().unwrap(), "192.0.2.1:5060".parse().unwrap())
         };
         let udp = Place::new(flow("[2001:db8::2]:5060", Transport::Udp), None);
         assert_eq!(udp.via("b"), "SIP/2.0/UDP [2001:db8::2]:5060;branch=b;rport");
-        assert_eq!(udp.contact("me").to_string(), "<sip:me@[2001:db8::2]:5060>");
+        assert_eq!(udp.contact("me", true).to_string(), "<sip:me@[2001:db8::2]:5060>");
         let advertised = Some("198.51.100.1".parse().unwrap());
         let tcp = Place::new(flow("10.0.0.1:5061", Transport::Tcp), advertised);
         assert_eq!(tcp.via("b"), "SIP/2.0/TCP 198.51.100.1:5061;branch=b");
-        assert_eq!(tcp.contact("").to_string(), "<sip:198.51.100.1:5061;transport=tcp>");
+        assert_eq!(tcp.contact("", false).to_string(), "<sip:198.51.100.1:5061;transport=tcp>");
+        let tls = Place::new(flow("10.0.0.1:5061", Transport::Tls), None);
+        assert_eq!(tls.via("b"), "SIP/2.0/TLS 10.0.0.1:5061;branch=b");
+        let me = |is_secure| tls.contact("me", is_secure).to_string();
+        assert_eq!(me(false), "<sip:me@10.0.0.1:5061;transport=tls>");
+        assert_eq!(me(true), "<sips:me@10.0.0.1:5061>");
     }
 }

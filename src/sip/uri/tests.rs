@@ -109,3 +109,19 @@ fn debug_shows_no_number() {
         assert!(!format!("{:?}", Uri::parse(text)).contains('1'));
     }
 }
+
+#[test]
+fn how_a_uri_is_reached() {
+    let of = |text| Uri::parse(text).unwrap().sip().unwrap().transport();
+    for (text, expected) in [
+        ("sip:h", Some(Transport::Udp)),
+        ("sip:h;transport=TCP", Some(Transport::Tcp)),
+        ("sip:h;transport=tls", Some(Transport::Tls)),
+        ("sips:h", Some(Transport::Tls)),
+        ("sips:h;transport=tcp", Some(Transport::Tls)),
+        ("sips:h;transport=udp", None),
+        ("sip:h;transport=sctp", None),
+    ] {
+        assert_eq!(of(text), expected, "{text}");
+    }
+}

@@ -1,13 +1,13 @@
 use super::*;
 use crate::media::dtmf::tone::Tone;
-use crate::media::{Codec, g711};
+use crate::media::g711::{self, Law};
 
 const MS: usize = 8;
 
 /// What the detector hears in the samples, after a passage through µ-law.
 fn heard(samples: &[i16]) -> String {
     let mut detector = Detector::new();
-    let through = |s: &i16| g711::decode(Codec::Pcmu, g711::encode(Codec::Pcmu, *s));
+    let through = |s: &i16| g711::decode(Law::Mu, g711::encode(Law::Mu, *s));
     samples.iter().filter_map(|s| detector.sample(through(s))).map(Digit::char).collect()
 }
 

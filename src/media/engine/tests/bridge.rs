@@ -72,7 +72,7 @@ fn laws_are_converted_between_legs() {
     let (mut one, mut two) = (Voice::new(1), Voice::new(2));
     two.payload_type = 8;
     for (voice, hearer, from, to, payload_type) in
-        [(&mut one, 2, Codec::Pcmu, Codec::Pcma, 8), (&mut two, 1, Codec::Pcma, Codec::Pcmu, 0)]
+        [(&mut one, 2, Law::Mu, Law::A, 8), (&mut two, 1, Law::A, Law::Mu, 0)]
     {
         let mut packet = voice.packet();
         world.speak(voice.n, &packet);
@@ -141,7 +141,8 @@ fn another_ssrc_of_the_same_source_is_the_same_voice() {
     talk(&mut world, &mut [&mut voice], 20);
     let heard = world.take(2);
     assert_unbroken(&heard);
-    assert_eq!(heard.iter().filter(|h| h.payload != [0xff; 160]).count(), 40);
+    // The first two might be anybody's.
+    assert_eq!(heard.iter().filter(|h| h.payload != [0xff; 160]).count(), 38);
 }
 
 #[test]
@@ -287,7 +288,7 @@ fn the_other_law_is_understood_once_the_source_is_proven() {
     voice.payload_type = 8;
     let mut packet = voice.packet();
     assert!(world.speak(1, &packet));
-    g711::convert(Codec::Pcma, Codec::Pcmu, &mut packet[12..]);
+    g711::convert(Law::A, Law::Mu, &mut packet[12..]);
     let heard = world.take(2).pop().unwrap();
     assert_eq!((heard.payload, heard.header.payload_type), (packet[12..].to_vec(), 0));
 }

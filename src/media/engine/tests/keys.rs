@@ -12,7 +12,7 @@ fn detect(world: &mut World, n: u32, rfc4733: bool, inband: bool) {
 }
 
 /// A press of 100 ms by telephone-events of this payload type.
-fn press(world: &mut World, voice: &mut Voice, key: char, payload_type: u8) {
+pub(super) fn press(world: &mut World, voice: &mut Voice, key: char, payload_type: u8) {
     let timestamp = voice.stamp.timestamp;
     for n in 1..=7u16 {
         let duration = n.min(5) * 160;
@@ -32,7 +32,7 @@ fn tone(world: &mut World, voice: &mut Voice, key: char) {
         let mut packet = voice.packet();
         for byte in &mut packet[12..] {
             let sample = if (1..6).contains(&n) { tone.sample() } else { 0 };
-            *byte = g711::encode(Codec::Pcmu, sample);
+            *byte = g711::encode(Law::Mu, sample);
         }
         world.pass(20 * MS);
         world.speak(voice.n, &packet);
@@ -78,7 +78,7 @@ fn a_key_told_by_both_ways_is_one_key() {
             let packet = voice.event(96, [digit(key).event(), 10, high, low], timestamp);
             world.speak(1, &packet);
             let mut packet = voice.packet();
-            packet[12..].fill_with(|| g711::encode(Codec::Pcmu, tone.sample()));
+            packet[12..].fill_with(|| g711::encode(Law::Mu, tone.sample()));
             world.pass(20 * MS);
             world.speak(1, &packet);
         }
@@ -131,7 +131,7 @@ fn tones(heard: &[Heard]) -> String {
     heard
         .iter()
         .flat_map(|h| h.payload.iter())
-        .filter_map(|b| detector.sample(g711::decode(Codec::Pcmu, *b)))
+        .filter_map(|b| detector.sample(g711::decode(Law::Mu, *b)))
         .map(Digit::char)
         .collect()
 }
@@ -202,4 +202,28 @@ fn a_key_can_be_sent_while_the_other_side_talks() {
         .map(|h| h.payload[0])
         .collect();
     assert_eq!(keys, [1, 2]);
+}
+
+#[test]
+fn keys_that_are_not_for_the_hearer_leave_no_trace() {
+    let mut world = World::with_ports(2);
+    world.bridge(1, 2);
+    world.command(Command::Detect { port: port(1), rfc4733: true, inband: false, pass: false });
+    let mut voice = Voice::new(1);
+    talk(&mut world, &mut [&mut voice], 20);
+    press(&mut world, &mut voice, '4', 96);
+    talk(&mut world, &mut [&mut voice], 20);
+    let heard = world.take(2);
+    assert!(heard.iter().all(|h| h.header.payload_type == 0));
+    assert_unbroken(&heard);
+    let pause = heard.windows(2).map(|pair| pair[1].at - pair[0].at).max().unwrap();
+    assert!(pause <= 80 * MS, "{pause:?}");
+    assert_eq!(world.keys(), "4");
+    assert_eq!(heard.iter().filter(|h| h.payload != [0xff; 160]).count(), 40);
+    // Whose hearer knows no telephone-events gets no tones either.
+    let deaf = Peer { events: None, ..peer(2) };
+    world.command(Command::Connect { port: port(2), peer: deaf, crypto: None });
+    press(&mut world, &mut voice, '5', 96);
+    world.pass(200 * MS);
+    assert_eq!((tones(&world.take(2)).as_str(), world.keys().as_str()), ("", "45"));
 }

@@ -1,8 +1,8 @@
 //! Packets by epoll, recvmmsg and sendmmsg: works on every Linux.
 //!
-//! Owns the readiness of the sockets, one timer, and the few receive buffers. A socket that is ready is read
-//! for one batch, which is shown and sent on before the next is read; epoll reports whoever has
-//! more again, behind all others.
+//! Owns the readiness of the sockets, one timer, and the few receive buffers. A socket that is
+//! ready is read for one batch, which is shown and sent on before the next is read; epoll reports
+//! whoever has more again, behind all others.
 #![expect(
     unsafe_code,
     reason = "recvmmsg and sendmmsg have no safe interface that allocates nothing"

@@ -66,12 +66,7 @@ impl Pair {
     /// The flow as this end sees it.
     fn flow(end: usize) -> Flow {
         let addresses = ["192.0.2.1:5060".parse().unwrap(), "192.0.2.2:5060".parse().unwrap()];
-        Flow {
-            transport: Transport::Udp,
-            local: addresses[end],
-            remote: addresses[1 - end],
-            connection: None,
-        }
+        Flow::new(Transport::Udp, addresses[end], addresses[1 - end])
     }
 
     fn collect(&mut self) {

@@ -34,12 +34,8 @@ pub(super) fn policy() -> Policy {
 }
 
 pub(super) fn flow() -> Flow {
-    Flow {
-        transport: Transport::Udp,
-        local: "192.0.2.2:5060".parse().unwrap(),
-        remote: "192.0.2.1:5060".parse().unwrap(),
-        connection: None,
-    }
+    let at = |address: &str| address.parse().unwrap();
+    Flow::new(Transport::Udp, at("192.0.2.2:5060"), at("192.0.2.1:5060"))
 }
 
 /// An endpoint, a clock, and one peer at the other end of [`flow`].

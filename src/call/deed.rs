@@ -1,0 +1,188 @@
+//! What people do in and to other people's calls: listening in, speaking in, asking for help. Each
+//! is told once, for the audit trail, the log and the metrics.
+//!
+//! Owns the types. The words are the shell's; who may do what is the switchboard's. No caller is in
+//! any of it.
+
+use super::cdr::CallId;
+use super::config::{Extension, SupervisionMode};
+
+/// Something that a person did, or was not let do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deed {
+    /// Who.
+    pub who: Actor,
+    /// In which call; `None`: in none that there is.
+    pub call: Option<CallId>,
+    /// Whose call it is; `None`: nobody's.
+    pub counselor: Option<Extension>,
+    /// What.
+    pub what: What,
+}
+
+/// Who did it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// Whoever has this extension, by their phone.
+    Extension(Extension),
+    /// Somebody at the console, which asks for no name.
+    Console,
+    /// Nobody: it follows from something else.
+    System,
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A supervisor's phone is rung, to be joined with the call.
+    Summoned {
+        /// Whose.
+        supervisor: Extension,
+        /// How they shall take part.
+        mode: SupervisionMode,
+    },
+    /// A supervisor takes part from here on.
+    Began {
+        /// Who.
+        supervisor: Extension,
+        /// How.
+        mode: SupervisionMode,
+    },
+    /// A supervisor takes part in another way.
+    Switched {
+        /// Who.
+        supervisor: Extension,
+        /// How.
+        mode: SupervisionMode,
+    },
+    /// A supervisor takes part no longer, or never came to it.
+    Ended {
+        /// Who.
+        supervisor: Extension,
+        /// Why.
+        why: Why,
+    },
+    /// It was not allowed, or could not be.
+    Denied {
+        /// What for: a mode's name, `end`, `help` or `help_cleared`.
+        asked: &'static str,
+        /// Why not.
+        why: Denial,
+    },
+    /// A counselor needs help.
+    HelpAsked,
+    /// The call for help is answered, or taken back.
+    HelpCleared,
+    /// The call's recording pauses (true), or goes on.
+    Recording {
+        /// Whether nothing is recorded from here on.
+        paused: bool,
+    },
+}
+
+/// Why a supervisor takes part no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// They hung up, or pressed the key.
+    HungUp,
+    /// The console said so.
+    Console,
+    /// The call, or the counselor's part of it, is over.
+    CallOver,
+    /// Their phone is gone, or was never there.
+    PhoneLost,
+    /// The counselor left, and the call is theirs.
+    TookOver,
+}
+
+impl Why {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::HungUp => "hung up",
+            Self::Console => "told by the console",
+            Self::CallOver => "the call is over",
+            Self::PhoneLost => "the phone was not reached",
+            Self::TookOver => "took the call over",
+        }
+    }
+}
+
+/// Why something is not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// Who asks, or is to be rung, is no supervisor.
+    NotSupervisor,
+    /// The configuration does not let supervisors do this.
+    ModeOff,
+    /// There is no such extension.
+    UnknownExtension,
+    /// There is no such call.
+    UnknownCall,
+    /// The counselor is in no call with a caller, or the call has no counselor at the moment.
+    NotInCall,
+    /// It is the supervisor's own call.
+    OwnCall,
+    /// Another supervisor is in the call, or is being rung for it.
+    Taken,
+    /// The supervisor is busy with something else.
+    Busy,
+    /// The supervisor's phone can't be reached.
+    Unreachable,
+    /// No supervisor is in the call.
+    NotSupervised,
+    /// Nobody has asked for help.
+    NoHelpAsked,
+    /// No media port is free.
+    NoPort,
+}
+
+impl Denial {
+    /// Its name in the API and in the audit trail.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotSupervisor => "not_a_supervisor",
+            Self::ModeOff => "mode_not_allowed",
+            Self::UnknownExtension => "unknown_extension",
+            Self::UnknownCall => "unknown_call",
+            Self::NotInCall => "not_in_a_call",
+            Self::OwnCall => "own_call",
+            Self::Taken => "already_supervised",
+            Self::Busy => "supervisor_is_busy",
+            Self::Unreachable => "supervisor_is_unreachable",
+            Self::NotSupervised => "not_supervised",
+            Self::NoHelpAsked => "no_help_asked",
+            Self::NoPort => "no_media_port",
+        }
+    }
+}
+
+/// What somebody asks of the running service, and is answered at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Ring this supervisor and let them take part in the call.
+    Supervise {
+        /// The call.
+        call: CallId,
+        /// The supervisor.
+        extension: Extension,
+        /// How.
+        mode: SupervisionMode,
+    },
+    /// Let the call's supervisor take part in another way.
+    Switch {
+        /// The call.
+        call: CallId,
+        /// How.
+        mode: SupervisionMode,
+    },
+    /// End the supervision of the call, or the ringing for it.
+    EndSupervision {
+        /// The call.
+        call: CallId,
+    },
+    /// The counselor needs help.
+    AskHelp(Extension),
+    /// The counselor needs no help any more.
+    ClearHelp(Extension),
+}

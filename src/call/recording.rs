@@ -1,0 +1,169 @@
+//! A call's recording: begun where a caller who may be recorded is joined with a counselor, ended
+//! where they part, paused and resumed in between.
+//!
+//! Owns whether something is recorded. Whether the caller has agreed is `consent`'s, the sound is
+//! the media plane's, the file the shell's.
+
+use super::Call;
+use super::Phase;
+use super::board;
+use super::config::{Recording as Mode, Said};
+use super::consent::Consent;
+use super::deed::{Actor, Deed, What};
+use super::io::{Io, Output, Recording as Told};
+use crate::media::{Command, RecordId};
+
+/// A call's recording.
+#[derive(Debug)]
+pub(super) struct Recording {
+    /// What the caller has said to it.
+    pub(super) consent: Consent,
+    tape: Tape,
+    /// Conversations recorded so far.
+    parts: u32,
+}
+
+/// Whether something is recorded.
+#[derive(Debug)]
+enum Tape {
+    /// Nothing is.
+    Idle,
+    /// Everything is that is said.
+    Runs(RecordId),
+    /// Paused: nothing is, and nothing will be in a later conversation, until a person lets it go
+    /// on. `None`: nobody talks.
+    Paused(Option<RecordId>),
+}
+
+impl Recording {
+    /// Of a call that begins.
+    pub(super) fn new() -> Self {
+        Self { consent: Consent::Unasked, tape: Tape::Idle, parts: 0 }
+    }
+
+    /// The recording that is on, paused or not.
+    pub(super) fn current(&self) -> Option<RecordId> {
+        match self.tape {
+            Tape::Runs(record) | Tape::Paused(Some(record)) => Some(record),
+            Tape::Idle | Tape::Paused(None) => None,
+        }
+    }
+
+    /// What people see of it.
+    pub(super) fn tape(&self) -> Option<board::Tape> {
+        match self.tape {
+            Tape::Runs(_) => Some(board::Tape::Runs),
+            Tape::Paused(Some(_)) => Some(board::Tape::Paused),
+            Tape::Idle | Tape::Paused(None) => None,
+        }
+    }
+
+    /// Takes the recording that is on, so that it can be ended. A pause lasts.
+    fn take(&mut self) -> Option<RecordId> {
+        let record = self.current();
+        if let Tape::Runs(_) = self.tape {
+            self.tape = Tape::Idle;
+        } else if let Tape::Paused(record) = &mut self.tape {
+            *record = None;
+        }
+        record
+    }
+}
+
+impl Call {
+    /// Caller and counselor are joined: records them where the caller has agreed.
+    pub(super) fn start_recording(&mut self, io: &mut Io<'_>) {
+        let Phase::Bridge(bridge) = &self.phase else { return };
+        let (left, right) = (self.caller.port(), bridge.leg.port());
+        let mode = self.line().map_or(&Mode::Off, |line| &line.recording);
+        if self.recording.current().is_some() || !self.recording.consent.allows(mode) {
+            return;
+        }
+        let record = io.record_id(left.shard);
+        self.recording.parts += 1;
+        io.out.push_back(Output::Recording(Told::Begin {
+            record,
+            call: self.id.clone(),
+            part: self.recording.parts,
+            line: self.line_id.clone(),
+            started: io.now.wall,
+        }));
+        io.media(Command::Record { record, left, right });
+        match &mut self.recording.tape {
+            Tape::Paused(paused) => {
+                *paused = Some(record);
+                io.media(Command::PauseRecord { record, paused: true });
+                io.step(&self.id, "recorded, but paused");
+            }
+            tape @ (Tape::Idle | Tape::Runs(_)) => {
+                *tape = Tape::Runs(record);
+                io.step(&self.id, "recorded");
+            }
+        }
+    }
+
+    /// Caller and counselor part.
+    pub(super) fn stop_recording(&mut self, io: &mut Io<'_>) {
+        if let Some(record) = self.recording.take() {
+            io.media(Command::StopRecord { record });
+            io.out.push_back(Output::Recording(Told::End { record }));
+        }
+    }
+
+    /// Nothing is recorded from here on, until it is resumed; the counselor hears that it is so.
+    /// A call that is not recorded stays so.
+    pub(super) fn pause_recording(&mut self, io: &mut Io<'_>, who: Actor) {
+        if let Tape::Runs(record) = self.recording.tape {
+            self.recording.tape = Tape::Paused(Some(record));
+            self.tell_tape(io, record, who, true);
+        }
+    }
+
+    /// The recording goes on.
+    pub(super) fn resume_recording(&mut self, io: &mut Io<'_>, who: Actor) {
+        match self.recording.tape {
+            Tape::Paused(Some(record)) => {
+                self.recording.tape = Tape::Runs(record);
+                self.tell_tape(io, record, who, false);
+            }
+            // The next conversation is recorded again.
+            Tape::Paused(None) => self.recording.tape = Tape::Idle,
+            Tape::Idle | Tape::Runs(_) => {}
+        }
+    }
+
+    /// The counselor's code: pauses what runs, resumes what is paused.
+    pub(super) fn turn_tape(&mut self, io: &mut Io<'_>) {
+        let Phase::Bridge(bridge) = &self.phase else { return };
+        let who = Actor::Extension(bridge.extension.clone());
+        match self.recording.tape() {
+            Some(board::Tape::Runs) => self.pause_recording(io, who),
+            Some(board::Tape::Paused) => self.resume_recording(io, who),
+            None => self.say_to_counselor(io, Said::CodeRefused),
+        }
+    }
+
+    fn tell_tape(&self, io: &mut Io<'_>, record: RecordId, who: Actor, paused: bool) {
+        io.media(Command::PauseRecord { record, paused });
+        let said = if paused { Said::RecordingPaused } else { Said::RecordingResumed };
+        io.step(&self.id, if paused { "recording paused" } else { "recording resumed" });
+        self.say_to_counselor(io, said);
+        if let Phase::Bridge(bridge) = &self.phase {
+            let (call, counselor) = (Some(self.id.clone()), Some(bridge.extension.clone()));
+            io.deed(Deed { who, call, counselor, what: What::Recording { paused } });
+        }
+    }
+
+    fn say_to_counselor(&self, io: &mut Io<'_>, said: Said) {
+        if let Phase::Bridge(bridge) = &self.phase {
+            let prompts = vec![self.config.prompt(self.line(), said)];
+            io.media(Command::Overlay { port: bridge.leg.port(), prompts });
+        }
+    }
+
+    /// Nobody can write the recording down any further. The call goes on.
+    pub(super) fn recording_lost(&mut self, io: &mut Io<'_>) {
+        io.step(&self.id, "the recording is lost: it can't be written");
+        self.stop_recording(io);
+    }
+}

@@ -1,0 +1,122 @@
+//! A summons: a supervisor's phone that is rung so that they can take part in a call.
+//!
+//! Owns the ring and for what it is. Joining is the call's, who may be summoned the switchboard's.
+
+use super::config::{Extension, SupervisionMode};
+use super::deed::Why;
+use super::io::{CallTimer, Io};
+use super::leg::Leg;
+use super::ring::{Candidate, Rang, Ring};
+use crate::media;
+use crate::sip;
+
+/// A supervisor's phone being rung.
+#[derive(Debug)]
+pub(super) struct Summons {
+    pub(super) supervisor: Extension,
+    pub(super) mode: SupervisionMode,
+    /// The call, by its key.
+    pub(super) call: u64,
+    ring: Ring,
+    outcome: Option<Outcome>,
+}
+
+/// What became of a summons.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The supervisor answered.
+    Answered(Box<Leg>),
+    /// Not.
+    Over(Why),
+}
+
+impl Summons {
+    pub(super) fn start(
+        io: &mut Io<'_>,
+        supervisor: Extension,
+        mode: SupervisionMode,
+        call: u64,
+        candidates: Vec<Candidate>,
+        limit: std::time::Duration,
+    ) -> Self {
+        let ring = Ring::start(io, candidates, limit, CallTimer::Ring);
+        let rang = ring.left();
+        let mut summons = Self { supervisor, mode, call, ring, outcome: None };
+        summons.on_rang(rang);
+        summons
+    }
+
+    /// What became of it, once; then it is over.
+    pub(super) fn take_outcome(&mut self) -> Option<Outcome> {
+        self.outcome.take()
+    }
+
+    fn on_rang(&mut self, rang: Rang) {
+        match rang {
+            Rang::On => {}
+            Rang::Answered(_, leg) => self.outcome = Some(Outcome::Answered(leg)),
+            Rang::Over => self.outcome = Some(Outcome::Over(Why::PhoneLost)),
+        }
+    }
+
+    pub(super) fn on_media(&mut self, io: &mut Io<'_>, event: &media::Event) {
+        match event {
+            media::Event::Opened { port } => {
+                if let Some(leg) = self.ring.leg_of_port(*port) {
+                    leg.on_opened(io);
+                }
+            }
+            media::Event::OpenFailed { port } => {
+                let rang = self.ring.on_open_failed(io, *port);
+                self.on_rang(rang);
+            }
+            media::Event::Heard { .. }
+            | media::Event::Digit { .. }
+            | media::Event::Played { .. }
+            | media::Event::Silent { .. }
+            | media::Event::Resumed { .. }
+            | media::Event::OneWay { .. }
+            | media::Event::BothWays { .. }
+            | media::Event::Measured { .. }
+            | media::Event::Closed { .. } => {}
+        }
+    }
+
+    pub(super) fn on_sip(&mut self, io: &mut Io<'_>, event: sip::Event) {
+        let rang = match event {
+            sip::Event::Progress { session, sdp, .. } => {
+                self.ring.on_progress(io, session, sdp);
+                Rang::On
+            }
+            sip::Event::Answered { session, sdp } => self.ring.on_answered(io, session, sdp),
+            sip::Event::Ended { session, cause } => self.ring.on_ended(io, session, &cause),
+            sip::Event::Confirmed { .. }
+            | sip::Event::Offer { .. }
+            | sip::Event::Reoffered { .. }
+            | sip::Event::Info { .. }
+            | sip::Event::Probed { .. }
+            | sip::Event::Invite { .. }
+            | sip::Event::Refer { .. }
+            | sip::Event::Request { .. }
+            | sip::Event::Response { .. } => Rang::On,
+        };
+        self.on_rang(rang);
+    }
+
+    pub(super) fn on_timer(&mut self, io: &mut Io<'_>, timer: CallTimer) {
+        let rang = if timer == CallTimer::SignOfLife {
+            self.ring.on_sign_of_life(io)
+        } else {
+            self.ring.on_limit(io)
+        };
+        self.on_rang(rang);
+    }
+
+    /// Stops ringing.
+    pub(super) fn cancel(&mut self, io: &mut Io<'_>, why: Why) {
+        if self.outcome.is_none() {
+            self.ring.cancel(io, None);
+            self.outcome = Some(Outcome::Over(why));
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What supervisors do through the API: they are rung and let into a call, switch, leave; and calls
+//! for help.
+//!
+//! | path | body | does |
+//! |---|---|---|
+//! | `POST /api/v1/calls/{call}/supervise` | `{"extension": "201", "mode": "listen"}` | rings 201 |
+//! | `PUT …` | `{"mode": "whisper"}` | another way from here on: `listen`, `whisper`, `join` |
+//! | `DELETE …` | | the supervisor, or the ringing for one, is ended |
+//! | `POST /api/v1/counselors/{extension}/help` | `{}` | the counselor needs help |
+//! | `DELETE …` | | the call for help is cleared |
+//!
+//! Done is 200 (202: the phone rings) with `{}`; else `{"error": "…"}` by the name of what stands
+//! against it. A body must say that it is JSON: a page of another site can't send that unasked.
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Shared, error};
+use crate::call::cdr::CallId;
+use crate::call::config::{Extension, SupervisionMode};
+use crate::call::deed::{Denial, Request};
+
+/// Who shall take part, and how.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Summons {
+    extension: String,
+    mode: String,
+}
+
+/// How.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Switch {
+    mode: String,
+}
+
+/// Nothing more to say: `{}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// The paths of this file.
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/api/v1/calls/{call}/supervise", post(supervise).put(switch).delete(end))
+        .route("/api/v1/counselors/{extension}/help", post(ask_help).delete(clear_help))
+}
+
+async fn supervise(
+    State(shared): State<Shared>,
+    Path(call): Path<String>,
+    body: Result<Json<Summons>, JsonRejection>,
+) -> Response {
+    let Json(Summons { extension, mode }) = match body {
+        Ok(body) => body,
+        Err(rejection) => return error(rejection.status(), "bad_body"),
+    };
+    let Some(mode) = mode_named(&mode) else { return unknown_mode() };
+    let (call, extension) = (CallId(call.into()), Extension::from(extension.as_str()));
+    ask(&shared, Request::Supervise { call, extension, mode }, StatusCode::ACCEPTED).await
+}
+
+async fn switch(
+    State(shared): State<Shared>,
+    Path(call): Path<String>,
+    body: Result<Json<Switch>, JsonRejection>,
+) -> Response {
+    let Json(Switch { mode }) = match body {
+        Ok(body) => body,
+        Err(rejection) => return error(rejection.status(), "bad_body"),
+    };
+    let Some(mode) = mode_named(&mode) else { return unknown_mode() };
+    ask(&shared, Request::Switch { call: CallId(call.into()), mode }, StatusCode::OK).await
+}
+
+async fn end(State(shared): State<Shared>, Path(call): Path<String>) -> Response {
+    ask(&shared, Request::EndSupervision { call: CallId(call.into()) }, StatusCode::OK).await
+}
+
+async fn ask_help(
+    State(shared): State<Shared>,
+    Path(extension): Path<String>,
+    body: Result<Json<Nothing>, JsonRejection>,
+) -> Response {
+    if let Err(rejection) = body {
+        return error(rejection.status(), "bad_body");
+    }
+    ask(&shared, Request::AskHelp(extension.as_str().into()), StatusCode::OK).await
+}
+
+async fn clear_help(State(shared): State<Shared>, Path(extension): Path<String>) -> Response {
+    ask(&shared, Request::ClearHelp(extension.as_str().into()), StatusCode::OK).await
+}
+
+fn mode_named(name: &str) -> Option<SupervisionMode> {
+    SupervisionMode::ALL.into_iter().find(|mode| mode.name() == name)
+}
+
+fn unknown_mode() -> Response {
+    error(StatusCode::UNPROCESSABLE_ENTITY, "unknown_mode")
+}
+
+async fn ask(shared: &Shared, request: Request, done: StatusCode) -> Response {
+    match shared.handle.ask(request).await {
+        Ok(Ok(())) => (done, Json(json!({}))).into_response(),
+        Ok(Err(denial)) => error(status(denial), denial.name()),
+        Err(_) => error(StatusCode::SERVICE_UNAVAILABLE, "no_answer"),
+    }
+}
+
+fn status(denial: Denial) -> StatusCode {
+    match denial {
+        Denial::UnknownCall | Denial::UnknownExtension => StatusCode::NOT_FOUND,
+        Denial::NotSupervisor | Denial::ModeOff => StatusCode::FORBIDDEN,
+        Denial::NoPort => StatusCode::SERVICE_UNAVAILABLE,
+        Denial::NotInCall
+        | Denial::OwnCall
+        | Denial::Taken
+        | Denial::Busy
+        | Denial::Unreachable
+        | Denial::NotSupervised
+        | Denial::NoHelpAsked => StatusCode::CONFLICT,
+    }
+}

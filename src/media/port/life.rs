@@ -1,0 +1,132 @@
+//! Whether a peer's packets come: silence, and audio that goes one way only.
+//!
+//! Owns two watches. [`Life`] looks at everything that shows the peer is there, RTCP too, and leads
+//! to [`Event::Silent`]: is the peer gone? [`Ways`] looks at RTP alone and only while our packets
+//! go and the peer may speak, and leads to [`Event::OneWay`]: do the two hear each other? With the
+//! times as they come, a peer that stops is told of first as one-way (3 s), then as silent (4 s)
+//! unless its RTCP goes on. Neither ends a call.
+//!
+//! A phone that mutes by sending nothing can't be told from a broken way until it speaks again: its
+//! sequence then goes on without a hole. So it is told of once; after that its pauses are its
+//! habit, until signaling names another address. Where packets were lost, the watch begins anew.
+
+use std::time::{Duration, Instant};
+
+use crate::media::{Event, PortId};
+
+/// Whether anything comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// Nothing has come so far: nothing can be said. Some peers never send a packet and are well.
+    Unheard,
+    /// The last came then.
+    Heard(Instant),
+    /// It has stopped, and that has been told.
+    Silent,
+}
+
+impl Life {
+    /// Something has come.
+    pub(super) fn hear(&mut self, now: Instant, port: PortId) -> Option<Event> {
+        let before = std::mem::replace(self, Self::Heard(now));
+        (before == Self::Silent).then_some(Event::Resumed { port })
+    }
+
+    /// What the peer owed so far counts no more: it begins to owe now.
+    pub(super) fn excuse(&mut self, now: Instant) {
+        if *self != Self::Unheard {
+            *self = Self::Heard(now);
+        }
+    }
+
+    /// Lets time pass for a peer that may send.
+    pub(super) fn tick(&mut self, at: Instant, after: Duration, port: PortId) -> Option<Event> {
+        match *self {
+            Self::Heard(last) if at >= last + after => {
+                *self = Self::Silent;
+                Some(Event::Silent { port })
+            }
+            Self::Heard(_) | Self::Unheard | Self::Silent => None,
+        }
+    }
+}
+
+/// A hole in the sequence up to this is no loss of three seconds.
+const HOLE_MAX: u16 = 50;
+
+/// Whether audio goes both ways.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ways {
+    state: State,
+    /// Since when packets are owed and none has come; `None` while none is owed.
+    since: Option<Instant>,
+    /// SSRC and sequence of the last packet.
+    last: Option<(u32, u16)>,
+    told: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// Packets are waited for.
+    #[default]
+    Watching,
+    /// None came, and that has been told.
+    OneWay,
+    /// The peer sends nothing when it has nothing to say.
+    Quiet,
+}
+
+impl Ways {
+    /// How often one-way audio was told of.
+    pub(super) fn told(&self) -> u32 {
+        self.told
+    }
+
+    /// Signaling names another place: what was known of the peer's habits is void.
+    pub(super) fn anew(&mut self) {
+        if self.state == State::Quiet {
+            self.state = State::Watching;
+        }
+        (self.since, self.last) = (None, None);
+    }
+
+    /// A packet has come.
+    pub(super) fn hear(
+        &mut self,
+        now: Instant,
+        (ssrc, sequence): (u32, u16),
+        port: PortId,
+    ) -> Option<Event> {
+        let last = self.last.replace((ssrc, sequence));
+        self.since = self.since.map(|_| now);
+        if self.state != State::OneWay {
+            return None;
+        }
+        let goes_on = last.is_some_and(|(last_ssrc, last)| {
+            last_ssrc == ssrc && sequence.wrapping_sub(last) <= HOLE_MAX
+        });
+        self.state = if goes_on { State::Quiet } else { State::Watching };
+        Some(Event::BothWays { port })
+    }
+
+    /// Lets time pass. `is_owed`: our packets go, and the peer may speak.
+    pub(super) fn tick(
+        &mut self,
+        at: Instant,
+        is_owed: bool,
+        after: Duration,
+        port: PortId,
+    ) -> Option<Event> {
+        if !is_owed {
+            self.since = None;
+            return None;
+        }
+        let since = *self.since.get_or_insert(at);
+        if self.state != State::Watching || at < since + after {
+            return None;
+        }
+        self.state = State::OneWay;
+        self.told += 1;
+        Some(Event::OneWay { port })
+    }
+}
