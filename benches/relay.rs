@@ -124,18 +124,29 @@ impl Relay {
         Self::Koebashi(handle)
     }
 
-    /// Its thread, as the system counts threads.
+    /// Its thread, as the system counts threads; waits until it has begun.
     fn thread(&self) -> Option<i32> {
         let name = match self {
             Self::Direct => return None,
             Self::Bare(..) => "bare",
             Self::Koebashi(_) => "media-0",
         };
-        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-        tasks.map(|task| task.unwrap()).find_map(|task| {
-            let comm = std::fs::read_to_string(task.path().join("comm")).ok()?;
-            (comm.trim_end() == name).then(|| task.file_name().to_str()?.parse().ok())?
-        })
+        let find = || {
+            let mut tasks = std::fs::read_dir("/proc/self/task").unwrap();
+            tasks.find_map(|task| {
+                let task = task.unwrap();
+                let comm = std::fs::read_to_string(task.path().join("comm")).ok()?;
+                (comm.trim_end() == name).then(|| task.file_name().to_str()?.parse().ok())?
+            })
+        };
+        let limit = Instant::now() + Duration::from_secs(5);
+        loop {
+            if let Some(thread) = find() {
+                return Some(thread);
+            }
+            assert!(Instant::now() < limit, "no thread {name}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn stop(self) {
@@ -253,8 +264,10 @@ impl Phones {
             while self.backend.deliver(32, |arrival| {
                 let time = arrival.buffer.get(HEADER..HEADER + 8)?;
                 let sent = u64::from_be_bytes(time.try_into().ok()?);
+                // The relay's own silence says no time that could have been.
+                let delay = (begun.elapsed().as_nanos() as u64).checked_sub(sent)?;
                 if arrival.channel == Channel::Rtp && delays.len() < delays.capacity() {
-                    delays.push(begun.elapsed().as_nanos() as u64 - sent);
+                    delays.push(delay);
                 }
                 None
             }) {}
@@ -286,6 +299,7 @@ fn measure(make: impl Fn(&[SocketAddr]) -> Relay, count: u32, seconds: u64) -> F
         Relay::Bare(..) | Relay::Koebashi(_) => (0..count).map(at_relay).collect(),
     };
     phones.talk(&to, WARM_UP);
+    phones.listen_until(Instant::now() + EVERY);
     phones.delays.clear();
     phones.sent = 0;
     let (cpu, allocations) = (thread.map_or(0, cpu_time), ALLOCATIONS.load(Ordering::Relaxed));
