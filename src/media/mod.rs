@@ -7,11 +7,11 @@
 pub mod codec;
 mod conceal;
 pub mod dtmf;
-mod ear;
+pub mod ear;
 pub mod engine;
 pub mod g711;
 mod jitter;
-mod mixer;
+pub mod mixer;
 pub mod mos;
 mod pitch;
 pub mod pool;
@@ -30,6 +30,7 @@ mod voices;
 pub use dtmf::{Keys, Means};
 pub use g711::Law;
 pub use recording::{Chunk, Recorded};
+pub use rtp::Header;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
