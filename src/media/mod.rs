@@ -298,7 +298,8 @@ pub enum Command {
         port: PortId,
         /// Telephone-events.
         rfc4733: bool,
-        /// Tones in the audio.
+        /// Tones in the audio; of a peer that is seen to send telephone-events as agreed, only
+        /// where those are not asked for.
         inband: bool,
         /// Whether telephone-events also go on to who hears the port.
         pass: bool,
