@@ -87,10 +87,11 @@ impl Counselor {
         }
     }
 
-    /// Whether waiting for them makes sense: ready, or soon ready again.
-    pub(super) fn is_on_duty(&self, activity: Option<Activity>) -> bool {
+    /// Whether waiting for them makes sense: ready, or soon ready again. `activity` is asked only
+    /// where it decides.
+    pub(super) fn is_on_duty(&self, activity: impl FnOnce() -> Option<Activity>) -> bool {
         self.intention == Intention::Ready
-            && (self.phone == Phone::There || activity == Some(Activity::Talking))
+            && (self.phone == Phone::There || activity() == Some(Activity::Talking))
     }
 
     /// The phone appeared or went. Returns the intention when that changed it: a phone that is
@@ -193,7 +194,7 @@ mod tests {
                             if wraps_up { "wrap-up" } else { "-" }.to_owned(),
                             format!("{:?}", counselor.state(activity)),
                         ];
-                        let duty = if counselor.is_on_duty(activity) { "on duty" } else { "-" };
+                        let duty = if counselor.is_on_duty(|| activity) { "on duty" } else { "-" };
                         let cells = cells.map(|cell| format!("{cell:<15} | "));
                         table += &format!("{}{duty}\n", cells.concat());
                     }

@@ -49,6 +49,7 @@ use bridge::Bridge;
 use cdr::{CallId, EndReason, EndedBy, Outcome, Presentation};
 use config::{AnswerMode, Config, Extension, Line, LineId, Said, Target};
 use consent::{Asking, Consent};
+use counselor::Activity;
 use guidance::{Guidance, Message};
 use io::Order;
 use io::{CallTimer, Io};
@@ -231,6 +232,40 @@ impl Call {
     /// The process ends.
     fn stop(&mut self, io: &mut Io<'_>) {
         self.go(io, Next::End { by: EndedBy::System, reason: EndReason::Stopped });
+    }
+
+    /// The caller's place, while they wait.
+    fn waiting(&self) -> Option<&Waiting> {
+        match &self.phase {
+            Phase::Queue(waiting) | Phase::Ringing(waiting, _) => Some(waiting),
+            Phase::Trunk(_)
+            | Phase::Guidance(_)
+            | Phase::Message(_)
+            | Phase::Consent(_)
+            | Phase::Bridge(_)
+            | Phase::Ended => None,
+        }
+    }
+
+    /// Who is busy with this call.
+    fn busy(&self) -> Vec<(Extension, Activity)> {
+        match &self.phase {
+            Phase::Ringing(_, ring) => {
+                ring.extensions().into_iter().map(|e| (e, Activity::Ringing)).collect()
+            }
+            Phase::Bridge(bridge) => {
+                let (talking, ringing) = bridge.extensions();
+                let talking = talking.into_iter().chain(bridge.supervisor().cloned());
+                let talking = talking.map(|e| (e, Activity::Talking));
+                talking.chain(ringing.into_iter().map(|e| (e, Activity::Ringing))).collect()
+            }
+            Phase::Trunk(_)
+            | Phase::Guidance(_)
+            | Phase::Message(_)
+            | Phase::Consent(_)
+            | Phase::Queue(_)
+            | Phase::Ended => Vec::new(),
+        }
     }
 
     fn line(&self) -> Option<&Line> {

@@ -3,11 +3,11 @@
 //! Owns the words. States are read off one board after another, so that no change can be forgotten;
 //! what lasted less than the time between two boards is not told. No caller is in any of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::clock;
-use crate::call::board::{Board, CounselorState};
-use crate::call::config::Extension;
+use crate::call::board::{Board, CounselorState, CounselorView, TrunkState};
+use crate::call::config::{Extension, TrunkId};
 use crate::call::deed::{Actor, Deed, What};
 use crate::call::intention::Intention;
 use crate::call::switchboard::Command;
@@ -19,36 +19,49 @@ pub(super) const SYSTEM: &str = "system";
 
 /// What was told last.
 #[derive(Debug, Default)]
-pub(super) struct News(BTreeMap<String, String>);
+pub(super) struct News {
+    counselors: BTreeMap<Extension, CounselorState>,
+    trunks: BTreeMap<TrunkId, (TrunkState, Option<String>)>,
+}
 
 impl News {
     /// Tells what differs from the last board.
     pub(super) fn tell(&mut self, board: &Board) {
-        let mut states = BTreeMap::new();
-        for view in &board.counselors {
-            let name = view.state.name();
-            let state = match &view.state {
-                CounselorState::Paused(why) if !why.is_empty() => format!("{name} ({why})"),
-                CounselorState::Paused(_)
-                | CounselorState::Offline
-                | CounselorState::Unreachable
-                | CounselorState::Ready
-                | CounselorState::Ringing
-                | CounselorState::Talking
-                | CounselorState::WrapUp => name.to_owned(),
-            };
-            states.insert(format!("counselor {}", view.extension), state);
-        }
-        for view in &board.trunks {
-            let why = view.reason.iter().map(|why| format!(": {why}")).collect::<String>();
-            states.insert(format!("trunk {}", view.trunk), format!("{}{why}", view.state.name()));
-        }
-        for (whose, state) in &states {
-            if self.0.get(whose) != Some(state) {
-                tracing::info!("{whose}: {state}");
+        for CounselorView { extension, state, .. } in &board.counselors {
+            if self.counselors.get(extension) != Some(state) {
+                tracing::info!("counselor {extension}: {}", words(state));
+                self.counselors.insert(extension.clone(), state.clone());
             }
         }
-        self.0 = states;
+        if self.counselors.len() > board.counselors.len() {
+            let left: BTreeSet<_> = board.counselors.iter().map(|view| &view.extension).collect();
+            self.counselors.retain(|extension, _| left.contains(extension));
+        }
+        let trunks: BTreeMap<_, _> = board
+            .trunks
+            .iter()
+            .map(|view| (view.trunk.clone(), (view.state, view.reason.clone())))
+            .collect();
+        let is_news = |(trunk, told): &(&TrunkId, &_)| self.trunks.get(*trunk) != Some(*told);
+        for (trunk, told) in trunks.iter().filter(is_news) {
+            let why = told.1.iter().map(|why| format!(": {why}")).collect::<String>();
+            tracing::info!("trunk {trunk}: {}{why}", told.0.name());
+        }
+        self.trunks = trunks;
+    }
+}
+
+fn words(state: &CounselorState) -> String {
+    let name = state.name();
+    match state {
+        CounselorState::Paused(why) if !why.is_empty() => format!("{name} ({why})"),
+        CounselorState::Paused(_)
+        | CounselorState::Offline
+        | CounselorState::Unreachable
+        | CounselorState::Ready
+        | CounselorState::Ringing
+        | CounselorState::Talking
+        | CounselorState::WrapUp => name.to_owned(),
     }
 }
 

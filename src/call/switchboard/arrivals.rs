@@ -48,9 +48,7 @@ impl Switchboard {
         if self.registrar.owner_of_flow(flow).is_some() {
             return Origin::Phone;
         }
-        let fixed = self.config.counselors.values().filter_map(|c| c.contact.as_deref());
-        let mut fixed = fixed.filter_map(super::phones::fixed_address);
-        if fixed.any(|(_, address)| address == flow.remote) {
+        if self.fixed_phones.is_at(&flow.remote) {
             return Origin::Phone;
         }
         let ip = flow.remote.ip().to_canonical();
@@ -101,7 +99,10 @@ impl Switchboard {
             return self.sip.refuse(now.mono, session, 403, &[]);
         }
         match self.origin(&flow) {
-            Origin::Phone => self.on_phone_invite(now, session, flow, &request),
+            Origin::Phone => {
+                self.unsettle();
+                self.on_phone_invite(now, session, flow, &request);
+            }
             Origin::Trunk(id) => self.on_trunk_invite(now, session, flow, &request, &id),
             Origin::Stranger => self.sip.refuse(now.mono, session, 403, &[]),
         }
@@ -279,7 +280,7 @@ impl Switchboard {
             let draft = Draft::response(request, 405);
             return self.sip.respond(now.mono, tx, draft);
         }
-        self.is_dirty = true;
+        self.unsettle();
         let draft = match self.authenticate(now, flow, request) {
             Ok(extension) => {
                 self.registrar.handle(now.mono, flow, request, &extension.0, &self.sip_config)

@@ -28,33 +28,25 @@ impl Switchboard {
     pub(super) fn draw(&mut self, now: Now) {
         self.drawn = now.mono;
         self.timers.set(Timer::Board, now.mono + BOARD_EVERY);
+        let counselors = self.counselor_views(now);
         let board = Board {
             at: now.wall,
             draining: self.mode == super::Mode::Draining,
-            lines: self.line_views(now),
+            lines: self.line_views(now, &counselors),
             calls: self.call_views(now),
-            counselors: self.counselor_views(now),
+            counselors,
             trunks: self.trunk_views(),
         };
         self.out.push_back(Output::Board(Box::new(board)));
     }
 
-    fn line_views(&mut self, now: Now) -> Vec<LineView> {
+    fn line_views(&mut self, now: Now, counselors: &[CounselorView]) -> Vec<LineView> {
         self.turn_day(now);
-        let counselors = self.counselor_views(now);
         let tz = self.config.timezone;
         let mut views = Vec::new();
         for (id, line) in &self.config.lines {
             let waits = self.calls.values().filter(|call| call.line_id == *id);
-            let waits = waits.filter_map(|call| match &call.phase {
-                Phase::Queue(w) | Phase::Ringing(w, _) => Some(w.waited(now.mono)),
-                Phase::Trunk(_)
-                | Phase::Guidance(_)
-                | Phase::Message(_)
-                | Phase::Consent(_)
-                | Phase::Bridge(_)
-                | Phase::Ended => None,
-            });
+            let waits = waits.filter_map(|call| Some(call.waiting()?.waited(now.mono)));
             let waits: Vec<_> = waits.collect();
             let opening = schedule::at(&line.schedule, tz, now.wall);
             views.push(LineView {

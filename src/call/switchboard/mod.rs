@@ -34,6 +34,7 @@ use crate::sip::endpoint::{Counts, Endpoint};
 use crate::sip::registrar::{Pulse, Registrar};
 use crate::sip::{self, ClientTx, Flow, SessionId};
 use crate::time::{Now, Timers};
+use phones::FixedPhones;
 use trunks::Trunks;
 use voices::Voices;
 
@@ -138,6 +139,7 @@ pub struct Switchboard {
     errands: BTreeMap<ClientTx, Errand>,
     ports: Ports,
     voices: Voices,
+    fixed_phones: FixedPhones,
     timers: Timers<Timer>,
     chance: Chance,
     out: VecDeque<Output>,
@@ -156,7 +158,10 @@ pub struct Switchboard {
     /// Messages from addresses that are no trunk's and no phone's.
     started: Now,
     mode: Mode,
+    /// Something has happened that the board may show.
     is_dirty: bool,
+    /// Something that settling reads has changed, or may have.
+    is_unsettled: bool,
 }
 
 /// Whether new calls are taken.
@@ -224,6 +229,7 @@ impl Switchboard {
             errands: BTreeMap::new(),
             ports: Ports::new(media),
             voices: Voices::default(),
+            fixed_phones: FixedPhones::new(&config),
             timers: Timers::default(),
             chance,
             out: VecDeque::new(),
@@ -238,6 +244,7 @@ impl Switchboard {
             started: now,
             mode: Mode::Serving,
             is_dirty: true,
+            is_unsettled: true,
             config,
             sip_config,
         };
@@ -312,22 +319,28 @@ impl Switchboard {
         self.ask_phones(now);
         while let Some(timer) = self.timers.pop_due(now.mono) {
             match timer {
-                Timer::Call(owner, timer) => self.with_owner(now, owner, |owned, io| match owned {
-                    Owned::Call(call) => call.on_timer(io, timer),
-                    Owned::Internal(internal) => internal.on_timer(io, timer),
-                    Owned::Summons(summons) => summons.on_timer(io, timer),
-                }),
+                Timer::Call(owner, timer) => self.on_call_timer(now, owner, timer),
                 Timer::WrapUp(extension) => self.end_wrap_up(now, &extension),
                 Timer::Phone(extension) => self.look_for_phone(now, &extension),
                 Timer::Registration(trunk, n) => self.on_registration_timer(now, &trunk, n),
                 Timer::Ping(trunk) => self.ping(now, &trunk),
                 Timer::Board => self.draw(now),
                 Timer::Hours => {
-                    self.is_dirty = true;
+                    self.unsettle();
                     self.timers.set(Timer::Hours, now.mono + HOURS_EVERY);
                 }
             }
         }
+    }
+
+    fn on_call_timer(&mut self, now: Now, owner: Owner, timer: CallTimer) {
+        // Settling reads the timers of those who wait.
+        self.unsettle();
+        self.with_owner(now, owner, |owned, io| match owned {
+            Owned::Call(call) => call.on_timer(io, timer),
+            Owned::Internal(internal) => internal.on_timer(io, timer),
+            Owned::Summons(summons) => summons.on_timer(io, timer),
+        });
     }
 
     fn on_media(&mut self, now: Now, event: &media::Event) {
@@ -395,6 +408,14 @@ impl Switchboard {
     /// when it is over.
     fn with_owner(&mut self, now: Now, owner: Owner, f: impl FnOnce(Owned<'_>, &mut Io<'_>)) {
         self.is_dirty = true;
+        let before = self.standing(owner);
+        self.let_act(now, owner, f);
+        if self.standing(owner) != before {
+            self.unsettle();
+        }
+    }
+
+    fn let_act(&mut self, now: Now, owner: Owner, f: impl FnOnce(Owned<'_>, &mut Io<'_>)) {
         let mut io = io!(self, now, owner);
         match owner {
             Owner::Call(key) => {
@@ -470,7 +491,7 @@ impl Switchboard {
     }
 
     fn on_command(&mut self, now: Now, command: Command) {
-        self.is_dirty = true;
+        self.unsettle();
         match command {
             Command::Configure(config, sip_config) => self.configure(now, config, *sip_config),
             Command::Drain => self.mode = Mode::Draining,

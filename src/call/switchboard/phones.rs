@@ -3,6 +3,7 @@
 //! Owns the counselors' kept state. What they do at a moment is read off the live calls in
 //! `settle`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -23,8 +24,31 @@ use crate::time::Now;
 /// How long a phone that could not be reached is left alone.
 const LEFT_ALONE: Duration = Duration::from_secs(10);
 
+/// The phones that do not register: where the configuration says that they are. Made anew with
+/// each configuration, because reading a URI takes longer than all else about a message's origin.
+#[derive(Default)]
+pub(super) struct FixedPhones {
+    addresses: BTreeSet<SocketAddr>,
+    of: BTreeMap<Extension, (Transport, SocketAddr)>,
+}
+
+impl FixedPhones {
+    pub(super) fn new(config: &Config) -> Self {
+        let contacts = config.counselors.iter().filter_map(|(extension, counselor)| {
+            Some((extension.clone(), fixed_address(counselor.contact.as_deref()?)?))
+        });
+        let of: BTreeMap<_, _> = contacts.collect();
+        Self { addresses: of.values().map(|(_, address)| *address).collect(), of }
+    }
+
+    /// Whether a fixed phone is there.
+    pub(super) fn is_at(&self, address: &SocketAddr) -> bool {
+        self.addresses.contains(address)
+    }
+}
+
 /// Where a fixed `contact` points: a SIP URI with an IP address.
-pub(super) fn fixed_address(contact: &str) -> Option<(Transport, SocketAddr)> {
+fn fixed_address(contact: &str) -> Option<(Transport, SocketAddr)> {
     let Ok(Uri::Sip(uri)) = Uri::parse(contact) else { return None };
     let host = uri.host.trim_start_matches('[').trim_end_matches(']');
     let transport = uri.transport()?;
@@ -37,13 +61,22 @@ impl Switchboard {
     pub(super) fn targets(&self, now: Now, extension: &Extension) -> Vec<(String, Flow)> {
         let bindings = self.registrar.bindings(&extension.0, now.mono);
         let mut targets: Vec<_> = bindings.map(|b| (b.uri.clone(), b.flow)).collect();
-        let fixed = self.config.counselors.get(extension).and_then(|c| c.contact.as_deref());
-        if let (true, Some(contact)) = (targets.is_empty(), fixed) {
-            let flow = fixed_address(contact)
-                .and_then(|(transport, address)| self.flow_to(transport, address));
-            targets.extend(flow.map(|flow| (contact.to_owned(), flow)));
+        if let (true, Some(flow)) = (targets.is_empty(), self.fixed_flow(extension)) {
+            let contact = self.config.counselors.get(extension).and_then(|c| c.contact.clone());
+            targets.extend(contact.map(|contact| (contact, flow)));
         }
         targets
+    }
+
+    /// Whether an extension can be rung anywhere.
+    pub(super) fn has_target(&self, now: Now, extension: &Extension) -> bool {
+        self.registrar.bindings(&extension.0, now.mono).next().is_some()
+            || self.fixed_flow(extension).is_some()
+    }
+
+    fn fixed_flow(&self, extension: &Extension) -> Option<Flow> {
+        let (transport, address) = *self.fixed_phones.of.get(extension)?;
+        self.flow_to(transport, address)
     }
 
     /// A flow from the first of our sockets that can reach `remote`.
@@ -64,7 +97,7 @@ impl Switchboard {
     }
 
     fn set_phone(&mut self, now: Now, extension: &Extension, phone: Phone) {
-        self.is_dirty = true;
+        self.unsettle();
         let Some(sign_in) = self.config.counselors.get(extension).map(|c| c.sign_in) else {
             return;
         };
@@ -78,7 +111,7 @@ impl Switchboard {
 
     /// The phone may be tried again, if it is still known.
     pub(super) fn look_for_phone(&mut self, now: Now, extension: &Extension) {
-        let there = !self.targets(now, extension).is_empty();
+        let there = self.has_target(now, extension);
         self.set_phone(now, extension, if there { Phone::There } else { self.absent(extension) });
     }
 
@@ -121,6 +154,7 @@ impl Switchboard {
 
     /// A call tells what a counselor did with it.
     pub(super) fn on_ask(&mut self, now: Now, ask: Ask) {
+        self.unsettle();
         match ask {
             Ask::Missed(extension, miss, limit) => self.on_missed(now, &extension, miss, limit),
             Ask::Taken(extension) => {
@@ -159,7 +193,7 @@ impl Switchboard {
     }
 
     pub(super) fn end_wrap_up(&mut self, now: Now, extension: &Extension) {
-        self.is_dirty = true;
+        self.unsettle();
         self.timers.clear(&Timer::WrapUp(extension.clone()));
         if let Some(counselor) = self.counselors.get_mut(extension)
             && counselor.wrap_up_until.take().is_some()
@@ -170,7 +204,7 @@ impl Switchboard {
 
     /// A counselor chose.
     pub(super) fn intend(&mut self, now: Now, extension: &Extension, intention: Intention) {
-        self.is_dirty = true;
+        self.unsettle();
         if let Some(counselor) = self.counselors.get_mut(extension) {
             counselor.intend(now.mono, intention.clone());
             self.keep(extension, intention);
@@ -226,7 +260,7 @@ impl Switchboard {
             return Confirmed::Refused;
         }
         f(self, extension);
-        self.is_dirty = true;
+        self.unsettle();
         Confirmed::Done
     }
 
@@ -244,6 +278,7 @@ impl Switchboard {
         config: std::sync::Arc<Config>,
         sip_config: sip::Config,
     ) {
+        self.fixed_phones = FixedPhones::new(&config);
         self.config = config;
         self.guard.set_nonce_life(sip_config.nonce_life);
         self.sip.set_config(sip_config.clone());

@@ -11,7 +11,7 @@ use crate::call::board::CounselorState;
 use crate::call::config::{Extension, LineId, Srtp, Strategy};
 use crate::call::counselor::{self, Activity};
 use crate::call::intention::Intention;
-use crate::call::io::{CallTimer, Floor};
+use crate::call::io::{CallTimer, Floor, Order};
 use crate::call::leg::Place;
 use crate::call::queue::Waiting;
 use crate::call::ring::Candidate;
@@ -20,18 +20,55 @@ use crate::sip::header::Name;
 use crate::sip::{Flow, Invite};
 use crate::time::Now;
 
+/// What settling reads of one call, internal call or summons: as long as it stays the same,
+/// nothing need be worked out anew.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// Of a caller who waits: the order, whether they may be offered, the line.
+    place: Option<(Order, bool, LineId)>,
+    is_bridged: bool,
+    busy: Vec<(Extension, Activity)>,
+}
+
 impl Switchboard {
-    /// Works out places, who is on duty and whom to ring.
+    /// Works out places, who is on duty and whom to ring, if any of it may have changed. The board
+    /// follows in any case.
     pub(super) fn settle(&mut self, now: Now) {
-        self.end_vain_summonses(now);
-        self.is_dirty = false;
-        self.place_callers();
-        let busy = self.activities();
-        self.draw_floors(&busy);
-        self.watch_duty(now);
-        self.dispatch(now, busy);
+        if self.is_unsettled {
+            self.end_vain_summonses(now);
+            // What dispatching changes is looked at again after the next input.
+            self.is_unsettled = false;
+            let waiting = self.waiting();
+            let busy = self.activities();
+            self.place_callers(&waiting);
+            self.draw_floors(&busy);
+            self.watch_duty(now, &waiting);
+            self.dispatch(now, waiting, busy);
+        }
         self.draw_soon(now);
         self.is_dirty = false;
+    }
+
+    /// What settling reads has changed, or may have.
+    pub(super) fn unsettle(&mut self) {
+        self.is_dirty = true;
+        self.is_unsettled = true;
+    }
+
+    /// What settling reads of an owner; `None`: there is no such owner.
+    pub(super) fn standing(&self, owner: Owner) -> Option<Standing> {
+        match owner {
+            Owner::Call(key) => self.calls.get(&key).map(|call| Standing {
+                place: call.waiting().map(|w| (w.order, w.may_be_offered(), call.line_id.clone())),
+                is_bridged: call.bridge().is_some(),
+                busy: call.busy(),
+            }),
+            Owner::Internal(key) => self
+                .internals
+                .get(&key)
+                .map(|internal| Standing { busy: internal.extensions(), ..Standing::default() }),
+            Owner::Summons(key) => self.summonses.get(&key).map(|_| Standing::default()),
+        }
     }
 
     /// What every counselor does, read off the live calls.
@@ -47,24 +84,7 @@ impl Switchboard {
             *seen = (*seen).max(activity);
         };
         for call in self.calls.values() {
-            match &call.phase {
-                Phase::Ringing(_, ring) => {
-                    ring.extensions().into_iter().for_each(|e| note(e, Activity::Ringing));
-                }
-                Phase::Bridge(bridge) => {
-                    let (talking, ringing) = bridge.extensions();
-                    talking.into_iter().for_each(|e| note(e, Activity::Talking));
-                    ringing.into_iter().for_each(|e| note(e, Activity::Ringing));
-                    let supervisor = bridge.supervisor().cloned();
-                    supervisor.into_iter().for_each(|e| note(e, Activity::Talking));
-                }
-                Phase::Trunk(_)
-                | Phase::Guidance(_)
-                | Phase::Message(_)
-                | Phase::Consent(_)
-                | Phase::Queue(_)
-                | Phase::Ended => {}
-            }
+            call.busy().into_iter().for_each(|(e, activity)| note(e, activity));
         }
         let others = self.internals.iter().filter(|(key, _)| Some(**key) != besides);
         for (_, internal) in others {
@@ -81,28 +101,18 @@ impl Switchboard {
         let mut waiting: Vec<_> = self
             .calls
             .iter()
-            .filter_map(|(key, call)| match &call.phase {
-                Phase::Queue(w) | Phase::Ringing(w, _) => {
-                    Some((w.order, *key, call.line_id.clone()))
-                }
-                Phase::Trunk(_)
-                | Phase::Guidance(_)
-                | Phase::Message(_)
-                | Phase::Consent(_)
-                | Phase::Bridge(_)
-                | Phase::Ended => None,
-            })
+            .filter_map(|(key, call)| Some((call.waiting()?.order, *key, call.line_id.clone())))
             .collect();
         waiting.sort();
         waiting.into_iter().map(|(_, key, line)| (key, line)).collect()
     }
 
-    fn place_callers(&mut self) {
+    fn place_callers(&mut self, waiting: &[(u64, LineId)]) {
         let mut places: BTreeMap<LineId, u32> = BTreeMap::new();
-        for (key, line) in self.waiting() {
-            let place = places.entry(line).or_default();
+        for (key, line) in waiting {
+            let place = places.entry(line.clone()).or_default();
             *place += 1;
-            if let Some(call) = self.calls.get_mut(&key)
+            if let Some(call) = self.calls.get_mut(key)
                 && let Phase::Queue(w) | Phase::Ringing(w, _) = &mut call.phase
             {
                 w.moved_to(*place);
@@ -116,10 +126,13 @@ impl Switchboard {
 
     fn draw_floors(&mut self, busy: &BTreeMap<Extension, Activity>) {
         for (extension, c) in &self.config.counselors {
-            let activity = busy.get(extension).copied();
+            let activity = || busy.get(extension).copied();
             let on_duty = self.counselors.get(extension).is_some_and(|c| c.is_on_duty(activity));
             for line in c.lines.iter().filter(|_| on_duty) {
-                self.floors.entry(line.clone()).or_default().on_duty += 1;
+                match self.floors.get_mut(line) {
+                    Some(floor) => floor.on_duty += 1,
+                    None => self.floors.entry(line.clone()).or_default().on_duty += 1,
+                }
             }
         }
     }
@@ -127,17 +140,17 @@ impl Switchboard {
     /// A caller who waits for nobody is told so after `max_wait_no_counselor`; not before the time
     /// of one ring is over since a phone went, because a phone that changes its connection is away
     /// for seconds.
-    fn watch_duty(&mut self, now: Now) {
-        for (key, line_id) in self.waiting() {
-            let Some(call) = self.calls.get(&key) else { continue };
-            let timer = Timer::Call(Owner::Call(key), CallTimer::NoCounselor);
-            let on_duty = self.floors.get(&line_id).is_some_and(|floor| floor.on_duty > 0);
+    fn watch_duty(&mut self, now: Now, waiting: &[(u64, LineId)]) {
+        for (key, line_id) in waiting {
+            let Some(call) = self.calls.get(key) else { continue };
+            let timer = Timer::Call(Owner::Call(*key), CallTimer::NoCounselor);
+            let on_duty = self.floors.get(line_id).is_some_and(|floor| floor.on_duty > 0);
             match (on_duty, self.timers.at(&timer)) {
                 (true, _) => self.timers.clear(&timer),
                 (false, Some(_)) => {}
                 (false, None) => {
-                    let Some(line) = call.config.lines.get(&line_id) else { continue };
-                    let back = self.last_away(&line_id).map(|at| at + line.queue.ring_timeout);
+                    let Some(line) = call.config.lines.get(line_id) else { continue };
+                    let back = self.last_away(line_id).map(|at| at + line.queue.ring_timeout);
                     let until = now.mono + line.queue.max_wait_no_counselor;
                     self.timers.set(timer, back.map_or(until, |back| until.max(back)));
                 }
@@ -154,9 +167,14 @@ impl Switchboard {
     }
 
     /// Rings a free counselor for each caller who may be offered, first come first served.
-    fn dispatch(&mut self, now: Now, mut busy: BTreeMap<Extension, Activity>) {
+    fn dispatch(
+        &mut self,
+        now: Now,
+        waiting: Vec<(u64, LineId)>,
+        mut busy: BTreeMap<Extension, Activity>,
+    ) {
         let mut held = BTreeSet::new();
-        for (key, line_id) in self.waiting() {
+        for (key, line_id) in waiting {
             let Some(Phase::Queue(waiting)) = self.calls.get(&key).map(|call| &call.phase) else {
                 continue;
             };
@@ -166,7 +184,9 @@ impl Switchboard {
                 continue;
             }
             let chosen = self.choose(now, &line_id, &busy, waiting);
+            // Nobody is free for this caller, and so for nobody behind on this line.
             if chosen.is_empty() {
+                held.insert(line_id);
                 continue;
             }
             let mut candidates = Vec::new();
@@ -205,17 +225,17 @@ impl Switchboard {
                     && self.counselors.get(extension).is_some_and(|counselor| {
                         counselor.state(busy.get(extension).copied()) == CounselorState::Ready
                     })
-                    && !self.targets(now, extension).is_empty()
             })
             .filter_map(|(extension, c)| {
                 let counselor = self.counselors.get(extension)?;
                 let rank = counselor::rank(strategy, counselor, self.started.mono, c.order);
-                Some(((waiting.was_offered(extension), rank), extension.clone()))
+                Some(((waiting.was_offered(extension), rank), extension))
             })
             .collect();
         free.sort();
         let count = if strategy == Strategy::RingAll { free.len() } else { 1 };
-        free.into_iter().map(|(_, extension)| extension).take(count).collect()
+        let free = free.into_iter().map(|(_, extension)| extension);
+        free.filter(|extension| self.has_target(now, extension)).take(count).cloned().collect()
     }
 
     /// The INVITEs that ring an extension for a caller: nothing of the caller is in them.

@@ -28,7 +28,7 @@ enum Consult {
 impl Switchboard {
     pub(super) fn on_refer(&mut self, now: Now, event: sip::Event) {
         let sip::Event::Refer { session, tx, target, replaces, .. } = event else { return };
-        self.is_dirty = true;
+        self.unsettle();
         let refused = match self.sessions.get(&session).copied() {
             Some(Owner::Call(key)) => self.refer_of_call(now, key, session, tx, &target, replaces),
             Some(Owner::Internal(key)) => self.refer_of_consult(now, key, session, tx, replaces),
