@@ -1,6 +1,11 @@
-//! What one INVITE costs to be read and printed, beside rsip in the same run. Prints nanoseconds
-//! and ratios: medians over rounds that take turns, so that a slow moment hits both.
+//! What one INVITE costs to be read and printed, beside rsip in the same run. Prints Markdown:
+//! medians over rounds that take turns, so that a slow moment hits both.
+//!
+//! `cargo bench --bench parse -- [ROUNDS [MESSAGES]]`.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints its result")]
+
+#[path = "table.rs"]
+mod table;
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -10,10 +15,7 @@ use koebashi::sip::message::{Message, Method};
 use koebashi::sip::print::Draft;
 use rsip::headers::ToTypedHeader;
 use rsip::message::HeadersExt;
-
-/// Rounds, and messages in each.
-const ROUNDS: usize = 41;
-const MESSAGES: u32 = 2_000;
+use table::Row;
 
 const SDP: &str = "v=0\r\no=- 3838293 1 IN IP4 192.0.2.20\r\ns=-\r\nc=IN IP4 192.0.2.20\r\nt=0 0\r\n\
     m=audio 22000 RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
@@ -75,27 +77,35 @@ fn draft() -> Draft {
 }
 
 /// Nanoseconds a call, the median of the rounds, for each of the works.
-fn measure(works: &mut [(&str, &mut dyn FnMut() -> usize)]) -> Vec<f64> {
+fn measure(
+    works: &mut [(&str, &mut dyn FnMut() -> usize)],
+    rounds: u32,
+    messages: u32,
+) -> Vec<f64> {
     let mut times = vec![Vec::new(); works.len()];
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         for ((_, work), times) in works.iter_mut().zip(&mut times) {
             let started = Instant::now();
-            for _ in 0..MESSAGES {
+            for _ in 0..messages {
                 black_box(work());
             }
-            times.push(started.elapsed().as_nanos() as f64 / f64::from(MESSAGES));
+            times.push(started.elapsed().as_nanos() as f64 / f64::from(messages));
         }
     }
     times
         .into_iter()
         .map(|mut times| {
             times.sort_by(f64::total_cmp);
-            times[ROUNDS / 2]
+            times[times.len() / 2]
         })
         .collect()
 }
 
 fn main() {
+    // `cargo bench` adds an argument of its own.
+    let mut numbers = std::env::args().skip(1).filter_map(|argument| argument.parse().ok());
+    let rounds = numbers.next().unwrap_or(41).max(1);
+    let messages = numbers.next().unwrap_or(2000).max(1);
     let text = invite();
     let bytes = text.as_bytes();
     assert_eq!(read(bytes), rsip_read(bytes));
@@ -117,14 +127,19 @@ fn main() {
             Draft::response(&message, 180).to_tag("x").print().len()
         }),
     ];
-    let times = measure(&mut works);
+    let times = measure(&mut works, rounds, messages);
     let rsip = times[0] + times[1];
-    println!("{} bytes, {ROUNDS} rounds of {MESSAGES}", text.len());
+    println!("## Messages: an INVITE of {} bytes\n", text.len());
+    println!(
+        "Medians of {rounds} rounds of {messages}; rsip's read and print take {rsip:.0} ns.\n"
+    );
+    println!("| what | ns | rsip's read and print are so many times that |\n|---|---|---|");
     for ((name, _), time) in works.iter().zip(&times) {
-        println!(
-            "{name:<24} {time:>7.0} ns   rsip's read + print is {:>5.1} times that",
-            rsip / time
-        );
+        println!("| {name} | {time:.0} | {:.1} |", rsip / time);
     }
-    println!("read + print: {:.0} ns, rsip: {rsip:.0} ns", times[2] + times[5]);
+    let ours = times[2] + times[5];
+    println!("| read + print | {ours:.0} | {:.1} |\n", rsip / ours);
+    let what = "an INVITE read and printed";
+    let beside = Some(("rsip", rsip / 1000.0));
+    Row { what, figure: ours / 1000.0, unit: "µs", beside, goal: "≤ 1 µs" }.note();
 }

@@ -8,6 +8,8 @@
 
 #[path = "../load/mod.rs"]
 mod load;
+#[path = "../table.rs"]
+mod table;
 
 use std::io;
 use std::path::Path;
@@ -22,6 +24,7 @@ use load::phones::Phones;
 use load::service::{Cost, Plan, Service};
 use load::voice::Voice;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use table::Row;
 
 /// Calls that begin, and end, a second where the set-up itself is not measured.
 const RAMP: u32 = 100;
@@ -165,6 +168,20 @@ fn bridge(options: &Options, calls: u32) -> io::Result<()> {
         read_late.quantile(0.99),
         figures.skipped,
     );
+    let note = |what: &str, figure, unit, goal| {
+        let all = if joined < calls { format!("{joined} of ") } else { String::new() };
+        let what = format!("{all}{calls} calls bridged: {what}");
+        Row { what: &what, figure, unit, beside: None, goal }.note();
+    };
+    if Some(&calls) == options.calls.first() {
+        note("CPU a packet, media thread", each(media, relayed), "µs", "");
+        note("memory a call", memory(&idle, &before, calls), "kB", "≤ 40 kB");
+        note("delay of the voice, p50", delay.quantile(0.5), "ms", "≤ 0.12 ms");
+        note("delay of the voice, p99", delay.quantile(0.99), "ms", "≤ 0.25 ms");
+    }
+    if Some(&calls) == options.calls.last() {
+        note("packets lost", figures.loss() * 100.0, "%", "0 % at 1,500");
+    }
     callers.hang_up(RAMP);
     run.wait("over", calls, RAMP, || callers.progress().ended.load(Ordering::Relaxed));
     tell_failures(&run, &callers);
@@ -224,6 +241,11 @@ fn played(options: &Options) -> io::Result<()> {
                 packets as f64 / options.window().as_secs_f64() / f64::from(*calls),
                 memory(&idle, &before, *calls),
             );
+            if !speaks && Some(calls) == options.calls.first() {
+                let what = format!("{calls} callers hear music: CPU a packet, media thread");
+                let (figure, unit, goal) = (each(media, packets), "µs", "≤ 4 µs");
+                Row { what: &what, figure, unit, beside: None, goal }.note();
+            }
             tell_failures(&run, &callers);
         }
     }
@@ -262,6 +284,9 @@ fn setup(options: &Options) -> io::Result<()> {
             names.collect::<Vec<_>>().join(", "),
             callers.progress().failed.load(Ordering::Relaxed),
         );
+        let what = format!("a call set up and ended, {SETUPS} a second, {counselors} counselors");
+        let (figure, goal) = (each(media + rest, u64::from(calls)) / 1000.0, "≤ 0.8 ms CPU");
+        Row { what: &what, figure, unit: "ms", beside: None, goal }.note();
         tell_failures(&run, &callers);
     }
     println!();

@@ -79,6 +79,7 @@ impl Asking {
             Recording::Ask { prompt, timeout } => (prompt, Some(*timeout), Consent::Unasked),
         };
         let length = length(cx, prompt).ok_or(withheld)?;
+        cx.caller.detect(cx.io, true);
         let play = cx.caller.play(cx.io, vec![prompt.clone()], Then::Silence);
         cx.io.set(CallTimer::Guidance, length + SLACK);
         let whole = cx.io.now.mono + length.saturating_sub(EARLY);

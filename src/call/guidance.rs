@@ -39,6 +39,7 @@ impl Guidance {
         for _ in 0..=cx.line.guidance.len() {
             let Some(n) = cx.line.guidance.get(&at) else { break };
             if !n.play.is_empty() || !n.keys.is_empty() {
+                cx.caller.detect(cx.io, true);
                 let play = say(cx, n.play.clone());
                 return Ok(Self { node: at, rounds: 1, state: State::Playing(play) });
             }

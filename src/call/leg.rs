@@ -427,7 +427,8 @@ impl Leg {
         io.media(Command::Detect { port: self.port, rfc4733: true, inband: false, pass: false });
     }
 
-    /// Keys in the audio are the other side's to hear, not ours, while two people talk.
+    /// Hears keys, or doesn't: only where one can be pressed for us. Tones cost time to hear, and
+    /// while two people talk they are the other side's.
     pub(super) fn detect(&self, io: &mut Io<'_>, on: bool) {
         let detect = |means| on && self.place.dtmf.contains(&means);
         let (rfc4733, inband) = (detect(DtmfMeans::Rfc4733), detect(DtmfMeans::Inband));

@@ -630,7 +630,6 @@ impl Call {
         bridge.end(io, &self.id);
         self.record.leave_bridge(io.now);
         self.record.counselor_port = Some(bridge.leg.port());
-        self.caller.detect(io, true);
         self.asks.push(Ask::Freed(bridge.extension.clone(), wrap_up));
     }
 

@@ -33,11 +33,12 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Joins the queue and says what the caller should know.
+    /// Joins the queue and says what the caller should know. No key means anything here.
     pub(super) fn enter(cx: &mut Cx<'_, '_>, order: Order, position: u32, first: &[Said]) -> Self {
         let queue = &cx.line.queue;
         let (since, tried) = (cx.io.now.mono, BTreeSet::new());
         let waiting = Self { order, since, position, state: State::Waiting, tried };
+        cx.caller.detect(cx.io, false);
         cx.io.set(CallTimer::MaxWait, queue.max_wait);
         let mut said = first.to_vec();
         said.extend(waiting.place(cx));

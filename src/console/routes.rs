@@ -7,7 +7,7 @@
 //! | `GET /metrics` | Prometheus text format |
 //! | `GET /api/v1/board` | the live board ([`view::Board`]) |
 //! | `GET /api/v1/events` | server-sent events: `board` with the board whenever it changed |
-//! | `/api/v1/calls/…/recording` | a recording is paused: [`recording`](super::recording) |
+//! | `/api/v1/calls/…/recording` | a recording is paused: [`recording`] |
 //! | `/api/v1/calls/…`, `/api/v1/counselors/…` | what is done: see [`supervision`] |
 //!
 //! Nothing here ever carries a caller's number: the board has none.

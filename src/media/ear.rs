@@ -26,7 +26,7 @@ const EXCESS_MAX: Duration = Duration::from_millis(20);
 const CHANGES_MAX: usize = 4;
 
 /// One speaker as heard in mixes.
-pub(in crate::media) struct Ear {
+pub struct Ear {
     codec: Codec,
     rate: Rate,
     /// `None`: the codec is not built in, and nothing is heard.
@@ -46,7 +46,7 @@ pub(in crate::media) struct Ear {
 
 impl Ear {
     /// An ear for a speaker of whom nothing was heard yet.
-    pub(in crate::media) fn new(codec: Codec) -> Self {
+    pub fn new(codec: Codec) -> Self {
         let rate = codec.rate();
         Self {
             codec,
@@ -63,13 +63,7 @@ impl Ear {
     }
 
     /// Takes a packet of the speaker's voice; telephone-events are none.
-    pub(in crate::media) fn packet(
-        &mut self,
-        now: Instant,
-        header: &Header,
-        codec: Codec,
-        payload: &[u8],
-    ) {
+    pub fn packet(&mut self, now: Instant, header: &Header, codec: Codec, payload: &[u8]) {
         if codec != self.codec {
             *self = Self { before: (self.late(), self.concealed()), ..Self::new(codec) };
         }
@@ -81,7 +75,7 @@ impl Ear {
     }
 
     /// Lets 20 ms pass: the next frame is ready.
-    pub(in crate::media) fn tick(&mut self, at: Instant) {
+    pub fn tick(&mut self, at: Instant) {
         let played = self.rate.samples().min(self.sound.len());
         self.sound.drain(..played);
         self.other.clear();
@@ -97,7 +91,7 @@ impl Ear {
     }
 
     /// This tick's 20 ms at a rate. Silence before the first tick.
-    pub(in crate::media) fn frame(&mut self, rate: Rate) -> &[i16] {
+    pub fn frame(&mut self, rate: Rate) -> &[i16] {
         let length = self.rate.samples();
         if self.sound.len() < length {
             self.sound.resize(length, 0);
@@ -113,12 +107,12 @@ impl Ear {
     }
 
     /// Packets that came too late to be heard.
-    pub(in crate::media) fn late(&self) -> u64 {
+    pub fn late(&self) -> u64 {
         self.before.0 + self.jitter.late()
     }
 
     /// Frames of 20 ms that were made up for packets that were lost or late.
-    pub(in crate::media) fn concealed(&self) -> u64 {
+    pub fn concealed(&self) -> u64 {
         self.before.1 + self.jitter.concealed()
     }
 

@@ -4,7 +4,7 @@
 //! hears is the sum of the others' frames, made for it alone.
 
 /// The most samples of one frame: 20 ms at 16 kHz.
-pub(in crate::media) const FRAME_MAX: usize = 320;
+pub const FRAME_MAX: usize = 320;
 
 /// Where limiting begins: 3 dB below full scale. Two ordinary voices (−20 dBFS) never reach it.
 const KNEE: f32 = 23_197.0;
@@ -14,7 +14,7 @@ const ROOM: f32 = i16::MAX as f32 - KNEE;
 /// Writes the sum of `frames` into `out`. One frame passes through sample by sample, none gives
 /// silence. Above the knee a louder sum is never a quieter sample, and nothing wraps. What a frame
 /// lacks of `out`'s length is silence; samples beyond [`FRAME_MAX`] are silence too.
-pub(in crate::media) fn mix<'a>(mut frames: impl Iterator<Item = &'a [i16]>, out: &mut [i16]) {
+pub fn mix<'a>(mut frames: impl Iterator<Item = &'a [i16]>, out: &mut [i16]) {
     let (Some(first), second) = (frames.next(), frames.next()) else {
         out.fill(0);
         return;

@@ -7,11 +7,11 @@
 pub mod codec;
 mod conceal;
 pub mod dtmf;
-mod ear;
+pub mod ear;
 pub mod engine;
 pub mod g711;
 mod jitter;
-mod mixer;
+pub mod mixer;
 pub mod mos;
 mod pitch;
 pub mod pool;
@@ -30,6 +30,7 @@ mod voices;
 pub use dtmf::{Keys, Means};
 pub use g711::Law;
 pub use recording::{Chunk, Recorded};
+pub use rtp::Header;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -297,7 +298,8 @@ pub enum Command {
         port: PortId,
         /// Telephone-events.
         rfc4733: bool,
-        /// Tones in the audio.
+        /// Tones in the audio; of a peer that is seen to send telephone-events as agreed, only
+        /// where those are not asked for.
         inband: bool,
         /// Whether telephone-events also go on to who hears the port.
         pass: bool,

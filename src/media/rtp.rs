@@ -19,19 +19,24 @@ const TRANSIT_JUMP: i64 = 8000;
 
 /// What matters of a packet that came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Header {
-    pub(super) payload_type: u8,
-    pub(super) marker: bool,
-    pub(super) sequence: u16,
-    pub(super) timestamp: u32,
-    pub(super) ssrc: u32,
-    /// Where the payload lies, without padding. It begins at or after [`HEADER`].
-    pub(super) payload: Range<usize>,
+pub struct Header {
+    /// Which codec, or telephone-events.
+    pub payload_type: u8,
+    /// The first packet after a pause.
+    pub marker: bool,
+    /// One more with each packet; goes round.
+    pub sequence: u16,
+    /// In ticks of the codec's clock; goes round.
+    pub timestamp: u32,
+    /// Whose stream.
+    pub ssrc: u32,
+    /// Where the payload lies, without padding. It begins behind the header's 12 bytes or later.
+    pub payload: Range<usize>,
 }
 
 impl Header {
     /// Reads a packet; `None` when it is not RTP version 2 or is cut short.
-    pub(super) fn read(packet: &[u8]) -> Option<Self> {
+    pub fn read(packet: &[u8]) -> Option<Self> {
         let reader = RtpReader::new(packet).ok()?;
         let start = reader.payload_offset();
         Some(Self {

@@ -311,6 +311,8 @@ fn text(place: &Place, setup: &Setup, [sip, tls]: [SocketAddr; 2], console: Sock
         false => (String::new(), ""),
     };
     let (first, last) = place.media_ports();
+    // The whole suite can be run with either backend of the media threads.
+    let backend = std::env::var("KOEBASHI_TEST_BACKEND").unwrap_or_else(|_| "auto".to_owned());
     format!(
         r#"[service]
 state_dir = "state"
@@ -323,6 +325,7 @@ domain = "{DOMAIN}"
 [media]
 ports = "{first}-{last}"
 threads = 1
+backend = "{backend}"
 port_rest = "0s"
 [console]
 listen = "{console}"

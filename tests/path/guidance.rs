@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use koebashi::call::cdr::Outcome;
+use koebashi::media::Command;
 use koebashi::sip::message::Method;
 
 use super::{CALLER, COUNSELOR, MS, S, only_outcome, only_record, requests_to};
@@ -57,6 +58,33 @@ fn keys_are_taken_by_tones() {
     world.phone(caller).press_by_tone(697.0, 1336.0);
     world.run(S);
     assert!(world.said(caller).contains(&"about_us".to_owned()), "{:?}", world.said(caller));
+}
+
+/// Whether the tones of anybody's keys are listened for.
+fn hears_tones(world: &World) -> bool {
+    let told = world.commands.iter().rev().find_map(|command| {
+        if let Command::Detect { inband, .. } = command { Some(*inband) } else { None }
+    });
+    told.unwrap_or(false)
+}
+
+#[test]
+fn tones_are_heard_in_the_guidance_and_not_in_the_queue() {
+    let queue = "max_wait_no_counselor = \"5s\"\non_no_counselor = \"about\"";
+    let mut world = World::new(&basic(MENU, queue, OTHER));
+    let caller = world.add_caller(1, CALLER);
+    world.phone(caller).voice = Some(0xff);
+    world.dial(caller);
+    let waits =
+        |world: &World| world.said(caller).iter().filter(|said| *said == "connecting").count();
+    for (n, menu) in [(1, "hello"), (2, "about_us")] {
+        world.until("the menu", 20 * S, |w| w.hears(caller) == menu);
+        assert!(hears_tones(&world), "{menu}");
+        world.run(200 * MS);
+        world.phone(caller).press_by_tone(697.0, 1209.0);
+        world.until("the queue", 2 * S, |w| waits(w) == n);
+        assert!(!hears_tones(&world), "in the queue from {menu}");
+    }
 }
 
 #[test]

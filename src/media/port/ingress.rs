@@ -70,6 +70,8 @@ pub(super) struct Keypad {
     sounds: Option<Box<Sounds>>,
     /// SSRC and newest sequence number that the detector heard: late packets would confuse it.
     newest: Option<(u32, u16)>,
+    /// The SSRC whose keys come as the telephone-events agreed on: its tones need no hearing.
+    tells: Option<u32>,
     keys: Keys,
 }
 
@@ -85,6 +87,9 @@ impl Keypad {
     /// Takes audio; keys in it are told to `tell`.
     fn hear(&mut self, header: &Header, codec: Codec, audio: &[u8], tell: impl FnMut(Digit)) {
         let Some(detector) = &mut self.inband else { return };
+        if self.rfc4733 && self.tells == Some(header.ssrc) {
+            return;
+        }
         let is_late = self.newest.is_some_and(|(ssrc, newest)| {
             let step = header.sequence.wrapping_sub(newest) as i16;
             ssrc == header.ssrc && (-LATE_MAX..=0).contains(&step)
@@ -94,15 +99,13 @@ impl Keypad {
         }
         self.newest = Some((header.ssrc, header.sequence));
         if let Some(law) = codec.law() {
-            let sound = audio.iter().map(|byte| g711::decode(law, *byte));
-            return sound.filter_map(|sample| detector.sample(sample)).for_each(tell);
+            return detector.hear(audio, |byte| g711::decode(law, byte), tell);
         }
         if self.sounds.as_ref().is_none_or(|sounds| sounds.codec != codec) {
             self.sounds = Sounds::new(codec).map(Box::new);
         }
         if let Some(sounds) = &mut self.sounds {
-            let sound = sounds.decode(audio).iter();
-            sound.filter_map(|sample| detector.sample(*sample)).for_each(tell);
+            detector.hear(sounds.decode(audio), |sample| sample, tell);
         }
     }
 }
@@ -190,6 +193,9 @@ impl Port {
             Kind::Event(event) => {
                 let (ssrc, timestamp) = (header.ssrc, header.timestamp);
                 let press = self.keypad.events.packet(now, ssrc, timestamp, header.marker, event);
+                if peer.events.is_some_and(|events| events.receive == header.payload_type) {
+                    self.keypad.tells = Some(ssrc);
+                }
                 if let Some(digit) = press
                     && self.keypad.rfc4733
                     && self.keypad.keys.is_press(now, digit, Means::Event)

@@ -59,6 +59,8 @@ pub(super) struct Shard<B> {
     /// The backend has packets that were not taken in the last turn.
     has_packets: bool,
     has_orders: bool,
+    /// When the last wait ended.
+    now: Instant,
     panics: u32,
 }
 
@@ -81,6 +83,7 @@ impl<B: Backend> Shard<B> {
             ports: BTreeMap::new(),
             has_packets: false,
             has_orders: false,
+            now: Instant::now(),
             panics: 0,
         }
     }
@@ -101,7 +104,7 @@ impl<B: Backend> Shard<B> {
     }
 
     fn turn(&mut self) -> io::Result<Turn> {
-        self.backend.wait(self.limit())?;
+        self.backend.wait(self.until())?;
         self.pass_on();
         self.tick();
         let turn = self.take_orders();
@@ -109,17 +112,13 @@ impl<B: Backend> Shard<B> {
         Ok(turn)
     }
 
-    /// How long there is nothing to do; `None`: until something comes.
-    fn limit(&self) -> Option<Duration> {
+    /// When there is something to do without any packet; `None`: never.
+    fn until(&self) -> Option<Instant> {
         if self.has_packets || self.has_orders {
-            return Some(Duration::ZERO);
+            return Some(self.now);
         }
-        let tick = self.engine.poll_timeout();
-        let tick = tick.map(|at| at.saturating_duration_since(Instant::now()));
-        match tick {
-            None if !self.backlog.is_empty() => Some(RETRY),
-            tick => tick,
-        }
+        let has_to_retry = || (!self.backlog.is_empty()).then(|| self.now + RETRY);
+        self.engine.poll_timeout().or_else(has_to_retry)
     }
 
     /// Ticks when it is time.
@@ -135,8 +134,8 @@ impl<B: Backend> Shard<B> {
 
     /// Takes packets and sends on what is to be sent on, each out of its receive buffer.
     fn pass_on(&mut self) {
-        let now = Instant::now();
-        let engine = &mut self.engine;
+        self.now = Instant::now();
+        let (now, engine) = (self.now, &mut self.engine);
         self.has_packets = self.backend.deliver(PACKETS_A_TURN, |arrival| {
             let Arrival { port, channel, from, buffer, length } = arrival;
             match channel {

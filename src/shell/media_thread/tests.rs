@@ -241,3 +241,10 @@ fn a_flood_of_one_port_delays_no_other(io: Io) {
     assert!(figures.drops.flood > 0, "{figures:?}");
     assert!(figures.lateness(0.05) < Duration::from_millis(20), "{figures:?}");
 }
+
+#[test]
+fn io_uring_is_taken_where_it_works() {
+    let works = choose(Io::Uring).is_ok();
+    assert_eq!(choose(Io::Auto).unwrap() == Kind::Uring, works);
+    assert_eq!(choose(Io::Epoll).unwrap(), Kind::Epoll);
+}

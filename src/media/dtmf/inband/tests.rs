@@ -1,3 +1,5 @@
+use std::f32::consts::TAU;
+
 use super::*;
 use crate::media::dtmf::tone::Tone;
 use crate::media::g711::{self, Law};
@@ -6,9 +8,10 @@ const MS: usize = 8;
 
 /// What the detector hears in the samples, after a passage through µ-law.
 fn heard(samples: &[i16]) -> String {
-    let mut detector = Detector::new();
-    let through = |s: &i16| g711::decode(Law::Mu, g711::encode(Law::Mu, *s));
-    samples.iter().filter_map(|s| detector.sample(through(s))).map(Digit::char).collect()
+    let mut keys = String::new();
+    let through = |s: i16| g711::decode(Law::Mu, g711::encode(Law::Mu, s));
+    Detector::new().hear(samples, through, |key| keys.push(key.char()));
+    keys
 }
 
 /// A generator for noise; the same every time.

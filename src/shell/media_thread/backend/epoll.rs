@@ -1,22 +1,25 @@
 //! Packets by epoll, recvmmsg and sendmmsg: works on every Linux.
 //!
-//! Owns the readiness of the sockets and the few receive buffers. A socket that is ready is read
-//! for one batch, which is shown and sent on before the next is read; epoll reports whoever has
-//! more again, behind all others.
-#![expect(unsafe_code, reason = "recvmmsg, sendmmsg and epoll_pwait2 have no safe interface")]
+//! Owns the readiness of the sockets, one timer, and the few receive buffers. A socket that is
+//! ready is read for one batch, which is shown and sent on before the next is read; epoll reports
+//! whoever has more again, behind all others.
+#![expect(
+    unsafe_code,
+    reason = "recvmmsg and sendmmsg have no safe interface that allocates nothing"
+)]
 
 use std::array;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
-use std::ptr::{from_mut, null, null_mut};
-use std::time::Duration;
+use std::ptr::{from_mut, null_mut};
+use std::time::{Duration, Instant};
 
-use nix::libc::{
-    self, MSG_DONTWAIT, MSG_TRUNC, SYS_epoll_pwait2, epoll_event, iovec, mmsghdr, msghdr, timespec,
-};
-use nix::sys::epoll::{Epoll as Poll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::errno::Errno;
+use nix::libc::{self, MSG_DONTWAIT, MSG_TRUNC, iovec, mmsghdr, msghdr};
+use nix::sys::epoll::{Epoll as Poll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use super::address::{self, LENGTH};
 use super::sockets::Sockets;
@@ -32,20 +35,23 @@ const BATCH: usize = 16;
 const READY_MAX: usize = 256;
 /// Stands for the wake-up where a token's bits are expected.
 const WAKE: u64 = 1 << (64 - FREE_BITS);
+/// Stands for the timer.
+const TIMER: u64 = 2 << (64 - FREE_BITS);
 
 /// One thread's sockets.
 pub struct Epoll {
     poll: Poll,
     wake: Wake,
     table: Table,
-    events: Box<[epoll_event; READY_MAX]>,
+    events: Box<[EpollEvent; READY_MAX]>,
+    timer: TimerFd,
+    /// When the timer goes off, while it is set.
+    timer_at: Option<Instant>,
     /// Sockets that are ready and have not been read.
     ready: VecDeque<Token>,
     /// Sockets that have had their share of this tick.
     resting: Vec<Token>,
     batch: Box<Batch>,
-    /// Whether the system knows waits shorter than a millisecond.
-    is_exact: bool,
     drops: Drops,
 }
 
@@ -53,15 +59,19 @@ impl Backend for Epoll {
     fn new(wake: &Wake) -> io::Result<Self> {
         let poll = Poll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         poll.add(wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC)?;
+        // Told once each time that it goes off: it is never read.
+        poll.add(&timer, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, TIMER))?;
         Ok(Self {
             poll,
             wake: wake.clone(),
             table: Table::default(),
-            events: Box::new([epoll_event { events: 0, u64: 0 }; READY_MAX]),
+            events: Box::new([EpollEvent::empty(); READY_MAX]),
+            timer,
+            timer_at: None,
             ready: VecDeque::with_capacity(READY_MAX),
             resting: vec![],
             batch: Box::new(Batch::new()),
-            is_exact: true,
             drops: Drops::default(),
         })
     }
@@ -94,19 +104,20 @@ impl Backend for Epoll {
         }
     }
 
-    fn wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
+    fn wait(&mut self, until: Option<Instant>) -> io::Result<()> {
         if !self.ready.is_empty() {
             return Ok(());
         }
-        let named = match self.poll(limit) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+        let limit = self.limit(until)?;
+        let named = match self.poll.wait(&mut self.events[..], limit) {
+            Err(Errno::EINTR) => 0,
             named => named?,
         };
         for event in self.events.iter().take(named) {
-            let bits = event.u64;
-            match bits {
+            match event.data() {
                 WAKE => self.wake.clear(),
-                _ => self.ready.push_back(Token::from_bits(bits)),
+                TIMER => self.timer_at = None,
+                bits => self.ready.push_back(Token::from_bits(bits)),
             }
         }
         Ok(())
@@ -159,37 +170,20 @@ impl Epoll {
         self.resting.push(token);
     }
 
-    /// How many events there are.
-    fn poll(&mut self, limit: Option<Duration>) -> io::Result<usize> {
-        let (fd, events) = (self.poll.0.as_raw_fd(), self.events.as_mut_ptr());
-        if self.is_exact {
-            let time = limit.map(|limit| timespec {
-                tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: i64::from(limit.subsec_nanos()),
-            });
-            let time = time.as_ref().map_or(null(), std::ptr::from_ref);
-            // SAFETY: the kernel writes at most READY_MAX events, as many as `events` has, and
-            // reads `time`, which lives through the call (or is null: no limit). No signals are
-            // masked: the fifth argument is null.
-            let named = unsafe {
-                let mask: *const libc::sigset_t = null();
-                libc::syscall(SYS_epoll_pwait2, fd, events, READY_MAX, time, mask, 8_usize)
-            };
-            match usize::try_from(named) {
-                Ok(named) => return Ok(named),
-                Err(_) => match io::Error::last_os_error() {
-                    error if error.raw_os_error() != Some(libc::ENOSYS) => return Err(error),
-                    _ => self.is_exact = false,
-                },
-            }
+    /// How long to wait, apart from the timer, which is set.
+    fn limit(&mut self, until: Option<Instant>) -> io::Result<EpollTimeout> {
+        let Some(at) = until else { return Ok(EpollTimeout::NONE) };
+        let left = at.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(EpollTimeout::ZERO);
         }
-        // Rounded up: a tick that is a little late is better than turns without sense.
-        let millis = limit.map_or(-1, |limit| {
-            i32::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
-        });
-        // SAFETY: the kernel writes at most READY_MAX events, as many as `events` has.
-        let named = unsafe { libc::epoll_wait(fd, events, READY_MAX as i32, millis) };
-        usize::try_from(named).map_err(|_| io::Error::last_os_error())
+        // One that goes off earlier ends a wait for nothing, at worst.
+        if self.timer_at.is_none_or(|set| set > at) {
+            let once = Expiration::OneShot(left.max(Duration::from_nanos(1)).into());
+            self.timer.set(once, TimerSetTimeFlags::empty())?;
+            self.timer_at = Some(at);
+        }
+        Ok(EpollTimeout::NONE)
     }
 
     /// Reads one socket for one batch, and sends on what is to be sent on.

@@ -13,7 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
@@ -45,8 +45,12 @@ enum Kind {
     Receive,
     Send,
     Wake,
-    Cancel,
+    Other,
 }
+
+/// The rest of [`Kind::Other`]: whose end concerns nobody, and the timer.
+const CANCEL: u64 = 0;
+const TIMER: u64 = 1;
 
 const KIND_AT: u32 = 64 - FREE_BITS;
 
@@ -56,7 +60,7 @@ impl Kind {
             Self::Receive => 0_u64,
             Self::Send => 1,
             Self::Wake => 2,
-            Self::Cancel => 3,
+            Self::Other => 3,
         };
         kind << KIND_AT | rest
     }
@@ -66,7 +70,7 @@ impl Kind {
             0 => Self::Receive,
             1 => Self::Send,
             2 => Self::Wake,
-            _ => Self::Cancel,
+            _ => Self::Other,
         }
     }
 }
@@ -109,6 +113,10 @@ pub struct Uring {
     /// Receives and reads that have not ended.
     others: usize,
     is_wake_armed: bool,
+    /// What the timer is set to, read while it is submitted.
+    timer: Box<Timespec>,
+    /// When the timer goes off, while it is set.
+    timer_at: Option<Instant>,
     drops: Drops,
 }
 
@@ -134,6 +142,8 @@ impl Backend for Uring {
             sends: 0,
             others: 0,
             is_wake_armed: false,
+            timer: Box::default(),
+            timer_at: None,
             drops: Drops::default(),
         })
     }
@@ -156,7 +166,7 @@ impl Backend for Uring {
         self.closing.push(Closing { tokens, open, _entry: entry });
         // What is queued names the sockets by number: it must be submitted before they go.
         for _ in 0..CLOSING_ROUNDS {
-            if self.enter(0, Some(Duration::ZERO)).is_err() {
+            if self.enter(0, None).is_err() {
                 break;
             }
             self.reap();
@@ -193,14 +203,13 @@ impl Backend for Uring {
         }
     }
 
-    fn wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
+    fn wait(&mut self, until: Option<Instant>) -> io::Result<()> {
         self.after_panic();
         self.arm();
-        let is_waiting = self.came.is_empty() && limit != Some(Duration::ZERO);
+        let is_waiting = self.came.is_empty() && self.is_to_come(until);
         // Sends that are done don't end the wait: one more than these must come.
-        let (want, limit) =
-            if is_waiting { (self.sends + 1, limit) } else { (0, Some(Duration::ZERO)) };
-        let entered = self.enter(want, limit);
+        let want = if is_waiting { self.sends + 1 } else { 0 };
+        let entered = self.enter(want, None);
         self.reap();
         entered
     }
@@ -287,11 +296,38 @@ impl Uring {
         }
     }
 
+    /// Whether there is something to wait for; the timer is set to it.
+    fn is_to_come(&mut self, until: Option<Instant>) -> bool {
+        let Some(at) = until else { return true };
+        let left = at.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        // One that goes off earlier ends a wait for nothing, at worst.
+        if self.timer_at.is_some_and(|set| set <= at) {
+            return true;
+        }
+        if self.timer_at.take().is_some() {
+            let which = CancelBuilder::user_data(Kind::Other.data(TIMER));
+            let cancel = opcode::AsyncCancel2::new(which).build();
+            self.push(&cancel.user_data(Kind::Other.data(CANCEL)));
+        }
+        *self.timer = Timespec::from(left);
+        let timer = opcode::Timeout::new(&raw const *self.timer).build();
+        // Where it finds no room there is no wait either.
+        if !self.push(&timer.user_data(Kind::Other.data(TIMER))) {
+            return false;
+        }
+        self.others += 1;
+        self.timer_at = Some(at);
+        true
+    }
+
     fn cancel(&mut self, token: Token) {
         let which = CancelBuilder::user_data(Kind::Receive.data(token.bits()));
         let cancel = opcode::AsyncCancel2::new(which).build();
         // Where there is no room the receive goes on, and `Closing` keeps its socket.
-        self.push(&cancel.user_data(Kind::Cancel.data(0)));
+        self.push(&cancel.user_data(Kind::Other.data(CANCEL)));
     }
 
     /// Queues a submission; false when there is no room even after handing over what is queued.
@@ -299,7 +335,8 @@ impl Uring {
         for _ in 0..2 {
             // SAFETY: what entries of this file name lives long enough. Addresses of destinations
             // and packets lie in `buffers`, and so does what the wake-up is read into; they live
-            // until nothing is under way (`drop`). `shape` is read while it is submitted. Sockets
+            // until nothing is under way (`drop`). `shape` and `timer` are read while
+            // what names them is submitted. Sockets
             // are closed after what names them has been submitted (`close`).
             if unsafe { self.ring.submission().push(entry) }.is_ok() {
                 return true;
@@ -311,7 +348,7 @@ impl Uring {
 
     /// Hands over what is queued.
     fn flush(&mut self) {
-        if let Err(error) = self.enter(0, Some(Duration::ZERO)) {
+        if let Err(error) = self.enter(0, None) {
             tracing::debug!(%error, "the ring takes nothing");
         }
         self.reap();
@@ -354,7 +391,13 @@ impl Uring {
                     self.is_wake_armed = false;
                     self.others -= 1;
                 }
-                Kind::Cancel => (),
+                Kind::Other if completion.user_data() == Kind::Other.data(TIMER) => {
+                    self.others -= 1;
+                    if completion.result() != -libc::ECANCELED {
+                        self.timer_at = None;
+                    }
+                }
+                Kind::Other => (),
             }
         }
         self.completions = completions;
@@ -499,7 +542,7 @@ impl Uring {
 impl Drop for Uring {
     fn drop(&mut self) {
         let cancel = opcode::AsyncCancel2::new(CancelBuilder::any()).build();
-        self.push(&cancel.user_data(Kind::Cancel.data(0)));
+        self.push(&cancel.user_data(Kind::Other.data(CANCEL)));
         for _ in 0..ENDING_ROUNDS {
             if self.sends + self.others == 0 {
                 return;
