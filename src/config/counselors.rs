@@ -11,9 +11,6 @@ use crate::call::config::{Counselor, Extension, LineId, Role, Secret, SignIn};
 use crate::pii::Pii;
 use crate::sip::auth::{Algorithm, ha1};
 
-/// Counselors at most.
-const MAX_COUNSELORS: usize = 1_000;
-
 /// Every counselor. That their lines exist is checked with the whole.
 pub(super) fn counselors(
     root: &Section<'_>,
@@ -21,7 +18,7 @@ pub(super) fn counselors(
 ) -> BTreeMap<Extension, Counselor> {
     let mut counselors = BTreeMap::new();
     let sections = root.sections("counselor", Some("extension"));
-    for (order, section) in sections.iter().take(MAX_COUNSELORS).enumerate() {
+    for (order, section) in sections.iter().enumerate() {
         let extension = section.required("extension", value::extension);
         let counselor = counselor(section, context, extension.as_deref(), order);
         section.done();

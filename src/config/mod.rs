@@ -54,7 +54,7 @@ lines = ["demo"]
 "#;
 
 /// The longest file that is read, in bytes.
-const MAX_FILE: usize = 1 << 20;
+const MAX_FILE: usize = 4 << 20;
 
 /// A whole configuration.
 #[derive(Clone, Debug)]

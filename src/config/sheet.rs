@@ -19,7 +19,9 @@ use super::value::{self, Read};
 use super::{Complaint, Setting, Severity};
 use crate::pii::Pii;
 
-/// Elements of a list (of tables, of texts) at most.
+/// Tables of one name at most: a national service has thousands of counselors.
+const MAX_TABLES: usize = 10_000;
+/// Texts of a list at most.
 const MAX_ELEMENTS: usize = 1_000;
 
 /// One text of TOML, and what was found in it.
@@ -214,12 +216,12 @@ impl<'s> Section<'s> {
             self.error(key, format!("must be a list of tables: {how}"));
             return Vec::new();
         };
-        if list.len() > MAX_ELEMENTS {
-            self.error(key, format!("{} of them; at most {MAX_ELEMENTS}", list.len()));
+        if list.len() > MAX_TABLES {
+            self.error(key, format!("{} of them; at most {MAX_TABLES}", list.len()));
         }
         let mut taken: BTreeMap<String, usize> = BTreeMap::new();
         let mut sections = Vec::new();
-        for (n, element) in list.iter().take(MAX_ELEMENTS).enumerate() {
+        for (n, element) in list.iter().take(MAX_TABLES).enumerate() {
             let line = self.sheet.line(element.span().start);
             let Some(table) = element.get_ref().as_table() else { continue };
             let own = id.and_then(|id| table.get(id)).and_then(|id| id.get_ref().as_str());

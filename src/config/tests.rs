@@ -53,6 +53,21 @@ lines = ["nijiiro"]
 "#;
 
 #[test]
+fn a_national_service_has_thousands_of_counselors() {
+    let more = |n| {
+        let counselor = |n| {
+            let contact = format!("sip:{n}@192.0.2.7:5060");
+            format!(
+                "[[counselor]]\nextension = \"{n}\"\ncontact = \"{contact}\"\nlines = [\"nijiiro\"]\n"
+            )
+        };
+        GOOD.to_owned() + &(20_001..20_000 + n).map(counselor).collect::<String>()
+    };
+    assert_eq!(ok(&more(10_000)).call.counselors.len(), 10_000);
+    assert_eq!(said(&more(10_001)), "k.toml:7: counselor: 10001 of them; at most 10000\n");
+}
+
+#[test]
 fn an_empty_file_opens_the_demo_on_loopback() {
     let loaded = ok("");
     assert_eq!(shown(&loaded.warnings), "");
@@ -597,7 +612,7 @@ fn what_is_no_text_or_too_long_is_refused() {
     let deep = format!("a = {}", "[".repeat(100_000));
     assert!(parse(&deep, "k.toml", Path::new("")).is_err());
     let long = "#".repeat(MAX_FILE + 1);
-    assert_eq!(said(&long), "k.toml: has 1048577 bytes; at most 1048576\n");
+    assert_eq!(said(&long), "k.toml: has 4194305 bytes; at most 4194304\n");
 }
 
 proptest! {
