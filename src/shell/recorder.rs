@@ -3,8 +3,8 @@
 //!
 //! Owns the queue between, the limits, and what becomes of a recording that can't be written: it
 //! ends, everybody is told, and the call goes on. Neither the loop nor a media thread ever waits
-//! for it. The form of the files is [`mod@file`]'s, their end [`retention`]'s. Who may be recorded is
-//! the call path's to know: nothing arrives here otherwise.
+//! for it. The form of the files is [`mod@file`]'s, their end [`retention`]'s. Who may be recorded
+//! is the call path's to know: nothing arrives here otherwise.
 //!
 //! ```text
 //!  loop ── Begin, End ──┐
