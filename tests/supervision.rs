@@ -14,7 +14,7 @@ use koebashi::sip::message::Method;
 use koebashi::sip::{Cause, SessionId};
 
 use crate::config::BASIC;
-use crate::sim::{Answer, PhoneId, World};
+use crate::sim::{Answer, PhoneId, Raw, World, sdp};
 
 const S: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
@@ -703,6 +703,30 @@ fn a_supervisor_who_does_not_answer_leaves_the_call_alone() {
         scene.world.phone(scene.boss).answer = Answer::After(100 * MS);
         scene.end();
     }
+}
+
+#[test]
+fn a_supervisors_phone_whose_early_audio_is_useless_is_given_up() {
+    let mut scene = Scene::with(
+        "[[counselor]]\nextension = \"203\"\nname = \"C\"\nrole = \"supervisor\"\n\
+         contact = \"sip:203@10.0.2.9:5060\"\n",
+    );
+    assert_eq!(scene.supervise("203", SupervisionMode::Join), Ok(()));
+    scene.world.run(100 * MS);
+    let to = "10.0.2.9:5060".parse().unwrap();
+    let invite = scene.world.wire.iter().rfind(|sent| sent.to == to).unwrap().message();
+    let raw = Raw::callee("10.0.2.9:5060", &invite);
+    let video = sdp("10.0.2.9:4000", "sendrecv").replace("RTP/AVP 0 101", "RTP/AVP 18");
+    raw.respond(&mut scene.world, &invite, "183 Progress", "", &video);
+    scene.world.run(S);
+    assert!(!raw.requests(&scene.world, &Method::Cancel).is_empty());
+    assert_eq!(scene.told().pop().unwrap(), "system @101 203 ends: the phone was not reached");
+    // Another may now.
+    assert_eq!(scene.supervise("201", SupervisionMode::Join), Ok(()));
+    raw.respond(&mut scene.world, &invite, "487 Request Terminated", "", "");
+    scene.world.run(2 * S);
+    scene.claim(JOIN);
+    scene.end();
 }
 
 #[test]

@@ -261,11 +261,8 @@ impl Bridge {
         session: SessionId,
         cause: &Cause,
     ) -> Next {
-        if let Some(transfer) = &mut self.transfer
-            && transfer.owns(session)
-        {
-            let rang = transfer.on_ended(cx.io, session, cause);
-            return self.on_rang(cx, rang);
+        if self.transfer.as_ref().is_some_and(|transfer| transfer.owns(session)) {
+            return self.in_transfer(cx, |ring, io| ring.on_ended(io, session, cause));
         }
         if self.is_supervisor(session) {
             self.on_supervisor_ended(cx, cause);
@@ -303,42 +300,14 @@ impl Bridge {
         self.transfer.is_some()
     }
 
-    pub(super) fn on_progress(
+    /// Asks the phones that are rung for a transfer, where there are any, and follows their word.
+    pub(super) fn in_transfer(
         &mut self,
         cx: &mut Cx<'_, '_>,
-        session: SessionId,
-        sdp: Option<Bytes>,
+        ask: impl FnOnce(&mut Ring, &mut Io<'_>) -> Rang,
     ) -> Next {
         let Some(transfer) = &mut self.transfer else { return Next::Stay };
-        let rang = transfer.on_progress(cx.io, session, sdp);
-        self.on_rang(cx, rang)
-    }
-
-    pub(super) fn on_answered(
-        &mut self,
-        cx: &mut Cx<'_, '_>,
-        session: SessionId,
-        sdp: Option<Bytes>,
-    ) -> Next {
-        let Some(transfer) = &mut self.transfer else { return Next::Stay };
-        let rang = transfer.on_answered(cx.io, session, sdp);
-        self.on_rang(cx, rang)
-    }
-
-    pub(super) fn on_open_failed(&mut self, cx: &mut Cx<'_, '_>, port: PortId) -> Next {
-        let Some(transfer) = &mut self.transfer else { return Next::Stay };
-        let rang = transfer.on_open_failed(cx.io, port);
-        self.on_rang(cx, rang)
-    }
-
-    /// The transfer's ring has lasted long enough, or its phones gave no sign of life.
-    pub(super) fn on_transfer_timer(&mut self, cx: &mut Cx<'_, '_>, timer: CallTimer) -> Next {
-        let Some(transfer) = &mut self.transfer else { return Next::Stay };
-        let rang = if timer == CallTimer::SignOfLife {
-            transfer.on_sign_of_life(cx.io)
-        } else {
-            transfer.on_limit(cx.io)
-        };
+        let rang = ask(transfer, cx.io);
         self.on_rang(cx, rang)
     }
 

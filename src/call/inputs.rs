@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::cdr::{EndReason, EndedBy};
 use super::config::DtmfMeans;
 use super::io::{CallTimer, Io};
+use super::ring::{Rang, Ring};
 use super::trunk::Arrival;
 use super::{Call, Cx, Next, Phase, closing};
 use crate::media::{self, Digit, Means, PortId};
@@ -19,8 +20,12 @@ impl Call {
     /// An event of one of this call's sessions.
     pub(super) fn on_sip(&mut self, io: &mut Io<'_>, event: sip::Event) {
         match event {
-            sip::Event::Progress { session, sdp, .. } => self.on_progress(io, session, sdp),
-            sip::Event::Answered { session, sdp } => self.on_answered(io, session, sdp),
+            sip::Event::Progress { session, sdp, .. } => {
+                self.in_ring(io, |ring, io| ring.on_progress(io, session, sdp));
+            }
+            sip::Event::Answered { session, sdp } => {
+                self.in_ring(io, |ring, io| ring.on_answered(io, session, sdp));
+            }
             sip::Event::Confirmed { session, sdp, early } => {
                 self.on_confirmed(io, session, sdp, early);
             }
@@ -37,22 +42,6 @@ impl Call {
             | sip::Event::Request { .. }
             | sip::Event::Response { .. } => {}
         }
-    }
-
-    fn on_progress(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<Bytes>) {
-        if let Phase::Ringing(_, ring) = &mut self.phase {
-            let rang = ring.on_progress(io, session, sdp);
-            return self.on_rang(io, rang);
-        }
-        self.in_bridge(io, |bridge, cx| bridge.on_progress(cx, session, sdp));
-    }
-
-    fn on_answered(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<Bytes>) {
-        if let Phase::Ringing(_, ring) = &mut self.phase {
-            let rang = ring.on_answered(io, session, sdp);
-            return self.on_rang(io, rang);
-        }
-        self.in_bridge(io, |bridge, cx| bridge.on_answered(cx, session, sdp));
     }
 
     /// ACK or PRACK from the caller.
@@ -176,18 +165,13 @@ impl Call {
         self.in_bridge(io, |bridge, cx| bridge.on_ended(cx, session, cause));
     }
 
-    /// The bridge, while caller and counselor are joined.
-    pub(super) fn bridge(&self) -> Option<&super::Bridge> {
-        match &self.phase {
-            Phase::Bridge(bridge) => Some(bridge),
-            Phase::Trunk(_)
-            | Phase::Guidance(_)
-            | Phase::Message(_)
-            | Phase::Consent(_)
-            | Phase::Queue(_)
-            | Phase::Ringing(..)
-            | Phase::Ended => None,
+    /// Asks the phones that are rung, for the queue or for a transfer, and follows their word.
+    fn in_ring(&mut self, io: &mut Io<'_>, ask: impl FnOnce(&mut Ring, &mut Io<'_>) -> Rang) {
+        if let Phase::Ringing(_, ring) = &mut self.phase {
+            let rang = ask(ring, io);
+            return self.on_rang(io, rang);
         }
+        self.in_bridge(io, |bridge, cx| bridge.in_transfer(cx, ask));
     }
 
     /// Asks the bridge, where there is one, and follows its word.
@@ -276,11 +260,7 @@ impl Call {
             }
             return;
         }
-        if let Phase::Ringing(_, ring) = &mut self.phase {
-            let rang = ring.on_open_failed(io, port);
-            return self.on_rang(io, rang);
-        }
-        self.in_bridge(io, |bridge, cx| bridge.on_open_failed(cx, port));
+        self.in_ring(io, |ring, io| ring.on_open_failed(io, port));
     }
 
     /// Silence never ends a call; a phone that is gone does. Ask it.
@@ -318,20 +298,8 @@ impl Call {
             | CallTimer::NoCounselor
             | CallTimer::Announce
             | CallTimer::Retry => self.on_queue_timer(io, timer),
-            CallTimer::Ring | CallTimer::Transfer => {
-                if let Phase::Ringing(_, ring) = &mut self.phase {
-                    let rang = ring.on_limit(io);
-                    self.on_rang(io, rang);
-                }
-                self.in_bridge(io, |bridge, cx| bridge.on_transfer_timer(cx, timer));
-                Next::Stay
-            }
-            CallTimer::SignOfLife => {
-                if let Phase::Ringing(_, ring) = &mut self.phase {
-                    let rang = ring.on_sign_of_life(io);
-                    self.on_rang(io, rang);
-                }
-                self.in_bridge(io, |bridge, cx| bridge.on_transfer_timer(cx, timer));
+            CallTimer::Ring | CallTimer::Transfer | CallTimer::SignOfLife => {
+                self.in_ring(io, |ring, io| ring.on_timer(io, timer));
                 Next::Stay
             }
             CallTimer::Tone(n) => {

@@ -219,10 +219,7 @@ impl Internal {
                 }
             }
             media::Event::OpenFailed { port } => {
-                if let State::Ringing(ring) = &mut self.state {
-                    let rang = ring.on_open_failed(io, *port);
-                    self.on_rang(io, rang);
-                }
+                self.in_ring(io, |ring, io| ring.on_open_failed(io, *port));
             }
             media::Event::Played { play, .. } => {
                 if matches!(self.state, State::Saying(current) if current == *play) {
@@ -294,16 +291,10 @@ impl Internal {
                 }
             }
             sip::Event::Progress { session, sdp, .. } => {
-                if let State::Ringing(ring) = &mut self.state {
-                    let rang = ring.on_progress(io, session, sdp);
-                    self.on_rang(io, rang);
-                }
+                self.in_ring(io, |ring, io| ring.on_progress(io, session, sdp));
             }
             sip::Event::Answered { session, sdp } => {
-                if let State::Ringing(ring) = &mut self.state {
-                    let rang = ring.on_answered(io, session, sdp);
-                    self.on_rang(io, rang);
-                }
+                self.in_ring(io, |ring, io| ring.on_answered(io, session, sdp));
             }
             sip::Event::Offer { session, sdp } => self.on_offer(io, session, sdp),
             sip::Event::Info { session, digit } => self.on_info(io, session, digit),
@@ -316,6 +307,14 @@ impl Internal {
             | sip::Event::Refer { .. }
             | sip::Event::Request { .. }
             | sip::Event::Response { .. } => {}
+        }
+    }
+
+    /// Asks the colleague's phones, while they are rung, and follows their word.
+    fn in_ring(&mut self, io: &mut Io<'_>, ask: impl FnOnce(&mut Ring, &mut Io<'_>) -> Rang) {
+        if let State::Ringing(ring) = &mut self.state {
+            let rang = ask(ring, io);
+            self.on_rang(io, rang);
         }
     }
 
@@ -377,12 +376,8 @@ impl Internal {
 
     pub(super) fn on_timer(&mut self, io: &mut Io<'_>, timer: CallTimer) {
         match (&mut self.state, timer) {
-            (State::Ringing(ring), CallTimer::Ring) => {
-                let rang = ring.on_limit(io);
-                self.on_rang(io, rang);
-            }
-            (State::Ringing(ring), CallTimer::SignOfLife) => {
-                let rang = ring.on_sign_of_life(io);
+            (State::Ringing(ring), CallTimer::Ring | CallTimer::SignOfLife) => {
+                let rang = ring.on_timer(io, timer);
                 self.on_rang(io, rang);
             }
             (State::Joined(_, leg), CallTimer::Probe) => {

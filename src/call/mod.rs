@@ -268,6 +268,15 @@ impl Call {
         }
     }
 
+    /// The bridge, while caller and counselor are joined.
+    fn bridge(&self) -> Option<&Bridge> {
+        if let Phase::Bridge(bridge) = &self.phase { Some(bridge) } else { None }
+    }
+
+    fn bridge_mut(&mut self) -> Option<&mut Bridge> {
+        if let Phase::Bridge(bridge) = &mut self.phase { Some(bridge) } else { None }
+    }
+
     fn line(&self) -> Option<&Line> {
         self.config.lines.get(&self.line_id)
     }
@@ -532,16 +541,7 @@ impl Call {
             leg.hang_up(io, None);
             return Next::Fault(what);
         }
-        let supervision = match &mut self.phase {
-            Phase::Bridge(bridge) => bridge.hand_on_supervision(),
-            Phase::Trunk(_)
-            | Phase::Guidance(_)
-            | Phase::Message(_)
-            | Phase::Consent(_)
-            | Phase::Queue(_)
-            | Phase::Ringing(..)
-            | Phase::Ended => None,
-        };
+        let supervision = self.bridge_mut().and_then(Bridge::hand_on_supervision);
         self.leave_phase(io);
         io.step(&self.id, format!("joined with {extension}"));
         self.record.join(io.now, &extension);

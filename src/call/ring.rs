@@ -62,6 +62,7 @@ pub(super) struct Ring {
 
 /// What became of a ring.
 #[derive(Debug)]
+#[must_use = "a ring that is over must be seen to"]
 pub(super) enum Rang {
     /// It goes on.
     On,
@@ -166,8 +167,13 @@ impl Ring {
         self.left()
     }
 
+    /// The ring has lasted long enough, or its phones gave no sign of life.
+    pub(super) fn on_timer(&mut self, io: &mut Io<'_>, timer: CallTimer) -> Rang {
+        if timer == CallTimer::SignOfLife { self.on_sign_of_life(io) } else { self.on_limit(io) }
+    }
+
     /// Phones that have said nothing so far are given up.
-    pub(super) fn on_sign_of_life(&mut self, io: &mut Io<'_>) -> Rang {
+    fn on_sign_of_life(&mut self, io: &mut Io<'_>) -> Rang {
         let (mut silent, rest) = std::mem::take(&mut self.phones)
             .into_iter()
             .partition::<Vec<_>, _>(|phone| phone.state == Heard::Nothing);
@@ -180,7 +186,7 @@ impl Ring {
     }
 
     /// Nobody answered in time.
-    pub(super) fn on_limit(&mut self, io: &mut Io<'_>) -> Rang {
+    fn on_limit(&mut self, io: &mut Io<'_>) -> Rang {
         let extensions = self.extensions();
         self.cancel(io, None);
         self.missed.extend(extensions.into_iter().map(|extension| (extension, Miss::Unanswered)));

@@ -84,10 +84,7 @@ impl Summons {
 
     pub(super) fn on_sip(&mut self, io: &mut Io<'_>, event: sip::Event) {
         let rang = match event {
-            sip::Event::Progress { session, sdp, .. } => {
-                self.ring.on_progress(io, session, sdp);
-                Rang::On
-            }
+            sip::Event::Progress { session, sdp, .. } => self.ring.on_progress(io, session, sdp),
             sip::Event::Answered { session, sdp } => self.ring.on_answered(io, session, sdp),
             sip::Event::Ended { session, cause } => self.ring.on_ended(io, session, &cause),
             sip::Event::Confirmed { .. }
@@ -104,11 +101,7 @@ impl Summons {
     }
 
     pub(super) fn on_timer(&mut self, io: &mut Io<'_>, timer: CallTimer) {
-        let rang = if timer == CallTimer::SignOfLife {
-            self.ring.on_sign_of_life(io)
-        } else {
-            self.ring.on_limit(io)
-        };
+        let rang = self.ring.on_timer(io, timer);
         self.on_rang(rang);
     }
 

@@ -3,7 +3,7 @@
 //! Owns who may be reached that way: counselors and lines of the configuration, nobody else.
 //! Ringing and joining are the call's.
 
-use super::{Owner, Phase, Switchboard, io};
+use super::{Owner, Switchboard, io};
 use crate::call::config::{Extension, LineId, Target};
 use crate::call::io::Io;
 use crate::call::{Cx, Next};
@@ -113,19 +113,9 @@ impl Switchboard {
     /// Whose session this is, if it is that of the counselor who talks in the call, and no transfer
     /// is under way.
     fn counselor_of(&self, key: u64, session: SessionId) -> Option<Extension> {
-        match &self.calls.get(&key)?.phase {
-            Phase::Bridge(b) if b.leg.is(session) && !b.is_transferring() => {
-                Some(b.extension.clone())
-            }
-            Phase::Bridge(_)
-            | Phase::Trunk(_)
-            | Phase::Guidance(_)
-            | Phase::Message(_)
-            | Phase::Consent(_)
-            | Phase::Queue(_)
-            | Phase::Ringing(..)
-            | Phase::Ended => None,
-        }
+        let bridge = self.bridge(key)?;
+        let is_theirs = bridge.leg.is(session) && !bridge.is_transferring();
+        is_theirs.then(|| bridge.extension.clone())
     }
 
     /// The consultation of that session, if `from` made it.
