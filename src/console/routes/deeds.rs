@@ -8,7 +8,7 @@
 //! | `DELETE …` | | the supervisor, or the ringing for one, is ended |
 //! | `POST /api/v1/counselors/{extension}/help` | `{}` | the counselor needs help |
 //! | `DELETE …` | | the call for help is cleared |
-//! | `POST /api/v1/calls/{call}/recording` | `{"paused": true}` | nothing is recorded; `false`: goes on |
+//! | `POST /api/v1/calls/{call}/recording` | `{"paused": true}` | nothing is recorded; or again |
 //!
 //! Done is 200 (202: the phone rings) with `{}`; else `{"error": "…"}` by the name of what stands
 //! against it. A body must say that it is JSON: a page of another site can't send that unasked.
