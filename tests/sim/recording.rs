@@ -172,14 +172,11 @@ impl World {
                 let (from, to) = heard(prompt).ok_or("recorded without having been asked")?;
                 let slack = Duration::from_millis(100);
                 let keys = self.keys_of(phone, port, from);
-                let early = keys.iter().filter(|(at, _)| *at <= to);
+                let mut early = keys.iter().filter(|(at, _)| *at <= to);
                 let mut late = keys.iter().filter(|(at, _)| *at > to);
-                let agreed = match early.map(|(_, key)| *key).collect::<Vec<_>>().as_slice() {
-                    [] => {
-                        late.next().is_some_and(|(at, k)| *k == '1' && *at <= to + *timeout + slack)
-                    }
-                    keys => keys.iter().all(|key| *key == '1'),
-                };
+                let refused = early.any(|(_, key)| *key != '1');
+                let agreed = !refused
+                    && late.next().is_some_and(|(at, k)| *k == '1' && *at <= to + *timeout + slack);
                 agreed.then_some(()).ok_or("recorded without having agreed")
             }
         }
