@@ -249,7 +249,9 @@ impl Engine {
             for (_, seat) in self.seats.iter_mut() {
                 seat.port.tick(at, &self.config, &mut self.voices, &mut self.out);
             }
-            self.recordings.tick(&mut self.voices);
+            self.recordings.tick(&mut self.voices, |hearer, speaker| {
+                self.seats.get(hearer.n).is_some_and(|seat| seat.port.hears(speaker))
+            });
             self.next_tick = Some(at + TICK);
         }
         if let Some(at) = self.next_tick.filter(|at| *at <= now) {

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use koebashi::call::board;
 use koebashi::call::cdr::{CallId, Outcome};
 use koebashi::call::deed::{Actor, Denial, Request, What};
@@ -425,6 +427,51 @@ fn the_counselor_pauses_and_resumes_by_the_code_and_the_audit_knows_who() {
     let heard =
         scene.world.phones[scene.caller.0].heard.iter().filter(|heard| heard.payload == 101);
     assert_eq!(heard.count(), 0, "the code is not the caller's");
+}
+
+/// How loud each side of the first tape was between two moments: silent, heard, or both by turns.
+fn sides(world: &World, from: Instant, to: Instant) -> [&'static str; 2] {
+    let frames = world.tapes.all[0].peaks.iter().filter(|(at, _)| *at >= from && *at < to);
+    let frames: Vec<_> = frames.map(|(_, peaks)| *peaks).collect();
+    assert!(frames.len() > 40, "the tape goes on: {}", frames.len());
+    [0, 1].map(|side| match frames.iter().filter(|peaks| peaks[side] > 100).count() {
+        0 if frames.iter().all(|peaks| peaks[side] == 0) => "silent",
+        n if n == frames.len() => "heard",
+        _ => "both",
+    })
+}
+
+#[test]
+fn a_caller_who_hears_music_is_not_recorded() {
+    let (silent, heard) = (["silent"; 2], ["heard"; 2]);
+    // The counselor's phone holds; the caller's does; a transfer rings.
+    for case in 0..3 {
+        let mut scene = Scene::new("on");
+        scene.until_talk();
+        scene.world.run(2 * S);
+        let began = scene.world.now;
+        assert_eq!(sides(&scene.world, began - S, began), heard);
+        let holder = if case == 1 { scene.caller } else { scene.counselor };
+        if case == 2 {
+            scene.world.phone(scene.colleague).answer = Answer::Never;
+            let session = scene.world.phones[scene.counselor.0].last().session;
+            scene.world.with(scene.counselor, |phone, _| {
+                phone.refer(session, "<sip:102@koebashi.local>");
+            });
+        } else {
+            scene.world.with(holder, |phone, now| phone.hold(now, true));
+        }
+        scene.world.run(8 * S);
+        let since = began + 500 * MS;
+        assert_eq!(sides(&scene.world, since, began + 8 * S), silent, "{case}");
+        if case < 2 {
+            scene.world.with(holder, |phone, now| phone.hold(now, false));
+            scene.world.run(2 * S);
+            let now = scene.world.now;
+            assert_eq!(sides(&scene.world, now - S, now), heard, "{case}");
+        }
+        scene.hang_up();
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use koebashi::call::config::Recording as Mode;
 use koebashi::call::switchboard::Recording;
-use koebashi::media::{Command, PortId, Prompt, RecordId};
+use koebashi::media::{Chunk, Command, PortId, Prompt, RecordId, Recorded};
 use koebashi::sip::message::Method;
 
 use super::phone::Phone;
@@ -34,6 +34,8 @@ pub(crate) struct Tape {
     pub stopped: Option<Instant>,
     /// Whether the writer was told that it is over.
     pub is_ended: bool,
+    /// The loudest sample of each frame, left and right.
+    pub peaks: Vec<(Instant, [u16; 2])>,
     /// When a port of it was closed before it was stopped.
     closed: Option<Instant>,
 }
@@ -59,6 +61,16 @@ impl Tapes {
         self.keys.push((now, port, key));
     }
 
+    /// What the media plane recorded.
+    pub(crate) fn on_sound(&mut self, now: Instant, recorded: &Recorded) {
+        let Chunk::Frame { left, right } = &recorded.chunk else { return };
+        let peak = |side: &[i16]| side.iter().map(|s| s.unsigned_abs()).max().unwrap_or(0);
+        let peaks = [peak(left), peak(right)];
+        if let Some(tape) = self.find(recorded.record) {
+            tape.peaks.push((now, peaks));
+        }
+    }
+
     fn find(&mut self, record: RecordId) -> Option<&mut Tape> {
         self.all.iter_mut().find(|tape| tape.record == record)
     }
@@ -78,6 +90,7 @@ impl World {
                 pauses: Vec::new(),
                 stopped: None,
                 is_ended: false,
+                peaks: Vec::new(),
                 closed: None,
             }),
             Recording::End { record } => {
