@@ -475,6 +475,28 @@ fn a_caller_who_hears_music_is_not_recorded() {
 }
 
 #[test]
+fn a_recording_resumed_while_nobody_talks_is_a_deed_too() {
+    let mut scene = Scene::new("on");
+    scene.until_talk();
+    scene.command(true);
+    // The counselor's phone is lost, and nobody else answers: the caller waits.
+    scene.world.phone(scene.colleague).answer = Answer::Never;
+    scene.world.phone(scene.counselor).is_alive = false;
+    scene.world.phone(scene.counselor).voice = None;
+    let caller = scene.caller;
+    scene.world.until("the queue", 60 * S, |w| w.hears(caller) == "hold");
+    scene.world.deeds.clear();
+    scene.command(false);
+    let [deed] = scene.world.deeds.as_slice() else { panic!("{:?}", scene.world.deeds) };
+    assert_eq!((&deed.who, &deed.what), (&Actor::Console, &What::Recording { paused: false }));
+    assert_eq!(
+        deed.call.as_ref().map(ToString::to_string),
+        Some(scene.world.tapes.all[0].call.clone())
+    );
+    assert_eq!(deed.counselor, None);
+}
+
+#[test]
 fn the_code_is_refused_in_a_call_that_is_not_recorded() {
     let mut scene = Scene::new("off");
     scene.until_talk();
