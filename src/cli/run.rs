@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::load::{self, Ready};
 use super::refuse;
 use crate::console;
+use crate::shell::lock::Lock;
 use crate::shell::{Shell, log, process};
 
 /// Threads beside the loop's own, for streams and the console.
@@ -22,12 +23,16 @@ pub(super) fn run(path: PathBuf) -> Result<()> {
     process::seal().context("core files can't be turned off")?;
     let ready = load::load(&path).map_err(|all| refuse(&all))?;
     let shell = &ready.loaded.shell;
+    // Before anything in it is opened: a second service would take the live one's files for what
+    // a crash has left. Held to the end.
+    let lock = Lock::take(&shell.state_dir)?;
     let log = log::start(shell.log_format, shell.log_level).context("can't log")?;
     for warning in &ready.warnings {
         tracing::warn!("{warning}");
     }
     let ended = runtime()?.block_on(serve(ready, path));
     drop(log);
+    drop(lock);
     ended
 }
 

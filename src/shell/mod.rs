@@ -10,6 +10,7 @@ mod certificate;
 pub mod clock;
 mod config;
 pub mod handle;
+pub mod lock;
 pub mod log;
 pub mod media_thread;
 pub mod metrics;
