@@ -187,6 +187,7 @@ impl Shell {
         let signals = Signals::new()?;
         let hangup = signals::hangup()?;
         let (feed, handle) = handle::channel(setup.store.clone(), metrics.clone());
+        let handle = handle.with_eraser(recorder.eraser());
         feed.bound(true);
         let watching = setup
             .source
