@@ -113,7 +113,7 @@ pub fn delete_call(
         };
         if parts.values().all(|(known, _)| *known != path) {
             // Its row is on its way, or was lost.
-            let row = orphan(&path).and_then(|row| row.ok_or(ErrorKind::NotFound.into()));
+            let row = orphan(&path).and_then(|row| row.ok_or_else(|| ErrorKind::NotFound.into()));
             if let Ok(row) = &row {
                 store.recording(row.clone());
             }

@@ -25,9 +25,9 @@ fn a_recording_that_goes_on_ends_before_it_is_said_to_be_gone() {
     }
     assert_eq!(tap.give(end(1)), Ok(()));
     assert_eq!(erase(&recorder, "k7f2"), Some(vec![(1, Ok(())), (2, Ok(())), (3, Ok(()))]));
-    let other = file::part_of(&place.path("other", 1));
-    assert_eq!(all_files(&place.config.folder), [other.clone()]);
-    assert_eq!(held_open(&place), [other], "nobody writes on to a file without a name");
+    let other = [file::part_of(&place.path("other", 1))];
+    assert_eq!(all_files(&place.config.folder), other);
+    assert_eq!(held_open(&place), other, "nobody writes on to a file without a name");
     assert_eq!([lost.recv().unwrap(), lost.recv().unwrap()], [id(2), id(3)], "the call is told");
     // What still comes of it is written nowhere.
     for nth in 0..200 {
