@@ -177,6 +177,8 @@ pub struct Cdr {
     pub counselor: Option<Extension>,
     /// Time of each counselor with the caller, in order (a transfer splits the talk time).
     pub talks: Vec<(Extension, Duration)>,
+    /// Conversations of which a recording was begun: parts 1 to this of the call's recordings.
+    pub recorded: u32,
     /// A synthetic call of our own.
     pub test: bool,
     /// How the caller's voice did.
