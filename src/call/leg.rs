@@ -394,6 +394,7 @@ impl Leg {
             send,
             receive,
             proven: self.proven,
+            answered: self.is_up(),
             latch: Some(self.place.signaling),
         };
         io.media(Command::Connect { port: self.port, peer, crypto: self.crypto.clone() });
