@@ -182,8 +182,10 @@ fn an_ack_without_the_answer_that_we_need_ends_the_call() {
     raw.ack(&mut world);
     let bye = raw.requests(&world, &Method::Bye);
     assert_eq!(bye.len(), 1, "{}", world.story());
+    assert!(bye[0].text(&Name::Reason).is_some_and(|it| it.contains("cause=488")), "{bye:?}");
     raw.respond(&mut world, &bye[0], "200 OK", "", "");
-    assert_eq!(only_record(&mut world).outcome, Outcome::Failed);
+    let cdr = only_record(&mut world);
+    assert_eq!((cdr.outcome, cdr.reason), (Outcome::Refused, EndReason::Rejected(488)));
 }
 
 #[test]
