@@ -218,6 +218,7 @@ fn peer(rtp: SocketAddr) -> Peer {
         send: true,
         receive: true,
         proven: true,
+        answered: true,
         latch: None,
     }
 }

@@ -387,6 +387,7 @@ mod tests {
             offers: 0,
             counselor: None,
             talks: vec![],
+            recorded: 0,
             test: false,
             caller_quality: Quality { received: 100, lost: 3, ..Quality::default() },
             counselor_quality: Some(Quality { received: 50, lost: 1, ..Quality::default() }),
