@@ -302,8 +302,7 @@ mod tests {
             assert!(reports.read(t0, 9, &written(&their, t0 + 9 * MS, 2, None)));
             let now = t0 + 1234 * MS;
             let (ntp, lsr) = (reports.ntp(now), reports.last_sender_report.unwrap().0);
-            let about =
-                Report { ssrc: 5, fraction_lost: 6, lost: 0xff_fff7, newest: 8, jitter: 9 };
+            let about = Report { ssrc: 5, fraction_lost: 6, lost: 0xff_fff7, newest: 8, jitter: 9 };
             for (is_sender, about) in
                 [(true, Some(about)), (true, None), (false, Some(about)), (false, None)]
             {

@@ -19,6 +19,8 @@ pub(super) struct Gauge {
     unsent: AtomicU64,
     too_long: AtomicU64,
     flood: AtomicU64,
+    overrun: AtomicU64,
+    old: AtomicU64,
 }
 
 impl Gauge {
@@ -30,11 +32,17 @@ impl Gauge {
         self.latest_micros.fetch_max(micros, Ordering::Relaxed);
     }
 
+    /// A packet lay too long to be passed on as voice.
+    pub(super) fn old(&self) {
+        self.old.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// What the backend has dropped so far.
     pub(super) fn dropped(&self, drops: Drops) {
         self.unsent.store(drops.unsent, Ordering::Relaxed);
         self.too_long.store(drops.too_long, Ordering::Relaxed);
         self.flood.store(drops.flood, Ordering::Relaxed);
+        self.overrun.store(drops.overrun, Ordering::Relaxed);
     }
 }
 
@@ -51,6 +59,8 @@ pub struct Figures {
     pub latest: Duration,
     /// What was dropped.
     pub drops: Drops,
+    /// Packets that lay too long before they were read: their voice was not passed on.
+    pub old: u64,
 }
 
 impl Figures {
@@ -66,6 +76,8 @@ impl Figures {
             figures.drops.unsent += read(&gauge.unsent);
             figures.drops.too_long += read(&gauge.too_long);
             figures.drops.flood += read(&gauge.flood);
+            figures.drops.overrun += read(&gauge.overrun);
+            figures.old += read(&gauge.old);
         }
         figures
     }
@@ -101,12 +113,14 @@ mod tests {
         (0..98).for_each(|_| gauges[0].tick(micros(30)));
         gauges[1].tick(micros(100));
         gauges[1].tick(Duration::from_secs(3));
-        gauges[1].dropped(Drops { unsent: 1, too_long: 2, flood: 3 });
+        let drops = Drops { unsent: 1, too_long: 2, flood: 3, overrun: 4 };
+        gauges[1].dropped(drops);
+        gauges.iter().for_each(Gauge::old);
         let figures = Figures::of(gauges.iter());
         assert_eq!((figures.ticks(), figures.latest), (100, Duration::from_secs(3)));
         assert_eq!(figures.lateness(0.02), micros(32));
         assert_eq!(figures.lateness(0.01), micros(128));
         assert_eq!(figures.lateness(0.0), Duration::from_secs(3));
-        assert_eq!(figures.drops, Drops { unsent: 1, too_long: 2, flood: 3 });
+        assert_eq!((figures.drops, figures.old), (drops, 2));
     }
 }
