@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::backend::Drops;
+use super::backend::{Drops, Kind};
 
 /// Classes of lateness: the first is up to 16 µs, each next up to twice that, the last is the rest.
 const CLASSES: usize = 16;
@@ -16,6 +16,7 @@ const FIRST_MICROS: u64 = 16;
 pub(super) struct Gauge {
     late: [AtomicU64; CLASSES],
     latest_micros: AtomicU64,
+    micros: AtomicU64,
     unsent: AtomicU64,
     too_long: AtomicU64,
     flood: AtomicU64,
@@ -30,6 +31,7 @@ impl Gauge {
         let class = (0..CLASSES - 1).find(|class| micros <= limit(*class));
         self.late[class.unwrap_or(CLASSES - 1)].fetch_add(1, Ordering::Relaxed);
         self.latest_micros.fetch_max(micros, Ordering::Relaxed);
+        self.micros.fetch_add(micros, Ordering::Relaxed);
     }
 
     /// A packet lay too long to be passed on as voice.
@@ -54,7 +56,14 @@ fn limit(class: usize) -> u64 {
 /// What the media threads have done since they started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    late: [u64; CLASSES],
+    /// Ticks by class.
+    pub(in crate::shell) late: [u64; CLASSES],
+    /// How packets come and go; `None`: there are no threads.
+    pub backend: Option<Kind>,
+    /// How many threads there are.
+    pub threads: u8,
+    /// The lateness of all ticks.
+    pub late_in_all: Duration,
     /// The latest that a tick has been.
     pub latest: Duration,
     /// What was dropped.
@@ -73,6 +82,7 @@ impl Figures {
             }
             let latest = Duration::from_micros(read(&gauge.latest_micros));
             figures.latest = figures.latest.max(latest);
+            figures.late_in_all += Duration::from_micros(read(&gauge.micros));
             figures.drops.unsent += read(&gauge.unsent);
             figures.drops.too_long += read(&gauge.too_long);
             figures.drops.flood += read(&gauge.flood);
@@ -80,6 +90,15 @@ impl Figures {
             figures.old += read(&gauge.old);
         }
         figures
+    }
+
+    /// Up to how many seconds late how many ticks were, each class without those before it.
+    pub fn late(&self) -> impl Iterator<Item = (f64, u64)> {
+        let most = |class| match class {
+            last if last == CLASSES - 1 => f64::INFINITY,
+            class => Duration::from_micros(limit(class)).as_secs_f64(),
+        };
+        self.late.iter().enumerate().map(move |(class, count)| (most(class), *count))
     }
 
     /// How many ticks there were.
@@ -118,6 +137,9 @@ mod tests {
         gauges.iter().for_each(Gauge::old);
         let figures = Figures::of(gauges.iter());
         assert_eq!((figures.ticks(), figures.latest), (100, Duration::from_secs(3)));
+        assert_eq!(figures.late_in_all, Duration::from_secs(3) + micros(98 * 30 + 100));
+        let late: Vec<_> = figures.late().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(late, [(32e-6, 98), (128e-6, 1), (f64::INFINITY, 1)]);
         assert_eq!(figures.lateness(0.02), micros(32));
         assert_eq!(figures.lateness(0.01), micros(128));
         assert_eq!(figures.lateness(0.0), Duration::from_secs(3));

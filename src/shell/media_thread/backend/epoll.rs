@@ -289,7 +289,7 @@ impl Batch {
             let header = &mut self.headers[n].msg_hdr;
             *header = self::header(name, LENGTH, &mut self.vectors[n]);
             header.msg_control = packet.control.as_mut_ptr().cast();
-            header.msg_controllen = control::LENGTH as _;
+            header.msg_controllen = control::LENGTH;
         }
         // SAFETY: each header names the address, the control data, the vector and through it the
         // buffer of its own packet, with their true lengths (the buffer's shorter: what is behind is the room to
@@ -302,7 +302,7 @@ impl Batch {
         let came = usize::try_from(came).map_err(|_| io::Error::last_os_error())?;
         for (packet, header) in self.packets.iter_mut().zip(&self.headers).take(came) {
             packet.length = header.msg_len as usize;
-            packet.told = header.msg_hdr.msg_controllen as usize;
+            packet.told = header.msg_hdr.msg_controllen;
             packet.is_cut = header.msg_hdr.msg_flags & MSG_TRUNC != 0;
             packet.forward = None;
         }
