@@ -186,7 +186,6 @@ impl Shell {
         let signals = Signals::new()?;
         let hangup = signals::hangup()?;
         let (feed, handle) = handle::channel(setup.store.clone(), metrics.clone());
-        let handle = handle.with_commands(command_sender.clone());
         feed.bound(true);
         let watching = setup
             .source
