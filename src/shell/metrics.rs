@@ -25,9 +25,9 @@ use crate::call::board::{Board, CounselorState, PhaseName};
 use crate::call::cdr::{Cdr, Outcome};
 use crate::call::deed::What;
 use crate::call::voice::Voice;
-use crate::shell::media_thread::figures::Figures;
 use crate::store::recording::Ended;
 use media::Media;
+pub use media::MediaFigures;
 use voices::Voices;
 
 /// Bounds of the waits, in seconds.
@@ -229,7 +229,7 @@ impl Metrics {
     }
 
     /// Takes how the media threads have done since they started.
-    pub fn media(&self, figures: Figures) {
+    pub fn media(&self, figures: MediaFigures) {
         self.0.media.set(figures);
     }
 
