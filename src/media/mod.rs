@@ -461,7 +461,8 @@ pub struct Quality {
     pub strangers: u64,
     /// Packets that failed authentication or came twice (SRTP).
     pub rejected: u64,
-    /// Packets that came too late to be mixed; 0 where the voice was only relayed.
+    /// Packets that came too late to be mixed, or lay too long before they were read; those that
+    /// were relayed are not late.
     pub late: u64,
     /// Frames of 20 ms that were made up for lost packets while mixing.
     pub concealed: u64,

@@ -220,6 +220,16 @@ impl World {
         forward.is_some()
     }
 
+    /// As `speak`, a packet that lay too long.
+    fn speak_late(&mut self, n: u32, packet: &[u8]) -> bool {
+        let mut buffer = packet.to_vec();
+        let length = buffer.len();
+        let forward =
+            self.engine.handle_old_rtp(self.now, port(n), address(n), &mut buffer, length);
+        self.collect();
+        forward.is_some()
+    }
+
     fn speak_from(&mut self, n: u32, from: SocketAddr, packet: &[u8]) -> bool {
         let packet = self.sealed(n, packet);
         self.speak_raw(n, from, &packet)
