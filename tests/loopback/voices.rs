@@ -3,6 +3,8 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::calls::{caller, sipp_phone};
 use super::place::{Place, wait_for};
 use super::service::{COUNSELOR, Service, Setup};
@@ -55,13 +57,15 @@ fn the_voices_of_a_good_call_are_seen_while_it_lasts_and_after() {
     // Figures come every five seconds.
     let legs = wait_for("the figures", SOON, || {
         let legs = service.board()["calls"][0]["legs"].clone();
-        let has_mos = |n: usize| legs[n]["mos"].is_number();
-        (has_mos(0) && has_mos(1)).then_some(legs)
+        // The first figures come sooner, and may be of a few packets.
+        let is_seen = |leg: &Value| {
+            leg["mos"].is_number() && leg["received"].as_u64().is_some_and(|count| count > 100)
+        };
+        (is_seen(&legs[0]) && is_seen(&legs[1])).then_some(legs)
     });
     for (leg, side) in [(&legs[0], "caller"), (&legs[1], "counselor")] {
         assert_eq!(leg["side"], side, "{legs}");
         assert!(leg["mos"].as_f64().unwrap() > 4.0, "{legs}");
-        assert!(leg["received"].as_u64().unwrap() > 100, "{legs}");
         assert!(leg["first_packet_ms"].as_f64().is_some(), "{legs}");
         let level = leg["level_dbfs"].as_f64().unwrap();
         assert!((-30.0..-3.0).contains(&level), "{legs}");
