@@ -3,6 +3,7 @@
 //! Owns the registry. The loop feeds it, the console prints it. Labels come from the configuration
 //! or from closed lists, never from a message: a peer can't make the list grow.
 
+mod media;
 mod voices;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ use crate::call::cdr::{Cdr, Outcome};
 use crate::call::deed::What;
 use crate::call::voice::Voice;
 use crate::store::recording::Ended;
+use media::Media;
+pub use media::MediaFigures;
 use voices::Voices;
 
 /// Bounds of the waits, in seconds.
@@ -77,6 +80,7 @@ struct Inner {
     records_lost: Counter,
     recordings: Family<Labels<1>, Counter>,
     voices: Voices,
+    media: Arc<Media>,
     gauges: Arc<Gauges>,
 }
 
@@ -95,7 +99,7 @@ impl Default for Metrics {
         let messages = Family::default();
         let (dropped, records_lost) = (Family::default(), Counter::default());
         let deeds = Family::default();
-        let gauges = Arc::new(Gauges::default());
+        let (media, gauges) = (Arc::new(Media::default()), Arc::new(Gauges::default()));
         // The registry adds `_total` to the names of counters and a full stop to the help.
         registry.register("koebashi_calls", "Calls that ended, by outcome", Family::clone(&calls));
         registry.register("koebashi_wait_seconds", "Time in the queue", waits.clone());
@@ -119,6 +123,7 @@ impl Default for Metrics {
         let help = "Recordings that ended, by how";
         registry.register("koebashi_recordings", help, Family::clone(&recordings));
         let voices = Voices::new(&mut registry);
+        registry.register_collector(Box::new(Arc::clone(&media)));
         registry.register_collector(Box::new(Arc::clone(&gauges)));
         let inner = Inner {
             registry,
@@ -133,6 +138,7 @@ impl Default for Metrics {
             records_lost,
             recordings,
             voices,
+            media,
             gauges,
         };
         Self(Arc::new(inner))
@@ -225,6 +231,11 @@ impl Metrics {
     /// none.
     pub fn certificate(&self, left: Option<i64>) {
         self.0.gauges.lock().certificate = left;
+    }
+
+    /// Takes how the media threads have done since they started.
+    pub fn media(&self, figures: MediaFigures) {
+        self.0.media.set(figures);
     }
 
     /// Counts what a supervisor did, or a counselor who asked for help.
@@ -387,6 +398,7 @@ mod tests {
             offers: 0,
             counselor: None,
             talks: vec![],
+            recorded: 0,
             test: false,
             caller_quality: Quality { received: 100, lost: 3, ..Quality::default() },
             counselor_quality: Some(Quality { received: 50, lost: 1, ..Quality::default() }),
@@ -459,7 +471,7 @@ mod tests {
         let families = types.len();
         types.sort_unstable();
         types.dedup_by_key(|line| line.split(' ').nth(2));
-        assert_eq!((types.len(), families), (26, 26), "{text}");
+        assert_eq!((types.len(), families), (30, 30), "{text}");
         assert!(text.ends_with('\n') && !text.contains("EOF"));
     }
 

@@ -517,6 +517,7 @@ impl Shell {
         self.metrics.connections([("tcp", plain), ("tls", streams.secure)]);
         self.metrics.certificate(self.certificate.beat(clock::now()));
         self.metrics.records_lost(store.dropped + store.rejected);
+        self.metrics.media(self.media.figures().metrics());
         self.metrics.sip(counts.messages.iter().map(|((method, direction), count)| {
             let direction = match direction {
                 Direction::In => "in",

@@ -104,6 +104,7 @@ fn a_recorded_call_is_in_the_file_and_nowhere_else() {
     caller.succeed();
     phone.succeed();
     let record = service.record();
+    assert_eq!(record.recorded, 1);
     let state = place.dir.join("state");
     let file = wait_for("the recording", SOON, || {
         files(&state.join("recordings"))
