@@ -296,6 +296,7 @@ impl Shell {
                 return Ok(());
             }
             if is_behind || !self.stand_ins.is_empty() {
+                self.media.wake();
                 yield_now().await;
                 continue;
             }
@@ -313,6 +314,8 @@ impl Shell {
     }
 
     async fn wait(&mut self, until: Instant) -> Woken {
+        // Once for all that the round has told them: a wake-up costs more than most commands.
+        self.media.wake();
         tokio::select! {
             () = self.sockets.ready() => Woken::Sip,
             Some(event) = self.events.recv() => Woken::Media(event),
@@ -437,7 +440,7 @@ impl Shell {
             | media::Command::PauseRecord { .. }
             | media::Command::StopRecord { .. } => None,
         };
-        if let Err(error) = self.media.send(command) {
+        if let Err(error) = self.media.queue(command) {
             tracing::error!(%error, "a media command is lost");
             self.stand_ins.extend(answer);
         }
