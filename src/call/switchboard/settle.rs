@@ -7,9 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::{Owner, Phase, Switchboard, Timer};
-use crate::call::board::CounselorState;
 use crate::call::config::{Extension, LineId, Srtp, Strategy};
-use crate::call::counselor::{self, Activity};
+use crate::call::counselor::Activity;
 use crate::call::intention::Intention;
 use crate::call::io::{CallTimer, Floor, Order};
 use crate::call::leg::Place;
@@ -125,15 +124,8 @@ impl Switchboard {
     }
 
     fn draw_floors(&mut self, busy: &BTreeMap<Extension, Activity>) {
-        for (extension, c) in &self.config.counselors {
-            let activity = || busy.get(extension).copied();
-            let on_duty = self.counselors.get(extension).is_some_and(|c| c.is_on_duty(activity));
-            for line in c.lines.iter().filter(|_| on_duty) {
-                match self.floors.get_mut(line) {
-                    Some(floor) => floor.on_duty += 1,
-                    None => self.floors.entry(line.clone()).or_default().on_duty += 1,
-                }
-            }
+        for (line, on_duty) in self.counselors.on_duty(&self.config, busy) {
+            self.floors.entry(line).or_default().on_duty = on_duty;
         }
     }
 
@@ -192,9 +184,8 @@ impl Switchboard {
             let mut candidates = Vec::new();
             for extension in chosen {
                 self.rings += 1;
-                if let Some(counselor) = self.counselors.get_mut(&extension) {
-                    counselor.rung = self.rings;
-                }
+                let rings = self.rings;
+                self.counselors.change(&self.config, &extension, |it| it.rung = rings);
                 candidates.extend(self.candidates(now, key, &extension));
                 busy.insert(extension, Activity::Ringing);
             }
@@ -215,26 +206,8 @@ impl Switchboard {
         waiting: &Waiting,
     ) -> Vec<Extension> {
         let Some(line) = self.config.lines.get(line_id) else { return Vec::new() };
-        let strategy = line.queue.strategy;
-        let mut free: Vec<_> = self
-            .config
-            .counselors
-            .iter()
-            .filter(|(extension, c)| {
-                c.lines.contains(line_id)
-                    && self.counselors.get(extension).is_some_and(|counselor| {
-                        counselor.state(busy.get(extension).copied()) == CounselorState::Ready
-                    })
-            })
-            .filter_map(|(extension, c)| {
-                let counselor = self.counselors.get(extension)?;
-                let rank = counselor::rank(strategy, counselor, self.started.mono, c.order);
-                Some(((waiting.was_offered(extension), rank), extension))
-            })
-            .collect();
-        free.sort();
-        let count = if strategy == Strategy::RingAll { free.len() } else { 1 };
-        let free = free.into_iter().map(|(_, extension)| extension);
+        let count = if line.queue.strategy == Strategy::RingAll { usize::MAX } else { 1 };
+        let free = self.counselors.free(line_id, busy, waiting);
         free.filter(|extension| self.has_target(now, extension)).take(count).cloned().collect()
     }
 

@@ -1,0 +1,166 @@
+//! The counselors as far as they are kept, and for each line who of them can take its calls.
+//!
+//! Owns the index by line, so that neither a call nor a caller who waits costs a walk over everybody
+//! who is employed. A counselor is changed by [`Roster::change`] alone, which the index follows:
+//! it can't be forgotten. What they do in live calls is not kept here but read off the calls.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use crate::call::config::{Config, Extension, LineId};
+use crate::call::counselor::{self, Activity, Counselor, Phone};
+use crate::call::intention::Intention;
+use crate::call::queue::Waiting;
+use crate::time::Now;
+
+/// Every counselor of the configuration.
+pub(super) struct Roster {
+    kept: BTreeMap<Extension, Counselor>,
+    lines: BTreeMap<LineId, Duty>,
+    /// What idle times are counted from.
+    base: Instant,
+}
+
+/// Who takes the calls of one line.
+#[derive(Default)]
+struct Duty {
+    /// Those who are ready and can be reached, whatever they do at the moment.
+    there: BTreeSet<Extension>,
+    /// Those of them whom a call can be given when no live one has them, first whom the line's
+    /// strategy rings first.
+    free: BTreeSet<((u64, usize), Extension)>,
+}
+
+impl Roster {
+    pub(super) fn new(
+        config: &Config,
+        mut intentions: BTreeMap<Extension, Intention>,
+        now: Instant,
+    ) -> Self {
+        let kept = config.counselors.iter().map(|(extension, c)| {
+            let stored = intentions.remove(extension);
+            (extension.clone(), Counselor::new(now, c.sign_in, stored))
+        });
+        let mut roster = Self { kept: kept.collect(), lines: BTreeMap::new(), base: now };
+        roster.index(config);
+        roster
+    }
+
+    /// Another configuration: whoever is in both stays as they are.
+    pub(super) fn configure(&mut self, now: Now, config: &Config) {
+        self.kept.retain(|extension, _| config.counselors.contains_key(extension));
+        for (extension, c) in &config.counselors {
+            let new = || Counselor::new(now.mono, c.sign_in, None);
+            self.kept.entry(extension.clone()).or_insert_with(new);
+        }
+        self.index(config);
+    }
+
+    fn index(&mut self, config: &Config) {
+        self.lines.clear();
+        for (extension, counselor) in &self.kept {
+            note(&mut self.lines, config, self.base, (extension, counselor), true);
+        }
+    }
+
+    pub(super) fn get(&self, extension: &Extension) -> Option<&Counselor> {
+        self.kept.get(extension)
+    }
+
+    /// Changes one of them. `config`: the one that the roster was made or configured with last, but
+    /// for opening hours.
+    pub(super) fn change<T>(
+        &mut self,
+        config: &Config,
+        extension: &Extension,
+        f: impl FnOnce(&mut Counselor) -> T,
+    ) -> Option<T> {
+        let counselor = self.kept.get_mut(extension)?;
+        note(&mut self.lines, config, self.base, (extension, counselor), false);
+        let told = f(counselor);
+        note(&mut self.lines, config, self.base, (extension, counselor), true);
+        Some(told)
+    }
+
+    /// One of them as the board shows them, with the state that they are in and since when.
+    pub(super) fn show(
+        &mut self,
+        now: Instant,
+        extension: &Extension,
+        activity: Option<Activity>,
+    ) -> Option<&Counselor> {
+        let counselor = self.kept.get_mut(extension)?;
+        let state = counselor.state(activity);
+        if counselor.shown.0 != state {
+            counselor.shown = (state, now);
+        }
+        Some(counselor)
+    }
+
+    /// How many of each line are worth waiting for. `busy`: what live calls say.
+    pub(super) fn on_duty(
+        &self,
+        config: &Config,
+        busy: &BTreeMap<Extension, Activity>,
+    ) -> BTreeMap<LineId, usize> {
+        let there = self.lines.iter().map(|(line, duty)| (line.clone(), duty.there.len()));
+        let mut on_duty: BTreeMap<_, _> = there.collect();
+        // A phone may be lost in a call: whoever talks is back when it is over.
+        for (extension, activity) in busy {
+            let Some(counselor) = self.kept.get(extension) else { continue };
+            if counselor.phone == Phone::There || !counselor.is_on_duty(|| Some(*activity)) {
+                continue;
+            }
+            for line in config.counselors.get(extension).into_iter().flat_map(|c| &c.lines) {
+                *on_duty.entry(line.clone()).or_default() += 1;
+            }
+        }
+        on_duty
+    }
+
+    /// Who is free for a caller of the line: first whoever was not rung for them in this round, and
+    /// among these whom the strategy rings first.
+    pub(super) fn free<'a>(
+        &'a self,
+        line: &LineId,
+        busy: &'a BTreeMap<Extension, Activity>,
+        waiting: &'a Waiting,
+    ) -> impl Iterator<Item = &'a Extension> {
+        let free = || self.lines.get(line).into_iter().flat_map(|duty| &duty.free);
+        let free = move || free().map(|(_, extension)| extension);
+        let free = move || free().filter(|extension| !busy.contains_key(*extension));
+        let fresh = free().filter(|extension| !waiting.was_offered(extension));
+        fresh.chain(free().filter(|extension| waiting.was_offered(extension)))
+    }
+}
+
+/// Puts one counselor into the index of each of their lines, or takes them out.
+fn note(
+    lines: &mut BTreeMap<LineId, Duty>,
+    config: &Config,
+    base: Instant,
+    (extension, counselor): (&Extension, &Counselor),
+    is_in: bool,
+) {
+    let Some(c) = config.counselors.get(extension) else { return };
+    if !counselor.is_on_duty(|| None) {
+        return;
+    }
+    for line in &c.lines {
+        let duty = match lines.get_mut(line) {
+            Some(duty) => duty,
+            None => lines.entry(line.clone()).or_default(),
+        };
+        let is_free = counselor.wrap_up_until.is_none();
+        let strategy = config.lines.get(line).map(|line| line.queue.strategy);
+        let rank = |strategy| counselor::rank(strategy, counselor, base, c.order);
+        let place = strategy.filter(|_| is_free).map(|it| (rank(it), extension.clone()));
+        if is_in {
+            duty.there.insert(extension.clone());
+            duty.free.extend(place);
+        } else {
+            duty.there.remove(extension);
+            place.map(|place| duty.free.remove(&place));
+        }
+    }
+}
