@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use crate::call::config::{Config, Extension, LineId};
-use crate::call::counselor::{self, Activity, Counselor, Phone};
+use crate::call::counselor::{self, Activity, Counselor};
 use crate::call::intention::Intention;
 use crate::call::queue::Waiting;
 use crate::time::Now;
@@ -17,6 +17,8 @@ use crate::time::Now;
 pub(super) struct Roster {
     kept: BTreeMap<Extension, Counselor>,
     lines: BTreeMap<LineId, Duty>,
+    /// Those who are ready and can't be reached.
+    away: BTreeSet<Extension>,
     /// What idle times are counted from.
     base: Instant,
 }
@@ -41,7 +43,8 @@ impl Roster {
             let stored = intentions.remove(extension);
             (extension.clone(), Counselor::new(now, c.sign_in, stored))
         });
-        let mut roster = Self { kept: kept.collect(), lines: BTreeMap::new(), base: now };
+        let mut roster =
+            Self { kept: kept.collect(), lines: BTreeMap::new(), away: BTreeSet::new(), base: now };
         roster.index(config);
         roster
     }
@@ -58,8 +61,9 @@ impl Roster {
 
     fn index(&mut self, config: &Config) {
         self.lines.clear();
-        for (extension, counselor) in &self.kept {
-            note(&mut self.lines, config, self.base, (extension, counselor), true);
+        self.away.clear();
+        for extension in config.counselors.keys() {
+            self.note(config, extension, true);
         }
     }
 
@@ -75,11 +79,10 @@ impl Roster {
         extension: &Extension,
         f: impl FnOnce(&mut Counselor) -> T,
     ) -> Option<T> {
-        let counselor = self.kept.get_mut(extension)?;
-        note(&mut self.lines, config, self.base, (extension, counselor), false);
-        let told = f(counselor);
-        note(&mut self.lines, config, self.base, (extension, counselor), true);
-        Some(told)
+        self.note(config, extension, false);
+        let told = self.kept.get_mut(extension).map(f);
+        self.note(config, extension, true);
+        told
     }
 
     /// One of them as the board shows them, with the state that they are in and since when.
@@ -97,20 +100,21 @@ impl Roster {
         Some(counselor)
     }
 
-    /// How many of each line are worth waiting for. `busy`: what live calls say.
+    /// Whether they are ready, but can't be reached.
+    pub(super) fn is_away(&self, extension: &Extension) -> bool {
+        self.away.contains(extension)
+    }
+
+    /// How many of each line are worth waiting for. `talking`: those who are away and in a call
+    /// all the same; they are back when it is over.
     pub(super) fn on_duty(
         &self,
         config: &Config,
-        busy: &BTreeMap<Extension, Activity>,
+        talking: &BTreeSet<Extension>,
     ) -> BTreeMap<LineId, usize> {
         let there = self.lines.iter().map(|(line, duty)| (line.clone(), duty.there.len()));
         let mut on_duty: BTreeMap<_, _> = there.collect();
-        // A phone may be lost in a call: whoever talks is back when it is over.
-        for (extension, activity) in busy {
-            let Some(counselor) = self.kept.get(extension) else { continue };
-            if counselor.phone == Phone::There || !counselor.is_on_duty(|| Some(*activity)) {
-                continue;
-            }
+        for extension in talking {
             for line in config.counselors.get(extension).into_iter().flat_map(|c| &c.lines) {
                 *on_duty.entry(line.clone()).or_default() += 1;
             }
@@ -132,35 +136,36 @@ impl Roster {
         let fresh = free().filter(|extension| !waiting.was_offered(extension));
         fresh.chain(free().filter(|extension| waiting.was_offered(extension)))
     }
+
+    /// Puts one of them into the index, or takes them out as they are.
+    fn note(&mut self, config: &Config, extension: &Extension, is_in: bool) {
+        let counselor = self.kept.get(extension);
+        let Some((counselor, c)) = counselor.zip(config.counselors.get(extension)) else { return };
+        if !counselor.is_on_duty(|| None) {
+            if counselor.is_on_duty(|| Some(Activity::Talking)) {
+                put(&mut self.away, extension.clone(), is_in);
+            }
+            return;
+        }
+        for line in &c.lines {
+            let duty = match self.lines.get_mut(line) {
+                Some(duty) => duty,
+                None => self.lines.entry(line.clone()).or_default(),
+            };
+            put(&mut duty.there, extension.clone(), is_in);
+            let strategy = config.lines.get(line).map(|line| line.queue.strategy);
+            if let Some(strategy) = strategy.filter(|_| counselor.wrap_up_until.is_none()) {
+                let rank = counselor::rank(strategy, counselor, self.base, c.order);
+                put(&mut duty.free, (rank, extension.clone()), is_in);
+            }
+        }
+    }
 }
 
-/// Puts one counselor into the index of each of their lines, or takes them out.
-fn note(
-    lines: &mut BTreeMap<LineId, Duty>,
-    config: &Config,
-    base: Instant,
-    (extension, counselor): (&Extension, &Counselor),
-    is_in: bool,
-) {
-    let Some(c) = config.counselors.get(extension) else { return };
-    if !counselor.is_on_duty(|| None) {
-        return;
-    }
-    for line in &c.lines {
-        let duty = match lines.get_mut(line) {
-            Some(duty) => duty,
-            None => lines.entry(line.clone()).or_default(),
-        };
-        let is_free = counselor.wrap_up_until.is_none();
-        let strategy = config.lines.get(line).map(|line| line.queue.strategy);
-        let rank = |strategy| counselor::rank(strategy, counselor, base, c.order);
-        let place = strategy.filter(|_| is_free).map(|it| (rank(it), extension.clone()));
-        if is_in {
-            duty.there.insert(extension.clone());
-            duty.free.extend(place);
-        } else {
-            duty.there.remove(extension);
-            place.map(|place| duty.free.remove(&place));
-        }
+fn put<T: Ord>(set: &mut BTreeSet<T>, item: T, is_in: bool) {
+    if is_in {
+        set.insert(item);
+    } else {
+        set.remove(&item);
     }
 }
