@@ -100,6 +100,20 @@ impl Run {
         Callers::start(self.addresses.trunk, self.addresses.sip(), habit, mouth)
     }
 
+    /// What the service does and costs while nothing changes.
+    fn steady(&self, window: Duration) -> io::Result<Steady> {
+        thread::sleep(Duration::from_secs(2));
+        let before = self.service.cost()?;
+        let began = Instant::now();
+        let figures = self.voice.measure(window);
+        let took = began.elapsed();
+        let (media, rest) = self.service.cost()?.since(&before);
+        // The account runs a little longer than the window.
+        let share = window.as_secs_f64() / took.as_secs_f64();
+        let (media, rest) = (media.mul_f64(share), rest.mul_f64(share));
+        Ok(Steady { figures, media, all: media + rest, before })
+    }
+
     /// Waits for `count` of something; says what is missing when it takes too long.
     fn wait(&self, what: &str, count: u32, pace: u32, ask: impl Fn() -> u32) {
         let limit = Duration::from_secs(u64::from(count / pace.max(1))) + PATIENCE;
@@ -111,6 +125,17 @@ impl Run {
             eprintln!("only {} of {count} are {what}\n{}", ask(), self.service.log());
         }
     }
+}
+
+/// A window in which nothing changed.
+struct Steady {
+    figures: Figures,
+    /// CPU time of the media threads.
+    media: Duration,
+    /// CPU time of all threads.
+    all: Duration,
+    /// What stood there when it began.
+    before: Cost,
 }
 
 /// Microseconds of CPU for each of `count` things.
@@ -140,23 +165,14 @@ fn bridge(options: &Options, calls: u32) -> io::Result<()> {
     let callers = run.call(Habit { calls, per_second: RAMP, hold: None, speaks: true })?;
     run.wait("joined", joined, RAMP, || run.phones.talking());
     run.wait("answered", calls, RAMP, || callers.progress().answered.load(Ordering::Relaxed));
-    thread::sleep(Duration::from_secs(2));
-    let before = run.service.cost()?;
-    let began = Instant::now();
-    let figures = run.voice.measure(options.window());
-    let took = began.elapsed();
-    let after = run.service.cost()?;
-    // The account runs a little longer than the window.
-    let share = options.window().as_secs_f64() / took.as_secs_f64();
+    let Steady { figures, media, all, before } = run.steady(options.window())?;
     let relayed: u64 = figures.relayed.iter().sum();
-    let (media, rest) = after.since(&before);
-    let (media, rest) = (media.mul_f64(share), rest.mul_f64(share));
     let Figures { delay, sent_late, read_late, .. } = &figures;
     println!(
         "| {calls} | {:.2} | {:.2} | {:.0} % | {:.1} | {:.3} | {:.3} | {:.3} | {} | {} | {:.2} | \
          {:.2} | {} |",
         each(media, relayed),
-        each(media + rest, relayed),
+        each(all, relayed),
         media.as_secs_f64() / options.window().as_secs_f64() * 100.0,
         memory(&idle, &before, calls),
         delay.quantile(0.5),
@@ -169,8 +185,8 @@ fn bridge(options: &Options, calls: u32) -> io::Result<()> {
         figures.skipped,
     );
     let note = |what: &str, figure, unit, goal| {
-        let all = if joined < calls { format!("{joined} of ") } else { String::new() };
-        let what = format!("{all}{calls} calls bridged: {what}");
+        let of = if joined < calls { format!("{joined} of ") } else { String::new() };
+        let what = format!("{of}{calls} calls bridged: {what}");
         Row { what: &what, figure, unit, beside: None, goal }.note();
     };
     if Some(&calls) == options.calls.first() {
@@ -223,21 +239,13 @@ fn played(options: &Options) -> io::Result<()> {
                 run.call(Habit { calls: *calls, per_second: RAMP, hold: None, speaks })?;
             let answered = || callers.progress().answered.load(Ordering::Relaxed);
             run.wait("answered", *calls, RAMP, answered);
-            thread::sleep(Duration::from_secs(2));
-            let before = run.service.cost()?;
-            let began = Instant::now();
-            let figures = run.voice.measure(options.window());
-            let took = began.elapsed();
-            let after = run.service.cost()?;
-            let share = options.window().as_secs_f64() / took.as_secs_f64();
-            let (media, rest) = after.since(&before);
-            let (media, rest) = (media.mul_f64(share), rest.mul_f64(share));
+            let Steady { figures, media, all, before } = run.steady(options.window())?;
             let packets = figures.played[0];
             println!(
                 "| {calls} | {} | {:.2} | {:.2} | {:.2} | {:.1} |",
                 if speaks { "yes" } else { "no" },
                 each(media, packets),
-                each(media + rest, packets),
+                each(all, packets),
                 packets as f64 / options.window().as_secs_f64() / f64::from(*calls),
                 memory(&idle, &before, *calls),
             );

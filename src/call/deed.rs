@@ -64,7 +64,7 @@ pub enum What {
     },
     /// It was not allowed, or could not be.
     Denied {
-        /// What for: a mode's name, `end`, `help` or `help_cleared`.
+        /// What for: a mode's name, `end`, `help`, `help_cleared` or `recording`.
         asked: &'static str,
         /// Why not.
         why: Denial,
@@ -133,6 +133,8 @@ pub enum Denial {
     NotSupervised,
     /// Nobody has asked for help.
     NoHelpAsked,
+    /// Nothing of the call is recorded.
+    NotRecorded,
     /// No media port is free.
     NoPort,
 }
@@ -152,6 +154,7 @@ impl Denial {
             Self::Unreachable => "supervisor_is_unreachable",
             Self::NotSupervised => "not_supervised",
             Self::NoHelpAsked => "no_help_asked",
+            Self::NotRecorded => "not_recorded",
             Self::NoPort => "no_media_port",
         }
     }
@@ -185,4 +188,11 @@ pub enum Request {
     AskHelp(Extension),
     /// The counselor needs no help any more.
     ClearHelp(Extension),
+    /// Pause the recording of the call, or let it go on.
+    PauseRecording {
+        /// The call.
+        call: CallId,
+        /// Whether nothing is recorded from here on.
+        paused: bool,
+    },
 }

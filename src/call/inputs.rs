@@ -3,8 +3,6 @@
 //! Owns the routing of one call's inputs to the stage that is on. What a stage answers is carried
 //! out by `Call::go` alone.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::cdr::{EndReason, EndedBy};
@@ -12,7 +10,7 @@ use super::config::DtmfMeans;
 use super::io::{CallTimer, Io};
 use super::ring::{Rang, Ring};
 use super::trunk::Arrival;
-use super::{Call, Cx, Next, Phase, closing};
+use super::{Call, Cx, Next, Phase, closing, with_cx};
 use crate::media::{self, Digit, Means, PortId};
 use crate::sip::{self, Cause, SessionId};
 
@@ -97,7 +95,7 @@ impl Call {
     /// Somebody holds, or resumes: who hears what?
     fn settle(&mut self, io: &mut Io<'_>) {
         if let Phase::Consent(asking) = &self.phase {
-            let next = super::with_cx!(self, io, |cx| asking.settle(cx));
+            let next = with_cx!(self, io, |cx| asking.settle(cx));
             return self.go(io, next);
         }
         self.in_bridge(io, |bridge, cx| {
@@ -125,7 +123,7 @@ impl Call {
         }
         let mut next = Next::Stay;
         if let Phase::Guidance(guidance) = &mut self.phase {
-            next = super::with_cx!(self, io, |cx| guidance.on_digit(cx, digit));
+            next = with_cx!(self, io, |cx| guidance.on_digit(cx, digit));
         } else if let Phase::Consent(asking) = &mut self.phase {
             next = asking.on_digit(digit);
         }
@@ -182,7 +180,7 @@ impl Call {
     ) {
         let mut next = Next::Stay;
         if let Phase::Bridge(bridge) = &mut self.phase {
-            next = super::with_cx!(self, io, |cx| ask(bridge, cx));
+            next = with_cx!(self, io, |cx| ask(bridge, cx));
         }
         self.take_missed(io);
         self.go(io, next);
@@ -203,11 +201,11 @@ impl Call {
             media::Event::Played { play, .. } => {
                 let next = match &mut self.phase {
                     Phase::Guidance(guidance) => {
-                        super::with_cx!(self, io, |cx| guidance.on_played(cx, play))
+                        with_cx!(self, io, |cx| guidance.on_played(cx, play))
                     }
                     Phase::Message(message) => message.on_played(play),
                     Phase::Consent(asking) => {
-                        super::with_cx!(self, io, |cx| asking.on_played(cx, play))
+                        with_cx!(self, io, |cx| asking.on_played(cx, play))
                     }
                     Phase::Trunk(_)
                     | Phase::Queue(_)
@@ -349,7 +347,7 @@ impl Call {
     fn on_guidance_timer(&mut self, io: &mut Io<'_>) -> Next {
         match &mut self.phase {
             Phase::Guidance(guidance) => {
-                super::with_cx!(self, io, |cx| guidance.on_timeout(cx))
+                with_cx!(self, io, |cx| guidance.on_timeout(cx))
             }
             Phase::Message(message) => message.on_timeout(),
             Phase::Consent(asking) => asking.on_timeout(),
@@ -366,7 +364,7 @@ impl Call {
         let (Phase::Queue(waiting) | Phase::Ringing(waiting, _)) = &mut self.phase else {
             return Next::Stay;
         };
-        super::with_cx!(self, io, |cx| {
+        with_cx!(self, io, |cx| {
             if timer == CallTimer::MaxWait {
                 return waiting.on_max_wait(cx);
             }

@@ -29,6 +29,7 @@ mod internal;
 pub mod io;
 mod keypad;
 mod leg;
+mod next;
 mod outcome;
 mod queue;
 mod record;
@@ -54,6 +55,7 @@ use guidance::{Guidance, Message};
 use io::Order;
 use io::{CallTimer, Io};
 use leg::Leg;
+use next::{Cx, Next, with_cx};
 use queue::Waiting;
 use record::Record;
 use recording::Recording;
@@ -62,61 +64,6 @@ use trunk::Arrival;
 
 use crate::media::Keys;
 use crate::pii::Pii;
-
-/// What a stage sees of its call.
-struct Cx<'a, 'io> {
-    io: &'a mut Io<'io>,
-    id: &'a CallId,
-    config: &'a Config,
-    line_id: &'a LineId,
-    line: &'a Line,
-    caller: &'a mut Leg,
-}
-
-/// What comes next, as a stage says.
-#[derive(Debug)]
-enum Next {
-    /// Nothing changes.
-    Stay,
-    /// Say this, then go there. The outcome stands unless a counselor is reached after all.
-    Go { say: Vec<Said>, target: Target, outcome: Option<Outcome> },
-    /// What the caller says to being recorded; then the queue.
-    Consented(Consent),
-    /// A counselor answered.
-    Join(Extension, Box<Leg>),
-    /// The counselor's phone is lost: tell the caller, back to the head of the queue.
-    CounselorLost,
-    /// The counselor hung up while a colleague is rung for a transfer: the caller waits for them.
-    CounselorLeft(Ring),
-    /// The counselor wants the recording to pause, or to go on.
-    TurnTape,
-    /// The call is over.
-    End { by: EndedBy, reason: EndReason },
-    /// The call is over by a fault of ours.
-    Fault(&'static str),
-}
-
-impl Next {
-    fn to(target: Target) -> Self {
-        Self::Go { say: Vec::new(), target, outcome: None }
-    }
-
-    fn refuse(say: Vec<Said>, target: Target, outcome: Outcome) -> Self {
-        Self::Go { say, target, outcome: Some(outcome) }
-    }
-
-    fn said_all() -> Self {
-        Self::End { by: EndedBy::System, reason: EndReason::MessageEnded }
-    }
-
-    fn hung_up_by_counselor() -> Self {
-        Self::End { by: EndedBy::Counselor, reason: EndReason::Hangup }
-    }
-
-    fn fault(what: &'static str) -> Self {
-        Self::Fault(what)
-    }
-}
 
 /// Where a call is on its path.
 #[derive(Debug)]
@@ -172,30 +119,6 @@ struct Call {
     /// Joins keys by SIP INFO with the same keys by the media plane.
     keys: Keys,
 }
-
-/// Runs `$body` with the stage's view of the call as `$cx`.
-macro_rules! with_cx {
-    ($call:ident, $io:ident, |$cx:ident| $body:expr) => {{
-        let config = Arc::clone(&$call.config);
-        match config.lines.get(&$call.line_id) {
-            Some(line) => {
-                let mut cx = Cx {
-                    io: $io,
-                    id: &$call.id,
-                    config: &config,
-                    line_id: &$call.line_id,
-                    line,
-                    caller: &mut $call.caller,
-                };
-                let $cx = &mut cx;
-                $body
-            }
-            None => Next::fault("the line is not in the call's configuration"),
-        }
-    }};
-}
-
-use with_cx;
 
 impl Call {
     /// Follows a stage's word.

@@ -9,7 +9,7 @@ use super::Phase;
 use super::board;
 use super::config::{Recording as Mode, Said};
 use super::consent::Consent;
-use super::deed::{Actor, Deed, What};
+use super::deed::{Actor, Deed, Denial, What};
 use super::io::{Io, Output, Recording as Told};
 use crate::media::{Command, RecordId};
 
@@ -24,7 +24,7 @@ pub(super) struct Recording {
 }
 
 /// Whether something is recorded.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Tape {
     /// Nothing is.
     Idle,
@@ -110,36 +110,38 @@ impl Call {
         }
     }
 
-    /// Nothing is recorded from here on, until it is resumed; the counselor hears that it is so.
-    /// A call that is not recorded stays so.
-    pub(super) fn pause_recording(&mut self, io: &mut Io<'_>, who: Actor) {
-        if let Tape::Runs(record) = self.recording.tape {
-            self.recording.tape = Tape::Paused(Some(record));
-            self.tell_tape(io, record, who, true);
-        }
-    }
-
-    /// The recording goes on.
-    pub(super) fn resume_recording(&mut self, io: &mut Io<'_>, who: Actor) {
-        match self.recording.tape {
-            Tape::Paused(Some(record)) => {
+    /// Nothing is recorded from here on, until it is resumed, or the recording goes on; the
+    /// counselor hears that it is so. A call that is not recorded stays so.
+    pub(super) fn pause_recording(
+        &mut self,
+        io: &mut Io<'_>,
+        who: Actor,
+        paused: bool,
+    ) -> Result<(), Denial> {
+        match (self.recording.tape, paused) {
+            (Tape::Runs(record), true) => {
+                self.recording.tape = Tape::Paused(Some(record));
+                self.tell_tape(io, record, who, true);
+            }
+            (Tape::Paused(Some(record)), false) => {
                 self.recording.tape = Tape::Runs(record);
                 self.tell_tape(io, record, who, false);
             }
             // The next conversation is recorded again.
-            Tape::Paused(None) => self.recording.tape = Tape::Idle,
-            Tape::Idle | Tape::Runs(_) => {}
+            (Tape::Paused(None), false) => self.recording.tape = Tape::Idle,
+            (Tape::Runs(_), false) | (Tape::Paused(_), true) => {}
+            (Tape::Idle, _) => return Err(Denial::NotRecorded),
         }
+        Ok(())
     }
 
     /// The counselor's code: pauses what runs, resumes what is paused.
     pub(super) fn turn_tape(&mut self, io: &mut Io<'_>) {
         let Phase::Bridge(bridge) = &self.phase else { return };
         let who = Actor::Extension(bridge.extension.clone());
-        match self.recording.tape() {
-            Some(board::Tape::Runs) => self.pause_recording(io, who),
-            Some(board::Tape::Paused) => self.resume_recording(io, who),
-            None => self.say_to_counselor(io, Said::CodeRefused),
+        let runs = self.recording.tape() == Some(board::Tape::Runs);
+        if self.pause_recording(io, who, runs).is_err() {
+            self.say_to_counselor(io, Said::CodeRefused);
         }
     }
 

@@ -6,7 +6,6 @@
 //! listens on loopback unless the operator puts a proxy with one before it.
 
 mod guard;
-mod recording;
 pub mod routes;
 pub mod status;
 pub mod view;

@@ -7,12 +7,11 @@
 //! | `GET /metrics` | Prometheus text format |
 //! | `GET /api/v1/board` | the live board ([`view::Board`]) |
 //! | `GET /api/v1/events` | server-sent events: `board` with the board whenever it changed |
-//! | `/api/v1/calls/…/recording` | a recording is paused: [`recording`] |
-//! | `/api/v1/calls/…`, `/api/v1/counselors/…` | what is done: see [`supervision`] |
+//! | `/api/v1/calls/…`, `/api/v1/counselors/…` | what is done: see [`deeds`] |
 //!
 //! Nothing here ever carries a caller's number: the board has none.
 
-mod supervision;
+mod deeds;
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,7 +30,7 @@ use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Config, recording, view};
+use super::{Config, view};
 use crate::call::board::Board;
 use crate::shell::handle::Handle;
 
@@ -68,7 +67,6 @@ struct Printed {
 
 /// All paths.
 pub fn router(handle: Handle, config: &Config) -> Router {
-    let recordings = recording::routes().with_state(handle.clone());
     let shared = Shared {
         handle,
         subscribers: Arc::new(Semaphore::new(config.subscribers)),
@@ -81,8 +79,7 @@ pub fn router(handle: Handle, config: &Config) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/v1/board", get(board))
         .route("/api/v1/events", get(events))
-        .merge(recordings)
-        .merge(supervision::routes())
+        .merge(deeds::routes())
         .fallback(async || error(StatusCode::NOT_FOUND, "not_found"))
         .method_not_allowed_fallback(async || {
             error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -13,7 +12,6 @@ use crate::call::board::*;
 use crate::call::cdr::{CallId, Outcome, Presentation, Quality};
 use crate::call::config::{Extension, LineId, SupervisionMode, TrunkId};
 use crate::call::deed::{Denial, Request, What};
-use crate::call::switchboard::Command;
 use crate::call::voice::Side;
 use crate::shell::handle::{Asked, Feed, channel};
 use crate::shell::metrics::Metrics;
@@ -39,10 +37,6 @@ impl Drop for Server {
 impl Server {
     /// A console of a service that is ready, but for what the test does to it.
     async fn start(config: Config) -> Self {
-        Self::start_with(config, None).await
-    }
-
-    async fn start_with(config: Config, commands: Option<Sender<Command>>) -> Self {
         static NTH: AtomicU32 = AtomicU32::new(0);
         let nth = NTH.fetch_add(1, Ordering::Relaxed);
         let folder = format!("koebashi-console-{}-{nth}", std::process::id());
@@ -51,10 +45,6 @@ impl Server {
         let (store, _) = Store::open(&config_store).unwrap();
         let metrics = Metrics::default();
         let (feed, handle) = channel(store.clone(), metrics.clone());
-        let handle = match commands {
-            Some(commands) => handle.with_commands(commands),
-            None => handle,
-        };
         feed.bound(true);
         feed.beat();
         feed.show(board());
@@ -289,35 +279,6 @@ async fn subscribers_are_limited_and_a_place_is_free_again() {
 }
 
 #[tokio::test]
-async fn a_recording_is_paused_by_a_body_that_says_what_it_is() {
-    let (commands, mut told) = tokio::sync::mpsc::channel(1);
-    let server = Server::start_with(Config::default(), Some(commands)).await;
-    let post = async |call: &str, form: &str, body: &str| {
-        let head = format!("POST /api/v1/calls/{call}/recording HTTP/1.1\r\nHost: x\r\n");
-        let length = body.len();
-        let head = format!("{head}Content-Type: {form}\r\nContent-Length: {length}\r\n");
-        server.send(&format!("{head}Connection: close\r\n\r\n{body}")).await.0
-    };
-    let json = "application/json";
-    assert_eq!(post("k7f2", json, "{\"paused\": true}").await, 202);
-    let command = told.try_recv().unwrap();
-    let is_meant = |command: &Command| matches!(command, Command::PauseRecording { call, paused: true } if &*call.0 == "k7f2");
-    assert!(is_meant(&command), "{command:?}");
-    assert_eq!(post("other", json, "{\"paused\": true}").await, 404);
-    assert_eq!(post("k7f2", json, "{\"paused\": 1}").await, 422);
-    assert_eq!(post("k7f2", json, "{\"paused\": true, \"now\": 1}").await, 422);
-    assert_eq!(post("k7f2", "text/plain", "{\"paused\": true}").await, 415);
-    let mut unrecorded = board();
-    unrecorded.calls[0].recording = None;
-    server.feed.show(unrecorded);
-    assert_eq!(post("k7f2", json, "{\"paused\": true}").await, 409);
-    assert!(told.try_recv().is_err());
-    server.feed.show(board());
-    assert_eq!(post("k7f2", json, "{\"paused\": false}").await, 202);
-    assert_eq!(post("k7f2", json, "{\"paused\": false}").await, 503, "the loop takes no more");
-}
-
-#[tokio::test]
 async fn requests_have_limits() {
     let config =
         Config { connections: 3, header_timeout: Duration::from_millis(200), ..Config::default() };
@@ -352,7 +313,7 @@ async fn a_connection_too_many_is_closed_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn supervision_is_asked_of_the_loop_and_its_answer_given() {
+async fn what_is_asked_of_the_loop_is_answered_by_it() {
     let mut server = Server::start(Config::default()).await;
     let (call, mode) = (CallId("k7f2".into()), SupervisionMode::Listen);
     let extension = Extension::from("201");
@@ -383,6 +344,12 @@ async fn supervision_is_asked_of_the_loop_and_its_answer_given() {
             200,
             Request::ClearHelp(Extension::from("101")),
         ),
+        (
+            "POST /api/v1/calls/k7f2/recording".to_owned(),
+            r#"{"paused": true}"#,
+            200,
+            Request::PauseRecording { call: CallId("k7f2".into()), paused: true },
+        ),
     ];
     for (request, body, status, expected) in table {
         let (asked, code, answer) = server.ask(&request, body, Ok(())).await;
@@ -392,6 +359,7 @@ async fn supervision_is_asked_of_the_loop_and_its_answer_given() {
         (Denial::UnknownCall, 404, "unknown_call"),
         (Denial::NotSupervisor, 403, "not_a_supervisor"),
         (Denial::Taken, 409, "already_supervised"),
+        (Denial::NotRecorded, 409, "not_recorded"),
         (Denial::NoPort, 503, "no_media_port"),
     ];
     for (denial, status, name) in denials {
@@ -402,8 +370,9 @@ async fn supervision_is_asked_of_the_loop_and_its_answer_given() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_for_supervision_never_reaches_the_loop() {
+async fn what_is_no_request_never_reaches_the_loop() {
     let mut server = Server::start(Config::default()).await;
+    let recording = "POST /api/v1/calls/k7f2/recording";
     let calls = "/api/v1/calls/k7f2/supervise";
     let table = [
         (format!("POST {calls}"), "", 400),
@@ -414,6 +383,8 @@ async fn what_is_no_request_for_supervision_never_reaches_the_loop() {
         (format!("PUT {calls}"), r#"{"mode": "Listen"}"#, 422),
         (format!("PATCH {calls}"), "{}", 405),
         ("POST /api/v1/counselors/101/help".to_owned(), "", 400),
+        (recording.to_owned(), r#"{"paused": 1}"#, 422),
+        (recording.to_owned(), r#"{"paused": true, "now": 1}"#, 422),
     ];
     for (request, body, status) in table {
         let (asked, code, answer) = server.ask(&request, body, Ok(())).await;

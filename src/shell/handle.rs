@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use super::metrics::Metrics;
 use crate::call::board::Board;
 use crate::call::deed::{Denial, Request};
-use crate::call::switchboard::Command;
 use crate::store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -27,7 +26,7 @@ pub fn channel(store: Store, metrics: Metrics) -> (Feed, Handle) {
     let pulse = Arc::new(Pulse::default());
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
     let feed = Feed { board, pulse: Arc::clone(&pulse), metrics: metrics.clone(), asked };
-    (feed, Handle { board: receiver, pulse, metrics, store, requests, commands: None })
+    (feed, Handle { board: receiver, pulse, metrics, store, requests })
 }
 
 /// A request, and who waits for the answer.
@@ -91,41 +90,9 @@ pub struct Handle {
     metrics: Metrics,
     store: Store,
     requests: mpsc::Sender<Asked>,
-    /// Where commands go in; `None`: there is no loop.
-    commands: Option<mpsc::Sender<Command>>,
-}
-
-/// Why a recording is not paused or resumed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unpaused {
-    /// There is no such call.
-    UnknownCall,
-    /// Nothing of it is recorded.
-    NotRecorded,
-    /// The loop takes no commands.
-    Busy,
 }
 
 impl Handle {
-    /// The same, for a loop that takes commands here.
-    pub fn with_commands(self, commands: mpsc::Sender<Command>) -> Self {
-        Self { commands: Some(commands), ..self }
-    }
-
-    /// Pauses the recording of the call, or lets it go on. The board shows when it is done.
-    ///
-    /// # Errors
-    /// [`Unpaused`].
-    pub fn pause_recording(&self, call: &str, paused: bool) -> Result<(), Unpaused> {
-        let board = self.board.borrow();
-        let mut calls = board.calls.iter();
-        let view = calls.find(|view| &*view.call.0 == call).ok_or(Unpaused::UnknownCall)?;
-        let call = view.call.clone();
-        view.recording.ok_or(Unpaused::NotRecorded)?;
-        let commands = self.commands.as_ref().ok_or(Unpaused::Busy)?;
-        commands.try_send(Command::PauseRecording { call, paused }).map_err(|_| Unpaused::Busy)
-    }
-
     /// Asks something of the running service, and waits for the answer.
     ///
     /// # Errors

@@ -216,6 +216,11 @@ impl Metrics {
         self.0.gauges.lock().connections = open.into();
     }
 
+    /// Takes how many things the configuration names that are no good.
+    pub fn configuration_faults(&self, count: usize) {
+        self.0.gauges.lock().configuration_faults = count;
+    }
+
     /// Takes the seconds until our certificate expires, less than 0 when it has; `None`: we have
     /// none.
     pub fn certificate(&self, left: Option<i64>) {
@@ -300,6 +305,7 @@ struct Values {
     counselors: BTreeMap<&'static str, u32>,
     connections: BTreeMap<&'static str, usize>,
     certificate: Option<i64>,
+    configuration_faults: usize,
 }
 
 impl Gauges {
@@ -324,6 +330,11 @@ impl Collector for Gauges {
         let streams = streams.map(|(name, n)| (*name, u32::try_from(*n).unwrap_or(u32::MAX)));
         let help = "Streams that are open";
         gauge(&mut encoder, "koebashi_sip_connections", help, "transport", streams)?;
+        let help = "What the configuration names and is no good: the service runs without it.";
+        let name = "koebashi_configuration_faults";
+        let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(i64::try_from(values.configuration_faults).unwrap_or(i64::MAX))
+            .encode(metric)?;
         let Some(left) = values.certificate else { return Ok(()) };
         let help = "Seconds until the certificate of SIP over TLS expires.";
         let name = "koebashi_certificate_expires_seconds";
@@ -407,6 +418,7 @@ mod tests {
         metrics.records_lost(1);
         metrics.connections([("tcp", 2), ("tls", 3)]);
         metrics.certificate(Some(-5));
+        metrics.configuration_faults(2);
         metrics.board(&Board { lines: vec![line("nijiiro", 2)], ..Board::default() });
         metrics.recording(Ended::Overrun);
         metrics.deed(&What::HelpAsked);
@@ -435,6 +447,7 @@ mod tests {
             "koebashi_records_lost_total 1",
             "koebashi_sip_connections{transport=\"tls\"} 3",
             "koebashi_certificate_expires_seconds -5",
+            "koebashi_configuration_faults 2",
             "koebashi_recordings_total{ended=\"overrun\"} 1",
             "koebashi_recordings_total{ended=\"whole\"} 0",
             "koebashi_supervision_total{act=\"help\"} 1",

@@ -179,6 +179,7 @@ impl Shell {
         let certificate = Certificate::new(setup.fresh.tls.as_deref());
         let (command_sender, commands) = mpsc::channel(COMMANDS_MAX);
         let metrics = Metrics::default();
+        tell_faults(&metrics, &setup.fresh.faults);
         let recorder =
             recorder(setup.recorder, setup.store.clone(), metrics.clone(), &command_sender)?;
         let media = MediaThreads::start(
@@ -193,7 +194,6 @@ impl Shell {
         let signals = Signals::new()?;
         let hangup = signals::hangup()?;
         let (feed, handle) = handle::channel(setup.store.clone(), metrics.clone());
-        let handle = handle.with_commands(command_sender.clone());
         feed.bound(true);
         let watching = setup
             .source
@@ -447,6 +447,7 @@ impl Shell {
     }
 
     fn change(&mut self, mut fresh: Fresh) {
+        tell_faults(&self.metrics, &fresh.faults);
         for note in &fresh.notes {
             tracing::info!("{note}");
             self.store.audit(news::entry(news::SYSTEM, format!("configuration: {note}")));
@@ -591,6 +592,14 @@ fn recorder(
             tracing::warn!("the loop could not be told that a recording is lost");
         }
     })
+}
+
+/// Says what the configuration names and is no good.
+fn tell_faults(metrics: &Metrics, faults: &[String]) {
+    for fault in faults {
+        tracing::error!("{fault}; the service runs without it");
+    }
+    metrics.configuration_faults(faults.len());
 }
 
 fn switchboard(

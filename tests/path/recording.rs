@@ -1,6 +1,6 @@
 use koebashi::call::board;
 use koebashi::call::cdr::{CallId, Outcome};
-use koebashi::call::deed::{Actor, What};
+use koebashi::call::deed::{Actor, Denial, Request, What};
 use koebashi::call::switchboard::Command;
 use koebashi::media::g711;
 use koebashi::media::prompt::{Clip, Library};
@@ -68,7 +68,7 @@ impl Scene {
 
     fn command(&mut self, paused: bool) {
         let call = CallId(self.world.tapes.all[0].call.as_str().into());
-        self.world.command(Command::PauseRecording { call, paused });
+        assert_eq!(self.world.ask(Request::PauseRecording { call, paused }), Ok(()));
         self.world.run(S);
     }
 
@@ -410,7 +410,8 @@ fn who_is_not_recorded_can_not_be_by_resuming() {
     scene.until_talk();
     let call = scene.world.shown.calls[0].call.clone();
     for paused in [false, true, false] {
-        scene.world.command(Command::PauseRecording { call: call.clone(), paused });
+        let request = Request::PauseRecording { call: call.clone(), paused };
+        assert_eq!(scene.world.ask(request), Err(Denial::NotRecorded));
         scene.world.run(S);
     }
     scene.claim_unrecorded_talk();

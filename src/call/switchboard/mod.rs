@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use super::cdr::{CallId, Outcome};
 use super::config::{Config, Extension, LineId, Override};
-use super::deed::{Actor, Request, Why};
+use super::deed::{Request, Why};
 use super::intention::Intention;
 use super::internal::Internal;
 pub use super::io::{CallTimer, Output, Owner, Recording, Step, Timer};
@@ -81,13 +81,6 @@ pub enum Command {
         extension: Extension,
         /// What.
         intention: Intention,
-    },
-    /// A call's recording is paused or goes on.
-    PauseRecording {
-        /// Which call.
-        call: CallId,
-        /// Whether nothing is recorded from here on.
-        paused: bool,
     },
     /// A recording can't be written any further: it ends, the call goes on.
     RecordingLost(RecordId),
@@ -490,10 +483,6 @@ impl Switchboard {
             Command::Drain => self.mode = Mode::Draining,
             Command::Stop => self.stop(now),
             Command::Intend { extension, intention } => self.intend(now, &extension, intention),
-            Command::PauseRecording { call, paused } => {
-                let pause = if paused { Call::pause_recording } else { Call::resume_recording };
-                self.with_call(now, |it| it.id == call, |call, io| pause(call, io, Actor::Console));
-            }
             Command::RecordingLost(record) => {
                 let has = |it: &Call| it.recording.current() == Some(record);
                 self.with_call(now, has, Call::recording_lost);

@@ -142,6 +142,7 @@ impl Switchboard {
             Request::EndSupervision { call } => ("end", self.call_named(call)),
             Request::AskHelp(counselor) => ("help", self.call_with(counselor)),
             Request::ClearHelp(counselor) => ("help_cleared", self.call_with(counselor)),
+            Request::PauseRecording { call, .. } => ("recording", self.call_named(call)),
         };
         let done = match request {
             Request::Supervise { extension, mode, .. } => key
@@ -159,6 +160,9 @@ impl Switchboard {
             Request::ClearHelp(counselor) => {
                 self.of_counselor(key, counselor).and_then(|key| self.clear_help(now, key))
             }
+            Request::PauseRecording { paused, .. } => key
+                .ok_or(Denial::UnknownCall)
+                .and_then(|key| self.pause_recording(now, key, *paused)),
         };
         done.map_err(|why| self.denied(Actor::Console, key, asked, why))
     }
@@ -287,6 +291,16 @@ impl Switchboard {
         self.in_bridge_of(now, key, |bridge, cx| {
             if bridge.clear_help(cx, Actor::Console) { Ok(()) } else { Err(Denial::NoHelpAsked) }
         })
+    }
+
+    fn pause_recording(&mut self, now: Now, key: u64, paused: bool) -> Result<(), Denial> {
+        let mut answer = Err(Denial::NotRecorded);
+        self.with_owner(now, Owner::Call(key), |owned, io| {
+            if let Owned::Call(call) = owned {
+                answer = call.pause_recording(io, Actor::Console, paused);
+            }
+        });
+        answer
     }
 
     fn in_bridge_of(

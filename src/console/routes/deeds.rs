@@ -1,5 +1,5 @@
-//! What supervisors do through the API: they are rung and let into a call, switch, leave; and calls
-//! for help.
+//! What is done in calls through the API: supervisors are rung and let in, switch, leave;
+//! counselors ask for help; recordings pause.
 //!
 //! | path | body | does |
 //! |---|---|---|
@@ -8,6 +8,7 @@
 //! | `DELETE …` | | the supervisor, or the ringing for one, is ended |
 //! | `POST /api/v1/counselors/{extension}/help` | `{}` | the counselor needs help |
 //! | `DELETE …` | | the call for help is cleared |
+//! | `POST /api/v1/calls/{call}/recording` | `{"paused": true}` | nothing is recorded; or again |
 //!
 //! Done is 200 (202: the phone rings) with `{}`; else `{"error": "…"}` by the name of what stands
 //! against it. A body must say that it is JSON: a page of another site can't send that unasked.
@@ -41,6 +42,13 @@ struct Switch {
     mode: String,
 }
 
+/// Whether nothing is recorded from here on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pause {
+    paused: bool,
+}
+
 /// Nothing more to say: `{}`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,6 +59,7 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/api/v1/calls/{call}/supervise", post(supervise).put(switch).delete(end))
         .route("/api/v1/counselors/{extension}/help", post(ask_help).delete(clear_help))
+        .route("/api/v1/calls/{call}/recording", post(pause))
 }
 
 async fn supervise(
@@ -99,6 +108,19 @@ async fn clear_help(State(shared): State<Shared>, Path(extension): Path<String>)
     ask(&shared, Request::ClearHelp(extension.as_str().into()), StatusCode::OK).await
 }
 
+async fn pause(
+    State(shared): State<Shared>,
+    Path(call): Path<String>,
+    body: Result<Json<Pause>, JsonRejection>,
+) -> Response {
+    let Json(Pause { paused }) = match body {
+        Ok(body) => body,
+        Err(rejection) => return error(rejection.status(), "bad_body"),
+    };
+    ask(&shared, Request::PauseRecording { call: CallId(call.into()), paused }, StatusCode::OK)
+        .await
+}
+
 fn mode_named(name: &str) -> Option<SupervisionMode> {
     SupervisionMode::ALL.into_iter().find(|mode| mode.name() == name)
 }
@@ -126,6 +148,7 @@ fn status(denial: Denial) -> StatusCode {
         | Denial::Busy
         | Denial::Unreachable
         | Denial::NotSupervised
-        | Denial::NoHelpAsked => StatusCode::CONFLICT,
+        | Denial::NoHelpAsked
+        | Denial::NotRecorded => StatusCode::CONFLICT,
     }
 }
