@@ -1,8 +1,8 @@
 //! The counselors as far as they are kept, and for each line who of them can take its calls.
 //!
-//! Owns the index by line, so that neither a call nor a caller who waits costs a walk over everybody
-//! who is employed. A counselor is changed by [`Roster::change`] alone, which the index follows:
-//! it can't be forgotten. What they do in live calls is not kept here but read off the calls.
+//! Owns the index by line, so that neither a call nor a caller who waits costs a walk over all who
+//! are employed. A counselor is changed by [`Roster::change`] alone, which the index follows: it
+//! can't be forgotten. What they do in live calls is not kept here but read off the calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
