@@ -218,6 +218,16 @@ impl Service {
         rows.map(Result::unwrap).collect()
     }
 
+    /// Packets of both legs of all calls that came from strangers, and that were not authentic.
+    pub(crate) fn turned_away(&self) -> (u64, u64) {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let database = rusqlite::Connection::open_with_flags(&self.database, flags).unwrap();
+        database.busy_timeout(Duration::from_secs(1)).unwrap();
+        let sql = "SELECT sum(strangers), sum(rejected) FROM cdr_quality";
+        let count = |row: &rusqlite::Row<'_>, n| row.get::<_, i64>(n).map(i64::unsigned_abs);
+        database.query_row(sql, [], |row| Ok((count(row, 0)?, count(row, 1)?))).unwrap()
+    }
+
     fn read_records(&self) -> rusqlite::Result<Vec<Record>> {
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
         let database = rusqlite::Connection::open_with_flags(&self.database, flags)?;
