@@ -68,6 +68,20 @@ impl Pin {
         *self = Self::default();
     }
 
+    /// Whether a packet is of the voice, but no newer than what came.
+    pub(super) fn is_old(&self, header: &Header) -> bool {
+        let is_voice = |voice: &Voice| voice.ssrc == header.ssrc;
+        let voice = self.voice.filter(is_voice);
+        voice.is_some_and(|voice| !is_newer(header.sequence, voice.newest))
+    }
+
+    /// Whether a packet goes on with a stream that is the peer's: the voice, or one that has a way
+    /// back. Authentic packets are the peer's anyhow.
+    pub(super) fn knows(&self, header: &Header, is_authentic: bool) -> bool {
+        let is_voice = self.voice.is_some_and(|voice| voice.ssrc == header.ssrc);
+        is_voice || is_authentic || self.rank(header.ssrc) < HOMES_MAX
+    }
+
     /// Whether a packet is the peer's voice.
     pub(super) fn admits(&mut self, now: Instant, header: &Header, is_authentic: bool) -> bool {
         let Some(mut voice) = self.voice else {
