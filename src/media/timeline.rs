@@ -286,6 +286,40 @@ impl Relay {
         Some(line.stamp(now, samples))
     }
 
+    /// As [`Relay::audio`], for a stream that must be decoded on its way, in order: what comes late
+    /// is dropped, and nothing leaves a hole in the sequence, because the sound goes on. Also how
+    /// many samples are missing before the packet's.
+    pub(super) fn audio_in_order(
+        &mut self,
+        line: &mut Timeline,
+        now: Instant,
+        header: &Header,
+        samples: u32,
+    ) -> Option<(Stamp, u32)> {
+        let (timestamp, mut hole) = (line.timestamp, 0);
+        if let State::Carrying(map) = &mut self.state
+            && map.fits(header)
+        {
+            if !map.is_news(header) {
+                return None;
+            }
+            hole = header.sequence.wrapping_sub(map.newest).wrapping_sub(1);
+            map.sequence = map.sequence.wrapping_sub(hole);
+            map.from = header.sequence;
+        }
+        let Some(stamp) = self.audio(line, now, header, samples) else {
+            if let State::Carrying(map) = &mut self.state
+                && map.newest == header.sequence
+            {
+                map.from = header.sequence.wrapping_add(1);
+                map.sequence = map.sequence.wrapping_sub(1);
+            }
+            return None;
+        };
+        let missing = if hole > 0 { stamp.timestamp.wrapping_sub(timestamp) } else { 0 };
+        Some((stamp, missing))
+    }
+
     /// The numbers for a telephone-event that comes over; `None`: drop it.
     pub(super) fn event(
         &mut self,
