@@ -159,10 +159,10 @@ impl Port {
             self.figures.rejected += 1;
             return None;
         };
-        let packet = packet.get(..length)?;
-        let mut header = Header::read(packet)?;
-        let payload = packet.get(header.payload.clone())?;
-        let kind = kind(&peer, standing, &header, payload)?;
+        let Some((mut header, payload, kind)) = read(&peer, standing, packet.get(..length)?) else {
+            self.figures.rejected += 1;
+            return None;
+        };
         if !self.is_voice(now, standing, &header) {
             self.figures.strangers += 1;
             return None;
@@ -295,6 +295,15 @@ impl Port {
     fn lives(&mut self, now: Instant, out: &mut Outbox) {
         out.events.extend(self.life.hear(now, self.id));
     }
+}
+
+/// A packet's header, its payload and what that is; `None`: it is no RTP, or nothing that was
+/// agreed on.
+fn read<'a>(peer: &Peer, standing: Standing, packet: &'a [u8]) -> Option<(Header, &'a [u8], Kind)> {
+    let header = Header::read(packet)?;
+    let payload = packet.get(header.payload.clone())?;
+    let kind = kind(peer, standing, &header, payload)?;
+    Some((header, payload, kind))
 }
 
 /// What the packet is by its payload type; `None`: nothing that was agreed on.

@@ -170,3 +170,18 @@ fn a_pause_gives_nobody_the_leg_for_good() {
         assert!(!world.speak_raw(1, at(4000), &packet));
     }
 }
+
+#[test]
+fn what_was_not_agreed_on_is_counted() {
+    let mut world = World::with_ports(1);
+    let mut voice = Voice::new(1);
+    assert!(!world.speak(1, &voice.packet()));
+    voice.payload_type = 18;
+    for _ in 0..5 {
+        let packet = voice.packet();
+        assert!(!world.speak(1, &packet));
+    }
+    assert!(!world.speak(1, &[0x40; 30]));
+    let quality = world.close(1);
+    assert_eq!((quality.received, quality.rejected, quality.strangers), (1, 6, 0));
+}
