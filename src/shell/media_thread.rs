@@ -131,7 +131,7 @@ fn begin(
             "media threads run; LimitRTPRIO= or CAP_SYS_NICE would put them first"
         ),
     }
-    Ok(MediaHandle { threads: Arc::new(threads) })
+    Ok(MediaHandle { kind, threads: Arc::new(threads) })
 }
 
 /// The backend to use. Fails when the one that is asked for does not work.
@@ -183,6 +183,7 @@ fn serve<B: Backend>(wake: &Wake, means: Means, ready: &SyncSender<io::Result<Ra
 /// drop waits for them.
 #[derive(Clone)]
 pub struct MediaHandle {
+    kind: Kind,
     threads: Arc<Threads>,
 }
 
@@ -205,7 +206,8 @@ impl MediaHandle {
 
     /// How the threads have done since they started, all together.
     pub fn figures(&self) -> Figures {
-        Figures::of(self.threads.threads.iter().map(|thread| &*thread.gauge))
+        let figures = Figures::of(self.threads.threads.iter().map(|thread| &*thread.gauge));
+        Figures { backend: Some(self.kind), threads: self.shards(), ..figures }
     }
 
     /// Gives a command to the thread of its port. Never waits.

@@ -119,6 +119,7 @@ fn sipp_caller_and_sipp_counselor_hear_each_other_and_the_caller_hangs_up() {
     assert!(!service.log().contains("312345678"), "the log has the number");
     let (_, metrics) = service.get("/metrics").expect("the console answers");
     assert!(metrics.contains("outcome=\"answered\""), "{metrics}");
+    assert!(service.metric("koebashi_media_tick_late_seconds_count") > 0.0, "{metrics}");
 }
 
 #[test]

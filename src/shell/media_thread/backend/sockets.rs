@@ -10,6 +10,8 @@ use std::net::{SocketAddr, UdpSocket};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::control;
+
 /// Receive buffer in bytes: about a second of G.711 as the kernel counts.
 const RECEIVE_BUFFER: usize = 64 << 10;
 
@@ -50,5 +52,7 @@ pub(super) fn bind(local: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
         tracing::debug!(%error, "media packets can't be marked");
     }
     socket.bind(&local.into())?;
-    Ok(socket.into())
+    let socket = socket.into();
+    control::ask(&socket);
+    Ok(socket)
 }
