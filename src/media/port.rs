@@ -218,6 +218,10 @@ impl Port {
         };
     }
 
+    pub(super) fn id(&self) -> PortId {
+        self.id
+    }
+
     /// The port that it hears.
     pub(super) fn hears_port(&self) -> Option<PortId> {
         match &self.hears {
