@@ -38,7 +38,7 @@ pub(super) struct Place {
     pub(super) dtmf: Vec<DtmfMeans>,
     /// Whether its RTP is encrypted.
     pub(super) srtp: Srtp,
-    /// Where the peer's signaling comes from.
+    /// Where the peer's signaling comes from: with each offer and answer anew.
     pub(super) signaling: IpAddr,
 }
 
@@ -366,6 +366,9 @@ impl Leg {
     }
 
     fn connect(&mut self, io: &mut Io<'_>) {
+        // A phone that is in another network now speaks from there.
+        let remote = self.session().and_then(|session| io.sip.remote(session));
+        self.place.signaling = remote.unwrap_or(self.place.signaling);
         let Some(agreed) = &self.agreed else { return };
         if let Some(crypto) = &agreed.crypto {
             self.ours.security.settle(crypto);

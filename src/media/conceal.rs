@@ -26,6 +26,7 @@ const OVERLAP_MS: usize = 4;
 const OVERLAP_MAX_MS: usize = 10;
 
 /// Makes up what is missing of one voice.
+#[derive(Debug)]
 pub(in crate::media) struct Concealer {
     rate: Rate,
     /// The last [`HISTORY_MS`] that were heard, oldest first; made-up sound too.

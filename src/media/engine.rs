@@ -46,6 +46,10 @@ pub struct Engine {
     ticked: Slot,
     /// Ticks in a row that were late by a whole one.
     made_up: u32,
+    /// The tick whose sound has been made: not again after a panic in it.
+    heard: Option<Instant>,
+    /// The port that was worked on last.
+    at_work: Option<PortId>,
     out: Outbox,
 }
 
@@ -72,6 +76,8 @@ impl Engine {
             next_tick: None,
             ticked: 0,
             made_up: 0,
+            heard: None,
+            at_work: None,
             out: Outbox::default(),
         }
     }
@@ -79,6 +85,12 @@ impl Engine {
     /// Plays from these prompts from now on; what plays already plays on.
     pub fn set_library(&mut self, library: Arc<Library>) {
         self.library = library;
+    }
+
+    /// The port on whose behalf the engine did what it did last, if it was one: after a panic,
+    /// whose fault it is.
+    pub fn at_work(&self) -> Option<PortId> {
+        self.at_work
     }
 
     /// How many ports are open.
@@ -89,6 +101,7 @@ impl Engine {
     /// Carries out an order. [`Command::Open`] says that the sockets are bound, [`Command::Close`]
     /// that they may go. An order for a port that is not there changes nothing.
     pub fn command(&mut self, now: Instant, command: Command) {
+        self.at_work = None;
         match command {
             Command::Open { port, .. } => self.open(now, port),
             Command::Connect { port, peer, crypto } => {
@@ -225,6 +238,7 @@ impl Engine {
         buffer: &mut [u8],
         length: usize,
     ) -> Option<Forward> {
+        self.at_work = Some(port);
         let seat = self.seats.get(port.n)?;
         let incoming = seat.port.receive(now, from, buffer.get_mut(..length)?, &mut self.out)?;
         let hearer = seat.hearer;
@@ -249,6 +263,7 @@ impl Engine {
         buffer: &mut [u8],
         length: usize,
     ) -> Option<Forward> {
+        self.at_work = Some(port);
         let seat = self.seats.get(port.n)?;
         let incoming = seat.port.receive(now, from, buffer.get_mut(..length)?, &mut self.out)?;
         if let Payload::Audio { .. } = incoming.payload {
@@ -261,6 +276,7 @@ impl Engine {
 
     /// Takes a packet that came to a port's RTCP socket.
     pub fn handle_rtcp(&mut self, now: Instant, port: PortId, from: SocketAddr, packet: &mut [u8]) {
+        self.at_work = Some(port);
         if let Some(seat) = self.seats.get(port.n) {
             seat.port.receive_rtcp(now, Channel::Rtcp, from, packet, &mut self.out);
         }
@@ -277,17 +293,21 @@ impl Engine {
                     self.next_tick = Some(at + TICK * u32::try_from(missed).unwrap_or(u32::MAX));
                     break;
                 }
-                self.hear(at);
+                self.at_work = None;
+                if self.heard.replace(at) != Some(at) {
+                    self.hear(at);
+                }
             }
             if !self.tick_ports(at) {
                 return;
             }
-            self.ticked = 0;
+            // Before what may panic, which must not come again at once.
+            (self.ticked, self.next_tick) = (0, Some(at + TICK));
+            self.made_up += 1;
+            self.at_work = None;
             self.recordings.tick(&mut self.voices, |hearer, speaker| {
                 self.seats.get(hearer.n).is_some_and(|seat| seat.port.hears(speaker))
             });
-            self.next_tick = Some(at + TICK);
-            self.made_up += 1;
         }
         self.made_up = 0;
     }
@@ -309,6 +329,7 @@ impl Engine {
             let slot = self.ticked;
             self.ticked += 1;
             if let Some(seat) = self.seats.at(slot) {
+                self.at_work = Some(seat.port.id());
                 seat.port.tick(at, &self.config, &mut self.voices, &mut self.out);
             }
             if self.ticked >= end || self.out.transmits.len() >= TRANSMITS_A_CALL {

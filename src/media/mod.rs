@@ -459,7 +459,8 @@ pub struct Quality {
     pub round_trip_ms: Option<f32>,
     /// Packets dropped because their source was not the proven one.
     pub strangers: u64,
-    /// Packets that failed authentication or came twice (SRTP).
+    /// Packets of the proven source that failed authentication or came twice (SRTP), or are nothing
+    /// that was agreed on: another payload type, no RTP.
     pub rejected: u64,
     /// Packets that came too late to be mixed, or lay too long before they were read; those that
     /// were relayed are not late.

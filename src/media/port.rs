@@ -10,6 +10,7 @@ mod frame;
 mod guard;
 mod ingress;
 mod life;
+mod lock;
 mod pin;
 
 use std::collections::VecDeque;
@@ -23,6 +24,7 @@ use figures::Figures;
 use frame::{Coder, Frame};
 use guard::Guard;
 use life::{Life, Ways};
+use lock::{Lock, is_address};
 
 use crate::chance::Chance;
 use crate::media::dtmf::events::TelephoneEvent;
@@ -103,8 +105,7 @@ pub(super) struct Port {
     epoch: Instant,
     peer: Option<Peer>,
     guard: Guard,
-    /// The source that has proven to be the peer's.
-    lock: Option<SocketAddr>,
+    lock: Lock,
     pin: pin::Pin,
     /// Where the peer's RTCP came from.
     rtcp_source: Option<SocketAddr>,
@@ -139,7 +140,7 @@ impl Port {
             epoch: now,
             peer: None,
             guard: Guard::Plain { before: None },
-            lock: None,
+            lock: Lock::default(),
             pin: pin::Pin::default(),
             rtcp_source: None,
             units: span::Units::default(),
@@ -162,8 +163,8 @@ impl Port {
         }
     }
 
-    /// Talks to this peer from now on. The proven source stays unless signaling names another
-    /// address.
+    /// Talks to this peer from now on. The proven source stays until another proves to be the
+    /// peer's ([`lock`]).
     pub(super) fn connect(
         &mut self,
         now: Instant,
@@ -171,18 +172,20 @@ impl Port {
         crypto: Option<&Crypto>,
         chance: &mut Chance,
     ) {
+        let was_secure = self.guard.is_secure();
         if self.guard.take(crypto) {
             self.line.begin_anew(chance);
         }
         self.line.set_ticks(span::ticks(peer.codec));
-        let moved = self.peer.as_ref().is_some_and(|old| old.rtp != peer.rtp);
-        // A hold by `c=0.0.0.0` names no address at all.
-        if moved && is_address(peer.rtp) {
-            (self.lock, self.rtcp_source) = (None, None);
+        if self.lock.connect(now, &peer) {
+            self.rtcp_source = None;
             self.line.mark();
             self.ways.anew();
         }
-        self.pin.release();
+        // On a secure leg packets prove themselves, and the pin is no secret there.
+        if was_secure != self.guard.is_secure() {
+            self.pin.release();
+        }
         let owed_nothing = !self.peer.as_ref().is_some_and(|old| old.receive);
         if !peer.receive || owed_nothing {
             self.life.excuse(now);
@@ -213,6 +216,10 @@ impl Port {
             Source::Mix(from) => Hears::Mix(from),
             Source::Port(from) => Hears::Port { from, relay: Relay::new(now) },
         };
+    }
+
+    pub(super) fn id(&self) -> PortId {
+        self.id
     }
 
     /// The port that it hears.
@@ -259,8 +266,7 @@ impl Port {
 
     /// Where packets go; `None` while nobody is proven to be there.
     fn destination(&self) -> Option<SocketAddr> {
-        let peer = self.peer.as_ref()?;
-        self.lock.or_else(|| (peer.proven && is_address(peer.rtp)).then_some(peer.rtp))
+        self.lock.destination(self.peer.as_ref()?)
     }
 
     /// From which socket RTCP goes, and where to.
@@ -454,17 +460,12 @@ impl Port {
     /// How the voice did.
     pub(super) fn quality(&self) -> Quality {
         let Some(peer) = &self.peer else { return Quality::default() };
-        let differs = self.lock.is_some_and(|lock| lock != peer.rtp && is_address(peer.rtp));
+        let source = self.lock.source();
+        let differs = source.is_some_and(|it| it != peer.rtp && is_address(peer.rtp));
         Quality {
             source_differs: differs,
             one_way: self.ways.told(),
             ..self.figures.quality(&self.reception, &self.reports, peer.codec)
         }
     }
-}
-
-/// Whether packets can be sent there.
-fn is_address(address: SocketAddr) -> bool {
-    let ip = address.ip();
-    address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast()
 }

@@ -16,8 +16,9 @@ use window::Window;
 use crate::media::{Crypto, MasterKey, Suite};
 
 /// How many streams (SSRCs) of a peer are believed under one key. A phone changes its SSRC now and
-/// then; the windows of earlier streams are kept so that nobody can play those again.
-const STREAMS_MAX: usize = 4;
+/// then, with every hold perhaps, and some mixers with every speaker; the windows of earlier
+/// streams are kept so that nobody can play those again. Only who has the key can begin one.
+const STREAMS_MAX: usize = 64;
 /// The readable part of an RTCP packet.
 const RTCP_HEADER: usize = 8;
 /// The last index of SRTCP: 31 bits.

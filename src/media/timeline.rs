@@ -27,8 +27,8 @@ const FILL_AFTER: Duration = Duration::from_millis(40);
 /// Relayed packets that come later than this behind the stream are stale: after a freeze or a stall
 /// the rest is dropped instead of being sent in a burst.
 const STALE_US: i64 = 200_000;
-/// Relayed packets further ahead of real time than this are dropped: nobody can flood the other
-/// leg.
+/// No relayed packet goes out further ahead of real time than this: one that says so takes the next
+/// place, and where that is too far ahead it is dropped. Nobody can flood the other leg.
 const AHEAD_US: i64 = 240_000;
 /// Two packets whose lag differs by less than this come at the pace of a living stream.
 const PACE_US: i64 = 5_000;
@@ -158,8 +158,8 @@ pub(super) struct Relay {
     state: State,
     /// When the last packet came over, and its length added.
     until: Instant,
-    /// Lag of the last packet that was dropped as stale or early, in microseconds.
-    outside: Option<i64>,
+    /// Lag of the last packet that was dropped as stale, in microseconds.
+    stale: Option<i64>,
     /// The telephone-event that comes over: its timestamp there and here.
     event: Option<(u32, u32)>,
 }
@@ -214,7 +214,7 @@ impl Map {
 
 impl Relay {
     pub(super) fn new(now: Instant) -> Self {
-        Self { state: State::Filling(None), until: now, outside: None, event: None }
+        Self { state: State::Filling(None), until: now, stale: None, event: None }
     }
 
     /// Forgets the offsets: something else is heard, and silence until the next packet.
@@ -258,13 +258,20 @@ impl Relay {
                 let stamp = Stamp { ssrc: line.ssrc, sequence, timestamp, marker: false };
                 return (is_first && is_carried && gap < 0).then_some(stamp);
             }
-            if !(-AHEAD_US..=STALE_US).contains(&lag) {
-                let last = self.outside.replace(lag);
+            if lag < -AHEAD_US {
+                // A clock that runs too fast: the packet takes the next place, if there is one.
+                self.anchor(line, now, header)?;
+                self.until = now + duration_of(samples);
+                let stamp = line.stamp(now, samples);
+                return Some(Stamp { marker: stamp.marker || header.marker, ..stamp });
+            }
+            if lag > STALE_US {
+                let last = self.stale.replace(lag);
                 if last.is_none_or(|last| (lag - last).abs() >= PACE_US) {
                     return None;
                 }
             } else if is_carried && gap >= 0 {
-                self.outside = None;
+                self.stale = None;
                 self.until = now + duration_of(samples);
                 line.pass(gap as u32 + samples);
                 line.sequence = sequence.wrapping_add(1);
@@ -277,6 +284,40 @@ impl Relay {
         self.until = now + duration_of(samples);
         line.mark();
         Some(line.stamp(now, samples))
+    }
+
+    /// As [`Relay::audio`], for a stream that must be decoded on its way, in order: what comes late
+    /// is dropped, and nothing leaves a hole in the sequence, because the sound goes on. Also how
+    /// many samples are missing before the packet's.
+    pub(super) fn audio_in_order(
+        &mut self,
+        line: &mut Timeline,
+        now: Instant,
+        header: &Header,
+        samples: u32,
+    ) -> Option<(Stamp, u32)> {
+        let (timestamp, mut hole) = (line.timestamp, 0);
+        if let State::Carrying(map) = &mut self.state
+            && map.fits(header)
+        {
+            if !map.is_news(header) {
+                return None;
+            }
+            hole = header.sequence.wrapping_sub(map.newest).wrapping_sub(1);
+            map.sequence = map.sequence.wrapping_sub(hole);
+            map.from = header.sequence;
+        }
+        let Some(stamp) = self.audio(line, now, header, samples) else {
+            if let State::Carrying(map) = &mut self.state
+                && map.newest == header.sequence
+            {
+                map.from = header.sequence.wrapping_add(1);
+                map.sequence = map.sequence.wrapping_sub(1);
+            }
+            return None;
+        };
+        let missing = if hole > 0 { stamp.timestamp.wrapping_sub(timestamp) } else { 0 };
+        Some((stamp, missing))
     }
 
     /// The numbers for a telephone-event that comes over; `None`: drop it.
@@ -351,7 +392,7 @@ impl Relay {
             return None;
         }
         line.catch_up(now);
-        self.outside = None;
+        self.stale = None;
         self.until = now + TICK;
         self.state = State::Carrying(Map {
             ssrc: header.ssrc,

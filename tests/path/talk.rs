@@ -1,4 +1,7 @@
+use std::net::SocketAddr;
+
 use koebashi::call::cdr::{EndReason, EndedBy, Outcome};
+use koebashi::media::Command;
 use koebashi::sip::Cause;
 use koebashi::sip::header::Name;
 use koebashi::sip::message::Method;
@@ -107,6 +110,23 @@ fn either_side_may_move_to_another_address() {
     }
     let heard = &talk.world.phones[caller.0].heard;
     assert!(heard.windows(2).all(|pair| pair[0].ssrc == pair[1].ssrc));
+}
+
+#[test]
+fn who_signals_from_another_network_may_speak_from_there() {
+    let Talk { mut world, counselor, .. } = basic_talk();
+    let elsewhere: SocketAddr = "198.51.100.9:5060".parse().unwrap();
+    let latches = |world: &World| {
+        let is_there = |command: &&Command| matches!(command, Command::Connect { peer, .. } if peer.latch == Some(elsewhere.ip()));
+        world.commands.iter().filter(is_there).count()
+    };
+    world.run(S);
+    assert_eq!(latches(&world), 0);
+    // The phone is in another network, and its description is as private as it was.
+    world.phones[counselor.0].sip = elsewhere;
+    world.with(counselor, |phone, now| phone.hold(now, false));
+    world.run(S);
+    assert_eq!(latches(&world), 1, "{}", world.story());
 }
 
 #[test]

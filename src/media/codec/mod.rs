@@ -14,7 +14,7 @@ mod tests;
 mod transcode;
 
 pub use resample::Resampler;
-pub use transcode::Transcoder;
+pub use transcode::{LOST_MAX, Transcoder};
 
 use crate::media::{Codec, Law, Rate, g711};
 

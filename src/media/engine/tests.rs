@@ -14,6 +14,7 @@ mod codecs;
 mod keys;
 mod long;
 mod mix;
+mod moves;
 mod play;
 mod record;
 mod reports;

@@ -2,16 +2,16 @@
 //!
 //! Owns the relay's way through a port: the header in place, the payload as it is or in the other
 //! codec, protection. Only what differs is changed: between the laws of G.711 byte by byte, else
-//! by decoding and encoding ([`Transcoder`]).
+//! by decoding and encoding ([`Transcoder`]), in order and with made-up sound for what is missing.
 
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Instant;
 
-use crate::media::codec::{FRAMES_MAX, PAYLOAD_MAX, Transcoder};
+use crate::media::codec::{FRAMES_MAX, LOST_MAX, PAYLOAD_MAX, Transcoder};
 use crate::media::port::{Hears, Incoming, Payload, Port};
 use crate::media::rtp::{HEADER, Stamp};
-use crate::media::{Codec, PortId, g711};
+use crate::media::{Codec, Law, PortId, g711};
 
 /// Telephone-event packets that are relayed in one tick.
 const EVENTS_A_TICK: u8 = 8;
@@ -40,16 +40,26 @@ pub(super) struct Crossing {
 }
 
 impl Crossing {
-    /// Puts the payload into the other codec, where it lies. How many units before the packet's
-    /// own the sound begins, and its new end; `None`: nothing to send yet, or damaged.
+    /// Puts the payload into the other codec, where it lies; before it, what is missing. How many
+    /// units before the packet's own the sound begins, and its new end; `None`: nothing to send
+    /// yet, or damaged.
     fn cross(
         &mut self,
         packet: &mut [u8],
         payload: Range<usize>,
         units: u32,
+        missing: u32,
     ) -> Option<(u32, usize)> {
         let mut out = [0; FRAMES_MAX * PAYLOAD_MAX];
-        let length = self.transcoder.run(packet.get(payload.clone())?, &mut out)?;
+        let bytes = packet.get(payload.clone())?;
+        if missing > LOST_MAX || self.waiting + missing + units > FRAMES_MAX as u32 * FRAME {
+            self.transcoder.part();
+            self.waiting = 0;
+        } else if missing > 0 {
+            self.transcoder.lost(bytes, missing);
+            self.waiting += missing;
+        }
+        let length = self.transcoder.run(bytes, &mut out)?;
         let before = self.waiting;
         self.waiting = (before + units) % FRAME;
         let out = out.get(..length).filter(|out| !out.is_empty())?;
@@ -80,10 +90,17 @@ impl Port {
         let mut payload = header.payload.clone();
         let (stamp, payload_type) = match incoming.payload {
             Payload::Audio { codec, units } => {
-                let stamp = relay.audio(&mut self.line, now, header, units)?;
-                let Some((before, end)) =
-                    put(&mut self.crossing, (codec, peer.codec), packet, payload.clone(), units)
-                else {
+                let way = Way::between(codec, peer.codec);
+                let (stamp, missing) = match way {
+                    Way::Straight | Way::Law(..) => {
+                        (relay.audio(&mut self.line, now, header, units)?, 0)
+                    }
+                    Way::Crossing => relay.audio_in_order(&mut self.line, now, header, units)?,
+                };
+                let crossing = &mut self.crossing;
+                let codecs = (codec, peer.codec);
+                let put = way.put(crossing, codecs, packet, payload.clone(), (units, missing));
+                let Some((before, end)) = put else {
                     relay.withdraw(&mut self.line, header, stamp);
                     return None;
                 };
@@ -120,24 +137,46 @@ impl Port {
     }
 }
 
-/// Puts a payload into another codec, where it lies. As [`Crossing::cross`].
-fn put(
-    crossing: &mut Option<Crossing>,
-    (from, to): (Codec, Codec),
-    packet: &mut [u8],
-    payload: Range<usize>,
-    units: u32,
-) -> Option<(u32, usize)> {
-    if from == to {
-        return Some((0, payload.end));
+/// What a payload needs to be heard in another codec.
+enum Way {
+    /// Nothing.
+    Straight,
+    /// The other law of G.711.
+    Law(Law, Law),
+    /// To be decoded and encoded.
+    Crossing,
+}
+
+impl Way {
+    fn between(from: Codec, to: Codec) -> Self {
+        match (from.law(), to.law()) {
+            _ if from == to => Self::Straight,
+            (Some(from), Some(to)) => Self::Law(from, to),
+            _ => Self::Crossing,
+        }
     }
-    if let (Some(from), Some(to)) = (from.law(), to.law()) {
-        g711::convert(from, to, packet.get_mut(payload.clone())?);
-        return Some((0, payload.end));
+
+    /// Puts a payload into the other codec, where it lies. As [`Crossing::cross`].
+    fn put(
+        &self,
+        crossing: &mut Option<Crossing>,
+        (from, to): (Codec, Codec),
+        packet: &mut [u8],
+        payload: Range<usize>,
+        (units, missing): (u32, u32),
+    ) -> Option<(u32, usize)> {
+        match self {
+            Self::Straight => return Some((0, payload.end)),
+            Self::Law(from, to) => {
+                g711::convert(*from, *to, packet.get_mut(payload.clone())?);
+                return Some((0, payload.end));
+            }
+            Self::Crossing => (),
+        }
+        if crossing.as_ref().is_none_or(|c| (c.from, c.to) != (from, to)) {
+            let transcoder = Transcoder::new(from, to)?;
+            *crossing = Some(Crossing { from, to, transcoder, waiting: 0 });
+        }
+        crossing.as_mut()?.cross(packet, payload, units, missing)
     }
-    if crossing.as_ref().is_none_or(|c| (c.from, c.to) != (from, to)) {
-        let transcoder = Transcoder::new(from, to)?;
-        *crossing = Some(Crossing { from, to, transcoder, waiting: 0 });
-    }
-    crossing.as_mut()?.cross(packet, payload, units)
 }

@@ -1,8 +1,7 @@
 //! What comes from a port's peer: who may speak (symmetric RTP), what a packet is, keys, life.
 //!
-//! Owns the check of the source, in which order: the proven source only, once there is one; before
-//! that, the address that SDP names or the signaling's IP address; and of the source's streams the
-//! pinned one ([`pin`](super::pin)). An old or a forged stream is counted and dropped.
+//! Owns the check of a packet, in which order: its source ([`lock`](super::lock)), its protection,
+//! what it is, and its stream ([`pin`](super::pin)). What doesn't pass is counted and dropped.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -11,6 +10,7 @@ use crate::media::codec::{Decoder, Resampler};
 use crate::media::dtmf::events::{Events, LENGTH, TelephoneEvent};
 use crate::media::dtmf::inband::Detector;
 use crate::media::dtmf::{Keys, Means};
+use crate::media::port::lock::{Standing, Streams};
 use crate::media::port::{Channel, Outbox, Port};
 use crate::media::rtp::{Header, samples_between};
 use crate::media::{Codec, Digit, Event, Peer, Rate, g711, span};
@@ -151,24 +151,23 @@ impl Port {
             return None;
         }
         let peer = self.peer?;
-        if !self.may_speak(&peer, from) {
+        let Some(standing) = self.lock.standing(&peer, from) else {
             self.figures.strangers += 1;
             return None;
-        }
+        };
         let Ok(length) = self.guard.open(packet) else {
             self.figures.rejected += 1;
             return None;
         };
-        let packet = packet.get(..length)?;
-        let mut header = Header::read(packet)?;
-        let payload = packet.get(header.payload.clone())?;
-        let kind = self.kind(&peer, &header, payload)?;
-        if !self.pin.admits(now, &header, self.guard.is_secure()) {
+        let Some((mut header, payload, kind)) = read(&peer, standing, packet.get(..length)?) else {
+            self.figures.rejected += 1;
+            return None;
+        };
+        if !self.is_voice(now, standing, &header) {
             self.figures.strangers += 1;
             return None;
         }
-        if self.lock.is_none() {
-            self.lock = Some(from);
+        if self.lock.prove(now, &peer, from) {
             out.events.push_back(Event::Heard { port: self.id });
         }
         let wire = header.timestamp;
@@ -222,7 +221,7 @@ impl Port {
         out: &mut Outbox,
     ) {
         let Some(peer) = &self.peer else { return };
-        let is_peer = match self.lock {
+        let is_peer = match self.lock.source() {
             Some(lock) if channel == Channel::Rtp => lock == from,
             // The first that came from elsewhere on the peer's host is kept: behind NAT its port
             // says nothing.
@@ -253,33 +252,20 @@ impl Port {
         }
     }
 
-    /// Whether a packet from there may be the peer's.
-    fn may_speak(&self, peer: &Peer, from: SocketAddr) -> bool {
-        match self.lock {
-            Some(lock) => lock == from,
-            None => peer.rtp == from || peer.latch == Some(from.ip()),
-        }
-    }
-
-    /// What the packet is by its payload type; `None`: nothing that was agreed on.
-    fn kind(&self, peer: &Peer, header: &Header, payload: &[u8]) -> Option<Kind> {
-        let payload_type = header.payload_type;
-        if peer.events.is_some_and(|events| events.receive == payload_type) {
-            let event = TelephoneEvent::read(payload).filter(|_| payload.len() == LENGTH);
-            Some(event.map_or(Kind::Life, Kind::Event))
-        } else if payload_type == peer.payload_receive {
-            Some(audio(peer.codec, payload))
-        } else if self.lock.is_none() {
-            None
-        } else {
-            match payload_type {
-                // Whoever lists both laws may change between them without a word (RFC 3264 §7).
-                PCMU => Some(audio(Codec::Pcmu, payload)),
-                PCMA => Some(audio(Codec::Pcma, payload)),
-                COMFORT_NOISE => Some(Kind::Life),
-                other => TelephoneEvent::guess(other, payload).map(Kind::Event),
+    /// Whether a packet from a source that may be the peer's is of the peer's stream.
+    fn is_voice(&mut self, now: Instant, standing: Standing, header: &Header) -> bool {
+        let is_authentic = self.guard.is_secure();
+        // What was under way from another source moves nothing.
+        let is_elsewhere = matches!(standing, Standing::Named | Standing::Near);
+        match self.lock.streams(now, standing) {
+            Streams::Any => self.pin.release(),
+            Streams::Pinned | Streams::Known if is_elsewhere && self.pin.is_old(header) => {
+                return false;
             }
+            Streams::Known if !self.pin.knows(header, is_authentic) => return false,
+            Streams::Pinned | Streams::Known => (),
         }
+        self.pin.admits(now, header, is_authentic)
     }
 
     fn hear_tones(
@@ -308,6 +294,36 @@ impl Port {
     /// The peer is there.
     fn lives(&mut self, now: Instant, out: &mut Outbox) {
         out.events.extend(self.life.hear(now, self.id));
+    }
+}
+
+/// A packet's header, its payload and what that is; `None`: it is no RTP, or nothing that was
+/// agreed on.
+fn read<'a>(peer: &Peer, standing: Standing, packet: &'a [u8]) -> Option<(Header, &'a [u8], Kind)> {
+    let header = Header::read(packet)?;
+    let payload = packet.get(header.payload.clone())?;
+    let kind = kind(peer, standing, &header, payload)?;
+    Some((header, payload, kind))
+}
+
+/// What the packet is by its payload type; `None`: nothing that was agreed on.
+fn kind(peer: &Peer, standing: Standing, header: &Header, payload: &[u8]) -> Option<Kind> {
+    let payload_type = header.payload_type;
+    if peer.events.is_some_and(|events| events.receive == payload_type) {
+        let event = TelephoneEvent::read(payload).filter(|_| payload.len() == LENGTH);
+        Some(event.map_or(Kind::Life, Kind::Event))
+    } else if payload_type == peer.payload_receive {
+        Some(audio(peer.codec, payload))
+    } else if standing != Standing::Own {
+        None
+    } else {
+        match payload_type {
+            // Whoever lists both laws may change between them without a word (RFC 3264 §7).
+            PCMU => Some(audio(Codec::Pcmu, payload)),
+            PCMA => Some(audio(Codec::Pcma, payload)),
+            COMFORT_NOISE => Some(Kind::Life),
+            other => TelephoneEvent::guess(other, payload).map(Kind::Event),
+        }
     }
 }
 

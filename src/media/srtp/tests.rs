@@ -198,15 +198,17 @@ fn reordered_within_the_window_old_beyond() {
     assert_eq!(read(&mut peer, &packets[200]), None, "twice, later");
 }
 
-/// A phone may begin a new stream. What it sent before stays sent.
+/// A phone may begin a new stream with every hold of a long call. What it sent before stays sent.
 #[test]
 fn another_ssrc_of_the_peer() {
     let (mut us, mut peer) = pair(Suite::AeadAes128Gcm);
     let mut sent = Vec::new();
-    for ssrc in 1..=STREAMS_MAX as u32 {
+    for ssrc in 1..=64 {
         us.resume(&Progress::default());
         let packet = secure(&mut us, &rtp(ssrc, 65_530)).unwrap();
-        assert!(read(&mut peer, &packet).is_some());
+        assert!(read(&mut peer, &packet).is_some(), "stream {ssrc}");
+        let report = secure_rtcp(&mut us, &rtcp(ssrc));
+        assert!(read_rtcp(&mut peer, &report).is_some(), "reports {ssrc}");
         sent.push(packet);
     }
     for packet in &sent {

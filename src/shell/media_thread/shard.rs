@@ -3,7 +3,8 @@
 //! A turn of the loop waits, passes on what has come, ticks when it is time, and takes orders; each
 //! with a budget, so that one flood starves neither the tick nor the others. How packets come and
 //! go is a [`Backend`]'s. A panic in the engine costs the packet that caused it; panics without end
-//! cost the thread's calls, not the thread.
+//! cost the port that they come from, and where they come from none the thread's calls, not the
+//! thread.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -32,8 +33,11 @@ const ORDERS_A_TURN: usize = 64;
 /// Events that wait for the loop to take them; beyond this no orders are taken, and what the call
 /// path can do without is dropped.
 const BACKLOG_MAX: usize = 4096;
-/// Panics after which the engine's state is not trusted any more.
+/// Panics after which the engine's state is not trusted any more, and a port's.
 const PANICS_MAX: u32 = 16;
+const PORT_PANICS_MAX: u32 = 4;
+/// Panics are forgotten when none has come for so long.
+const PANICS_FOR: Duration = Duration::from_secs(60);
 /// Voice that lay longer than this before it was read is not passed on: nobody plays it any more,
 /// and a thread that was away would leave all that follows as late. As long as a jitter buffer.
 const OLD_AFTER: Duration = Duration::from_millis(200);
@@ -66,7 +70,8 @@ pub(super) struct Shard<B> {
     now: Instant,
     /// The tick that was begun last.
     ticked: Option<Instant>,
-    panics: u32,
+    /// Panics while a port was worked on, or none; when the last was.
+    panics: BTreeMap<Option<PortId>, (u32, Instant)>,
 }
 
 /// Whether the thread goes on.
@@ -90,7 +95,7 @@ impl<B: Backend> Shard<B> {
             has_orders: false,
             now: Instant::now(),
             ticked: None,
-            panics: 0,
+            panics: BTreeMap::new(),
         }
     }
 
@@ -258,14 +263,28 @@ impl<B: Backend> Shard<B> {
         }
     }
 
-    /// After too many panics the thread begins anew: its calls are told closed.
+    /// After too many panics a port closes, or the thread begins anew: calls are told closed.
     fn after_panic(&mut self) {
-        self.panics += 1;
-        tracing::error!(panics = self.panics, "the media engine panicked");
-        if self.panics < PANICS_MAX {
-            return;
+        let now = Instant::now();
+        let port = self.engine.at_work();
+        self.panics.retain(|_, (_, last)| now < *last + PANICS_FOR);
+        let (panics, last) = self.panics.entry(port).or_insert((0, now));
+        (*panics, *last) = (*panics + 1, now);
+        let panics = *panics;
+        tracing::error!(panics, ?port, "the media engine panicked");
+        match port {
+            Some(_) if panics < PORT_PANICS_MAX => return,
+            None if panics < PANICS_MAX => return,
+            Some(port) => {
+                self.panics.remove(&Some(port));
+                let close = || self.engine.command(now, Command::Close { port });
+                if catch_unwind(AssertUnwindSafe(close)).is_ok() {
+                    return;
+                }
+            }
+            None => (),
         }
-        self.panics = 0;
+        self.panics.clear();
         let Means { config, library, chance, .. } = &mut self.means;
         self.engine = Engine::new(config.clone(), Arc::clone(library), chance.split());
         for (_, port) in std::mem::take(&mut self.ports) {

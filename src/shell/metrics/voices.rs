@@ -71,9 +71,13 @@ impl Voices {
             (counters("concealed_frames", "Frames of 20 ms made up for lost packets"), |q| {
                 q.concealed
             }),
-            (counters("rejected_packets", "SRTP packets that were forged or came twice"), |q| {
-                q.rejected
-            }),
+            (
+                counters(
+                    "rejected_packets",
+                    "Packets that were forged or came twice (SRTP), or are nothing agreed on",
+                ),
+                |q| q.rejected,
+            ),
             (counters("stranger_packets", "Packets whose source was not the proven one"), |q| {
                 q.strangers
             }),

@@ -13,6 +13,7 @@ mod receive;
 mod refer;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -203,6 +204,11 @@ impl Endpoint {
     /// Replaces names none was refused by 481 and is never seen.
     pub fn replaced(&self, invite: &Message) -> Option<SessionId> {
         self.named(invite.text(&Name::Replaces)?)
+    }
+
+    /// From where the session's peer signals: its latest request within the dialog, or its answer.
+    pub fn remote(&self, session: SessionId) -> Option<IpAddr> {
+        self.sessions.get(&session).map(|session| session.flow().remote.ip())
     }
 
     /// What was counted, and how much there is.

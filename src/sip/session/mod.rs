@@ -203,6 +203,11 @@ impl Session {
     }
 
     /// The connection is gone.
+    /// How the peer is reached.
+    pub(crate) fn flow(&self) -> Flow {
+        self.dialog.flow
+    }
+
     pub(crate) fn forget_connection(&mut self, flow: Flow) {
         self.dialog.forget_connection(flow);
     }

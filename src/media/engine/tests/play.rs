@@ -51,25 +51,29 @@ fn locks_on_the_signaling_address_and_counts_strangers() {
     let natted = Peer { latch: Some(nat.ip()), ..peer(1) };
     world.command(Command::Connect { port: port(1), peer: natted, crypto: None });
     let mut voice = Voice::new(1);
-    world.speak_from(1, nat, &voice.packet());
-    world.pass(20 * MS);
+    for _ in 0..60 {
+        world.speak_from(1, nat, &voice.packet());
+        world.pass(20 * MS);
+    }
     assert!(world.take(1).iter().all(|h| h.to == nat));
-    // Locked: not even SDP's own address, nor another port of the same host.
+    // Locked: not even SDP's own address, nor another port of the same host, but for the same voice.
+    let mut other = Voice::new(7);
     for stranger in [address(1), SocketAddr::new(nat.ip(), 61_235), address(9)] {
-        world.speak_from(1, stranger, &voice.packet());
+        world.speak_from(1, stranger, &other.packet());
     }
     world.pass(20 * MS);
     assert!(world.take(1).iter().all(|h| h.to == nat));
     // The same again changes nothing; another address opens the lock.
     world.command(Command::Connect { port: port(1), peer: natted, crypto: None });
-    world.speak_from(1, address(1), &voice.packet());
+    world.speak_from(1, address(1), &other.packet());
     let moved = Peer { rtp: address(2), ..natted };
     world.command(Command::Connect { port: port(1), peer: moved, crypto: None });
     world.pass(20 * MS);
     assert!(world.take(1).iter().all(|h| h.to == nat || h.to == address(2)));
     world.speak_from(1, address(2), &voice.packet());
-    world.speak_from(1, nat, &voice.packet());
-    assert_eq!(world.close(1).strangers, 5);
+    world.speak_from(1, nat, &other.packet());
+    let quality = world.close(1);
+    assert_eq!((quality.received, quality.strangers), (61, 5));
 }
 
 #[test]

@@ -126,6 +126,33 @@ fn panics_without_end_cost_the_calls_not_the_thread() {
 }
 
 #[test]
+fn panics_of_one_port_cost_its_call() {
+    let (mut shard, mut told, _orders) = shard::<Epoll>(8);
+    let [one, two] = [1, 2].map(|n| PortId { n, shard: 0 });
+    for port in [one, two] {
+        shard.engine.command(Instant::now(), Command::Open { port, local: phone().1, dscp: 0 });
+        shard.ports.insert(port.n, port);
+    }
+    let work = |shard: &mut Shard<Epoll>, port| {
+        shard.engine.handle_rtp(Instant::now(), port, phone().1, &mut [0; 20], 20);
+        shard.after_panic();
+    };
+    (1..PORT_PANICS_MAX).for_each(|_| work(&mut shard, one));
+    work(&mut shard, two);
+    assert_eq!(shard.engine.ports(), 2);
+    work(&mut shard, one);
+    shard.flush();
+    let told: Vec<Event> = std::iter::from_fn(|| told.try_recv().ok()).collect();
+    assert!(matches!(told[..], [_, _, Event::Closed { port, .. }] if port == one), "{told:?}");
+    assert_eq!((shard.engine.ports(), shard.ports.len()), (1, 1));
+    // What was long ago counts no more.
+    (1..PORT_PANICS_MAX - 1).for_each(|_| work(&mut shard, two));
+    shard.panics.values_mut().for_each(|(_, last)| *last -= PANICS_FOR);
+    work(&mut shard, two);
+    assert_eq!(shard.engine.ports(), 1);
+}
+
+#[test]
 fn a_loop_that_takes_no_events_loses_only_what_it_can_do_without() {
     let (mut shard, mut told, _orders) = shard::<Epoll>(1);
     let port = PortId { n: 1, shard: 0 };
