@@ -1,6 +1,8 @@
 //! Claims on supervisors: who hears whom in each mode, who may, what becomes of the call when one of
 //! the three goes, and what is told of it.
 
+mod help;
+
 use std::time::Duration;
 
 use koebashi::call::board::CounselorState;
@@ -167,6 +169,11 @@ fn words(deed: &Deed) -> String {
         What::Ended { supervisor, why } => format!("{supervisor} ends: {}", why.words()),
         What::Denied { asked, why } => format!("denied {asked}: {}", why.name()),
         What::HelpAsked => "help".to_owned(),
+        What::HelpRung { supervisors } => {
+            let names: Vec<_> = supervisors.iter().map(ToString::to_string).collect();
+            format!("rings for help: [{}]", names.join(" "))
+        }
+        What::HelpUnanswered => "help unanswered".to_owned(),
         What::HelpCleared => "help cleared".to_owned(),
         What::Recording { paused } => format!("recording paused: {paused}"),
     };
@@ -572,47 +579,6 @@ fn a_supervisor_hands_on_nobody() {
     scene.end();
 }
 
-#[test]
-fn help_is_asked_for_by_keys_and_answered_by_listening() {
-    let mut scene = Scene::talking();
-    scene.press(scene.a, '*');
-    assert_eq!(scene.told(), [""; 0]);
-    scene.press(scene.a, '9');
-    assert_eq!(scene.told(), ["101 @101 help"]);
-    assert_eq!(scene.world.overlays(scene.a), ["tone_help"]);
-    assert_eq!(scene.world.overlays(scene.caller), [""; 0]);
-    scene.world.run(3 * S);
-    let waits = |w: &World| w.shown.counselors[0].help_for.map(|waited| waited.as_secs());
-    assert!((3..=4).contains(&waits(&scene.world).unwrap()));
-    // Again changes nothing, but is confirmed again.
-    scene.press(scene.a, '*');
-    scene.press(scene.a, '9');
-    assert_eq!(scene.told().len(), 1);
-    scene.dial(scene.boss, "*81101");
-    assert_eq!(scene.told()[1..], ["201 @101 201 begins: listen", "201 @101 help cleared"]);
-    assert_eq!(waits(&scene.world), None);
-    // No key of the code has reached the caller.
-    let sent = |command: &media::Command| matches!(command, media::Command::SendDigit { .. });
-    assert!(!scene.world.commands.iter().any(sent));
-    scene.end();
-}
-
-#[test]
-fn help_is_asked_for_on_the_second_line() {
-    let mut scene = Scene::talking();
-    scene.hold(scene.a, true);
-    let since = scene.world.now;
-    scene.dial(scene.a, "*9");
-    scene.world.run(S);
-    assert!(scene.world.sounds(scene.a, since).contains(&"help_sent".to_owned()));
-    assert_eq!(scene.told(), ["101 @101 help"]);
-    assert_eq!(scene.world.tuned(scene.caller), "hold");
-    scene.claim_refused(scene.b, "*9");
-    assert_eq!(scene.told().pop().unwrap(), "102 @- denied help: not_in_a_call");
-    scene.end();
-    assert_eq!(scene.told().pop().unwrap(), "system @101 help cleared");
-}
-
 /// Keys that were sent to a phone, by whom they were pressed is not told.
 fn keys_to(scene: &World, id: PhoneId) -> String {
     let rtp = scene.phones[id.0].rtp;
@@ -778,7 +744,8 @@ fn the_api_says_what_stands_against_it() {
     assert_eq!(before, 10, "each is told once: {:#?}", scene.told());
     assert_eq!(scene.world.ask(help("101")), Ok(()));
     assert_eq!(scene.world.ask(clear("101")), Ok(()));
-    assert_eq!(scene.told()[before..], ["console @101 help", "console @101 help cleared"]);
+    let told = ["console @101 help", "system @101 rings for help: []", "console @101 help cleared"];
+    assert_eq!(scene.told()[before..], told);
     scene.end();
 }
 

@@ -71,6 +71,13 @@ pub enum What {
     },
     /// A counselor needs help.
     HelpAsked,
+    /// Supervisors' phones are rung for it.
+    HelpRung {
+        /// Whose; none: no supervisor is free.
+        supervisors: Vec<Extension>,
+    },
+    /// None of them answered. The counselor still waits.
+    HelpUnanswered,
     /// The call for help is answered, or taken back.
     HelpCleared,
     /// The call's recording pauses (true), or goes on.

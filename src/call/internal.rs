@@ -32,6 +32,8 @@ pub(super) enum Choice {
 pub(super) enum Confirmed {
     /// It is done.
     Done,
+    /// What it was done for before is taken back.
+    TakenBack,
     /// It does not fit now.
     Refused,
 }
@@ -266,8 +268,10 @@ impl Internal {
 
     /// The code was carried out, or not: say so.
     pub(super) fn confirm(&mut self, io: &mut Io<'_>, confirmed: Confirmed) {
-        if confirmed == Confirmed::Refused {
-            self.state = State::Confirming(Said::CodeRefused);
+        match confirmed {
+            Confirmed::Done => {}
+            Confirmed::TakenBack => self.state = State::Confirming(Said::ToneUnsupervised),
+            Confirmed::Refused => self.state = State::Confirming(Said::CodeRefused),
         }
         self.answer(io);
     }

@@ -115,6 +115,14 @@ pub(super) fn deed(deed: &Deed) -> Entry {
         }
         What::Denied { asked, why } => format!("denied {asked}: {}", why.name()),
         What::HelpAsked => "asks for help".to_owned(),
+        What::HelpRung { supervisors } if supervisors.is_empty() => {
+            "rings nobody for help: no supervisor is free".to_owned()
+        }
+        What::HelpRung { supervisors } => {
+            let names = supervisors.iter().map(ToString::to_string).collect::<Vec<_>>();
+            format!("rings {} for help", names.join(", "))
+        }
+        What::HelpUnanswered => "nobody answered the ring for help".to_owned(),
         What::HelpCleared => "the call for help is cleared".to_owned(),
         What::Recording { paused: true } => "the recording is paused".to_owned(),
         What::Recording { paused: false } => "the recording goes on".to_owned(),

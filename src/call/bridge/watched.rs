@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::{Bridge, Cx, Next};
+use super::{Bridge, Cx, Help, HelpRing, Next};
 use crate::call::cdr::CallId;
 use crate::call::config::{Extension, Notice, Said, SupervisionMode};
 use crate::call::deed::{Actor, Deed, Denial, What, Why};
@@ -25,6 +25,24 @@ pub(in crate::call) struct Watcher {
     pub(in crate::call) since: Instant,
 }
 
+/// What the code for help has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::call) enum Turned {
+    /// The counselor asks for help.
+    On,
+    /// The counselor has taken it back.
+    Off,
+}
+
+impl Turned {
+    fn tone(self) -> Said {
+        match self {
+            Self::On => Said::ToneHelp,
+            Self::Off => Said::ToneUnsupervised,
+        }
+    }
+}
+
 impl Bridge {
     /// Who is in the call as a supervisor, or about to be.
     pub(in crate::call) fn supervisor(&self) -> Option<&Extension> {
@@ -40,7 +58,19 @@ impl Bridge {
 
     /// Since when the counselor waits for help.
     pub(in crate::call) fn asks_help_since(&self) -> Option<Instant> {
-        self.help
+        self.help.map(|help| help.since)
+    }
+
+    /// What supervisors' phones do about the call for help; `None`: there is none.
+    pub(in crate::call) fn help_ring(&self) -> Option<HelpRing> {
+        self.help.map(|help| help.ring)
+    }
+
+    /// Supervisors' phones ring for help from here on, or don't.
+    pub(in crate::call) fn set_help_ring(&mut self, ring: HelpRing) {
+        if let Some(help) = &mut self.help {
+            help.ring = ring;
+        }
     }
 
     pub(super) fn is_supervisor(&self, session: SessionId) -> bool {
@@ -133,6 +163,7 @@ impl Bridge {
             return Err(why);
         }
         let Some(supervision) = &mut self.supervision else { return Ok(()) };
+        let helper = Actor::Extension(supervision.extension.clone());
         if supervision.mode != mode {
             supervision.mode = mode;
             let supervisor = supervision.extension.clone();
@@ -140,6 +171,7 @@ impl Bridge {
             self.tell(cx.io, cx.id, by, What::Switched { supervisor, mode });
             self.settle(cx);
         }
+        self.clear_help(cx, helper);
         self.say_mode(cx);
         Ok(())
     }
@@ -244,13 +276,35 @@ impl Bridge {
         }
     }
 
-    /// The counselor needs help. Asking again changes nothing.
+    /// The counselor needs help. While phones ring for it, asking again changes nothing; after
+    /// that they ring again.
     pub(in crate::call) fn ask_help(&mut self, cx: &mut Cx<'_, '_>, by: Actor) {
-        if self.help.is_none() {
-            self.help = Some(cx.io.now.mono);
-            cx.io.step(cx.id, format!("{} asks for help", self.extension));
-            self.tell(cx.io, cx.id, by, What::HelpAsked);
+        if self.is_help_on_its_way() {
+            return;
         }
+        let since = self.asks_help_since().unwrap_or(cx.io.now.mono);
+        self.help = Some(Help { since, ring: HelpRing::Wanted });
+        cx.io.step(cx.id, format!("{} asks for help", self.extension));
+        self.tell(cx.io, cx.id, by, What::HelpAsked);
+        if let Some(supervision) = &self.supervision {
+            let asked = cx.config.prompt(Some(cx.line), Said::ToneHelp);
+            supervision.leg.overlay(cx.io, asked);
+        }
+    }
+
+    /// The counselor gives the code for help: asks, or takes it back while phones ring for it.
+    pub(in crate::call) fn turn_help(&mut self, cx: &mut Cx<'_, '_>) -> Turned {
+        let by = Actor::Extension(self.extension.clone());
+        if self.is_help_on_its_way() {
+            self.clear_help(cx, by);
+            return Turned::Off;
+        }
+        self.ask_help(cx, by);
+        Turned::On
+    }
+
+    fn is_help_on_its_way(&self) -> bool {
+        self.help_ring().is_some_and(|ring| ring != HelpRing::Over)
     }
 
     /// Whether there was a call for help to clear.
@@ -321,9 +375,8 @@ impl Bridge {
             Pressed::Withheld => {}
             Pressed::Passed(digits) => pass(cx, digits),
             Pressed::Code(InCall::Help) => {
-                self.ask_help(cx, Actor::Extension(self.extension.clone()));
-                let sent = cx.config.prompt(Some(cx.line), Said::ToneHelp);
-                self.leg.overlay(cx.io, sent);
+                let said = self.turn_help(cx).tone();
+                self.leg.overlay(cx.io, cx.config.prompt(Some(cx.line), said));
             }
             Pressed::Code(InCall::Recording) => next = Next::TurnTape,
         }

@@ -6,6 +6,7 @@
 mod arrivals;
 mod draw;
 mod extensions;
+mod help;
 mod phones;
 mod settle;
 mod supervise;

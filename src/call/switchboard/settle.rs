@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::{Owner, Phase, Switchboard, Timer};
 use crate::call::board::CounselorState;
+use crate::call::bridge::{Bridge, HelpRing};
 use crate::call::config::{Extension, LineId, Srtp, Strategy};
 use crate::call::counselor::{self, Activity};
 use crate::call::intention::Intention;
@@ -27,6 +28,8 @@ pub(super) struct Standing {
     /// Of a caller who waits: the order, whether they may be offered, the line.
     place: Option<(Order, bool, LineId)>,
     is_bridged: bool,
+    is_supervised: bool,
+    help: Option<HelpRing>,
     busy: Vec<(Extension, Activity)>,
 }
 
@@ -36,6 +39,7 @@ impl Switchboard {
     pub(super) fn settle(&mut self, now: Now) {
         if self.is_unsettled {
             self.end_vain_summonses(now);
+            self.ring_for_help(now);
             // What dispatching changes is looked at again after the next input.
             self.is_unsettled = false;
             let waiting = self.waiting();
@@ -61,13 +65,18 @@ impl Switchboard {
             Owner::Call(key) => self.calls.get(&key).map(|call| Standing {
                 place: call.waiting().map(|w| (w.order, w.may_be_offered(), call.line_id.clone())),
                 is_bridged: call.bridge().is_some(),
+                is_supervised: call.bridge().is_some_and(|b| b.supervisor().is_some()),
+                help: call.bridge().and_then(Bridge::help_ring),
                 busy: call.busy(),
             }),
             Owner::Internal(key) => self
                 .internals
                 .get(&key)
                 .map(|internal| Standing { busy: internal.extensions(), ..Standing::default() }),
-            Owner::Summons(key) => self.summonses.get(&key).map(|_| Standing::default()),
+            Owner::Summons(key) => self.summonses.get(&key).map(|summons| {
+                let ringing = summons.extensions().into_iter().map(|e| (e, Activity::Ringing));
+                Standing { busy: ringing.collect(), ..Standing::default() }
+            }),
         }
     }
 
@@ -91,7 +100,7 @@ impl Switchboard {
             internal.extensions().into_iter().for_each(|(e, activity)| note(e, activity));
         }
         for summons in self.summonses.values() {
-            note(summons.supervisor.clone(), Activity::Ringing);
+            summons.extensions().into_iter().for_each(|e| note(e, Activity::Ringing));
         }
         busy
     }
