@@ -270,8 +270,26 @@ fn the_board_says_who_listens_unless_told_not_to() {
     let mut scene = Scene::with("[supervision]\ncounselor_sees_listener = false\n");
     scene.dial(scene.boss, "*81101");
     scene.claim(LISTEN);
-    assert_eq!(scene.world.shown.calls[0].supervisor, None);
+    // Nothing on the board differs from one of a call without supervisor.
+    let shown = |scene: &Scene| {
+        let call = &scene.world.shown.calls[0];
+        let sides: Vec<_> = call.legs.iter().map(|leg| leg.side.name()).collect();
+        (call.supervisor.clone(), sides.join(" "), scene.world.state_of("201"))
+    };
+    let alone = (None, "caller counselor".to_owned(), CounselorState::Ready);
+    scene.world.run(5 * S);
+    assert_eq!(shown(&scene), alone);
     assert_eq!(scene.told(), ["201 @101 201 begins: listen"]);
+    scene.claim_refused(scene.other, "*81101");
+    assert_eq!(scene.told().pop().unwrap(), "202 @101 denied listen: already_supervised");
+    scene.hang_up(scene.boss);
+    // Rung through the API, too; and it is no free counselor who is offered calls.
+    scene.world.phone(scene.boss).answer = Answer::Never;
+    assert_eq!(scene.supervise("201", SupervisionMode::Listen), Ok(()));
+    scene.world.run(S);
+    assert_eq!(shown(&scene), alone);
+    scene.claim_refused_by_number(scene.b, "201", 486);
+    scene.end();
 }
 
 #[test]

@@ -160,6 +160,11 @@ impl Internal {
         self.choice.take().map(|choice| (self.from.clone(), choice))
     }
 
+    /// Whether a supervisor dials to take part in a call.
+    pub(super) fn is_to_supervise(&self) -> bool {
+        matches!(self.state, State::Opening(Dialed::Code(Choice::Supervise(..)), _))
+    }
+
     pub(super) fn is_over(&self) -> bool {
         matches!(self.state, State::Over)
     }

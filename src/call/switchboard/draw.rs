@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::settle::Watchers;
 use super::{BOARD_EVERY, BOARD_SOON, Output, Phase, Switchboard, Timer};
 use crate::call::Call;
 use crate::call::board::{
@@ -11,7 +12,9 @@ use crate::call::board::{
 };
 use crate::call::cdr::Outcome;
 use crate::call::config::{Extension, LineId};
+use crate::call::counselor::Activity;
 use crate::call::schedule::{self, Opening};
+use crate::call::voice::Side;
 use crate::time::Now;
 
 impl Switchboard {
@@ -69,7 +72,10 @@ impl Switchboard {
         let mut views: Vec<_> =
             self.calls.values().filter_map(|call| self.call_view(call, now)).collect();
         if !self.config.supervision.counselor_sees_listener {
-            views.iter_mut().for_each(|view| view.supervisor = None);
+            for view in &mut views {
+                view.supervisor = None;
+                view.legs.retain(|leg| leg.side != Side::Supervisor);
+            }
         }
         views
     }
@@ -85,8 +91,17 @@ impl Switchboard {
         asking.collect()
     }
 
+    /// What every counselor does, as far as the board may say so: who supervises unseen is shown
+    /// as they would be without.
+    fn shown_activities(&self) -> BTreeMap<Extension, Activity> {
+        match self.config.supervision.counselor_sees_listener {
+            true => self.activities(),
+            false => self.activities_of(None, Watchers::Unseen),
+        }
+    }
+
     fn counselor_views(&mut self, now: Now) -> Vec<CounselorView> {
-        let (busy, help) = (self.activities(), self.asking_help(now));
+        let (busy, help) = (self.shown_activities(), self.asking_help(now));
         let mut views = Vec::new();
         for (extension, c) in &self.config.counselors {
             let Some(kept) = self.counselors.get_mut(extension) else { continue };

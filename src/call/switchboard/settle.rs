@@ -21,6 +21,13 @@ use crate::sip::header::Name;
 use crate::sip::{Flow, Invite};
 use crate::time::Now;
 
+/// Whether those count who do nothing but supervise, or are rung or dial for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watchers {
+    Counted,
+    Unseen,
+}
+
 /// What settling reads of one call, internal call or summons: as long as it stays the same,
 /// nothing need be worked out anew.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -87,19 +94,34 @@ impl Switchboard {
 
     /// The same without one call by an extension.
     pub(super) fn activities_besides(&self, besides: Option<u64>) -> BTreeMap<Extension, Activity> {
+        self.activities_of(besides, Watchers::Counted)
+    }
+
+    /// What every counselor does, with or without those who supervise.
+    pub(super) fn activities_of(
+        &self,
+        besides: Option<u64>,
+        watchers: Watchers,
+    ) -> BTreeMap<Extension, Activity> {
+        let is_seen = watchers == Watchers::Counted;
         let mut busy = BTreeMap::new();
         let mut note = |extension: Extension, activity: Activity| {
             let seen = busy.entry(extension).or_insert(activity);
             *seen = (*seen).max(activity);
         };
         for call in self.calls.values() {
-            call.busy().into_iter().for_each(|(e, activity)| note(e, activity));
+            let watcher = call.bridge().and_then(|bridge| bridge.supervisor());
+            let busy = call.busy().into_iter();
+            let busy = busy.filter(|(extension, _)| is_seen || watcher != Some(extension));
+            busy.for_each(|(e, activity)| note(e, activity));
         }
-        let others = self.internals.iter().filter(|(key, _)| Some(**key) != besides);
+        let others = self.internals.iter().filter(|(key, internal)| {
+            Some(**key) != besides && (is_seen || !internal.is_to_supervise())
+        });
         for (_, internal) in others {
             internal.extensions().into_iter().for_each(|(e, activity)| note(e, activity));
         }
-        for summons in self.summonses.values() {
+        for summons in self.summonses.values().filter(|_| is_seen) {
             summons.extensions().into_iter().for_each(|e| note(e, Activity::Ringing));
         }
         busy
