@@ -57,8 +57,7 @@ impl Scene {
 
     /// With these supervisors.
     fn of(more: &str) -> Self {
-        let toml = BASIC.replace("[line.queue]\n", "[line.queue]\nstrategy = \"ordered\"\n");
-        let mut world = World::new(&format!("{toml}{more}"));
+        let mut world = World::new(&Self::toml(more));
         // The phones' numbers are those in `voice N` and `mix N M`: 0 the caller, 1 the counselor.
         let caller = world.add_caller(1, 0x2a);
         let [a, b, boss, other] = [("101", 0x51), ("102", 0x52), ("201", 0x61), ("202", 0x62)]
@@ -73,11 +72,24 @@ impl Scene {
         scene
     }
 
+    fn toml(more: &str) -> String {
+        let basic = BASIC.replace("[line.queue]\n", "[line.queue]\nstrategy = \"ordered\"\n");
+        format!("{basic}{more}")
+    }
+
     /// What caller, counselor and supervisor are tuned to.
     #[track_caller]
     fn claim(&self, expected: [&str; 3]) {
         let tuned = [self.caller, self.a, self.boss].map(|id| self.world.tuned(id));
         assert_eq!(tuned, expected, "{}", self.world.story());
+    }
+
+    /// The service gets another configuration, as by a reload.
+    fn configure(&mut self, more: &str) {
+        let loaded = crate::config::load(&Self::toml(more));
+        let (call, sip) = (std::sync::Arc::new(loaded.call), Box::new(loaded.sip));
+        self.world.command(Command::Configure(call, sip));
+        self.world.run(S);
     }
 
     fn dial(&mut self, id: PhoneId, code: &str) {
@@ -358,6 +370,26 @@ fn what_can_not_be_supervised_is_refused_by_voice() {
     scene.claim(LISTEN);
     assert_eq!(scene.told().pop().unwrap(), "201 @101 denied join: mode_not_allowed");
     assert_eq!(scene.world.overlays(scene.boss), ["listening", "code_refused"]);
+    scene.end();
+}
+
+#[test]
+fn what_supervisors_may_do_holds_for_live_calls_too() {
+    let with = |modes: &str| format!("{SUPERVISORS}[supervision]\nmodes = [{modes}]\n");
+    let mut scene = Scene::of(&with("\"listen\", \"join\""));
+    scene.dial(scene.boss, "*81101");
+    scene.press(scene.boss, '3');
+    scene.claim(JOIN);
+    scene.press(scene.boss, '1');
+    scene.configure(&with("\"listen\""));
+    scene.press(scene.boss, '3');
+    scene.claim(LISTEN);
+    assert_eq!(scene.told().pop().unwrap(), "201 @101 denied join: mode_not_allowed");
+    let (call, mode) = (scene.call(), SupervisionMode::Join);
+    assert_eq!(scene.world.ask(Request::Switch { call, mode }), Err(Denial::ModeOff));
+    scene.configure(&with("\"listen\", \"whisper\""));
+    scene.press(scene.boss, '2');
+    scene.claim(WHISPER);
     scene.end();
 }
 

@@ -156,7 +156,7 @@ impl Bridge {
     ) -> Result<(), Denial> {
         let denial = match self.supervision.as_ref().and_then(Supervision::mode) {
             None => Some(Denial::NotSupervised),
-            Some(_) if !cx.config.supervision.modes.contains(&mode) => Some(Denial::ModeOff),
+            Some(_) if !cx.io.modes.contains(&mode) => Some(Denial::ModeOff),
             Some(_) => None,
         };
         if let Some(why) = denial {

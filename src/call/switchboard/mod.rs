@@ -69,7 +69,7 @@ pub enum Input<'a> {
 /// What an operator wants.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Another configuration. Live calls keep theirs.
+    /// Another configuration. Live calls keep theirs, but what supervisors may do there.
     Configure(Arc<Config>, Box<sip::Config>),
     /// No new calls: they hear the help message.
     Drain,
@@ -189,6 +189,7 @@ macro_rules! io {
             places: &mut $self.places,
             floors: &$self.floors,
             draining: $self.mode == $crate::call::switchboard::Mode::Draining,
+            modes: &$self.config.supervision.modes,
         }
     };
 }
