@@ -179,7 +179,11 @@ fn words(deed: &Deed) -> String {
         What::Began { supervisor, mode } => format!("{supervisor} begins: {}", mode.name()),
         What::Switched { supervisor, mode } => format!("{supervisor}: {}", mode.name()),
         What::Ended { supervisor, why } => format!("{supervisor} ends: {}", why.words()),
-        What::Denied { asked, why } => format!("denied {asked}: {}", why.name()),
+        What::Denied { asked, whom, why } => {
+            let whom = whom.as_ref().filter(|whom| *whom.0 != who);
+            let whom = whom.map(|whom| format!(" by {whom}")).unwrap_or_default();
+            format!("denied {asked}{whom}: {}", why.name())
+        }
         What::HelpAsked => "help".to_owned(),
         What::HelpRung { supervisors } => {
             let names: Vec<_> = supervisors.iter().map(ToString::to_string).collect();
@@ -390,6 +394,45 @@ fn what_supervisors_may_do_holds_for_live_calls_too() {
     scene.configure(&with("\"listen\", \"whisper\""));
     scene.press(scene.boss, '2');
     scene.claim(WHISPER);
+    scene.end();
+}
+
+#[test]
+fn every_refusal_is_told() {
+    let mut scene = Scene::talking();
+    let call = scene.call();
+    for extension in [Some("201"), Some("0901111"), None] {
+        let extension = extension.map(Extension::from);
+        let asked = Request::UnknownMode { call: call.clone(), extension };
+        assert_eq!(scene.world.ask(asked), Err(Denial::UnknownMode));
+    }
+    let anonymous = "console @101 denied supervise: unknown_mode";
+    assert_eq!(
+        scene.told(),
+        ["console @101 denied supervise by 201: unknown_mode", anonymous, anonymous]
+    );
+    assert!(!format!("{:?}", scene.world.deeds).contains("0901111"), "it may be a number");
+    scene.end();
+    // A phone whose audio can't be used.
+    let toml = SUPERVISORS.replace("password-201\"", "password-201\"\nsrtp = \"required\"");
+    let mut scene = Scene::of(&toml);
+    scene.claim_refused_by_number(scene.boss, "*81101", 488);
+    assert_eq!(scene.told(), ["201 @101 denied listen: no_usable_audio"]);
+    scene.end();
+    // No port is left, or it can't be bound.
+    let toml = SUPERVISORS.replace("threads = 4", "threads = 4\nports = \"30000-30003\"");
+    let mut scene = Scene::of(&toml);
+    scene.claim_refused_by_number(scene.boss, "*82101", 503);
+    scene.claim_refused_by_number(scene.a, "*9", 503);
+    assert_eq!(
+        scene.told(),
+        ["201 @101 denied whisper: no_media_port", "101 @101 denied help: no_media_port"]
+    );
+    scene.end();
+    let mut scene = Scene::talking();
+    scene.world.unbindable.extend((0..=u16::MAX).step_by(2));
+    scene.claim_refused_by_number(scene.boss, "*83101", 503);
+    assert_eq!(scene.told(), ["201 @101 denied join: no_media_port"]);
     scene.end();
 }
 
@@ -691,7 +734,7 @@ fn the_api_rings_the_supervisor_and_joins() {
     assert_eq!(denied, Err(Denial::NotSupervised));
     let expected = [
         "console @101 rings 201: whisper",
-        "console @101 denied listen: already_supervised",
+        "console @101 denied listen by 202: already_supervised",
         "201 @101 201 begins: whisper",
         "console @101 201: join",
         "console @101 201 ends: told by the console",

@@ -83,6 +83,8 @@ pub(super) struct Internal {
     state: State,
     config: std::sync::Arc<Config>,
     choice: Option<Choice>,
+    /// What was dialed and can't be done, because there is no port.
+    lost: Option<Choice>,
 }
 
 /// Reads what was dialed. A pause code may be followed by the digit of a reason.
@@ -152,12 +154,17 @@ impl Internal {
         leg.ring(io);
         io.set(CallTimer::Guidance, config.limits.code_call);
         let state = State::Opening(dialed, candidates);
-        Ok(Self { from, leg, state, config, choice: None })
+        Ok(Self { from, leg, state, config, choice: None, lost: None })
     }
 
     /// What was dialed and is to be done, once.
     pub(super) fn take_choice(&mut self) -> Option<(Extension, Choice)> {
         self.choice.take().map(|choice| (self.from.clone(), choice))
+    }
+
+    /// What was dialed and can't be done, because there is no port; once.
+    pub(super) fn take_lost(&mut self) -> Option<(Extension, Choice)> {
+        self.lost.take().map(|choice| (self.from.clone(), choice))
     }
 
     /// Whether a supervisor dials to take part in a call.
@@ -222,7 +229,11 @@ impl Internal {
             media::Event::OpenFailed { port } if *port == self.leg.port() => {
                 if self.leg.on_open_failed(io).is_err() {
                     self.leg.refuse(io, 503);
-                    self.state = State::Over;
+                    if let State::Opening(Dialed::Code(choice), _) =
+                        std::mem::replace(&mut self.state, State::Over)
+                    {
+                        self.lost = Some(choice);
+                    }
                 }
             }
             media::Event::OpenFailed { port } => {

@@ -385,6 +385,16 @@ async fn what_is_asked_of_the_loop_is_answered_by_it() {
             Request::PauseRecording { call: CallId("k7f2".into()), paused: true },
         ),
     ];
+    for (request, body, extension) in [
+        ("POST", r#"{"extension": "201", "mode": "record"}"#, Some(Extension::from("201"))),
+        ("PUT", r#"{"mode": "Listen"}"#, None),
+    ] {
+        let expected = Request::UnknownMode { call: CallId("k7f2".into()), extension };
+        let denied = Err(Denial::UnknownMode);
+        let (asked, code, answer) = server.ask(&format!("{request} {calls}"), body, denied).await;
+        assert_eq!((asked, code), (Some(expected), 422), "{request}");
+        assert_eq!(answer, r#"{"error":"unknown_mode"}"#);
+    }
     for (request, body, status, expected) in table {
         let (asked, code, answer) = server.ask(&request, body, Ok(())).await;
         assert_eq!((asked, code, &*answer), (Some(expected), status, "{}"), "{request}");
@@ -412,9 +422,7 @@ async fn what_is_no_request_never_reaches_the_loop() {
         (format!("POST {calls}"), "", 400),
         (format!("POST {calls}"), "{}", 422),
         (format!("POST {calls}"), r#"{"extension": 201, "mode": "join"}"#, 422),
-        (format!("POST {calls}"), r#"{"extension": "201", "mode": "record"}"#, 422),
         (format!("POST {calls}"), r#"{"extension": "201", "mode": "join", "x": 1}"#, 422),
-        (format!("PUT {calls}"), r#"{"mode": "Listen"}"#, 422),
         (format!("PATCH {calls}"), "{}", 405),
         ("POST /api/v1/counselors/101/help".to_owned(), "", 400),
         (recording.to_owned(), r#"{"paused": 1}"#, 422),

@@ -82,7 +82,25 @@ impl Bridge {
         io.deed(Deed { who, call, counselor, what });
     }
 
-    fn tell_end(&self, io: &mut Io<'_>, id: &CallId, who: Actor, supervisor: Extension, why: Why) {
+    /// A supervisor takes part no longer, or never came to it.
+    pub(in crate::call) fn tell_end(
+        &self,
+        cx: &mut Cx<'_, '_>,
+        who: Actor,
+        supervisor: Extension,
+        why: Why,
+    ) {
+        self.tell_end_of(cx.io, cx.id, who, supervisor, why);
+    }
+
+    fn tell_end_of(
+        &self,
+        io: &mut Io<'_>,
+        id: &CallId,
+        who: Actor,
+        supervisor: Extension,
+        why: Why,
+    ) {
         io.step(id, format!("{supervisor} supervises no longer: {}", why.words()));
         self.tell(io, id, who, What::Ended { supervisor, why });
     }
@@ -181,7 +199,7 @@ impl Bridge {
         let Some(mut supervision) = self.supervision.take() else { return };
         cx.io.clear(CallTimer::SupervisorProbe);
         let had_begun = supervision.since().is_some();
-        self.tell_end(cx.io, cx.id, by, supervision.extension, why);
+        self.tell_end(cx, by, supervision.extension, why);
         self.settle(cx);
         supervision.leg.hang_up(cx.io, None);
         if had_begun && !self.leg.is_down() {
@@ -260,7 +278,7 @@ impl Bridge {
         cx.io.clear(CallTimer::SupervisorProbe);
         let supervisor = supervision.extension.clone();
         let who = Actor::Extension(supervisor.clone());
-        self.tell_end(cx.io, cx.id, who, supervisor, Why::TookOver);
+        self.tell_end(cx, who, supervisor, Why::TookOver);
         Some(Next::Join(supervision.extension, Box::new(supervision.leg)))
     }
 
@@ -268,7 +286,7 @@ impl Bridge {
     pub(super) fn end_watching(&mut self, io: &mut Io<'_>, id: &CallId) {
         io.clear(CallTimer::SupervisorProbe);
         if let Some(mut supervision) = self.supervision.take() {
-            self.tell_end(io, id, Actor::System, supervision.extension, Why::CallOver);
+            self.tell_end_of(io, id, Actor::System, supervision.extension, Why::CallOver);
             supervision.leg.hang_up(io, None);
         }
         if self.help.take().is_some() {
@@ -358,7 +376,8 @@ impl Bridge {
                 if let Err(why) = self.switch(cx, who.clone(), mode)
                     && let Some(supervision) = &self.supervision
                 {
-                    self.tell(cx.io, cx.id, who, What::Denied { asked: mode.name(), why });
+                    let (asked, whom) = (mode.name(), Some(supervision.extension.clone()));
+                    self.tell(cx.io, cx.id, who, What::Denied { asked, whom, why });
                     let refused = cx.config.prompt(Some(cx.line), Said::CodeRefused);
                     supervision.leg.overlay(cx.io, refused);
                 }

@@ -21,7 +21,8 @@ impl Switchboard {
     /// A counselor has dialed the code for help.
     pub(super) fn turn_help_by_code(&mut self, now: Now, counselor: &Extension) -> Confirmed {
         let Some(key) = self.call_with(counselor) else {
-            self.denied(Actor::Extension(counselor.clone()), None, "help", Denial::NotInCall);
+            let who = Actor::Extension(counselor.clone());
+            self.denied(who, None, ("help", None), Denial::NotInCall);
             return Confirmed::Refused;
         };
         let mut turned = Turned::On;

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use super::cdr::{CallId, Outcome};
 use super::config::{Config, Extension, LineId, Override};
 use super::counselor::Counselor;
-use super::deed::{Request, Why};
+use super::deed::{Denial, Request, Why};
 use super::intention::Intention;
 use super::internal::Internal;
 pub use super::io::{CallTimer, Output, Owner, Recording, Step, Timer};
@@ -428,10 +428,13 @@ impl Switchboard {
             Owner::Internal(key) => {
                 let Some(internal) = self.internals.get_mut(&key) else { return };
                 f(Owned::Internal(internal), &mut io);
-                let choice = internal.take_choice();
+                let (choice, lost) = (internal.take_choice(), internal.take_lost());
                 if internal.is_over() {
                     self.internals.remove(&key);
                     self.clear_timers(owner);
+                }
+                if let Some((extension, choice)) = lost {
+                    self.choice_failed(&extension, &choice, Denial::NoPort);
                 }
                 if let Some((extension, choice)) = choice {
                     self.on_choice(now, key, &extension, &choice);

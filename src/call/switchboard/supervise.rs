@@ -9,7 +9,7 @@ use crate::call::cdr::CallId;
 use crate::call::config::{Extension, Role, SupervisionMode};
 use crate::call::counselor::Activity;
 use crate::call::deed::{Actor, Deed, Denial, Request, What, Why};
-use crate::call::internal::Internal;
+use crate::call::internal::{Choice, Internal};
 use crate::call::io::{Io, Output};
 use crate::call::leg::Leg;
 use crate::call::ring::Candidate;
@@ -38,12 +38,14 @@ impl Switchboard {
         &mut self,
         who: Actor,
         key: Option<u64>,
-        asked: &'static str,
+        (asked, whom): (&'static str, Option<Extension>),
         why: Denial,
     ) -> Denial {
         let call = key.and_then(|key| self.calls.get(&key)).map(|call| call.id.clone());
         let counselor = key.and_then(|key| self.bridge(key)).map(|b| b.extension.clone());
-        let what = What::Denied { asked, why };
+        // What is no extension of ours is not kept: it may be anybody's number.
+        let whom = whom.filter(|whom| self.config.counselors.contains_key(whom));
+        let what = What::Denied { asked, whom, why };
         self.out.push_back(Output::Deed(Deed { who, call, counselor, what }));
         why
     }
@@ -97,9 +99,20 @@ impl Switchboard {
             }
             Err(why) => {
                 let who = Actor::Extension(supervisor.clone());
-                Err(self.denied(who, found, mode.name(), why))
+                Err(self.denied(who, found, (mode.name(), Some(supervisor.clone())), why))
             }
         }
+    }
+
+    /// What an extension dialed came to nothing before it could be looked at.
+    pub(super) fn choice_failed(&mut self, from: &Extension, choice: &Choice, why: Denial) {
+        let (of, about) = match choice {
+            Choice::Supervise(mode, counselor) => (counselor, (mode.name(), Some(from.clone()))),
+            Choice::Help => (from, ("help", None)),
+            Choice::Intend(_) | Choice::EndWrapUp | Choice::ExtendWrapUp => return,
+        };
+        let key = self.call_with(of);
+        self.denied(Actor::Extension(from.clone()), key, about, why);
     }
 
     fn may_supervise_by_code(
@@ -140,9 +153,12 @@ impl Switchboard {
             let Owned::Call(call) = owned else { return };
             leg.adopt(io);
             // Without audio there is nothing to take part with; the leg is hung up.
-            let Ok(supervision) = Supervision::answer(io, supervisor, leg, mode) else { return };
+            let answered = Supervision::answer(io, supervisor.clone(), leg, mode);
             call.in_bridge(io, |bridge, cx| {
-                bridge.supervise(cx, supervision);
+                match answered {
+                    Ok(supervision) => bridge.supervise(cx, supervision),
+                    Err(_) => bridge.tell_end(cx, Actor::System, supervisor, Why::NoAudio),
+                }
                 Next::Stay
             });
         });
@@ -154,10 +170,22 @@ impl Switchboard {
             Request::Supervise { call, mode, .. } | Request::Switch { call, mode } => {
                 (mode.name(), self.call_named(call))
             }
+            Request::UnknownMode { call, .. } => ("supervise", self.call_named(call)),
             Request::EndSupervision { call } => ("end", self.call_named(call)),
             Request::AskHelp(counselor) => ("help", self.call_with(counselor)),
             Request::ClearHelp(counselor) => ("help_cleared", self.call_with(counselor)),
             Request::PauseRecording { call, .. } => ("recording", self.call_named(call)),
+        };
+        let whom = match request {
+            Request::Supervise { extension, .. } => Some(extension.clone()),
+            Request::UnknownMode { extension: Some(extension), .. } => Some(extension.clone()),
+            Request::Switch { .. } | Request::UnknownMode { extension: None, .. } => {
+                key.and_then(|key| self.bridge(key)).and_then(|it| it.supervisor().cloned())
+            }
+            Request::EndSupervision { .. }
+            | Request::AskHelp(_)
+            | Request::ClearHelp(_)
+            | Request::PauseRecording { .. } => None,
         };
         let done = match request {
             Request::Supervise { extension, mode, .. } => key
@@ -166,6 +194,7 @@ impl Switchboard {
             Request::Switch { mode, .. } => key.ok_or(Denial::UnknownCall).and_then(|key| {
                 self.in_bridge_of(now, key, |b, cx| b.switch(cx, Actor::Console, *mode))
             }),
+            Request::UnknownMode { .. } => Err(Denial::UnknownMode),
             Request::EndSupervision { .. } => {
                 key.ok_or(Denial::UnknownCall).and_then(|key| self.end_supervision(now, key))
             }
@@ -179,7 +208,7 @@ impl Switchboard {
                 .ok_or(Denial::UnknownCall)
                 .and_then(|key| self.pause_recording(now, key, *paused)),
         };
-        done.map_err(|why| self.denied(Actor::Console, key, asked, why))
+        done.map_err(|why| self.denied(Actor::Console, key, (asked, whom), why))
     }
 
     fn of_counselor(&self, found: Option<u64>, counselor: &Extension) -> Result<u64, Denial> {
