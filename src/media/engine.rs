@@ -247,7 +247,8 @@ impl Engine {
                 }
             });
             for (_, seat) in self.seats.iter_mut() {
-                seat.port.tick(at, &self.config, &mut self.voices, &mut self.out);
+                let is_heard = seat.hearer.is_some() || seat.is_tapped;
+                seat.port.tick(at, is_heard, &self.config, &mut self.voices, &mut self.out);
             }
             self.recordings.tick(&mut self.voices);
             self.next_tick = Some(at + TICK);
