@@ -420,7 +420,7 @@ fn every_refusal_is_told() {
     assert_eq!(scene.told(), ["201 @101 denied listen: no_usable_audio"]);
     scene.end();
     // No port is left, or it can't be bound.
-    let toml = SUPERVISORS.replace("threads = 4", "threads = 4\nports = \"30000-30003\"");
+    let toml = SUPERVISORS.replace("threads = 4", "threads = 4\nports = \"30000-30002\"");
     let mut scene = Scene::of(&toml);
     scene.claim_refused_by_number(scene.boss, "*82101", 503);
     scene.claim_refused_by_number(scene.a, "*9", 503);
