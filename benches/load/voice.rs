@@ -12,11 +12,14 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use koebashi::shell::media_thread::backend::priority;
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg, setsockopt,
     sockopt,
 };
 use nix::sys::time::TimeSpec;
+use nix::unistd::Pid;
 
 use super::figures::Figures;
 use super::nanos;
@@ -146,6 +149,14 @@ impl Drop for Voice {
     }
 }
 
+/// Gives the calling thread the first core and the service's own priority: a generator that waits
+/// for the media thread would measure itself. Where that is refused it is late, and says so.
+fn take_core() {
+    let mut cores = CpuSet::new();
+    let pinned = cores.set(0).and_then(|()| sched_setaffinity(Pid::from_raw(0), &cores));
+    pinned.map_err(std::io::Error::from).and_then(|()| priority::raise()).ok();
+}
+
 fn socket(address: Ipv4Addr) -> std::io::Result<UdpSocket> {
     let socket = UdpSocket::bind((address, 0))?;
     socket.set_nonblocking(true)?;
@@ -198,6 +209,7 @@ impl Thread {
 
     /// One round each millisecond, until nobody gives orders any more.
     fn run(mut self, orders: &Receiver<Order>) {
+        take_core();
         let mut due = Instant::now();
         let mut round = 0u64;
         loop {

@@ -44,6 +44,8 @@ pub(super) struct Record {
     closed: BTreeSet<PortId>,
     counselor_quality: Option<Quality>,
     caller_quality: Option<Quality>,
+    /// Conversations of which a recording was begun.
+    pub(super) recorded: u32,
     end: Option<End>,
     /// The media plane has had its time.
     is_late: bool,
@@ -69,6 +71,7 @@ impl Record {
             closed: BTreeSet::new(),
             counselor_quality: None,
             caller_quality: None,
+            recorded: 0,
             end: None,
             is_late: false,
         }
@@ -189,6 +192,7 @@ impl Record {
             offers: self.offers,
             counselor: self.talks.last().map(|(extension, _)| extension.clone()),
             talks: self.talks.clone(),
+            recorded: self.recorded,
             test: false,
             caller_quality: self.caller_quality.unwrap_or_default(),
             counselor_quality: self.counselor_quality,

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use crate::config::{self, Loaded, Severity};
 use crate::media::prompt::Library;
 use crate::media::{Codec, Prompt};
@@ -22,6 +24,8 @@ pub struct Ready {
     pub library: Arc<Library>,
     /// What looks wrong but can be run, as `file:line: message`.
     pub warnings: Vec<String>,
+    /// What the configuration names and is no good; the service runs without it.
+    pub faults: Vec<String>,
     /// How the files were before they were read.
     stamps: Stamps,
 }
@@ -46,13 +50,17 @@ fn load_for(path: &Path, also: &BTreeSet<Codec>) -> Result<Ready, Vec<String>> {
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let lengths = lengths(&library);
     let complaints = config::check(&loaded, &lengths);
-    let texts: Vec<_> = complaints.iter().map(ToString::to_string).collect();
     if complaints.iter().any(|c| c.severity == Severity::Error) {
-        return Err(texts);
+        return Err(complaints.iter().map(ToString::to_string).collect());
     }
+    let of = |severity| {
+        let complaints = complaints.iter().filter(|complaint| complaint.severity == severity);
+        complaints.map(ToString::to_string).collect()
+    };
+    let (warnings, faults) = (of(Severity::Warning), of(Severity::Outside));
     loaded.call.prompt_lengths = lengths;
     let library = library.prepared(&loaded.call.codecs().union(also).copied().collect());
-    Ok(Ready { loaded, library: Arc::new(library), warnings: texts, stamps: seen })
+    Ok(Ready { loaded, library: Arc::new(library), warnings, faults, stamps: seen })
 }
 
 /// Whether the file is there and says anything.
@@ -66,8 +74,8 @@ fn lengths(library: &Library) -> BTreeMap<Prompt, Duration> {
 }
 
 impl Ready {
-    /// What a service is started with. `path` is where it reads the configuration again from;
-    /// `None`: never.
+    /// What a service is started with, all of it on the runtime that this is called in. `path` is
+    /// where it reads the configuration again from; `None`: never.
     ///
     /// # Errors
     /// When the store can't be opened.
@@ -85,12 +93,14 @@ impl Ready {
             source: path.map(|path| self.source(path)),
             fresh: self.fresh(vec![]),
             on_step: Box::new(|_| {}),
+            beside: Handle::current(),
         })
     }
 
     fn fresh(&self, notes: Vec<String>) -> Fresh {
         let Loaded { call, sip, tls, files, .. } = self.loaded.clone();
-        Fresh { call, sip, library: Arc::clone(&self.library), tls, files, notes }
+        let (library, faults) = (Arc::clone(&self.library), self.faults.clone());
+        Fresh { call, sip, library, tls, files, notes, faults }
     }
 
     fn source(&self, path: PathBuf) -> Source {
@@ -114,7 +124,12 @@ impl Ready {
             });
             let notes = ready.warnings.iter().cloned().chain(notes).collect();
             last = ready.loaded.clone();
-            Ok(ready.fresh(notes))
+            let mut fresh = ready.fresh(notes);
+            if !fresh.faults.is_empty() {
+                // What is no good never takes the place of what is.
+                fresh.tls = None;
+            }
+            Ok(fresh)
         };
         Source { paths, stamps: self.stamps.clone(), load: Box::new(load) }
     }

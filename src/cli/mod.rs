@@ -1,7 +1,8 @@
 //! The command line: what can be asked for, and how answers and mistakes are printed.
 //!
 //! Owns arguments, exit codes and standard output. What a command does is in [`run`], [`tools`],
-//! [`prompts`], [`recordings`] and [`audit`]; how configuration and prompts become a service is [`load`]'s.
+//! [`prompts`], [`recordings`] and [`audit`]; how configuration and prompts become a service is
+//! [`load`]'s.
 
 mod audit;
 pub mod load;

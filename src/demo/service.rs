@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
@@ -89,7 +90,15 @@ impl Service {
         let (database, domain) = (store.path.clone(), sip.domain.clone());
         let (store, intentions) = Store::open(&store)?;
         let shell = Shell::start(Setup {
-            fresh: Fresh { call, sip, library, tls: None, files: vec![], notes: vec![] },
+            fresh: Fresh {
+                call,
+                sip,
+                library,
+                tls: None,
+                files: vec![],
+                notes: vec![],
+                faults: vec![],
+            },
             media,
             sockets: sip_socket::Limits::default(),
             store: store.clone(),
@@ -97,6 +106,7 @@ impl Service {
             intentions,
             source: None,
             on_step: Box::new(on_step),
+            beside: Handle::current(),
         })?;
         let address = shell.listening().first().map(|(_, address)| *address);
         Ok(Self {

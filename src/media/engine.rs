@@ -25,6 +25,10 @@ use crate::media::{Command, Config, Event, PortId, RecordId, Source};
 /// Ticks that a late call of [`Engine::tick`] makes up for. The rest is skipped: a freeze must not
 /// end in a burst of old packets.
 pub const CATCH_UP_MAX: u32 = 3;
+/// One call of [`Engine::tick`] ends when so many packets are to be sent, or so many ports have
+/// ticked: packets that are to be relayed don't wait for the ticks of all.
+const TRANSMITS_A_CALL: usize = 32;
+const PORTS_A_CALL: usize = 256;
 
 /// The media plane of one thread.
 pub struct Engine {
@@ -38,6 +42,10 @@ pub struct Engine {
     voices: Voices,
     recordings: Recordings,
     next_tick: Option<Instant>,
+    /// The slot from which on the tick under way has still to be carried out; 0: none is under way.
+    ticked: Slot,
+    /// Ticks in a row that were late by a whole one.
+    made_up: u32,
     out: Outbox,
 }
 
@@ -62,6 +70,8 @@ impl Engine {
             voices: Voices::new(),
             recordings: Recordings::default(),
             next_tick: None,
+            ticked: 0,
+            made_up: 0,
             out: Outbox::default(),
         }
     }
@@ -199,7 +209,7 @@ impl Engine {
         }
         self.voices.hush(id);
         if self.seats.len() == 0 {
-            self.next_tick = None;
+            (self.next_tick, self.ticked) = (None, 0);
         }
         self.out.events.push_back(Event::Closed { port: id, quality: port.quality() });
     }
@@ -229,6 +239,26 @@ impl Engine {
         self.seats.at(hearer)?.port.relay(now, &incoming, buffer)
     }
 
+    /// As [`Engine::handle_rtp`], a packet that lay too long before it came here. It counts, and
+    /// its keys are heard, but its voice goes nowhere: to the hearers it is lost.
+    pub fn handle_old_rtp(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        from: SocketAddr,
+        buffer: &mut [u8],
+        length: usize,
+    ) -> Option<Forward> {
+        let seat = self.seats.get(port.n)?;
+        let incoming = seat.port.receive(now, from, buffer.get_mut(..length)?, &mut self.out)?;
+        if let Payload::Audio { .. } = incoming.payload {
+            seat.port.note_mixed(1, 0);
+            return None;
+        }
+        let hearer = seat.hearer?;
+        self.seats.at(hearer)?.port.relay(now, &incoming, buffer)
+    }
+
     /// Takes a packet that came to a port's RTCP socket.
     pub fn handle_rtcp(&mut self, now: Instant, port: PortId, from: SocketAddr, packet: &mut [u8]) {
         if let Some(seat) = self.seats.get(port.n) {
@@ -237,26 +267,54 @@ impl Engine {
     }
 
     /// Lets time pass: sends what is due every 20 ms. A late call makes up for [`CATCH_UP_MAX`]
-    /// ticks at most.
+    /// ticks at most. A call does a share of the work: while [`Engine::poll_timeout`] says that it
+    /// is time, more is to be done.
     pub fn tick(&mut self, now: Instant) {
-        for _ in 0..CATCH_UP_MAX {
-            let Some(at) = self.next_tick.filter(|at| *at <= now) else { return };
-            self.voices.tick(at, |n, late, concealed| {
-                if let Some(seat) = self.seats.get(n) {
-                    seat.port.note_mixed(late, concealed);
+        while let Some(at) = self.next_tick.filter(|at| *at <= now) {
+            if self.ticked == 0 {
+                if self.made_up == CATCH_UP_MAX {
+                    let missed = (now - at).as_micros() / TICK.as_micros() + 1;
+                    self.next_tick = Some(at + TICK * u32::try_from(missed).unwrap_or(u32::MAX));
+                    break;
                 }
-            });
-            for (_, seat) in self.seats.iter_mut() {
+                self.hear(at);
+            }
+            if !self.tick_ports(at) {
+                return;
+            }
+            self.ticked = 0;
+            self.recordings.tick(&mut self.voices);
+            self.next_tick = Some(at + TICK);
+            self.made_up += 1;
+        }
+        self.made_up = 0;
+    }
+
+    /// The sound of this tick.
+    fn hear(&mut self, at: Instant) {
+        self.voices.tick(at, |n, late, concealed| {
+            if let Some(seat) = self.seats.get(n) {
+                seat.port.note_mixed(late, concealed);
+            }
+        });
+    }
+
+    /// Carries out the tick of as many ports as one call may; true when it was the last.
+    fn tick_ports(&mut self, at: Instant) -> bool {
+        let end = self.seats.end();
+        for _ in 0..PORTS_A_CALL {
+            // Before it ticks: a port that panics is not asked again.
+            let slot = self.ticked;
+            self.ticked += 1;
+            if let Some(seat) = self.seats.at(slot) {
                 let is_heard = seat.hearer.is_some() || seat.is_tapped;
                 seat.port.tick(at, is_heard, &self.config, &mut self.voices, &mut self.out);
             }
-            self.recordings.tick(&mut self.voices);
-            self.next_tick = Some(at + TICK);
+            if self.ticked >= end || self.out.transmits.len() >= TRANSMITS_A_CALL {
+                break;
+            }
         }
-        if let Some(at) = self.next_tick.filter(|at| *at <= now) {
-            let missed = (now - at).as_micros() / TICK.as_micros() + 1;
-            self.next_tick = Some(at + TICK * u32::try_from(missed).unwrap_or(u32::MAX));
-        }
+        self.ticked >= end
     }
 
     /// When [`Engine::tick`] wants to be called next; `None` without ports.

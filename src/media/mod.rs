@@ -218,6 +218,9 @@ pub struct Peer {
     /// Whether packets may go to `rtp` before any valid packet has come from the peer: true once
     /// the peer's ACK (or PRACK, or registration) has proven who is there.
     pub proven: bool,
+    /// Whether the call has been answered. Before that (early media) a peer owes no packet: that
+    /// none comes is no one-way audio.
+    pub answered: bool,
     /// The signaling source's IP address: a first packet from it is believed even when SDP names
     /// another address (a phone behind NAT).
     pub latch: Option<std::net::IpAddr>,
@@ -410,9 +413,9 @@ pub enum Event {
         /// Who is back.
         port: PortId,
     },
-    /// Packets go to a peer that may hear and speak, and for the configured time
-    /// (`Config::one_way_after`) no RTP has come from it: one-way audio. Told once until it is
-    /// over; a peer whose pauses turn out to be its habit (it sends nothing while muted) is told
+    /// Packets go to a peer that may hear and speak in an answered call, and for the configured
+    /// time (`Config::one_way_after`) no RTP has come from it: one-way audio. Told once until it
+    /// is over; a peer whose pauses turn out to be its habit (it sends nothing while muted) is told
     /// of once in all.
     OneWay {
         /// Who is not heard.
@@ -458,7 +461,8 @@ pub struct Quality {
     pub strangers: u64,
     /// Packets that failed authentication or came twice (SRTP).
     pub rejected: u64,
-    /// Packets that came too late to be mixed; 0 where the voice was only relayed.
+    /// Packets that came too late to be mixed, or lay too long before they were read; those that
+    /// were relayed are not late.
     pub late: u64,
     /// Frames of 20 ms that were made up for lost packets while mixing.
     pub concealed: u64,

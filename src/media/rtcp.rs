@@ -5,13 +5,16 @@
 
 use std::time::{Duration, Instant};
 
-use rtcp_types::{
-    Compound, Packet, ReceiverReport, ReportBlock, RtcpPacketWriterExt, Sdes, SdesChunk, SdesItem,
-    SenderReport,
-};
+use rtcp_types::{Compound, Packet, ReportBlock};
 
 use crate::media::rtp::Report;
 
+/// The version, and the types of packets and items that we write (§12).
+const VERSION: u8 = 2;
+const SENDER_REPORT: u8 = 200;
+const RECEIVER_REPORT: u8 = 201;
+const SOURCE_DESCRIPTION: u8 = 202;
+const CNAME: u8 = 1;
 /// The longest compound packet that we build: sender report, one block, a CNAME.
 pub(super) const LENGTH_MAX: usize = 96;
 /// Longest packet that is read.
@@ -67,40 +70,45 @@ impl Reports {
         reception: Option<Report>,
         out: &mut [u8; LENGTH_MAX],
     ) -> usize {
-        let block = reception.map(|r| {
-            let (lsr, delay) = match self.last_sender_report {
-                Some((lsr, at)) => (lsr, short_ntp(now.saturating_duration_since(at))),
-                None => (0, 0),
-            };
-            ReportBlock::builder(r.ssrc)
-                .fraction_lost(r.fraction_lost)
-                .cumulative_lost(r.lost)
-                .extended_sequence_number(r.newest)
-                .interarrival_jitter(r.jitter)
-                .last_sender_report_timestamp(lsr)
-                .delay_since_last_sender_report_timestamp(delay)
-        });
-        let chunk =
-            SdesChunk::builder(sent.ssrc).add_item(SdesItem::builder(SdesItem::CNAME, &self.cname));
-        let compound = if sent.is_sender {
-            let mut report = SenderReport::builder(sent.ssrc)
-                .ntp_timestamp(self.ntp(now))
-                .rtp_timestamp(sent.timestamp)
-                .packet_count(sent.packets)
-                .octet_count(sent.octets);
-            if let Some(block) = block {
-                report = report.add_report_block(block);
+        let mut writer = Writer { out, length: 0 };
+        let is_whole = self.write_report(now, sent, reception, &mut writer).is_some()
+            && writer.name(sent.ssrc, self.cname.as_bytes()).is_some();
+        if is_whole { writer.length } else { 0 }
+    }
+
+    /// A sender report (§6.4.1) or a receiver report (§6.4.2); `None`: no room.
+    fn write_report(
+        &self,
+        now: Instant,
+        sent: Sent,
+        reception: Option<Report>,
+        writer: &mut Writer<'_>,
+    ) -> Option<()> {
+        let blocks = u8::from(reception.is_some());
+        let block_words = u16::from(blocks) * 6;
+        if sent.is_sender {
+            writer.header(blocks, SENDER_REPORT, 6 + block_words)?;
+            writer.word(sent.ssrc)?;
+            let ntp = self.ntp(now);
+            writer.word((ntp >> 32) as u32)?;
+            writer.word(ntp as u32)?;
+            for word in [sent.timestamp, sent.packets, sent.octets] {
+                writer.word(word)?;
             }
-            Compound::builder().add_packet(report)
         } else {
-            let mut report = ReceiverReport::builder(sent.ssrc);
-            if let Some(block) = block {
-                report = report.add_report_block(block);
-            }
-            Compound::builder().add_packet(report)
+            writer.header(blocks, RECEIVER_REPORT, 1 + block_words)?;
+            writer.word(sent.ssrc)?;
+        }
+        let Some(r) = reception else { return Some(()) };
+        let (lsr, delay) = match self.last_sender_report {
+            Some((lsr, at)) => (lsr, short_ntp(now.saturating_duration_since(at))),
+            None => (0, 0),
         };
-        let compound = compound.add_packet(Sdes::builder().add_chunk(chunk));
-        compound.write_into(out).unwrap_or(0)
+        let lost = u32::from(r.fraction_lost) << 24 | r.lost & 0xff_ffff;
+        for word in [r.ssrc, lost, r.newest, r.jitter, lsr, delay] {
+            writer.word(word)?;
+        }
+        Some(())
     }
 
     /// Reads a compound packet; false when it is not one. `ssrc` is ours.
@@ -169,6 +177,46 @@ impl Reports {
     }
 }
 
+/// Writes packets one behind the other into an array: the crate's builders would allocate with
+/// every report.
+struct Writer<'a> {
+    out: &'a mut [u8; LENGTH_MAX],
+    length: usize,
+}
+
+impl Writer<'_> {
+    fn bytes(&mut self, bytes: &[u8]) -> Option<()> {
+        let end = self.length + bytes.len();
+        self.out.get_mut(self.length..end)?.copy_from_slice(bytes);
+        self.length = end;
+        Some(())
+    }
+
+    fn word(&mut self, word: u32) -> Option<()> {
+        self.bytes(&word.to_be_bytes())
+    }
+
+    /// The first word of a packet: `words` come behind it (§6.4.1).
+    fn header(&mut self, count: u8, kind: u8, words: u16) -> Option<()> {
+        self.bytes(&[VERSION << 6 | count, kind])?;
+        self.bytes(&words.to_be_bytes())
+    }
+
+    /// A source description with nothing but the CNAME (§6.5). A null byte at least ends it, and
+    /// more fill the last word.
+    fn name(&mut self, ssrc: u32, cname: &[u8]) -> Option<()> {
+        let item = (2 + cname.len() + 1).next_multiple_of(4);
+        self.header(1, SOURCE_DESCRIPTION, u16::try_from(1 + item / 4).ok()?)?;
+        self.word(ssrc)?;
+        let end = self.length + item;
+        self.bytes(&[CNAME, u8::try_from(cname.len()).ok()?])?;
+        self.bytes(cname)?;
+        self.out.get_mut(self.length..end)?.fill(0);
+        self.length = end;
+        Some(())
+    }
+}
+
 /// A span in 1/65,536 s.
 fn short_ntp(span: Duration) -> u32 {
     u32::try_from((span.as_micros() << 16) / 1_000_000).unwrap_or(u32::MAX)
@@ -177,6 +225,10 @@ fn short_ntp(span: Duration) -> u32 {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a base to count from")]
 mod tests {
+    use rtcp_types::{
+        ReceiverReport, RtcpPacketWriterExt, Sdes, SdesChunk, SdesItem, SenderReport,
+    };
+
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
@@ -238,6 +290,56 @@ mod tests {
         let Some(Ok(Packet::Sr(report))) = parts.next() else { panic!("a sender report") };
         assert_eq!((report.packet_count(), report.octet_count(), report.ssrc()), (10, 1600, 9));
         assert!(matches!(parts.next(), Some(Ok(Packet::Sdes(_)))));
+    }
+
+    /// The crate's builders, which allocate, write the same.
+    #[test]
+    fn reports_are_written_as_the_crate_writes_them() {
+        let t0 = Instant::now();
+        for length in 1..=19 {
+            let mut reports = Reports::new(t0, "n".repeat(length));
+            let their = Reports::new(t0, "t".to_owned());
+            assert!(reports.read(t0, 9, &written(&their, t0 + 9 * MS, 2, None)));
+            let now = t0 + 1234 * MS;
+            let (ntp, lsr) = (reports.ntp(now), reports.last_sender_report.unwrap().0);
+            let about = Report { ssrc: 5, fraction_lost: 6, lost: 0xff_fff7, newest: 8, jitter: 9 };
+            for (is_sender, about) in
+                [(true, Some(about)), (true, None), (false, Some(about)), (false, None)]
+            {
+                let block = about.map(|about| {
+                    ReportBlock::builder(about.ssrc)
+                        .fraction_lost(about.fraction_lost)
+                        .cumulative_lost(about.lost)
+                        .extended_sequence_number(about.newest)
+                        .interarrival_jitter(about.jitter)
+                        .last_sender_report_timestamp(lsr)
+                        .delay_since_last_sender_report_timestamp(short_ntp(1234 * MS))
+                });
+                let compound = if is_sender {
+                    let report = SenderReport::builder(1)
+                        .ntp_timestamp(ntp)
+                        .rtp_timestamp(2)
+                        .packet_count(3)
+                        .octet_count(4);
+                    Compound::builder()
+                        .add_packet(block.into_iter().fold(report, |r, b| r.add_report_block(b)))
+                } else {
+                    let report = ReceiverReport::builder(1);
+                    Compound::builder()
+                        .add_packet(block.into_iter().fold(report, |r, b| r.add_report_block(b)))
+                };
+                let item = SdesItem::builder(SdesItem::CNAME, &reports.cname);
+                let name = Sdes::builder().add_chunk(SdesChunk::builder(1).add_item(item));
+                let mut theirs = [0xff; LENGTH_MAX];
+                let count = compound.add_packet(name).write_into(&mut theirs).unwrap();
+                let mut ours = [0xff; LENGTH_MAX];
+                let sent = Sent { ssrc: 1, timestamp: 2, packets: 3, octets: 4, is_sender };
+                assert_eq!(reports.write(now, sent, about, &mut ours), count);
+                assert_eq!(ours[..count], theirs[..count], "{is_sender} {length}");
+            }
+        }
+        let long = Reports::new(t0, "n".repeat(60));
+        assert_eq!(long.write(t0, sent(1), None, &mut [0; LENGTH_MAX]), 0);
     }
 
     proptest::proptest! {

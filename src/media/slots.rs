@@ -78,6 +78,11 @@ impl<T> Slots<T> {
         self.cell(n).map(|cell| self.index[cell] as usize - 1)
     }
 
+    /// The slots that are taken or were: all below this.
+    pub(super) fn end(&self) -> Slot {
+        self.places.len()
+    }
+
     /// What lies there.
     pub(super) fn at(&mut self, slot: Slot) -> Option<&mut T> {
         self.places.get_mut(slot)?.as_mut().map(|(_, thing)| thing)

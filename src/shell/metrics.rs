@@ -3,6 +3,7 @@
 //! Owns the registry. The loop feeds it, the console prints it. Labels come from the configuration
 //! or from closed lists, never from a message: a peer can't make the list grow.
 
+mod media;
 mod voices;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ use crate::call::cdr::{Cdr, Outcome};
 use crate::call::deed::What;
 use crate::call::voice::Voice;
 use crate::store::recording::Ended;
+use media::Media;
+pub use media::MediaFigures;
 use voices::Voices;
 
 /// Bounds of the waits, in seconds.
@@ -77,6 +80,7 @@ struct Inner {
     records_lost: Counter,
     recordings: Family<Labels<1>, Counter>,
     voices: Voices,
+    media: Arc<Media>,
     gauges: Arc<Gauges>,
 }
 
@@ -95,7 +99,7 @@ impl Default for Metrics {
         let messages = Family::default();
         let (dropped, records_lost) = (Family::default(), Counter::default());
         let deeds = Family::default();
-        let gauges = Arc::new(Gauges::default());
+        let (media, gauges) = (Arc::new(Media::default()), Arc::new(Gauges::default()));
         // The registry adds `_total` to the names of counters and a full stop to the help.
         registry.register("koebashi_calls", "Calls that ended, by outcome", Family::clone(&calls));
         registry.register("koebashi_wait_seconds", "Time in the queue", waits.clone());
@@ -119,6 +123,7 @@ impl Default for Metrics {
         let help = "Recordings that ended, by how";
         registry.register("koebashi_recordings", help, Family::clone(&recordings));
         let voices = Voices::new(&mut registry);
+        registry.register_collector(Box::new(Arc::clone(&media)));
         registry.register_collector(Box::new(Arc::clone(&gauges)));
         let inner = Inner {
             registry,
@@ -133,6 +138,7 @@ impl Default for Metrics {
             records_lost,
             recordings,
             voices,
+            media,
             gauges,
         };
         Self(Arc::new(inner))
@@ -216,10 +222,20 @@ impl Metrics {
         self.0.gauges.lock().connections = open.into();
     }
 
+    /// Takes how many things the configuration names that are no good.
+    pub fn configuration_faults(&self, count: usize) {
+        self.0.gauges.lock().configuration_faults = count;
+    }
+
     /// Takes the seconds until our certificate expires, less than 0 when it has; `None`: we have
     /// none.
     pub fn certificate(&self, left: Option<i64>) {
         self.0.gauges.lock().certificate = left;
+    }
+
+    /// Takes how the media threads have done since they started.
+    pub fn media(&self, figures: MediaFigures) {
+        self.0.media.set(figures);
     }
 
     /// Counts what a supervisor did, or a counselor who asked for help.
@@ -303,6 +319,7 @@ struct Values {
     counselors: BTreeMap<&'static str, u32>,
     connections: BTreeMap<&'static str, usize>,
     certificate: Option<i64>,
+    configuration_faults: usize,
 }
 
 impl Gauges {
@@ -327,6 +344,11 @@ impl Collector for Gauges {
         let streams = streams.map(|(name, n)| (*name, u32::try_from(*n).unwrap_or(u32::MAX)));
         let help = "Streams that are open";
         gauge(&mut encoder, "koebashi_sip_connections", help, "transport", streams)?;
+        let help = "What the configuration names and is no good: the service runs without it.";
+        let name = "koebashi_configuration_faults";
+        let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(i64::try_from(values.configuration_faults).unwrap_or(i64::MAX))
+            .encode(metric)?;
         let Some(left) = values.certificate else { return Ok(()) };
         let help = "Seconds until the certificate of SIP over TLS expires.";
         let name = "koebashi_certificate_expires_seconds";
@@ -379,6 +401,7 @@ mod tests {
             offers: 0,
             counselor: None,
             talks: vec![],
+            recorded: 0,
             test: false,
             caller_quality: Quality { received: 100, lost: 3, ..Quality::default() },
             counselor_quality: Some(Quality { received: 50, lost: 1, ..Quality::default() }),
@@ -410,6 +433,7 @@ mod tests {
         metrics.records_lost(1);
         metrics.connections([("tcp", 2), ("tls", 3)]);
         metrics.certificate(Some(-5));
+        metrics.configuration_faults(2);
         metrics.board(&Board { lines: vec![line("nijiiro", 2)], ..Board::default() });
         metrics.recording(Ended::Overrun);
         metrics.deed(&What::HelpAsked);
@@ -438,6 +462,7 @@ mod tests {
             "koebashi_records_lost_total 1",
             "koebashi_sip_connections{transport=\"tls\"} 3",
             "koebashi_certificate_expires_seconds -5",
+            "koebashi_configuration_faults 2",
             "koebashi_recordings_total{ended=\"overrun\"} 1",
             "koebashi_recordings_total{ended=\"whole\"} 0",
             "koebashi_supervision_total{act=\"help\"} 1",
@@ -449,7 +474,7 @@ mod tests {
         let families = types.len();
         types.sort_unstable();
         types.dedup_by_key(|line| line.split(' ').nth(2));
-        assert_eq!((types.len(), families), (26, 26), "{text}");
+        assert_eq!((types.len(), families), (30, 30), "{text}");
         assert!(text.ends_with('\n') && !text.contains("EOF"));
     }
 

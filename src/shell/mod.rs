@@ -30,6 +30,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::sleep_until;
@@ -91,6 +92,9 @@ pub struct Setup {
     pub source: Option<Source>,
     /// Is shown every step of a call; must not wait.
     pub on_step: Box<dyn FnMut(&Step) + Send>,
+    /// Where everything runs that is not the loop: streams, the watching of files. A runtime with
+    /// threads of its own keeps their work out of the loop's way.
+    pub beside: runtime::Handle,
 }
 
 /// Why a service could not start, or ended by itself.
@@ -137,6 +141,7 @@ pub struct Shell {
     faults: VecDeque<Instant>,
     certificate: Certificate,
     watching: Option<JoinHandle<()>>,
+    beside: runtime::Handle,
 }
 
 /// How far the service is from its end.
@@ -160,18 +165,21 @@ enum Woken {
 }
 
 impl Shell {
-    /// Binds every socket and starts the media threads. Must be called within the runtime.
+    /// Binds every socket and starts the media threads. Must be called within the runtime that
+    /// [`Self::run`] runs on.
     ///
     /// # Errors
     /// When a socket can't be bound, or the system refuses threads, signals or entropy.
     pub fn start(setup: Setup) -> Result<Self, Error> {
         let mut chance = clock::chance()?;
-        let sockets =
-            Sockets::bind(&setup.fresh.sip.listen, &setup.sockets, setup.fresh.tls.clone())?;
+        let Fresh { sip, tls, .. } = &setup.fresh;
+        let beside = setup.beside;
+        let sockets = Sockets::bind(&sip.listen, &setup.sockets, tls.clone(), &beside)?;
         let (event_sender, events) = mpsc::channel(EVENTS_MAX);
         let certificate = Certificate::new(setup.fresh.tls.as_deref());
         let (command_sender, commands) = mpsc::channel(COMMANDS_MAX);
         let metrics = Metrics::default();
+        tell_faults(&metrics, &setup.fresh.faults);
         let recorder =
             recorder(setup.recorder, setup.store.clone(), metrics.clone(), &command_sender)?;
         let media = MediaThreads::start(
@@ -190,7 +198,7 @@ impl Shell {
         let watching = setup
             .source
             .map(|source| reload::watch(source, setup.fresh.clone(), hangup, change_sender))
-            .map(tokio::spawn);
+            .map(|watching| beside.spawn(watching));
         let drain = setup.fresh.call.limits.drain;
         let switchboard = switchboard(
             setup.fresh,
@@ -223,6 +231,7 @@ impl Shell {
             faults: VecDeque::new(),
             certificate,
             watching,
+            beside,
         })
     }
 
@@ -254,7 +263,7 @@ impl Shell {
     pub async fn run(mut self) -> Result<(), Error> {
         let started = format!("started, version {}", env!("CARGO_PKG_VERSION"));
         self.store.audit(news::entry(news::SYSTEM, started));
-        let watchdog = tokio::spawn(systemd::watchdog(self.handle.clone()));
+        let watchdog = self.beside.spawn(systemd::watchdog(self.handle.clone()));
         systemd::tell(systemd::Stage::Ready);
         let ended = self.rounds().await;
         systemd::tell(systemd::Stage::Stopping);
@@ -287,6 +296,7 @@ impl Shell {
                 return Ok(());
             }
             if is_behind || !self.stand_ins.is_empty() {
+                self.media.wake();
                 yield_now().await;
                 continue;
             }
@@ -304,6 +314,8 @@ impl Shell {
     }
 
     async fn wait(&mut self, until: Instant) -> Woken {
+        // Once for all that the round has told them: a wake-up costs more than most commands.
+        self.media.wake();
         tokio::select! {
             () = self.sockets.ready() => Woken::Sip,
             Some(event) = self.events.recv() => Woken::Media(event),
@@ -439,13 +451,14 @@ impl Shell {
             | media::Command::PauseRecord { .. }
             | media::Command::StopRecord { .. } => None,
         };
-        if let Err(error) = self.media.send(command) {
+        if let Err(error) = self.media.queue(command) {
             tracing::error!(%error, "a media command is lost");
             self.stand_ins.extend(answer);
         }
     }
 
     fn change(&mut self, mut fresh: Fresh) {
+        tell_faults(&self.metrics, &fresh.faults);
         for note in &fresh.notes {
             tracing::info!("{note}");
             self.store.audit(news::entry(news::SYSTEM, format!("configuration: {note}")));
@@ -524,6 +537,7 @@ impl Shell {
         self.metrics.connections([("tcp", plain), ("tls", streams.secure)]);
         self.metrics.certificate(self.certificate.beat(clock::now()));
         self.metrics.records_lost(store.dropped + store.rejected);
+        self.metrics.media(self.media.figures().metrics());
         self.metrics.sip(counts.messages.iter().map(|((method, direction), count)| {
             let direction = match direction {
                 Direction::In => "in",
@@ -590,6 +604,14 @@ fn recorder(
             tracing::warn!("the loop could not be told that a recording is lost");
         }
     })
+}
+
+/// Says what the configuration names and is no good.
+fn tell_faults(metrics: &Metrics, faults: &[String]) {
+    for fault in faults {
+        tracing::error!("{fault}; the service runs without it");
+    }
+    metrics.configuration_faults(faults.len());
 }
 
 fn switchboard(

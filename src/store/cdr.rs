@@ -19,7 +19,7 @@ const INSERT: &str = "
     INSERT INTO cdr VALUES (
         :call, :trunk, :line, :started_ms, :answered_after_ms, :lasted_ms, :outcome, :ended_by,
         :reason, :reason_code, :presentation, :guidance_ms, :wait_ms, :talk_ms, :paid_wait_ms,
-        :position, :offers, :counselor, :test
+        :position, :offers, :counselor, :test, :recorded
     ) ON CONFLICT (call) DO NOTHING";
 
 const INSERT_TALK: &str = "INSERT INTO cdr_talk VALUES (?1, ?2, ?3, ?4)";
@@ -61,6 +61,7 @@ pub fn insert(conn: &Connection, cdr: &Cdr) -> rusqlite::Result<bool> {
         ":offers": cdr.offers,
         ":counselor": cdr.counselor.as_ref().map(|extension| &*extension.0),
         ":test": cdr.test,
+        ":recorded": cdr.recorded,
     })?;
     if inserted == 0 {
         return Ok(false);
@@ -196,6 +197,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Cdr> {
         offers: row.get("offers")?,
         counselor: row.get::<_, Option<String>>("counselor")?.map(|e| Extension(e.into())),
         talks: vec![],
+        recorded: row.get("recorded")?,
         test: row.get("test")?,
         caller_quality: Quality::default(),
         counselor_quality: None,

@@ -66,6 +66,7 @@ pub(crate) fn answered(call: &str, started: Timestamp) -> Cdr {
         offers: 3,
         counselor: Some(Extension::from("102")),
         talks: vec![(Extension::from("101"), secs(957)), (Extension::from("102"), secs(2_000))],
+        recorded: 2,
         test: false,
         caller_quality: Quality { received: 150_000, lost: 12, mos: Some(4.25), ..quality() },
         counselor_quality: Some(Quality { round_trip_ms: Some(18.5), ..quality() }),
@@ -121,6 +122,7 @@ fn a_record_comes_back_with_its_start_to_the_minute() {
         position: None,
         counselor: None,
         talks: vec![],
+        recorded: 0,
         test: true,
         counselor_quality: None,
         ..answered("b", at("2026-11-07T09:30:00Z"))

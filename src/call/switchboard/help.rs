@@ -2,7 +2,8 @@
 //!
 //! Owns who is rung: every supervisor who is ready and can be reached, as many as the configuration
 //! allows. The first to answer listens. That somebody asks is the bridge's to keep, ringing is
-//! [`Summons`](crate::call::summons::Summons)'s. What rings says who asks, and nothing of the caller.
+//! [`Summons`](crate::call::summons::Summons)'s. What rings says who asks, and nothing of the
+//! caller.
 
 use super::Switchboard;
 use crate::call::Call;

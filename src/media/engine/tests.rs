@@ -69,6 +69,7 @@ fn peer(n: u32) -> Peer {
         send: true,
         receive: true,
         proven: true,
+        answered: true,
         latch: None,
         rtcp_mux: false,
     }
@@ -216,6 +217,16 @@ impl World {
         {
             self.note(*port, *to, &bytes);
         }
+        forward.is_some()
+    }
+
+    /// As `speak`, a packet that lay too long.
+    fn speak_late(&mut self, n: u32, packet: &[u8]) -> bool {
+        let mut buffer = packet.to_vec();
+        let length = buffer.len();
+        let forward =
+            self.engine.handle_old_rtp(self.now, port(n), address(n), &mut buffer, length);
+        self.collect();
         forward.is_some()
     }
 

@@ -2,10 +2,10 @@
 //!
 //! Owns two watches. [`Life`] looks at everything that shows the peer is there, RTCP too, and leads
 //! to [`Event::Silent`]: is the peer gone? [`Ways`] looks at RTP alone and only while our packets
-//! go and the peer may speak, and leads to [`Event::OneWay`]: do the two hear each other? With the
-//! times as they come, a peer that stops is told of first as one-way (3 s), then as silent (4 s)
-//! unless its RTCP goes on. Neither ends a call. A peer that hears a mix and is itself heard by nobody
-//! (a supervisor who listens) owes nothing.
+//! go and the peer, in a call that is answered, may speak, and leads to [`Event::OneWay`]: do the
+//! two hear each other? With the times as they come, a peer that stops is told of first as one-way
+//! (3 s), then as silent (4 s) unless its RTCP goes on. Neither ends a call.
+//! A peer that hears a mix and is itself heard by nobody (a supervisor who listens) owes nothing.
 //!
 //! A phone that mutes by sending nothing can't be told from a broken way until it speaks again: its
 //! sequence then goes on without a hole. So it is told of once; after that its pauses are its
@@ -110,7 +110,8 @@ impl Ways {
         Some(Event::BothWays { port })
     }
 
-    /// Lets time pass. `is_owed`: our packets go, and the peer may speak.
+    /// Lets time pass. `is_owed`: our packets go, the peer may speak, and the call is
+    /// answered.
     pub(super) fn tick(
         &mut self,
         at: Instant,

@@ -5,6 +5,7 @@
 //! is made, used and dropped on its own thread.
 
 mod address;
+mod control;
 mod epoll;
 pub mod priority;
 pub mod sockets;
@@ -84,6 +85,8 @@ pub struct Arrival<'a> {
     pub buffer: &'a mut [u8],
     /// Length of the packet in bytes.
     pub length: usize,
+    /// How long it lay in its socket and here.
+    pub waited: Duration,
 }
 
 /// Packets that were dropped, and why.
@@ -95,6 +98,9 @@ pub struct Drops {
     pub too_long: u64,
     /// Their socket had had more than [`PACKETS_A_TICK`] already.
     pub flood: u64,
+    /// Their socket's own buffer was full: they came faster than they were read. Known when the
+    /// socket's next packet is read.
+    pub overrun: u64,
 }
 
 /// How packets are moved.

@@ -5,7 +5,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::backend::Drops;
+use super::backend::{Drops, Kind};
+use crate::shell::metrics::MediaFigures;
 
 /// Classes of lateness: the first is up to 16 µs, each next up to twice that, the last is the rest.
 const CLASSES: usize = 16;
@@ -16,9 +17,12 @@ const FIRST_MICROS: u64 = 16;
 pub(super) struct Gauge {
     late: [AtomicU64; CLASSES],
     latest_micros: AtomicU64,
+    micros: AtomicU64,
     unsent: AtomicU64,
     too_long: AtomicU64,
     flood: AtomicU64,
+    overrun: AtomicU64,
+    old: AtomicU64,
 }
 
 impl Gauge {
@@ -28,6 +32,12 @@ impl Gauge {
         let class = (0..CLASSES - 1).find(|class| micros <= limit(*class));
         self.late[class.unwrap_or(CLASSES - 1)].fetch_add(1, Ordering::Relaxed);
         self.latest_micros.fetch_max(micros, Ordering::Relaxed);
+        self.micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// A packet lay too long to be passed on as voice.
+    pub(super) fn old(&self) {
+        self.old.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What the backend has dropped so far.
@@ -35,6 +45,7 @@ impl Gauge {
         self.unsent.store(drops.unsent, Ordering::Relaxed);
         self.too_long.store(drops.too_long, Ordering::Relaxed);
         self.flood.store(drops.flood, Ordering::Relaxed);
+        self.overrun.store(drops.overrun, Ordering::Relaxed);
     }
 }
 
@@ -46,11 +57,20 @@ fn limit(class: usize) -> u64 {
 /// What the media threads have done since they started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    late: [u64; CLASSES],
+    /// Ticks by class.
+    pub(super) late: [u64; CLASSES],
+    /// How packets come and go; `None`: there are no threads.
+    pub backend: Option<Kind>,
+    /// How many threads there are.
+    pub threads: u8,
+    /// The lateness of all ticks.
+    pub late_in_all: Duration,
     /// The latest that a tick has been.
     pub latest: Duration,
     /// What was dropped.
     pub drops: Drops,
+    /// Packets that lay too long before they were read: their voice was not passed on.
+    pub old: u64,
 }
 
 impl Figures {
@@ -63,11 +83,37 @@ impl Figures {
             }
             let latest = Duration::from_micros(read(&gauge.latest_micros));
             figures.latest = figures.latest.max(latest);
+            figures.late_in_all += Duration::from_micros(read(&gauge.micros));
             figures.drops.unsent += read(&gauge.unsent);
             figures.drops.too_long += read(&gauge.too_long);
             figures.drops.flood += read(&gauge.flood);
+            figures.drops.overrun += read(&gauge.overrun);
+            figures.old += read(&gauge.old);
         }
         figures
+    }
+
+    /// The form in which operators read them.
+    pub fn metrics(&self) -> MediaFigures {
+        let most = |class| match class {
+            last if last == CLASSES - 1 => f64::INFINITY,
+            class => Duration::from_micros(limit(class)).as_secs_f64(),
+        };
+        let late = self.late.iter().enumerate().map(|(class, count)| (most(class), *count));
+        let Drops { unsent, too_long, flood, overrun } = self.drops;
+        MediaFigures {
+            backend: self.backend.map_or("", Kind::name),
+            threads: self.threads,
+            late: late.collect(),
+            late_in_all: self.late_in_all,
+            dropped: vec![
+                ("unsent", unsent),
+                ("too_long", too_long),
+                ("flood", flood),
+                ("overrun", overrun),
+                ("old", self.old),
+            ],
+        }
     }
 
     /// How many ticks there were.
@@ -101,12 +147,20 @@ mod tests {
         (0..98).for_each(|_| gauges[0].tick(micros(30)));
         gauges[1].tick(micros(100));
         gauges[1].tick(Duration::from_secs(3));
-        gauges[1].dropped(Drops { unsent: 1, too_long: 2, flood: 3 });
+        let drops = Drops { unsent: 1, too_long: 2, flood: 3, overrun: 4 };
+        gauges[1].dropped(drops);
+        gauges.iter().for_each(Gauge::old);
         let figures = Figures::of(gauges.iter());
         assert_eq!((figures.ticks(), figures.latest), (100, Duration::from_secs(3)));
+        assert_eq!(figures.late_in_all, Duration::from_secs(3) + micros(98 * 30 + 100));
+        let mut told = figures.metrics();
+        told.late.retain(|(_, count)| *count > 0);
+        assert_eq!(told.late, [(32e-6, 98), (128e-6, 1), (f64::INFINITY, 1)]);
+        let dropped = [("unsent", 1), ("too_long", 2), ("flood", 3), ("overrun", 4), ("old", 2)];
+        assert_eq!(told.dropped, dropped);
         assert_eq!(figures.lateness(0.02), micros(32));
         assert_eq!(figures.lateness(0.01), micros(128));
         assert_eq!(figures.lateness(0.0), Duration::from_secs(3));
-        assert_eq!(figures.drops, Drops { unsent: 1, too_long: 2, flood: 3 });
+        assert_eq!((figures.drops, figures.old), (drops, 2));
     }
 }

@@ -34,6 +34,9 @@ const ORDERS_A_TURN: usize = 64;
 const BACKLOG_MAX: usize = 4096;
 /// Panics after which the engine's state is not trusted any more.
 const PANICS_MAX: u32 = 16;
+/// Voice that lay longer than this before it was read is not passed on: nobody plays it any more,
+/// and a thread that was away would leave all that follows as late. As long as a jitter buffer.
+const OLD_AFTER: Duration = Duration::from_millis(200);
 /// How soon events that found no room are tried again.
 const RETRY: Duration = Duration::from_millis(20);
 
@@ -61,6 +64,8 @@ pub(super) struct Shard<B> {
     has_orders: bool,
     /// When the last wait ended.
     now: Instant,
+    /// The tick that was begun last.
+    ticked: Option<Instant>,
     panics: u32,
 }
 
@@ -84,6 +89,7 @@ impl<B: Backend> Shard<B> {
             has_packets: false,
             has_orders: false,
             now: Instant::now(),
+            ticked: None,
             panics: 0,
         }
     }
@@ -121,15 +127,16 @@ impl<B: Backend> Shard<B> {
         self.engine.poll_timeout().or_else(has_to_retry)
     }
 
-    /// Ticks when it is time.
+    /// Ticks when it is time; a tick of many ports takes several turns.
     fn tick(&mut self) {
         let now = Instant::now();
-        if let Some(at) = self.engine.poll_timeout().filter(|at| *at <= now) {
+        let Some(at) = self.engine.poll_timeout().filter(|at| *at <= now) else { return };
+        if self.ticked.replace(at) != Some(at) {
             self.means.gauge.tick(now - at);
             self.backend.next_tick();
-            self.engine.tick(now);
             self.means.gauge.dropped(self.backend.drops());
         }
+        self.engine.tick(now);
     }
 
     /// Takes packets and sends on what is to be sent on, each out of its receive buffer.
@@ -137,8 +144,12 @@ impl<B: Backend> Shard<B> {
         self.now = Instant::now();
         let (now, engine) = (self.now, &mut self.engine);
         self.has_packets = self.backend.deliver(PACKETS_A_TURN, |arrival| {
-            let Arrival { port, channel, from, buffer, length } = arrival;
+            let Arrival { port, channel, from, buffer, length, waited } = arrival;
             match channel {
+                Channel::Rtp if waited > OLD_AFTER => {
+                    self.means.gauge.old();
+                    engine.handle_old_rtp(now, port, from, buffer, length)
+                }
                 Channel::Rtp => engine.handle_rtp(now, port, from, buffer, length),
                 Channel::Rtcp => {
                     engine.handle_rtcp(now, port, from, buffer.get_mut(..length)?);
@@ -265,64 +276,4 @@ impl<B: Backend> Shard<B> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::UdpSocket;
-    use std::sync::mpsc::{SyncSender, sync_channel};
-
-    use super::*;
-    use crate::shell::media_thread::backend::{Epoll, Wake};
-
-    /// A shard whose events wait in a queue of this length. Its orders end with the sender.
-    fn shard(length: usize) -> (Shard<Epoll>, mpsc::Receiver<Event>, SyncSender<Order>) {
-        let (events, told) = mpsc::channel(length);
-        let (orders, inbox) = sync_channel(1);
-        let means = Means {
-            inbox,
-            events,
-            config: Config::default(),
-            library: Arc::new(Library::default()),
-            chance: Chance::from_number(1),
-            gauge: Arc::new(Gauge::default()),
-            recorder: None,
-        };
-        (Shard::new(Epoll::new(&Wake::new().unwrap()).unwrap(), means), told, orders)
-    }
-
-    #[test]
-    fn panics_without_end_cost_the_calls_not_the_thread() {
-        let (mut shard, mut told, _orders) = shard(8);
-        let port = PortId { n: 1, shard: 0 };
-        let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let local = std::net::SocketAddr::new(free.ip(), free.port() & !1);
-        let open = || Command::Open { port, local, dscp: 0 };
-        shard.command(open());
-        shard.flush();
-        if told.try_recv() != Ok(Event::Opened { port }) {
-            return; // somebody else has the port
-        }
-        (1..PANICS_MAX).for_each(|_| shard.after_panic());
-        assert_eq!(shard.engine.ports(), 1);
-        shard.after_panic();
-        shard.command(open());
-        shard.flush();
-        let quality = Quality::default();
-        assert_eq!(told.try_recv(), Ok(Event::Closed { port, quality }));
-        assert_eq!(told.try_recv(), Ok(Event::Opened { port }));
-    }
-
-    #[test]
-    fn a_loop_that_takes_no_events_loses_only_what_it_can_do_without() {
-        let (mut shard, mut told, _orders) = shard(1);
-        let port = PortId { n: 1, shard: 0 };
-        (0..2 * BACKLOG_MAX).for_each(|_| shard.tell(Event::Silent { port }));
-        assert_eq!(shard.backlog.len(), BACKLOG_MAX);
-        let quality = Quality::default();
-        shard.tell(Event::Closed { port, quality });
-        let mut last = None;
-        for _ in 0..=BACKLOG_MAX {
-            shard.flush();
-            last = told.try_recv().ok();
-        }
-        assert_eq!(last, Some(Event::Closed { port, quality }));
-    }
-}
+mod tests;

@@ -49,6 +49,29 @@ fn payloads_come_over_unchanged() {
 }
 
 #[test]
+fn a_voice_that_lay_too_long_is_lost_and_its_keys_are_not() {
+    let mut world = World::with_ports(2);
+    world.bridge(1, 2);
+    world.command(Command::Detect { port: port(1), rfc4733: true, inband: false, pass: true });
+    let mut voice = Voice::new(1);
+    talk(&mut world, &mut [&mut voice], 5);
+    world.take(2);
+    for _ in 0..3 {
+        let packet = voice.packet();
+        assert!(!world.speak_late(1, &packet));
+    }
+    let key = voice.event(101, [4, 10, 0, 160], 77);
+    assert!(world.speak_late(1, &key));
+    assert_eq!(world.keys(), "4");
+    let packet = voice.packet();
+    assert!(world.speak(1, &packet));
+    let heard = world.take(2).pop().unwrap();
+    assert_eq!(heard.payload, packet[12..]);
+    let quality = world.close(1);
+    assert_eq!((quality.received, quality.lost, quality.late), (10, 0, 3));
+}
+
+#[test]
 fn extension_sources_and_padding_stay_behind() {
     let mut world = World::with_ports(2);
     world.bridge(1, 2);

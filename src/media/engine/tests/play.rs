@@ -188,6 +188,33 @@ fn a_late_tick_is_made_up_for() {
 }
 
 #[test]
+fn a_tick_of_many_ports_takes_several_calls() {
+    let mut world = World::with_ports(100);
+    let mut ticked = vec![];
+    for round in 1..=3 {
+        world.now += TICK;
+        let mut calls = 0;
+        while world.engine.poll_timeout().is_some_and(|at| at <= world.now) {
+            world.engine.tick(world.now);
+            world.collect();
+            calls += 1;
+            let heard = world.heard.len();
+            assert!(heard <= TRANSMITS_A_CALL, "{heard} packets of one call");
+            ticked.extend(std::mem::take(&mut world.heard).into_iter().map(|(port, _)| port.n));
+            // Whoever comes in between waits for the next tick, or has this one.
+            if (round, calls) == (2, 2) {
+                world.close(1);
+                world.close(100);
+            }
+        }
+        assert_eq!(calls, 4);
+    }
+    let times = |n| ticked.iter().filter(|port| **port == n).count();
+    assert_eq!((times(1), times(100)), (2, 1));
+    assert!((2..100).all(|n| times(n) == 3), "{ticked:?}");
+}
+
+#[test]
 fn silence_is_told_once_and_so_is_life() {
     let mut world = World::with_ports(1);
     let told = |w: &World| -> Vec<Event> {

@@ -188,6 +188,23 @@ fn who_only_listens_owes_nothing() {
 }
 
 #[test]
+fn before_the_answer_nobody_is_missed_and_after_it_within_three_seconds() {
+    let mut world = World::new();
+    world.open(1);
+    let early = Peer { answered: false, ..peer(1) };
+    world.command(Command::Connect { port: port(1), peer: early, crypto: None });
+    let from = world.now;
+    world.pass(20_000 * MS);
+    assert!(world.take(1).len() > 900, "it is spoken to");
+    assert_eq!(told(&world, from), []);
+    world.command(Command::Connect { port: port(1), peer: peer(1), crypto: None });
+    let from = world.now;
+    world.pass(5_000 * MS);
+    assert!(matches!(told(&world, from)[..], [(3000..=3020, "one way")]));
+    assert_eq!(world.close(1).one_way, 1);
+}
+
+#[test]
 fn a_phone_that_mutes_by_sending_nothing_is_told_of_once() {
     let mut world = World::with_ports(1);
     let mut voice = Voice::new(1);

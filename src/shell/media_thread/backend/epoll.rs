@@ -22,6 +22,7 @@ use nix::sys::epoll::{Epoll as Poll, EpollCreateFlags, EpollEvent, EpollFlags, E
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use super::address::{self, LENGTH};
+use super::control::{self, Told};
 use super::sockets::Sockets;
 use super::table::{FREE_BITS, Reading, Table, Token};
 use super::wake::Wake;
@@ -198,7 +199,7 @@ impl Epoll {
         // Where reading fails, an earlier packet was refused, which says nothing of what waits
         // behind it; where nothing is there, epoll will say when it is.
         let Ok(came) = self.batch.receive(entry.socket(channel).as_raw_fd()) else { return 0 };
-        let mut is_flood = false;
+        let (wall, mut is_flood) = (control::wall(), false);
         for n in 0..came {
             let Some(entry) = self.table.entry(token) else { break };
             if !entry.line(channel).may(tick) {
@@ -207,8 +208,11 @@ impl Epoll {
                 continue;
             }
             match self.batch.packet(n) {
-                Some((from, buffer, length)) => {
-                    let forward = take(Arrival { port, channel, from, buffer, length });
+                Some((from, told, buffer, length)) => {
+                    self.drops.overrun += entry.line(channel).note_lost(told.lost);
+                    let waited = told.came.map_or(Duration::ZERO, |came| wall.saturating_sub(came));
+                    let arrival = Arrival { port, channel, from, buffer, length, waited };
+                    let forward = take(arrival);
                     self.batch.packets[n].forward = forward;
                 }
                 None => self.drops.too_long += 1,
@@ -241,8 +245,11 @@ impl Epoll {
 struct Packet {
     /// Where from; before sending, where to.
     name: [u8; LENGTH],
+    control: [u8; control::LENGTH],
     buffer: [u8; PACKET_MAX + ROOM],
     length: usize,
+    /// Bytes of control messages.
+    told: usize,
     is_cut: bool,
     forward: Option<Forward>,
 }
@@ -258,8 +265,10 @@ impl Batch {
     fn new() -> Self {
         let packet = |_| Packet {
             name: [0; LENGTH],
+            control: [0; control::LENGTH],
             buffer: [0; PACKET_MAX + ROOM],
             length: 0,
+            told: 0,
             is_cut: false,
             forward: None,
         };
@@ -277,12 +286,15 @@ impl Batch {
             let base = packet.buffer.as_mut_ptr().cast();
             self.vectors[n] = iovec { iov_base: base, iov_len: PACKET_MAX };
             let name = packet.name.as_mut_ptr();
-            self.headers[n].msg_hdr = header(name, LENGTH, &mut self.vectors[n]);
+            let header = &mut self.headers[n].msg_hdr;
+            *header = self::header(name, LENGTH, &mut self.vectors[n]);
+            header.msg_control = packet.control.as_mut_ptr().cast();
+            header.msg_controllen = control::LENGTH;
         }
-        // SAFETY: each header names the address, the vector and through it the buffer of its own
-        // packet, with their true lengths (the buffer's shorter: what is behind is the room to
-        // grow). All belong to `self`, which is borrowed through the call; the kernel keeps no
-        // pointer.
+        // SAFETY: each header names the address, the control data, the vector and through it the
+        // buffer of its own packet, with their true lengths (the buffer's shorter: what is behind
+        // is the room to grow). All belong to `self`, which is borrowed through the call; the
+        // kernel keeps no pointer.
         let came = unsafe {
             let headers = self.headers.as_mut_ptr();
             libc::recvmmsg(fd, headers, BATCH as u32, MSG_DONTWAIT, null_mut())
@@ -290,17 +302,20 @@ impl Batch {
         let came = usize::try_from(came).map_err(|_| io::Error::last_os_error())?;
         for (packet, header) in self.packets.iter_mut().zip(&self.headers).take(came) {
             packet.length = header.msg_len as usize;
+            packet.told = header.msg_hdr.msg_controllen;
             packet.is_cut = header.msg_hdr.msg_flags & MSG_TRUNC != 0;
             packet.forward = None;
         }
         Ok(came)
     }
 
-    /// A packet that came: from where, its buffer, and its length; `None` when it is not whole.
-    fn packet(&mut self, n: usize) -> Option<(SocketAddr, &mut [u8], usize)> {
+    /// A packet that came: from where, what was told of it, its buffer, and its length; `None` when
+    /// it is not whole.
+    fn packet(&mut self, n: usize) -> Option<(SocketAddr, Told, &mut [u8], usize)> {
         let packet = self.packets.get_mut(n).filter(|packet| !packet.is_cut)?;
         let from = address::read(&packet.name)?;
-        Some((from, &mut packet.buffer[..], packet.length))
+        let told = control::read(packet.control.get(..packet.told)?);
+        Some((from, told, &mut packet.buffer[..], packet.length))
     }
 
     /// How many packets from `first` on leave by the same socket.

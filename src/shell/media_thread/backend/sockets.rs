@@ -10,6 +10,8 @@ use std::net::{SocketAddr, UdpSocket};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::control;
+
 /// Receive buffer in bytes: about a second of G.711 as the kernel counts.
 const RECEIVE_BUFFER: usize = 64 << 10;
 
@@ -34,8 +36,8 @@ impl Sockets {
 
 /// One socket.
 pub(super) fn bind(local: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_nonblocking(true)?;
+    let kind = Type::DGRAM.nonblocking();
+    let socket = Socket::new(Domain::for_address(local), kind, Some(Protocol::UDP))?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     let class = u32::from(dscp & 63) << 2;
     // A system that doesn't let us mark packets still carries them.
@@ -50,5 +52,7 @@ pub(super) fn bind(local: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
         tracing::debug!(%error, "media packets can't be marked");
     }
     socket.bind(&local.into())?;
-    Ok(socket.into())
+    let socket = socket.into();
+    control::ask(&socket);
+    Ok(socket)
 }

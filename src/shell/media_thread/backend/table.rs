@@ -66,6 +66,8 @@ pub(super) struct Line {
     pub(super) reading: Reading,
     tick: u32,
     packets: u16,
+    /// How many packets its buffer had no room for.
+    lost: u32,
 }
 
 impl Line {
@@ -76,6 +78,12 @@ impl Line {
         }
         self.packets = self.packets.saturating_add(1);
         self.packets <= PACKETS_A_TICK
+    }
+
+    /// Takes the system's count of packets that found no room; how many more they are.
+    pub(super) fn note_lost(&mut self, lost: Option<u32>) -> u64 {
+        let Some(lost) = lost else { return 0 };
+        u64::from(lost.wrapping_sub(std::mem::replace(&mut self.lost, lost)))
     }
 }
 

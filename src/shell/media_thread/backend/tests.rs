@@ -34,6 +34,8 @@ with_each_backend! {
     what_a_closed_port_has_sent_is_sent
     a_thousand_ports_open_and_close
     packets_on_which_the_reader_panics_cost_nothing_else
+    how_long_a_packet_waited_is_told
+    packets_that_found_no_room_are_counted
 }
 
 struct Rig<B> {
@@ -249,6 +251,59 @@ fn more_packets_than_buffers_lose_nothing<B: Backend>() {
     assert!(taken.values().all(|count| *count == packets), "{taken:?}");
     assert_eq!(taken.len(), locals.len());
     assert_eq!(rig.backend.drops(), Drops::default());
+}
+
+fn how_long_a_packet_waited_is_told<B: Backend>() {
+    let mut rig = Rig::<B>::new();
+    let (local, peer) = (rig.open(1), peer());
+    for pause in [0, 60] {
+        let pause = Duration::from_millis(pause);
+        let sent = Instant::now();
+        peer.send_to(&[1; 172], local).unwrap();
+        std::thread::sleep(pause);
+        let mut waited = None;
+        while waited.is_none() {
+            rig.backend.wait(Some(Instant::now() + SECOND)).unwrap();
+            rig.backend.deliver(32, |arrival| {
+                waited = Some(arrival.waited);
+                None
+            });
+        }
+        // The wall clock, by which it is measured, may be adjusted a little.
+        let (waited, since) = (waited.unwrap(), sent.elapsed() + Duration::from_millis(1));
+        assert!((pause - pause / 60..=since).contains(&waited), "{waited:?} of {since:?}");
+    }
+}
+
+fn packets_that_found_no_room_are_counted<B: Backend>() {
+    let mut rig = Rig::<B>::new();
+    let (local, peer, sent) = (rig.open(1), peer(), 2000);
+    for _ in 0..sent {
+        peer.send_to(&[1; 172], local).unwrap();
+    }
+    let mut take = || {
+        let mut shown = 0;
+        for _ in 0..100 {
+            rig.backend.next_tick();
+            rig.turn();
+            rig.backend.deliver(100, |_| {
+                shown += 1;
+                None
+            });
+        }
+        (shown, rig.backend.drops())
+    };
+    let (shown, drops) = take();
+    assert!((1..sent).contains(&shown));
+    // Its next packet tells of them.
+    peer.send_to(&[1; 172], local).unwrap();
+    let (next, after) = take();
+    assert_eq!(next, 1);
+    let overrun = sent - shown - drops.flood;
+    assert_eq!(after, Drops { overrun, flood: drops.flood, ..Drops::default() });
+    // Once.
+    peer.send_to(&[1; 172], local).unwrap();
+    assert_eq!(take(), (1, after));
 }
 
 fn what_was_under_way_to_a_closed_port_reaches_nobody<B: Backend>() {

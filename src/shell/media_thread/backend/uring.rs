@@ -20,13 +20,14 @@ use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
 use nix::libc::{self, MSG_DONTWAIT, msghdr};
 
 use super::address::{self, LENGTH};
+use super::control;
 use super::sockets::Sockets;
 use super::table::{Entry, FREE_BITS, Reading, Table, Token};
 use super::wake::Wake;
 use super::{Arrival, Backend, Drops};
 use crate::media::PortId;
 use crate::media::engine::{Channel, Forward};
-use buffers::{Buffer, Buffers};
+use buffers::{Buffer, Buffers, Received};
 
 /// Submissions that wait for the next call.
 const SUBMISSIONS: u32 = 1024;
@@ -94,7 +95,7 @@ pub struct Uring {
     ring: IoUring,
     /// `None` only while it is dropped.
     buffers: Option<Buffers>,
-    /// What the kernel writes before a packet: its address, no control data.
+    /// What the kernel writes before a packet: its address, and when it came.
     shape: Box<msghdr>,
     wake: Wake,
     table: Table,
@@ -127,6 +128,7 @@ impl Backend for Uring {
         // SAFETY: a C structure of integers and pointers, for which all zeros is a value.
         let mut shape: Box<msghdr> = Box::new(unsafe { std::mem::zeroed() });
         shape.msg_namelen = LENGTH as u32;
+        shape.msg_controllen = control::LENGTH;
         Ok(Self {
             ring,
             buffers: Some(buffers),
@@ -220,9 +222,10 @@ impl Backend for Uring {
         mut take: impl FnMut(Arrival<'_>) -> Option<Forward>,
     ) -> bool {
         self.after_panic();
+        let wall = control::wall();
         for _ in 0..most {
             let Some(came) = self.came.pop_front() else { return false };
-            self.show(came, &mut take);
+            self.show(came, wall, &mut take);
         }
         !self.came.is_empty()
     }
@@ -452,7 +455,12 @@ impl Uring {
         }
     }
 
-    fn show(&mut self, came: Came, take: &mut impl FnMut(Arrival<'_>) -> Option<Forward>) {
+    fn show(
+        &mut self,
+        came: Came,
+        wall: Duration,
+        take: &mut impl FnMut(Arrival<'_>) -> Option<Forward>,
+    ) {
         let Came { token, buffer, written } = came;
         let (tick, channel) = (self.table.tick, token.channel);
         let Some(buffers) = &mut self.buffers else { return };
@@ -466,10 +474,12 @@ impl Uring {
         }
         let shown = &*self.shown.insert(buffer);
         let received = buffers.received(shown, written);
-        let received = received.and_then(|r| Some((address::read(&r.from)?, r.bytes, r.length)));
+        let received = received.and_then(|r| Some((address::read(&r.from)?, r)));
         let forward = match received {
-            Some((from, bytes, length)) => {
-                take(Arrival { port, channel, from, buffer: bytes, length })
+            Some((from, Received { told, bytes: buffer, length, .. })) => {
+                self.drops.overrun += entry.line(channel).note_lost(told.lost);
+                let waited = told.came.map_or(Duration::ZERO, |came| wall.saturating_sub(came));
+                take(Arrival { port, channel, from, buffer, length, waited })
             }
             None => {
                 self.drops.too_long += 1;

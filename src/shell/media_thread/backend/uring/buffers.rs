@@ -13,6 +13,7 @@ use io_uring::Submitter;
 use io_uring::types::BufRingEntry;
 
 use crate::shell::media_thread::backend::address::LENGTH;
+use crate::shell::media_thread::backend::control::{self, Told};
 use crate::shell::media_thread::backend::{PACKET_MAX, ROOM};
 
 /// Buffers for packets that come; a power of two. When all are taken, packets wait in their
@@ -23,8 +24,10 @@ const OWN: u16 = 1024;
 /// The group under which the kernel knows the buffers for receiving.
 pub(super) const GROUP: u16 = 0;
 
-/// What the kernel writes before a packet: four numbers (`io_uring_recvmsg_out`), and the address.
-pub(super) const FRONT: usize = 16 + LENGTH;
+/// What the kernel writes before a packet: four numbers (`io_uring_recvmsg_out`), the address, the
+/// control messages.
+pub(super) const FRONT: usize = NUMBERS + LENGTH + control::LENGTH;
+const NUMBERS: usize = 16;
 /// From one buffer to the next: whole cache lines, and an odd number of them, so that the heads of
 /// all buffers don't fall into the same few sets of the cache.
 const STRIDE: usize = (FRONT + PACKET_MAX + ROOM).next_multiple_of(128) + 64;
@@ -74,6 +77,7 @@ impl Buffer {
 /// A packet that lies in a buffer.
 pub(super) struct Received<'a> {
     pub(super) from: [u8; LENGTH],
+    pub(super) told: Told,
     /// The packet and the room behind it.
     pub(super) bytes: &'a mut [u8],
     pub(super) length: usize,
@@ -159,9 +163,11 @@ impl Buffers {
         const CUT: u32 = nix::libc::MSG_TRUNC as u32;
         let (front, bytes) = self.bytes(buffer).split_at_mut(FRONT);
         let length = written.checked_sub(FRONT).filter(|length| *length <= PACKET_MAX)?;
-        let flags = u32::from_ne_bytes([front[12], front[13], front[14], front[15]]);
-        let from = *front.last_chunk::<LENGTH>()?;
-        (flags & CUT == 0).then_some(Received { from, bytes, length })
+        let number = |at: usize| front.get(at..)?.first_chunk().map(|n| u32::from_ne_bytes(*n));
+        let (messages, flags) = (number(4)?, number(12)?);
+        let from = *front.get(NUMBERS..)?.first_chunk::<LENGTH>()?;
+        let told = control::read(front.get(NUMBERS + LENGTH..)?.get(..messages as usize)?);
+        (flags & CUT == 0).then_some(Received { from, told, bytes, length })
     }
 
     /// The buffer's two parts: what stands before a packet, and the packet's place.

@@ -1,0 +1,142 @@
+use std::net::UdpSocket;
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use super::*;
+use crate::media::{Codec, Peer, Source};
+use crate::shell::media_thread::backend::{Epoll, Uring, Wake, is_uring_here};
+use crate::shell::media_thread::figures::Figures;
+
+/// A shard whose events wait in a queue of this length. Its orders end with the sender.
+fn shard<B: Backend>(length: usize) -> (Shard<B>, mpsc::Receiver<Event>, SyncSender<Order>) {
+    let (events, told) = mpsc::channel(length);
+    let (orders, inbox) = sync_channel(1);
+    let means = Means {
+        inbox,
+        events,
+        config: Config::default(),
+        library: Arc::new(Library::default()),
+        chance: Chance::from_number(1),
+        gauge: Arc::new(Gauge::default()),
+        recorder: None,
+    };
+    (Shard::new(B::new(&Wake::new().unwrap()).unwrap(), means), told, orders)
+}
+
+fn phone() -> (UdpSocket, std::net::SocketAddr) {
+    let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
+    phone.set_nonblocking(true).unwrap();
+    let address = phone.local_addr().unwrap();
+    (phone, address)
+}
+
+/// A thread that was away passes on what is new, not what has become old meanwhile.
+fn a_pause_makes_no_voice_late<B: Backend>() {
+    let (mut shard, mut told, _orders) = shard::<B>(8);
+    let phones = [phone(), phone()];
+    let ports = [1, 2].map(|n| PortId { n, shard: 0 });
+    let mut locals = vec![];
+    for (port, (_, rtp)) in ports.into_iter().zip(&phones) {
+        let local = loop {
+            let (_, free) = phone();
+            let local = std::net::SocketAddr::new(free.ip(), free.port() & !1);
+            shard.command(Command::Open { port, local, dscp: 0 });
+            shard.flush();
+            if told.try_recv() == Ok(Event::Opened { port }) {
+                break local;
+            }
+        };
+        locals.push(local);
+        let peer = Peer {
+            rtp: *rtp,
+            rtcp: None,
+            rtcp_mux: false,
+            codec: Codec::Pcmu,
+            payload_send: 0,
+            payload_receive: 0,
+            events: None,
+            send: true,
+            receive: true,
+            proven: true,
+            answered: true,
+            latch: None,
+        };
+        shard.command(Command::Connect { port, peer, crypto: None });
+    }
+    shard.command(Command::Listen { port: ports[1], source: Source::Port(ports[0]) });
+    let say = |number: u8| {
+        let mut packet = [number; 172];
+        let [high, low] = (u16::from(number) * 160).to_be_bytes();
+        packet[..12].copy_from_slice(&[0x80, 0, 0, number, 0, 0, high, low, 0, 0, 0, 1]);
+        phones[0].0.send_to(&packet, locals[0]).unwrap();
+    };
+    let heard = |shard: &mut Shard<B>| {
+        for _ in 0..20 {
+            shard.now = Instant::now();
+            shard.backend.wait(Some(shard.now)).unwrap();
+            shard.pass_on();
+        }
+        shard.backend.wait(Some(Instant::now())).unwrap();
+        let mut packet = [0; 256];
+        std::iter::from_fn(|| phones[1].0.recv(&mut packet).ok().map(|_| packet[20]))
+            .collect::<Vec<_>>()
+    };
+    say(1);
+    assert_eq!(heard(&mut shard), [1]);
+    // 200 ms of voice.
+    (2..12).for_each(say);
+    std::thread::sleep(OLD_AFTER + Duration::from_millis(1));
+    say(12);
+    let heard = heard(&mut shard);
+    let figures = Figures::of(std::iter::once(&*shard.means.gauge));
+    assert_eq!((heard, figures.old), (vec![12], 10));
+}
+
+#[test]
+fn a_pause_makes_no_voice_late_by_epoll() {
+    a_pause_makes_no_voice_late::<Epoll>();
+}
+
+#[test]
+fn a_pause_makes_no_voice_late_by_uring() {
+    if is_uring_here() {
+        a_pause_makes_no_voice_late::<Uring>();
+    }
+}
+
+#[test]
+fn panics_without_end_cost_the_calls_not_the_thread() {
+    let (mut shard, mut told, _orders) = shard::<Epoll>(8);
+    let port = PortId { n: 1, shard: 0 };
+    let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let local = std::net::SocketAddr::new(free.ip(), free.port() & !1);
+    let open = || Command::Open { port, local, dscp: 0 };
+    shard.command(open());
+    shard.flush();
+    if told.try_recv() != Ok(Event::Opened { port }) {
+        return; // somebody else has the port
+    }
+    (1..PANICS_MAX).for_each(|_| shard.after_panic());
+    assert_eq!(shard.engine.ports(), 1);
+    shard.after_panic();
+    shard.command(open());
+    shard.flush();
+    let quality = Quality::default();
+    assert_eq!(told.try_recv(), Ok(Event::Closed { port, quality }));
+    assert_eq!(told.try_recv(), Ok(Event::Opened { port }));
+}
+
+#[test]
+fn a_loop_that_takes_no_events_loses_only_what_it_can_do_without() {
+    let (mut shard, mut told, _orders) = shard::<Epoll>(1);
+    let port = PortId { n: 1, shard: 0 };
+    (0..2 * BACKLOG_MAX).for_each(|_| shard.tell(Event::Silent { port }));
+    assert_eq!(shard.backlog.len(), BACKLOG_MAX);
+    let quality = Quality::default();
+    shard.tell(Event::Closed { port, quality });
+    let mut last = None;
+    for _ in 0..=BACKLOG_MAX {
+        shard.flush();
+        last = told.try_recv().ok();
+    }
+    assert_eq!(last, Some(Event::Closed { port, quality }));
+}
