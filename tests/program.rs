@@ -5,6 +5,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use koebashi::store::audit::Entry;
+use koebashi::store::{self, Store};
 
 /// A configuration for the test of that name, in its own folder.
 fn config(test: &str, more: &str) -> String {
@@ -32,6 +36,68 @@ fn check_is_silent_on_standard_error_when_all_is_well() {
     assert!(said.status.success(), "{}", text(&said.stdout));
     assert!(text(&said.stdout).contains("1 lines"), "{}", text(&said.stdout));
     assert_eq!(text(&said.stderr), "");
+}
+
+#[test]
+fn check_warns_where_nobody_can_call() {
+    let more =
+        "[[counselor]]\nextension = \"201\"\nrole = \"supervisor\"\npassword = \"p-201-p\"\n";
+    let said = text(&koebashi(&["check", "--config", &config("check_lonely", more)]).stdout);
+    for none in ["line: there is none", "trunk: there is none", "0 trunks, 0 lines"] {
+        assert!(said.contains(none), "{none} in {said}");
+    }
+}
+
+/// The first block of TOML below a heading of the README.
+fn pasted(heading: &str) -> String {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
+    let readme = readme.unwrap();
+    let (_, section) = readme.split_once(&format!("\n## {heading}\n")).unwrap();
+    let (_, block) = section.split_once("```toml\n").unwrap();
+    block.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn the_readmes_file_for_listening_in_can_be_pasted() {
+    let path = config("readme_listen", &pasted("Listen in and step in"));
+    let said = text(&koebashi(&["check", "--config", &path]).stdout);
+    let fine = format!("{path}: fine: 1 trunks, 1 lines, 2 counselors, ");
+    assert!(said.starts_with(&fine) && said.lines().count() == 1, "{said}");
+}
+
+#[test]
+fn audit_prints_the_trail_and_says_whether_it_is_whole() {
+    let path = config("audit", "");
+    let database = Path::new(&path).with_file_name("state").join("koebashi.db");
+    fs::remove_dir_all(database.parent().unwrap()).ok();
+    let (store, _) =
+        Store::open(&store::Config { path: database.clone(), ..store::Config::default() }).unwrap();
+    for (day, what) in [(27, "begins to listen"), (28, "asks for help")] {
+        let at = format!("2026-11-{day}T10:00:00Z").parse().unwrap();
+        store.audit(Entry { at, who: "201".to_owned(), what: what.to_owned() });
+    }
+    store.close(Duration::from_secs(10)).unwrap();
+    let audit = |more: &[&str]| koebashi(&[&["audit", "--config", &path], more].concat());
+    let (one, two) =
+        ("2026-11-27 19:00:00 201: begins to listen\n", "2026-11-28 19:00:00 201: asks for help\n");
+    for (more, expected) in [
+        (&[][..], format!("{one}{two}")),
+        (&["--last", "1"], two.to_owned()),
+        (&["--from", "2026-11-28"], two.to_owned()),
+        (&["--to", "2026-11-28"], one.to_owned()),
+        (&["--verify"], String::new()),
+    ] {
+        let said = audit(more);
+        let out = text(&said.stdout);
+        assert!(said.status.success(), "{more:?}");
+        assert!(out.starts_with(&format!("{expected}whole: 2 entries, ")), "{more:?}: {out}");
+    }
+    let database = rusqlite::Connection::open(database).unwrap();
+    database.execute("UPDATE audit SET what = 'asks for tea' WHERE n = 2", []).unwrap();
+    drop(database);
+    let said = audit(&[]);
+    assert_eq!(said.status.code(), Some(1));
+    assert_eq!(text(&said.stderr), "koebashi: the audit trail is broken at entry 2\n");
 }
 
 #[test]

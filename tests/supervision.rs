@@ -1,6 +1,8 @@
 //! Claims on supervisors: who hears whom in each mode, who may, what becomes of the call when one of
 //! the three goes, and what is told of it.
 
+mod help;
+
 use std::time::Duration;
 
 use koebashi::call::board::CounselorState;
@@ -55,8 +57,7 @@ impl Scene {
 
     /// With these supervisors.
     fn of(more: &str) -> Self {
-        let toml = BASIC.replace("[line.queue]\n", "[line.queue]\nstrategy = \"ordered\"\n");
-        let mut world = World::new(&format!("{toml}{more}"));
+        let mut world = World::new(&Self::toml(more));
         // The phones' numbers are those in `voice N` and `mix N M`: 0 the caller, 1 the counselor.
         let caller = world.add_caller(1, 0x2a);
         let [a, b, boss, other] = [("101", 0x51), ("102", 0x52), ("201", 0x61), ("202", 0x62)]
@@ -71,11 +72,24 @@ impl Scene {
         scene
     }
 
+    fn toml(more: &str) -> String {
+        let basic = BASIC.replace("[line.queue]\n", "[line.queue]\nstrategy = \"ordered\"\n");
+        format!("{basic}{more}")
+    }
+
     /// What caller, counselor and supervisor are tuned to.
     #[track_caller]
     fn claim(&self, expected: [&str; 3]) {
         let tuned = [self.caller, self.a, self.boss].map(|id| self.world.tuned(id));
         assert_eq!(tuned, expected, "{}", self.world.story());
+    }
+
+    /// The service gets another configuration, as by a reload.
+    fn configure(&mut self, more: &str) {
+        let loaded = crate::config::load(&Self::toml(more));
+        let (call, sip) = (std::sync::Arc::new(loaded.call), Box::new(loaded.sip));
+        self.world.command(Command::Configure(call, sip));
+        self.world.run(S);
     }
 
     fn dial(&mut self, id: PhoneId, code: &str) {
@@ -165,8 +179,17 @@ fn words(deed: &Deed) -> String {
         What::Began { supervisor, mode } => format!("{supervisor} begins: {}", mode.name()),
         What::Switched { supervisor, mode } => format!("{supervisor}: {}", mode.name()),
         What::Ended { supervisor, why } => format!("{supervisor} ends: {}", why.words()),
-        What::Denied { asked, why } => format!("denied {asked}: {}", why.name()),
+        What::Denied { asked, whom, why } => {
+            let whom = whom.as_ref().filter(|whom| *whom.0 != who);
+            let whom = whom.map(|whom| format!(" by {whom}")).unwrap_or_default();
+            format!("denied {asked}{whom}: {}", why.name())
+        }
         What::HelpAsked => "help".to_owned(),
+        What::HelpRung { supervisors } => {
+            let names: Vec<_> = supervisors.iter().map(ToString::to_string).collect();
+            format!("rings for help: [{}]", names.join(" "))
+        }
+        What::HelpUnanswered => "help unanswered".to_owned(),
         What::HelpCleared => "help cleared".to_owned(),
         What::Recording { paused } => format!("recording paused: {paused}"),
     };
@@ -263,8 +286,26 @@ fn the_board_says_who_listens_unless_told_not_to() {
     let mut scene = Scene::with("[supervision]\ncounselor_sees_listener = false\n");
     scene.dial(scene.boss, "*81101");
     scene.claim(LISTEN);
-    assert_eq!(scene.world.shown.calls[0].supervisor, None);
+    // Nothing on the board differs from one of a call without supervisor.
+    let shown = |scene: &Scene| {
+        let call = &scene.world.shown.calls[0];
+        let sides: Vec<_> = call.legs.iter().map(|leg| leg.side.name()).collect();
+        (call.supervisor.clone(), sides.join(" "), scene.world.state_of("201"))
+    };
+    let alone = (None, "caller counselor".to_owned(), CounselorState::Ready);
+    scene.world.run(5 * S);
+    assert_eq!(shown(&scene), alone);
     assert_eq!(scene.told(), ["201 @101 201 begins: listen"]);
+    scene.claim_refused(scene.other, "*81101");
+    assert_eq!(scene.told().pop().unwrap(), "202 @101 denied listen: already_supervised");
+    scene.hang_up(scene.boss);
+    // Rung through the API, too; and it is no free counselor who is offered calls.
+    scene.world.phone(scene.boss).answer = Answer::Never;
+    assert_eq!(scene.supervise("201", SupervisionMode::Listen), Ok(()));
+    scene.world.run(S);
+    assert_eq!(shown(&scene), alone);
+    scene.claim_refused_by_number(scene.b, "201", 486);
+    scene.end();
 }
 
 #[test]
@@ -333,6 +374,65 @@ fn what_can_not_be_supervised_is_refused_by_voice() {
     scene.claim(LISTEN);
     assert_eq!(scene.told().pop().unwrap(), "201 @101 denied join: mode_not_allowed");
     assert_eq!(scene.world.overlays(scene.boss), ["listening", "code_refused"]);
+    scene.end();
+}
+
+#[test]
+fn what_supervisors_may_do_holds_for_live_calls_too() {
+    let with = |modes: &str| format!("{SUPERVISORS}[supervision]\nmodes = [{modes}]\n");
+    let mut scene = Scene::of(&with("\"listen\", \"join\""));
+    scene.dial(scene.boss, "*81101");
+    scene.press(scene.boss, '3');
+    scene.claim(JOIN);
+    scene.press(scene.boss, '1');
+    scene.configure(&with("\"listen\""));
+    scene.press(scene.boss, '3');
+    scene.claim(LISTEN);
+    assert_eq!(scene.told().pop().unwrap(), "201 @101 denied join: mode_not_allowed");
+    let (call, mode) = (scene.call(), SupervisionMode::Join);
+    assert_eq!(scene.world.ask(Request::Switch { call, mode }), Err(Denial::ModeOff));
+    scene.configure(&with("\"listen\", \"whisper\""));
+    scene.press(scene.boss, '2');
+    scene.claim(WHISPER);
+    scene.end();
+}
+
+#[test]
+fn every_refusal_is_told() {
+    let mut scene = Scene::talking();
+    let call = scene.call();
+    for extension in [Some("201"), Some("0901111"), None] {
+        let extension = extension.map(Extension::from);
+        let asked = Request::UnknownMode { call: call.clone(), extension };
+        assert_eq!(scene.world.ask(asked), Err(Denial::UnknownMode));
+    }
+    let anonymous = "console @101 denied supervise: unknown_mode";
+    assert_eq!(
+        scene.told(),
+        ["console @101 denied supervise by 201: unknown_mode", anonymous, anonymous]
+    );
+    assert!(!format!("{:?}", scene.world.deeds).contains("0901111"), "it may be a number");
+    scene.end();
+    // A phone whose audio can't be used.
+    let toml = SUPERVISORS.replace("password-201\"", "password-201\"\nsrtp = \"required\"");
+    let mut scene = Scene::of(&toml);
+    scene.claim_refused_by_number(scene.boss, "*81101", 488);
+    assert_eq!(scene.told(), ["201 @101 denied listen: no_usable_audio"]);
+    scene.end();
+    // No port is left, or it can't be bound.
+    let toml = SUPERVISORS.replace("threads = 4", "threads = 4\nports = \"30000-30002\"");
+    let mut scene = Scene::of(&toml);
+    scene.claim_refused_by_number(scene.boss, "*82101", 503);
+    scene.claim_refused_by_number(scene.a, "*9", 503);
+    assert_eq!(
+        scene.told(),
+        ["201 @101 denied whisper: no_media_port", "101 @101 denied help: no_media_port"]
+    );
+    scene.end();
+    let mut scene = Scene::talking();
+    scene.world.unbindable.extend((0..=u16::MAX).step_by(2));
+    scene.claim_refused_by_number(scene.boss, "*83101", 503);
+    assert_eq!(scene.told(), ["201 @101 denied join: no_media_port"]);
     scene.end();
 }
 
@@ -572,47 +672,6 @@ fn a_supervisor_hands_on_nobody() {
     scene.end();
 }
 
-#[test]
-fn help_is_asked_for_by_keys_and_answered_by_listening() {
-    let mut scene = Scene::talking();
-    scene.press(scene.a, '*');
-    assert_eq!(scene.told(), [""; 0]);
-    scene.press(scene.a, '9');
-    assert_eq!(scene.told(), ["101 @101 help"]);
-    assert_eq!(scene.world.overlays(scene.a), ["tone_help"]);
-    assert_eq!(scene.world.overlays(scene.caller), [""; 0]);
-    scene.world.run(3 * S);
-    let waits = |w: &World| w.shown.counselors[0].help_for.map(|waited| waited.as_secs());
-    assert!((3..=4).contains(&waits(&scene.world).unwrap()));
-    // Again changes nothing, but is confirmed again.
-    scene.press(scene.a, '*');
-    scene.press(scene.a, '9');
-    assert_eq!(scene.told().len(), 1);
-    scene.dial(scene.boss, "*81101");
-    assert_eq!(scene.told()[1..], ["201 @101 201 begins: listen", "201 @101 help cleared"]);
-    assert_eq!(waits(&scene.world), None);
-    // No key of the code has reached the caller.
-    let sent = |command: &media::Command| matches!(command, media::Command::SendDigit { .. });
-    assert!(!scene.world.commands.iter().any(sent));
-    scene.end();
-}
-
-#[test]
-fn help_is_asked_for_on_the_second_line() {
-    let mut scene = Scene::talking();
-    scene.hold(scene.a, true);
-    let since = scene.world.now;
-    scene.dial(scene.a, "*9");
-    scene.world.run(S);
-    assert!(scene.world.sounds(scene.a, since).contains(&"help_sent".to_owned()));
-    assert_eq!(scene.told(), ["101 @101 help"]);
-    assert_eq!(scene.world.tuned(scene.caller), "hold");
-    scene.claim_refused(scene.b, "*9");
-    assert_eq!(scene.told().pop().unwrap(), "102 @- denied help: not_in_a_call");
-    scene.end();
-    assert_eq!(scene.told().pop().unwrap(), "system @101 help cleared");
-}
-
 /// Keys that were sent to a phone, by whom they were pressed is not told.
 fn keys_to(scene: &World, id: PhoneId) -> String {
     let rtp = scene.phones[id.0].rtp;
@@ -675,7 +734,7 @@ fn the_api_rings_the_supervisor_and_joins() {
     assert_eq!(denied, Err(Denial::NotSupervised));
     let expected = [
         "console @101 rings 201: whisper",
-        "console @101 denied listen: already_supervised",
+        "console @101 denied listen by 202: already_supervised",
         "201 @101 201 begins: whisper",
         "console @101 201: join",
         "console @101 201 ends: told by the console",
@@ -778,7 +837,8 @@ fn the_api_says_what_stands_against_it() {
     assert_eq!(before, 10, "each is told once: {:#?}", scene.told());
     assert_eq!(scene.world.ask(help("101")), Ok(()));
     assert_eq!(scene.world.ask(clear("101")), Ok(()));
-    assert_eq!(scene.told()[before..], ["console @101 help", "console @101 help cleared"]);
+    let told = ["console @101 help", "system @101 rings for help: []", "console @101 help cleared"];
+    assert_eq!(scene.told()[before..], told);
     scene.end();
 }
 

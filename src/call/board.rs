@@ -202,8 +202,19 @@ pub struct CounselorView {
     pub taken: u32,
     /// Lines.
     pub lines: Vec<LineId>,
-    /// How long they have waited for help in their call, if they asked for it.
-    pub help_for: Option<Duration>,
+    /// Their call for help, while nobody has given any.
+    pub help: Option<HelpView>,
+}
+
+/// A counselor's call for help at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HelpView {
+    /// In which call.
+    pub call: CallId,
+    /// How long they have waited.
+    pub for_: Duration,
+    /// Supervisors whose phones ring for it.
+    pub rings: Vec<Extension>,
 }
 
 /// Whether calls can come through a trunk.

@@ -10,6 +10,7 @@ mod watched;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+pub(super) use watched::Turned;
 
 use super::cdr::CallId;
 use super::closing;
@@ -23,6 +24,24 @@ use super::supervision::{Hears, Party, Scene, Supervision};
 use super::{Cx, Next};
 use crate::media::{Keys, PortId, Then};
 use crate::sip::{Cause, SessionId};
+
+/// A counselor's call for help.
+#[derive(Clone, Copy, Debug)]
+struct Help {
+    since: Instant,
+    ring: HelpRing,
+}
+
+/// What supervisors' phones do about a call for help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HelpRing {
+    /// They are to be rung.
+    Wanted,
+    /// They ring.
+    On,
+    /// They don't, or no longer.
+    Over,
+}
 
 /// Whether the counselor's packets come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +66,7 @@ pub(super) struct Bridge {
     transfer: Option<Ring>,
     supervision: Option<Supervision>,
     /// Since when the counselor has asked for help that nobody has given.
-    help: Option<Instant>,
+    help: Option<Help>,
     keypad: Keypad,
     /// Joins the counselor's keys by SIP INFO with the same keys by the media plane.
     keys: Keys,

@@ -485,10 +485,24 @@ pub struct Supervision {
     pub notice: Notice,
     /// Whether the board, which counselors see too, says who supervises.
     pub counselor_sees_listener: bool,
-    /// How long a supervisor's phone is rung that is to be joined with a call by the API.
+    /// What a counselor's call for help does, besides being told.
+    pub on_help: OnHelp,
+    /// How many supervisors are rung for one call for help at most.
+    pub help_ring_max: usize,
+    /// How long a supervisor's phone is rung that is to be joined with a call, by the API or for
+    /// help.
     pub ring_timeout: Duration,
     /// How long a `*` pressed by a counselor in a call waits for the rest of a code.
     pub key_timeout: Duration,
+}
+
+/// What a counselor's call for help does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnHelp {
+    /// It rings the phones of the supervisors who are free; the first to answer listens.
+    Ring,
+    /// It is told: by board, event stream, log and metrics.
+    Tell,
 }
 
 /// What a counselor hears when a supervisor comes and goes.

@@ -64,13 +64,24 @@ pub enum What {
     },
     /// It was not allowed, or could not be.
     Denied {
-        /// What for: a mode's name, `end`, `help`, `help_cleared` or `recording`.
+        /// What for: a mode's name, `supervise` (in a mode that there is not), `end`, `help`,
+        /// `help_cleared` or `recording`.
         asked: &'static str,
+        /// The supervisor whom it was about, where they are one of the configuration's extensions;
+        /// anything else may be a number.
+        whom: Option<Extension>,
         /// Why not.
         why: Denial,
     },
     /// A counselor needs help.
     HelpAsked,
+    /// Supervisors' phones are rung for it.
+    HelpRung {
+        /// Whose; none: no supervisor is free.
+        supervisors: Vec<Extension>,
+    },
+    /// None of them answered. The counselor still waits.
+    HelpUnanswered,
     /// The call for help is answered, or taken back.
     HelpCleared,
     /// The call's recording pauses (true), or goes on.
@@ -91,6 +102,8 @@ pub enum Why {
     CallOver,
     /// Their phone is gone, or was never there.
     PhoneLost,
+    /// Their phone has no audio that can be used.
+    NoAudio,
     /// The counselor left, and the call is theirs.
     TookOver,
 }
@@ -103,6 +116,7 @@ impl Why {
             Self::Console => "told by the console",
             Self::CallOver => "the call is over",
             Self::PhoneLost => "the phone was not reached",
+            Self::NoAudio => "the phone has no usable audio",
             Self::TookOver => "took the call over",
         }
     }
@@ -137,6 +151,10 @@ pub enum Denial {
     NotRecorded,
     /// No media port is free.
     NoPort,
+    /// The phone offers no audio that can be used.
+    NoAudio,
+    /// There is no such mode.
+    UnknownMode,
 }
 
 impl Denial {
@@ -156,6 +174,8 @@ impl Denial {
             Self::NoHelpAsked => "no_help_asked",
             Self::NotRecorded => "not_recorded",
             Self::NoPort => "no_media_port",
+            Self::NoAudio => "no_usable_audio",
+            Self::UnknownMode => "unknown_mode",
         }
     }
 }
@@ -178,6 +198,13 @@ pub enum Request {
         call: CallId,
         /// How.
         mode: SupervisionMode,
+    },
+    /// Let somebody take part in a mode that there is not. Always denied, and told as such.
+    UnknownMode {
+        /// The call.
+        call: CallId,
+        /// The supervisor, where one was named.
+        extension: Option<Extension>,
     },
     /// End the supervision of the call, or the ringing for it.
     EndSupervision {

@@ -32,6 +32,8 @@ pub(super) enum Choice {
 pub(super) enum Confirmed {
     /// It is done.
     Done,
+    /// What it was done for before is taken back.
+    TakenBack,
     /// It does not fit now.
     Refused,
 }
@@ -81,6 +83,8 @@ pub(super) struct Internal {
     state: State,
     config: std::sync::Arc<Config>,
     choice: Option<Choice>,
+    /// What was dialed and can't be done, because there is no port.
+    lost: Option<Choice>,
 }
 
 /// Reads what was dialed. A pause code may be followed by the digit of a reason.
@@ -150,12 +154,22 @@ impl Internal {
         leg.ring(io);
         io.set(CallTimer::Guidance, config.limits.code_call);
         let state = State::Opening(dialed, candidates);
-        Ok(Self { from, leg, state, config, choice: None })
+        Ok(Self { from, leg, state, config, choice: None, lost: None })
     }
 
     /// What was dialed and is to be done, once.
     pub(super) fn take_choice(&mut self) -> Option<(Extension, Choice)> {
         self.choice.take().map(|choice| (self.from.clone(), choice))
+    }
+
+    /// What was dialed and can't be done, because there is no port; once.
+    pub(super) fn take_lost(&mut self) -> Option<(Extension, Choice)> {
+        self.lost.take().map(|choice| (self.from.clone(), choice))
+    }
+
+    /// Whether a supervisor dials to take part in a call.
+    pub(super) fn is_to_supervise(&self) -> bool {
+        matches!(self.state, State::Opening(Dialed::Code(Choice::Supervise(..)), _))
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -215,7 +229,11 @@ impl Internal {
             media::Event::OpenFailed { port } if *port == self.leg.port() => {
                 if self.leg.on_open_failed(io).is_err() {
                     self.leg.refuse(io, 503);
-                    self.state = State::Over;
+                    if let State::Opening(Dialed::Code(choice), _) =
+                        std::mem::replace(&mut self.state, State::Over)
+                    {
+                        self.lost = Some(choice);
+                    }
                 }
             }
             media::Event::OpenFailed { port } => {
@@ -266,8 +284,10 @@ impl Internal {
 
     /// The code was carried out, or not: say so.
     pub(super) fn confirm(&mut self, io: &mut Io<'_>, confirmed: Confirmed) {
-        if confirmed == Confirmed::Refused {
-            self.state = State::Confirming(Said::CodeRefused);
+        match confirmed {
+            Confirmed::Done => {}
+            Confirmed::TakenBack => self.state = State::Confirming(Said::ToneUnsupervised),
+            Confirmed::Refused => self.state = State::Confirming(Said::CodeRefused),
         }
         self.answer(io);
     }

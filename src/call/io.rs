@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::board::Board;
 use super::cdr::{CallId, Cdr};
-use super::config::{Extension, LineId, TrunkId};
+use super::config::{Extension, LineId, SupervisionMode, TrunkId};
 use super::deed::{Deed, Denial};
 use super::intention::Intention;
 use super::voice::Voice;
@@ -220,6 +220,8 @@ pub(super) struct Io<'a> {
     pub(super) places: &'a mut i64,
     pub(super) floors: &'a BTreeMap<LineId, Floor>,
     pub(super) draining: bool,
+    /// What supervisors may do: the switchboard's, because it binds who is in a call already.
+    pub(super) modes: &'a [SupervisionMode],
 }
 
 /// A place in the order in which callers came into the queues; smaller is served first.

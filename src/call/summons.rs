@@ -1,4 +1,4 @@
-//! A summons: a supervisor's phone that is rung so that they can take part in a call.
+//! A summons: supervisors' phones that are rung so that one of them can take part in a call.
 //!
 //! Owns the ring and for what it is. Joining is the call's, who may be summoned the switchboard's.
 
@@ -10,10 +10,19 @@ use super::ring::{Candidate, Rang, Ring};
 use crate::media;
 use crate::sip;
 
-/// A supervisor's phone being rung.
+/// Who rings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum For {
+    /// The console, this supervisor.
+    Console(Extension),
+    /// A counselor who needs help, whoever is free.
+    Help,
+}
+
+/// Supervisors' phones being rung.
 #[derive(Debug)]
 pub(super) struct Summons {
-    pub(super) supervisor: Extension,
+    pub(super) by: For,
     pub(super) mode: SupervisionMode,
     /// The call, by its key.
     pub(super) call: u64,
@@ -25,7 +34,7 @@ pub(super) struct Summons {
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// The supervisor answered.
-    Answered(Box<Leg>),
+    Answered(Extension, Box<Leg>),
     /// Not.
     Over(Why),
 }
@@ -33,7 +42,7 @@ pub(super) enum Outcome {
 impl Summons {
     pub(super) fn start(
         io: &mut Io<'_>,
-        supervisor: Extension,
+        by: For,
         mode: SupervisionMode,
         call: u64,
         candidates: Vec<Candidate>,
@@ -41,9 +50,14 @@ impl Summons {
     ) -> Self {
         let ring = Ring::start(io, candidates, limit, CallTimer::Ring);
         let rang = ring.left();
-        let mut summons = Self { supervisor, mode, call, ring, outcome: None };
+        let mut summons = Self { by, mode, call, ring, outcome: None };
         summons.on_rang(rang);
         summons
+    }
+
+    /// Whose phones ring.
+    pub(super) fn extensions(&self) -> Vec<Extension> {
+        self.ring.extensions()
     }
 
     /// What became of it, once; then it is over.
@@ -54,7 +68,9 @@ impl Summons {
     fn on_rang(&mut self, rang: Rang) {
         match rang {
             Rang::On => {}
-            Rang::Answered(_, leg) => self.outcome = Some(Outcome::Answered(leg)),
+            Rang::Answered(extension, leg) => {
+                self.outcome = Some(Outcome::Answered(extension, leg));
+            }
             Rang::Over => self.outcome = Some(Outcome::Over(Why::PhoneLost)),
         }
     }

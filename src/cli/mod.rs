@@ -1,8 +1,10 @@
 //! The command line: what can be asked for, and how answers and mistakes are printed.
 //!
 //! Owns arguments, exit codes and standard output. What a command does is in [`run`], [`tools`],
-//! [`prompts`] and [`recordings`]; how configuration and prompts become a service is [`load`]'s.
+//! [`prompts`], [`recordings`] and [`audit`]; how configuration and prompts become a service is
+//! [`load`]'s.
 
+mod audit;
 pub mod load;
 mod prompts;
 mod recordings;
@@ -78,6 +80,9 @@ enum Command {
     /// List recordings, or delete one before its time.
     #[command(subcommand)]
     Recordings(recordings::Action),
+    /// Print what people did (who listened to whom, asked for help, was not let), and check that
+    /// nothing of it was changed or taken away.
+    Audit(audit::Which),
     /// Make a new password for an extension, and its stored form.
     Secret {
         /// The extension, such as 101.
@@ -143,6 +148,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Status { format } => tools::status(&path, format),
         Command::Prompts(action) => prompts::run(&path, action),
         Command::Recordings(action) => recordings::run(&path, &action),
+        Command::Audit(which) => audit::run(&path, &which),
         Command::Secret { extension } => tools::secret(&path, &extension),
     }
 }

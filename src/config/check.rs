@@ -63,7 +63,12 @@ pub(super) fn whole(
     if root.is_refused("") {
         return;
     }
-    if config.trunks.is_empty() && !config.lines.is_empty() {
+    if config.lines.is_empty() {
+        let what = "there is none: no caller is answered (a file that names a trunk or a counselor \
+                    opens no demo line)";
+        root.warn("line", what);
+    }
+    if config.trunks.is_empty() {
         root.warn("trunk", "there is none: nobody can call the lines");
     }
     let pairs = usize::from((ports.1 - ports.0) / 2 + 1) / 2;

@@ -9,7 +9,9 @@ use std::time::Duration;
 use super::nearest::hint;
 use super::sheet::Section;
 use super::{tls, value};
-use crate::call::config::{Codes, Limits, Notice, Prompts, Said, Supervision, SupervisionMode};
+use crate::call::config::{
+    Codes, Limits, Notice, OnHelp, Prompts, Said, Supervision, SupervisionMode,
+};
 use crate::media::Digit;
 use crate::shell::recorder::Config as RecorderConfig;
 use crate::shell::sip_socket::Limits as SocketLimits;
@@ -318,6 +320,9 @@ pub(super) fn supervision(root: &Section<'_>) -> Option<Supervision> {
     });
     let notices = [("none", Notice::None), ("tone", Notice::Tone)];
     let notice = section.choice("notice", "tone", &notices);
+    let on_help =
+        section.choice("on_help", "ring", &[("ring", OnHelp::Ring), ("tell", OnHelp::Tell)]);
+    let help_ring_max = count(&section, "help_ring_max", 8, 1..=32);
     let ring_timeout = section.duration("ring_timeout", "20s", s(1)..=s(300));
     let key_timeout = section.duration("key_timeout", "3s", s(1)..=s(10));
     let counselor_sees_listener = section.flag("counselor_sees_listener", true);
@@ -326,6 +331,8 @@ pub(super) fn supervision(root: &Section<'_>) -> Option<Supervision> {
         modes: modes?,
         notice: notice?,
         counselor_sees_listener,
+        on_help: on_help?,
+        help_ring_max: help_ring_max?,
         ring_timeout: ring_timeout?,
         key_timeout: key_timeout?,
     })

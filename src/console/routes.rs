@@ -7,6 +7,7 @@
 //! | `GET /metrics` | Prometheus text format |
 //! | `GET /api/v1/board` | the live board ([`view::Board`]) |
 //! | `GET /api/v1/events` | server-sent events: `board` with the board whenever it changed |
+//! | | and before it `help` ([`view::Help`]) when a counselor has asked for help |
 //! | `/api/v1/calls/…`, `/api/v1/counselors/…` | what is done: see [`deeds`] |
 //!
 //! Nothing here ever carries a caller's number: the board has none.
@@ -14,6 +15,7 @@
 mod deeds;
 mod origin;
 
+use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -146,7 +148,8 @@ async fn events(State(shared): State<Shared>) -> Response {
     let heartbeat = KeepAlive::new().interval(shared.heartbeat).text("heartbeat");
     let mut board = shared.handle.board();
     board.mark_changed();
-    let subscriber = Subscriber { board, shared, next: Instant::now(), _permit: permit };
+    let (next, told, due) = (Instant::now(), BTreeSet::new(), VecDeque::new());
+    let subscriber = Subscriber { board, shared, next, told, due, _permit: permit };
     Sse::new(subscriber.events()).keep_alive(heartbeat).into_response()
 }
 
@@ -167,8 +170,12 @@ impl Shared {
 struct Subscriber {
     board: watch::Receiver<Arc<Board>>,
     shared: Shared,
-    /// When it may get the next event.
+    /// When it may get the next board.
     next: Instant,
+    /// Calls for help that it was told of and that still stand: who asks, and in which call.
+    told: BTreeSet<(String, String)>,
+    /// What goes out before the next board.
+    due: VecDeque<Event>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -176,12 +183,29 @@ impl Subscriber {
     /// The board at once, then whenever it has changed; ends with the loop.
     fn events(self) -> impl Stream<Item = Result<Event, Infallible>> {
         stream::unfold(self, async |mut subscriber| {
+            if let Some(event) = subscriber.due.pop_front() {
+                return Some((Ok(event), subscriber));
+            }
             sleep_until(subscriber.next).await;
             subscriber.board.changed().await.ok()?;
             subscriber.next = Instant::now() + EVENT_PAUSE;
             let board = subscriber.board.borrow_and_update().clone();
-            let event = Event::default().event("board").data(&*subscriber.shared.print(&board));
+            subscriber.draw(&board);
+            let event = subscriber.due.pop_front()?;
             Some((Ok(event), subscriber))
         })
+    }
+
+    /// The events of a board: who asks for help since the last one, then all of it.
+    fn draw(&mut self, board: &Arc<Board>) {
+        let asking = view::Help::all(board);
+        let name = |help: &view::Help| (help.counselor.clone(), help.call.clone());
+        for help in asking.iter().filter(|help| !self.told.contains(&name(help))) {
+            // Made of texts and lists of texts only, so that this can't fail.
+            let json = serde_json::to_string(help).unwrap_or_default();
+            self.due.push_back(Event::default().event("help").data(json));
+        }
+        self.told = asking.iter().map(name).collect();
+        self.due.push_back(Event::default().event("board").data(&*self.shared.print(board)));
     }
 }

@@ -189,7 +189,11 @@ fn counselor(extension: &str, name: &str, state: CounselorState) -> CounselorVie
         missed: 0,
         taken: 3,
         lines: vec![LineId::from("nijiiro")],
-        help_for: (extension == "101").then_some(Duration::from_secs(65)),
+        help: (extension == "101").then(|| HelpView {
+            call: CallId("k7f2".into()),
+            for_: Duration::from_secs(65),
+            rings: vec![Extension::from("201")],
+        }),
     }
 }
 
@@ -258,6 +262,36 @@ async fn subscribers_get_the_board_at_once_and_when_it_changes() {
     line(&mut stream, ": heartbeat").await;
     server.feed.show(Board { draining: true, ..board() });
     assert!(status::parse(&line(&mut stream, "data: ").await[6..]).unwrap().draining);
+}
+
+#[tokio::test]
+async fn subscribers_are_told_once_of_each_call_for_help() {
+    let server = Server::start(Config::default()).await;
+    let mut stream = server.subscribe().await;
+    let asks = |call: &str| {
+        let mut board = board();
+        board.counselors[0].help.as_mut().unwrap().call = CallId(call.into());
+        board
+    };
+    line(&mut stream, "event: help").await;
+    let told = line(&mut stream, "data: ").await;
+    let expected =
+        r#"{"counselor":"101","call":"k7f2","since":"2026-11-07T09:28:55Z","rings":["201"]}"#;
+    assert_eq!(told.trim_end(), format!("data: {expected}"));
+    let mut events = Vec::new();
+    for (board, expected) in [
+        (board(), &["board", "board"][..]),
+        (asks("k7f3"), &["help", "board"]),
+        (Board { counselors: vec![], ..board() }, &["board"]),
+        (board(), &["help", "board"]),
+    ] {
+        server.feed.show(board);
+        for expected in expected {
+            let event = line(&mut stream, "event: ").await;
+            events.push((event.trim_end().to_owned(), format!("event: {expected}")));
+        }
+    }
+    events.iter().for_each(|(event, expected)| assert_eq!(event, expected, "{events:?}"));
 }
 
 #[tokio::test]
@@ -352,6 +386,16 @@ async fn what_is_asked_of_the_loop_is_answered_by_it() {
             Request::PauseRecording { call: CallId("k7f2".into()), paused: true },
         ),
     ];
+    for (request, body, extension) in [
+        ("POST", r#"{"extension": "201", "mode": "record"}"#, Some(Extension::from("201"))),
+        ("PUT", r#"{"mode": "Listen"}"#, None),
+    ] {
+        let expected = Request::UnknownMode { call: CallId("k7f2".into()), extension };
+        let denied = Err(Denial::UnknownMode);
+        let (asked, code, answer) = server.ask(&format!("{request} {calls}"), body, denied).await;
+        assert_eq!((asked, code), (Some(expected), 422), "{request}");
+        assert_eq!(answer, r#"{"error":"unknown_mode"}"#);
+    }
     for (request, body, status, expected) in table {
         let (asked, code, answer) = server.ask(&request, body, Ok(())).await;
         assert_eq!((asked, code, &*answer), (Some(expected), status, "{}"), "{request}");
@@ -379,9 +423,7 @@ async fn what_is_no_request_never_reaches_the_loop() {
         (format!("POST {calls}"), "", 400),
         (format!("POST {calls}"), "{}", 422),
         (format!("POST {calls}"), r#"{"extension": 201, "mode": "join"}"#, 422),
-        (format!("POST {calls}"), r#"{"extension": "201", "mode": "record"}"#, 422),
         (format!("POST {calls}"), r#"{"extension": "201", "mode": "join", "x": 1}"#, 422),
-        (format!("PUT {calls}"), r#"{"mode": "Listen"}"#, 422),
         (format!("PATCH {calls}"), "{}", 405),
         ("POST /api/v1/counselors/101/help".to_owned(), "", 400),
         (recording.to_owned(), r#"{"paused": 1}"#, 422),
@@ -447,7 +489,7 @@ async fn fields_and_labels_are_those_allowed() {
     let mut fields = BTreeSet::new();
     names(&serde_json::from_str(&json).unwrap(), &mut fields);
     let allowed = "answered at call calls changes_at closed concealed counselors draining \
-        extension first_packet_ms for_seconds help_seconds in_phase_seconds jitter_ms \
+        extension first_packet_ms for_seconds help_rings help_seconds in_phase_seconds jitter_ms \
         late legs level_dbfs line lines longest_wait_seconds lost lost_at_peer missed \
         mode mos name one_way one_way_count open pause_reason phase position \
         presentation ready reason received recording rejected round_trip_ms sent side \

@@ -155,6 +155,41 @@ pub struct Counselor {
     pub lines: Vec<String>,
     /// How long they have waited for a supervisor's help, if they asked for it.
     pub help_seconds: Option<u64>,
+    /// Supervisors whose phones ring for it.
+    #[serde(default)]
+    pub help_rings: Vec<String>,
+}
+
+/// The event that a counselor asks for help.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Help {
+    /// Who asks.
+    pub counselor: String,
+    /// In which call.
+    pub call: String,
+    /// Since when.
+    pub since: String,
+    /// Supervisors whose phones ring for it; none: nobody is free, or nobody is to be rung.
+    pub rings: Vec<String>,
+}
+
+impl Help {
+    /// Every call for help on a board.
+    pub fn all(board: &board::Board) -> Vec<Self> {
+        let asking = board.counselors.iter().filter_map(|it| Some((it, it.help.as_ref()?)));
+        let help = asking.map(|(counselor, help)| Self {
+            counselor: counselor.extension.to_string(),
+            call: help.call.to_string(),
+            since: moment(board.at - help.for_),
+            rings: rings(Some(help)),
+        });
+        help.collect()
+    }
+}
+
+fn rings(help: Option<&board::HelpView>) -> Vec<String> {
+    let rings = help.map(|help| &*help.rings).unwrap_or_default();
+    rings.iter().map(ToString::to_string).collect()
 }
 
 /// A trunk.
@@ -264,7 +299,8 @@ impl From<&board::CounselorView> for Counselor {
             missed: counselor.missed,
             taken: counselor.taken,
             lines: counselor.lines.iter().map(ToString::to_string).collect(),
-            help_seconds: counselor.help_for.map(seconds),
+            help_seconds: counselor.help.as_ref().map(|help| seconds(help.for_)),
+            help_rings: rings(counselor.help.as_ref()),
         }
     }
 }

@@ -330,7 +330,8 @@ impl Engine {
             self.ticked += 1;
             if let Some(seat) = self.seats.at(slot) {
                 self.at_work = Some(seat.port.id());
-                seat.port.tick(at, &self.config, &mut self.voices, &mut self.out);
+                let is_heard = seat.hearer.is_some() || seat.is_tapped;
+                seat.port.tick(at, is_heard, &self.config, &mut self.voices, &mut self.out);
             }
             if self.ticked >= end || self.out.transmits.len() >= TRANSMITS_A_CALL {
                 break;

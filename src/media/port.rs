@@ -283,10 +283,11 @@ impl Port {
         to.map(|to| (Channel::Rtcp, to))
     }
 
-    /// One tick: sends what is due.
+    /// One tick: sends what is due. `is_heard`: somebody hears this port's peer.
     pub(super) fn tick(
         &mut self,
         at: Instant,
+        is_heard: bool,
         config: &Config,
         voices: &mut Voices,
         out: &mut Outbox,
@@ -294,7 +295,9 @@ impl Port {
         self.events_this_tick = 0;
         let Some(peer) = self.peer else { return };
         let to = self.destination();
-        self.watch(at, &peer, to.is_some(), config, out);
+        // Who hears a mix and is heard by nobody only listens, and may as well send nothing.
+        let is_listener = !is_heard && !self.hears_mix().is_empty();
+        self.watch(at, &peer, to.is_some() && !is_listener, config, out);
         let Some(to) = to else { return };
         if at >= self.next_report {
             self.next_report = at + REPORT_EVERY;
@@ -344,11 +347,11 @@ impl Port {
         &mut self,
         at: Instant,
         peer: &Peer,
-        is_sent_to: bool,
+        may_owe: bool,
         config: &Config,
         out: &mut Outbox,
     ) {
-        let is_owed = is_sent_to && peer.send && peer.receive && peer.answered;
+        let is_owed = may_owe && peer.send && peer.receive && peer.answered;
         let one_way = self.ways.tick(at, is_owed, config.one_way_after, self.id);
         let silent = peer.receive.then(|| self.life.tick(at, config.silent_after, self.id));
         out.events.extend([one_way, silent.flatten()].into_iter().flatten());

@@ -244,7 +244,10 @@ impl Metrics {
             What::Began { mode, .. } | What::Switched { mode, .. } => mode.name(),
             What::Denied { .. } => "denied",
             What::HelpAsked => "help",
-            What::Summoned { .. }
+            What::HelpRung { supervisors } if supervisors.is_empty() => "help_unheard",
+            What::HelpUnanswered => "help_unheard",
+            What::HelpRung { .. }
+            | What::Summoned { .. }
             | What::Ended { .. }
             | What::HelpCleared
             | What::Recording { .. } => return,

@@ -408,7 +408,18 @@ impl Shell {
 
     fn on_deed(&mut self, deed: &Deed) {
         let entry = news::deed(deed);
-        if deed.what == What::HelpAsked {
+        let is_urgent = match &deed.what {
+            What::HelpAsked | What::HelpUnanswered => true,
+            What::HelpRung { supervisors } => supervisors.is_empty(),
+            What::Summoned { .. }
+            | What::Began { .. }
+            | What::Switched { .. }
+            | What::Ended { .. }
+            | What::Denied { .. }
+            | What::HelpCleared
+            | What::Recording { .. } => false,
+        };
+        if is_urgent {
             tracing::warn!("{}: {}", entry.who, entry.what);
         } else {
             tracing::info!("{}: {}", entry.who, entry.what);

@@ -113,8 +113,20 @@ pub(super) fn deed(deed: &Deed) -> Entry {
         What::Ended { supervisor, why } => {
             format!("{supervisor} supervises no longer: {}", why.words())
         }
-        What::Denied { asked, why } => format!("denied {asked}: {}", why.name()),
+        What::Denied { asked, whom, why } => {
+            let whom = whom.as_ref().filter(|whom| Actor::Extension((*whom).clone()) != deed.who);
+            let whom = whom.map(|whom| format!(" by {whom}")).unwrap_or_default();
+            format!("denied {asked}{whom}: {}", why.name())
+        }
         What::HelpAsked => "asks for help".to_owned(),
+        What::HelpRung { supervisors } if supervisors.is_empty() => {
+            "rings nobody for help: no supervisor is free".to_owned()
+        }
+        What::HelpRung { supervisors } => {
+            let names = supervisors.iter().map(ToString::to_string).collect::<Vec<_>>();
+            format!("rings {} for help", names.join(", "))
+        }
+        What::HelpUnanswered => "nobody answered the ring for help".to_owned(),
         What::HelpCleared => "the call for help is cleared".to_owned(),
         What::Recording { paused: true } => "the recording is paused".to_owned(),
         What::Recording { paused: false } => "the recording goes on".to_owned(),
@@ -160,10 +172,22 @@ mod tests {
             words(Actor::System, Some("k7f2"), None, ended),
             (SYSTEM.to_owned(), "201 supervises no longer: took the call over (call k7f2)".into())
         );
-        let denied = What::Denied { asked: "listen", why: Denial::NotSupervisor };
+        let whom = Some(Extension::from("102"));
+        let denied = What::Denied { asked: "listen", whom, why: Denial::NotSupervisor };
         assert_eq!(
-            words(Actor::Console, None, None, denied),
-            ("console".to_owned(), "denied listen: not_a_supervisor".to_owned())
+            words(Actor::Console, None, None, denied.clone()),
+            ("console".to_owned(), "denied listen by 102: not_a_supervisor".to_owned())
+        );
+        assert_eq!(
+            words(Actor::Extension(Extension::from("102")), None, None, denied),
+            ("102".to_owned(), "denied listen: not_a_supervisor".to_owned())
+        );
+        let rings = |supervisors| What::HelpRung { supervisors };
+        let two = rings(vec!["201".into(), "202".into()]);
+        assert_eq!(words(Actor::System, None, None, two).1, "rings 201, 202 for help");
+        assert_eq!(
+            words(Actor::System, None, None, rings(vec![])).1,
+            "rings nobody for help: no supervisor is free"
         );
     }
 

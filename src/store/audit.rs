@@ -65,6 +65,30 @@ pub fn append(conn: &Connection, entry: &Entry) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// The last `count` entries of `from..to`, oldest first.
+///
+/// # Errors
+/// When the database can't be read.
+pub fn load(
+    conn: &Connection,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    count: u32,
+) -> rusqlite::Result<Vec<Entry>> {
+    let from = from.map_or(i64::MIN, |at| at.timestamp_millis());
+    let to = to.map_or(i64::MAX, |at| at.timestamp_millis());
+    let sql = "SELECT at_ms, who, what FROM audit WHERE at_ms >= ?1 AND at_ms < ?2
+               ORDER BY n DESC LIMIT ?3";
+    let mut query = conn.prepare(sql)?;
+    let rows = query.query_map((from, to, count), |row| {
+        let at = Timestamp::from_timestamp_millis(row.get("at_ms")?).unwrap_or_default();
+        Ok(Entry { at, who: row.get("who")?, what: row.get("what")? })
+    })?;
+    let mut entries = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    entries.reverse();
+    Ok(entries)
+}
+
 /// Checks the chain from the anchor to the last entry.
 ///
 /// # Errors

@@ -229,6 +229,20 @@ impl Reader {
         recording::load(&self.conn).map_err(|e| database(&self.path, e))
     }
 
+    /// Entries of the audit trail from one moment up to another, the last `count` of them, in the
+    /// order in which they were written.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn audit(
+        &self,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+        count: u32,
+    ) -> Result<Vec<audit::Entry>, Error> {
+        audit::load(&self.conn, from, to, count).map_err(|e| database(&self.path, e))
+    }
+
     /// Checks the audit trail's chain from its first entry to its last.
     ///
     /// # Errors

@@ -135,19 +135,24 @@ fn a_supervisor_rung_through_the_api_joins_and_keeps_the_caller() {
 }
 
 #[test]
-fn a_counselor_asks_for_help_by_keys() {
+fn a_counselor_asks_for_help_by_keys_and_the_supervisors_phone_rings() {
     let mut scene = Scene::talking("supervision-help");
     scene.counselor.press('*');
     std::thread::sleep(Duration::from_millis(600));
     scene.counselor.press('9');
-    wait_for("the call for help on the board", SOON, || {
-        scene.service.board()["counselors"][0]["help_seconds"].as_u64()
-    });
+    // The supervisor's phone answers by itself.
+    wait_hears("the supervisor", &scene.supervisor, &[CALLER, COUNSELOR]);
+    scene.supervisor.press('2');
+    wait_hears("the counselor", &scene.counselor, &[SUPERVISOR]);
+    claim_never_heard("the caller", &scene.caller.heard_up_to_now(), SUPERVISOR);
+    let help = &scene.service.board()["counselors"][0]["help_seconds"];
+    assert!(help.is_null(), "{help}");
     assert!(scene.service.log().contains("101: asks for help"));
-    scene.supervisor.command("dial *81101");
-    wait_for("the call for help to be answered", SOON, || {
-        scene.service.board()["counselors"][0]["help_seconds"].as_u64().is_none().then_some(())
-    });
-    wait_hears("the listener", &scene.supervisor, &[CALLER, COUNSELOR]);
     scene.end();
+    let audit = scene.service.audit();
+    let acts = ["101: asks for help", "system: rings 201 for help", "201: 201 begins to listen"];
+    let mut told = audit.iter();
+    for act in acts {
+        assert!(told.any(|entry| entry.starts_with(act)), "{act} in {audit:#?}");
+    }
 }

@@ -74,6 +74,8 @@ impl World {
                 What::Summoned { .. }
                 | What::Denied { .. }
                 | What::HelpAsked
+                | What::HelpRung { .. }
+                | What::HelpUnanswered
                 | What::HelpCleared
                 | What::Recording { .. } => {}
             }

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::{Bridge, Cx, Next};
+use super::{Bridge, Cx, Help, HelpRing, Next};
 use crate::call::cdr::CallId;
 use crate::call::config::{Extension, Notice, Said, SupervisionMode};
 use crate::call::deed::{Actor, Deed, Denial, What, Why};
@@ -25,6 +25,24 @@ pub(in crate::call) struct Watcher {
     pub(in crate::call) since: Instant,
 }
 
+/// What the code for help has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::call) enum Turned {
+    /// The counselor asks for help.
+    On,
+    /// The counselor has taken it back.
+    Off,
+}
+
+impl Turned {
+    fn tone(self) -> Said {
+        match self {
+            Self::On => Said::ToneHelp,
+            Self::Off => Said::ToneUnsupervised,
+        }
+    }
+}
+
 impl Bridge {
     /// Who is in the call as a supervisor, or about to be.
     pub(in crate::call) fn supervisor(&self) -> Option<&Extension> {
@@ -40,7 +58,19 @@ impl Bridge {
 
     /// Since when the counselor waits for help.
     pub(in crate::call) fn asks_help_since(&self) -> Option<Instant> {
-        self.help
+        self.help.map(|help| help.since)
+    }
+
+    /// What supervisors' phones do about the call for help; `None`: there is none.
+    pub(in crate::call) fn help_ring(&self) -> Option<HelpRing> {
+        self.help.map(|help| help.ring)
+    }
+
+    /// Supervisors' phones ring for help from here on, or don't.
+    pub(in crate::call) fn set_help_ring(&mut self, ring: HelpRing) {
+        if let Some(help) = &mut self.help {
+            help.ring = ring;
+        }
     }
 
     pub(super) fn is_supervisor(&self, session: SessionId) -> bool {
@@ -52,7 +82,25 @@ impl Bridge {
         io.deed(Deed { who, call, counselor, what });
     }
 
-    fn tell_end(&self, io: &mut Io<'_>, id: &CallId, who: Actor, supervisor: Extension, why: Why) {
+    /// A supervisor takes part no longer, or never came to it.
+    pub(in crate::call) fn tell_end(
+        &self,
+        cx: &mut Cx<'_, '_>,
+        who: Actor,
+        supervisor: Extension,
+        why: Why,
+    ) {
+        self.tell_end_of(cx.io, cx.id, who, supervisor, why);
+    }
+
+    fn tell_end_of(
+        &self,
+        io: &mut Io<'_>,
+        id: &CallId,
+        who: Actor,
+        supervisor: Extension,
+        why: Why,
+    ) {
         io.step(id, format!("{supervisor} supervises no longer: {}", why.words()));
         self.tell(io, id, who, What::Ended { supervisor, why });
     }
@@ -126,13 +174,14 @@ impl Bridge {
     ) -> Result<(), Denial> {
         let denial = match self.supervision.as_ref().and_then(Supervision::mode) {
             None => Some(Denial::NotSupervised),
-            Some(_) if !cx.config.supervision.modes.contains(&mode) => Some(Denial::ModeOff),
+            Some(_) if !cx.io.modes.contains(&mode) => Some(Denial::ModeOff),
             Some(_) => None,
         };
         if let Some(why) = denial {
             return Err(why);
         }
         let Some(supervision) = &mut self.supervision else { return Ok(()) };
+        let helper = Actor::Extension(supervision.extension.clone());
         if supervision.mode != mode {
             supervision.mode = mode;
             let supervisor = supervision.extension.clone();
@@ -140,6 +189,7 @@ impl Bridge {
             self.tell(cx.io, cx.id, by, What::Switched { supervisor, mode });
             self.settle(cx);
         }
+        self.clear_help(cx, helper);
         self.say_mode(cx);
         Ok(())
     }
@@ -149,7 +199,7 @@ impl Bridge {
         let Some(mut supervision) = self.supervision.take() else { return };
         cx.io.clear(CallTimer::SupervisorProbe);
         let had_begun = supervision.since().is_some();
-        self.tell_end(cx.io, cx.id, by, supervision.extension, why);
+        self.tell_end(cx, by, supervision.extension, why);
         self.settle(cx);
         supervision.leg.hang_up(cx.io, None);
         if had_begun && !self.leg.is_down() {
@@ -228,7 +278,7 @@ impl Bridge {
         cx.io.clear(CallTimer::SupervisorProbe);
         let supervisor = supervision.extension.clone();
         let who = Actor::Extension(supervisor.clone());
-        self.tell_end(cx.io, cx.id, who, supervisor, Why::TookOver);
+        self.tell_end(cx, who, supervisor, Why::TookOver);
         Some(Next::Join(supervision.extension, Box::new(supervision.leg)))
     }
 
@@ -236,7 +286,7 @@ impl Bridge {
     pub(super) fn end_watching(&mut self, io: &mut Io<'_>, id: &CallId) {
         io.clear(CallTimer::SupervisorProbe);
         if let Some(mut supervision) = self.supervision.take() {
-            self.tell_end(io, id, Actor::System, supervision.extension, Why::CallOver);
+            self.tell_end_of(io, id, Actor::System, supervision.extension, Why::CallOver);
             supervision.leg.hang_up(io, None);
         }
         if self.help.take().is_some() {
@@ -244,13 +294,35 @@ impl Bridge {
         }
     }
 
-    /// The counselor needs help. Asking again changes nothing.
+    /// The counselor needs help. While phones ring for it, asking again changes nothing; after
+    /// that they ring again.
     pub(in crate::call) fn ask_help(&mut self, cx: &mut Cx<'_, '_>, by: Actor) {
-        if self.help.is_none() {
-            self.help = Some(cx.io.now.mono);
-            cx.io.step(cx.id, format!("{} asks for help", self.extension));
-            self.tell(cx.io, cx.id, by, What::HelpAsked);
+        if self.is_help_on_its_way() {
+            return;
         }
+        let since = self.asks_help_since().unwrap_or(cx.io.now.mono);
+        self.help = Some(Help { since, ring: HelpRing::Wanted });
+        cx.io.step(cx.id, format!("{} asks for help", self.extension));
+        self.tell(cx.io, cx.id, by, What::HelpAsked);
+        if let Some(supervision) = &self.supervision {
+            let asked = cx.config.prompt(Some(cx.line), Said::ToneHelp);
+            supervision.leg.overlay(cx.io, asked);
+        }
+    }
+
+    /// The counselor gives the code for help: asks, or takes it back while phones ring for it.
+    pub(in crate::call) fn turn_help(&mut self, cx: &mut Cx<'_, '_>) -> Turned {
+        let by = Actor::Extension(self.extension.clone());
+        if self.is_help_on_its_way() {
+            self.clear_help(cx, by);
+            return Turned::Off;
+        }
+        self.ask_help(cx, by);
+        Turned::On
+    }
+
+    fn is_help_on_its_way(&self) -> bool {
+        self.help_ring().is_some_and(|ring| ring != HelpRing::Over)
     }
 
     /// Whether there was a call for help to clear.
@@ -304,7 +376,8 @@ impl Bridge {
                 if let Err(why) = self.switch(cx, who.clone(), mode)
                     && let Some(supervision) = &self.supervision
                 {
-                    self.tell(cx.io, cx.id, who, What::Denied { asked: mode.name(), why });
+                    let (asked, whom) = (mode.name(), Some(supervision.extension.clone()));
+                    self.tell(cx.io, cx.id, who, What::Denied { asked, whom, why });
                     let refused = cx.config.prompt(Some(cx.line), Said::CodeRefused);
                     supervision.leg.overlay(cx.io, refused);
                 }
@@ -321,9 +394,8 @@ impl Bridge {
             Pressed::Withheld => {}
             Pressed::Passed(digits) => pass(cx, digits),
             Pressed::Code(InCall::Help) => {
-                self.ask_help(cx, Actor::Extension(self.extension.clone()));
-                let sent = cx.config.prompt(Some(cx.line), Said::ToneHelp);
-                self.leg.overlay(cx.io, sent);
+                let said = self.turn_help(cx).tone();
+                self.leg.overlay(cx.io, cx.config.prompt(Some(cx.line), said));
             }
             Pressed::Code(InCall::Recording) => next = Next::TurnTape,
         }

@@ -103,6 +103,8 @@ fn told<const N: usize>(lines: [(&str, Line); N]) -> Vec<String> {
             notice: Notice::None,
             counselor_sees_listener: false,
             ring_timeout: Duration::ZERO,
+            on_help: OnHelp::Tell,
+            help_ring_max: 1,
             key_timeout: Duration::ZERO,
         },
         prompts: Prompts::default(),

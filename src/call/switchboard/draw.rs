@@ -3,16 +3,18 @@
 //! Owns the drawing and the count of the day's outcomes. No number of a caller is in it.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
+use super::settle::Watchers;
 use super::{BOARD_EVERY, BOARD_SOON, Output, Phase, Switchboard, Timer};
 use crate::call::Call;
 use crate::call::board::{
-    Board, CallView, CounselorState, CounselorView, LineView, PhaseName, SupervisorView,
+    Board, CallView, CounselorState, CounselorView, HelpView, LineView, PhaseName, SupervisorView,
 };
 use crate::call::cdr::Outcome;
 use crate::call::config::{Extension, LineId};
+use crate::call::counselor::Activity;
 use crate::call::schedule::{self, Opening};
+use crate::call::voice::Side;
 use crate::time::Now;
 
 impl Switchboard {
@@ -70,20 +72,36 @@ impl Switchboard {
         let mut views: Vec<_> =
             self.calls.values().filter_map(|call| self.call_view(call, now)).collect();
         if !self.config.supervision.counselor_sees_listener {
-            views.iter_mut().for_each(|view| view.supervisor = None);
+            for view in &mut views {
+                view.supervisor = None;
+                view.legs.retain(|leg| leg.side != Side::Supervisor);
+            }
         }
         views
     }
 
-    /// Who waits for help, and since when.
-    fn asking_help(&self) -> BTreeMap<Extension, Instant> {
-        let bridges = self.calls.keys().filter_map(|key| self.bridge(*key));
-        let asking = bridges.filter_map(|b| Some((b.extension.clone(), b.asks_help_since()?)));
+    /// Who waits for help.
+    fn asking_help(&self, now: Now) -> BTreeMap<Extension, HelpView> {
+        let asking = self.calls.iter().filter_map(|(key, call)| {
+            let bridge = call.bridge()?;
+            let for_ = now.mono.saturating_duration_since(bridge.asks_help_since()?);
+            let rings = self.rung_for_help(*key);
+            Some((bridge.extension.clone(), HelpView { call: call.id.clone(), for_, rings }))
+        });
         asking.collect()
     }
 
+    /// What every counselor does, as far as the board may say so: who supervises unseen is shown
+    /// as they would be without.
+    fn shown_activities(&self) -> BTreeMap<Extension, Activity> {
+        match self.config.supervision.counselor_sees_listener {
+            true => self.activities(),
+            false => self.activities_of(None, Watchers::Unseen),
+        }
+    }
+
     fn counselor_views(&mut self, now: Now) -> Vec<CounselorView> {
-        let (busy, help) = (self.activities(), self.asking_help());
+        let (busy, help) = (self.shown_activities(), self.asking_help(now));
         let mut views = Vec::new();
         for (extension, c) in &self.config.counselors {
             let activity = busy.get(extension).copied();
@@ -96,7 +114,7 @@ impl Switchboard {
                 missed: kept.missed,
                 taken: kept.taken,
                 lines: c.lines.clone(),
-                help_for: help.get(extension).map(|at| now.mono.saturating_duration_since(*at)),
+                help: help.get(extension).cloned(),
             };
             views.push((c.order, view));
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::{Owner, Switchboard, io};
 use crate::call::config::{DtmfMeans, Extension};
+use crate::call::deed::Denial;
 use crate::call::internal::{self, Choice, Dialed, Internal};
 use crate::call::io::Io;
 use crate::call::leg::Fault;
@@ -59,6 +60,10 @@ impl Switchboard {
         let key = self.next_key();
         let mut io = io!(self, now, Owner::Internal(key));
         let offer = request.sdp();
+        let choice = match &dialed {
+            Dialed::Code(choice) => Some(choice.clone()),
+            Dialed::Colleague(_) | Dialed::Unknown => None,
+        };
         let made = Internal::new(
             &mut io,
             config,
@@ -71,8 +76,16 @@ impl Switchboard {
             Ok(internal) => {
                 self.internals.insert(key, internal);
             }
-            Err(Fault::Media) => self.sip.refuse(now.mono, session, 488, &[]),
-            Err(Fault::NoPort) => self.sip.refuse(now.mono, session, 503, &[]),
+            Err(fault) => {
+                let (code, why) = match fault {
+                    Fault::Media => (488, Denial::NoAudio),
+                    Fault::NoPort => (503, Denial::NoPort),
+                };
+                self.sip.refuse(now.mono, session, code, &[]);
+                if let Some(choice) = choice {
+                    self.choice_failed(from, &choice, why);
+                }
+            }
         }
     }
 

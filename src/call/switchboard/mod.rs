@@ -6,6 +6,7 @@
 mod arrivals;
 mod draw;
 mod extensions;
+mod help;
 mod phones;
 mod roster;
 mod settle;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use super::cdr::{CallId, Outcome};
 use super::config::{Config, Extension, LineId, Override};
-use super::deed::{Request, Why};
+use super::deed::{Denial, Request, Why};
 use super::intention::Intention;
 use super::internal::Internal;
 pub use super::io::{CallTimer, Output, Owner, Recording, Step, Timer};
@@ -69,7 +70,7 @@ pub enum Input<'a> {
 /// What an operator wants.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Another configuration. Live calls keep theirs.
+    /// Another configuration. Live calls keep theirs, but what supervisors may do there.
     Configure(Arc<Config>, Box<sip::Config>),
     /// No new calls: they hear the help message.
     Drain,
@@ -187,6 +188,7 @@ macro_rules! io {
             places: &mut $self.places,
             floors: &$self.floors,
             draining: $self.mode == $crate::call::switchboard::Mode::Draining,
+            modes: &$self.config.supervision.modes,
         }
     };
 }
@@ -423,10 +425,13 @@ impl Switchboard {
             Owner::Internal(key) => {
                 let Some(internal) = self.internals.get_mut(&key) else { return };
                 f(Owned::Internal(internal), &mut io);
-                let choice = internal.take_choice();
+                let (choice, lost) = (internal.take_choice(), internal.take_lost());
                 if internal.is_over() {
                     self.internals.remove(&key);
                     self.clear_timers(owner);
+                }
+                if let Some((extension, choice)) = lost {
+                    self.choice_failed(&extension, &choice, Denial::NoPort);
                 }
                 if let Some((extension, choice)) = choice {
                     self.on_choice(now, key, &extension, &choice);

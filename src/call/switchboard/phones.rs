@@ -249,7 +249,7 @@ impl Switchboard {
                     Err(_) => Confirmed::Refused,
                 }
             }
-            Choice::Help => self.ask_help_by_code(now, extension),
+            Choice::Help => self.turn_help_by_code(now, extension),
         };
         let mut io = io!(self, now, Owner::Internal(key));
         if let Some(internal) = self.internals.get_mut(&key) {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::{Owner, Phase, Switchboard, Timer};
+use crate::call::bridge::{Bridge, HelpRing};
 use crate::call::config::{Extension, LineId, Srtp, Strategy};
 use crate::call::counselor::Activity;
 use crate::call::intention::Intention;
@@ -19,6 +20,13 @@ use crate::sip::header::Name;
 use crate::sip::{Flow, Invite};
 use crate::time::Now;
 
+/// Whether those count who do nothing but supervise, or are rung or dial for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watchers {
+    Counted,
+    Unseen,
+}
+
 /// What settling reads of one call, internal call or summons: as long as it stays the same,
 /// nothing need be worked out anew.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -26,6 +34,8 @@ pub(super) struct Standing {
     /// Of a caller who waits: the order, whether they may be offered, the line.
     place: Option<(Order, bool, LineId)>,
     is_bridged: bool,
+    is_supervised: bool,
+    help: Option<HelpRing>,
     busy: Vec<(Extension, Activity)>,
 }
 
@@ -35,6 +45,7 @@ impl Switchboard {
     pub(super) fn settle(&mut self, now: Now) {
         if self.is_unsettled {
             self.end_vain_summonses(now);
+            self.ring_for_help(now);
             // What dispatching changes is looked at again after the next input.
             self.is_unsettled = false;
             let waiting = self.waiting();
@@ -59,13 +70,18 @@ impl Switchboard {
             Owner::Call(key) => self.calls.get(&key).map(|call| Standing {
                 place: call.waiting().map(|w| (w.order, w.may_be_offered(), call.line_id.clone())),
                 is_bridged: call.bridge().is_some(),
+                is_supervised: call.bridge().is_some_and(|b| b.supervisor().is_some()),
+                help: call.bridge().and_then(Bridge::help_ring),
                 busy: call.busy(),
             }),
             Owner::Internal(key) => self
                 .internals
                 .get(&key)
                 .map(|internal| Standing { busy: internal.extensions(), ..Standing::default() }),
-            Owner::Summons(key) => self.summonses.get(&key).map(|_| Standing::default()),
+            Owner::Summons(key) => self.summonses.get(&key).map(|summons| {
+                let ringing = summons.extensions().into_iter().map(|e| (e, Activity::Ringing));
+                Standing { busy: ringing.collect(), ..Standing::default() }
+            }),
         }
     }
 
@@ -76,8 +92,17 @@ impl Switchboard {
 
     /// The same without one call by an extension.
     pub(super) fn activities_besides(&self, besides: Option<u64>) -> BTreeMap<Extension, Activity> {
+        self.activities_of(besides, Watchers::Counted)
+    }
+
+    /// What every counselor does, with or without those who supervise.
+    pub(super) fn activities_of(
+        &self,
+        besides: Option<u64>,
+        watchers: Watchers,
+    ) -> BTreeMap<Extension, Activity> {
         let mut busy = BTreeMap::new();
-        self.each_busy(besides, |extension, activity| {
+        self.each_busy(besides, watchers, |extension, activity| {
             let seen = busy.entry(extension.clone()).or_insert(activity);
             *seen = (*seen).max(activity);
         });
@@ -85,16 +110,29 @@ impl Switchboard {
     }
 
     /// Shows everybody who is in a call or rung to `f`, once for each.
-    fn each_busy(&self, besides: Option<u64>, mut f: impl FnMut(&Extension, Activity)) {
+    fn each_busy(
+        &self,
+        besides: Option<u64>,
+        watchers: Watchers,
+        mut f: impl FnMut(&Extension, Activity),
+    ) {
+        let is_seen = watchers == Watchers::Counted;
         for call in self.calls.values() {
-            call.each_busy(&mut f);
+            let watcher = call.bridge().and_then(|bridge| bridge.supervisor());
+            call.each_busy(|extension, activity| {
+                if is_seen || watcher != Some(extension) {
+                    f(extension, activity);
+                }
+            });
         }
-        let others = self.internals.iter().filter(|(key, _)| Some(**key) != besides);
+        let others = self.internals.iter().filter(|(key, internal)| {
+            Some(**key) != besides && (is_seen || !internal.is_to_supervise())
+        });
         for (_, internal) in others {
             internal.extensions().iter().for_each(|(extension, activity)| f(extension, *activity));
         }
-        for summons in self.summonses.values() {
-            f(&summons.supervisor, Activity::Ringing);
+        for summons in self.summonses.values().filter(|_| is_seen) {
+            summons.extensions().iter().for_each(|extension| f(extension, Activity::Ringing));
         }
     }
 
@@ -128,7 +166,7 @@ impl Switchboard {
 
     fn draw_floors(&mut self) {
         let mut talking = BTreeSet::new();
-        self.each_busy(None, |extension, activity| {
+        self.each_busy(None, Watchers::Counted, |extension, activity| {
             if activity == Activity::Talking && self.counselors.is_away(extension) {
                 talking.insert(extension.clone());
             }

@@ -1,17 +1,19 @@
-//! Supervisors: who may take part in whose call, by code and through the API; counselors who ask
-//! for help.
+//! Supervisors: who may take part in whose call, by code and through the API.
 //!
-//! Owns what is allowed. What a supervisor hears is the call's. Whatever is refused is told too.
+//! Owns what is allowed. What a supervisor hears is the call's; who is rung for help is
+//! [`help`](super::help)'s. Whatever is refused is told too.
 
 use super::{Owned, Owner, Switchboard, io};
-use crate::call::bridge::Bridge;
+use crate::call::bridge::{Bridge, HelpRing};
 use crate::call::cdr::CallId;
 use crate::call::config::{Extension, Role, SupervisionMode};
+use crate::call::counselor::Activity;
 use crate::call::deed::{Actor, Deed, Denial, Request, What, Why};
-use crate::call::internal::{Confirmed, Internal};
+use crate::call::internal::{Choice, Internal};
 use crate::call::io::{Io, Output};
 use crate::call::leg::Leg;
-use crate::call::summons::{Outcome, Summons};
+use crate::call::ring::Candidate;
+use crate::call::summons::{For, Outcome, Summons};
 use crate::call::supervision::Supervision;
 use crate::call::{Cx, Next};
 use crate::time::Now;
@@ -32,10 +34,18 @@ impl Switchboard {
     }
 
     /// Tells of a refusal, and passes it on.
-    fn denied(&mut self, who: Actor, key: Option<u64>, asked: &'static str, why: Denial) -> Denial {
+    pub(super) fn denied(
+        &mut self,
+        who: Actor,
+        key: Option<u64>,
+        (asked, whom): (&'static str, Option<Extension>),
+        why: Denial,
+    ) -> Denial {
         let call = key.and_then(|key| self.calls.get(&key)).map(|call| call.id.clone());
         let counselor = key.and_then(|key| self.bridge(key)).map(|b| b.extension.clone());
-        let what = What::Denied { asked, why };
+        // What is no extension of ours is not kept: it may be anybody's number.
+        let whom = whom.filter(|whom| self.config.counselors.contains_key(whom));
+        let what = What::Denied { asked, whom, why };
         self.out.push_back(Output::Deed(Deed { who, call, counselor, what }));
         why
     }
@@ -59,11 +69,15 @@ impl Switchboard {
         if bridge.extension == *supervisor {
             return Err(Denial::OwnCall);
         }
-        let is_summoned = self.summonses.values().any(|summons| summons.call == key);
-        if bridge.supervisor().is_some() || is_summoned {
+        if bridge.supervisor().is_some() || self.is_awaited(key) {
             return Err(Denial::Taken);
         }
         Ok(key)
+    }
+
+    /// Whether the console rings a supervisor for the call.
+    pub(super) fn is_awaited(&self, key: u64) -> bool {
+        self.summonses.values().any(|it| it.call == key && it.by != For::Help)
     }
 
     /// A supervisor has dialed a code. On success their leg is the call's.
@@ -85,9 +99,20 @@ impl Switchboard {
             }
             Err(why) => {
                 let who = Actor::Extension(supervisor.clone());
-                Err(self.denied(who, found, mode.name(), why))
+                Err(self.denied(who, found, (mode.name(), Some(supervisor.clone())), why))
             }
         }
+    }
+
+    /// What an extension dialed came to nothing before it could be looked at.
+    pub(super) fn choice_failed(&mut self, from: &Extension, choice: &Choice, why: Denial) {
+        let (of, about) = match choice {
+            Choice::Supervise(mode, counselor) => (counselor, (mode.name(), Some(from.clone()))),
+            Choice::Help => (from, ("help", None)),
+            Choice::Intend(_) | Choice::EndWrapUp | Choice::ExtendWrapUp => return,
+        };
+        let key = self.call_with(of);
+        self.denied(Actor::Extension(from.clone()), key, about, why);
     }
 
     fn may_supervise_by_code(
@@ -104,8 +129,11 @@ impl Switchboard {
             }
             may => may?,
         };
-        if self.activities_besides(Some(internal)).contains_key(supervisor) {
-            return Err(Denial::Busy);
+        // Who is rung for help with this call may as well dial.
+        match self.activities_besides(Some(internal)).get(supervisor) {
+            None => {}
+            Some(Activity::Ringing) if self.rung_for_help(key).contains(supervisor) => {}
+            Some(Activity::Ringing | Activity::Talking) => return Err(Denial::Busy),
         }
         let shard = self.calls.get(&key).map(|call| call.caller.place().shard);
         let dialed = self.internals.get(&internal).map(Internal::shard);
@@ -125,9 +153,12 @@ impl Switchboard {
             let Owned::Call(call) = owned else { return };
             leg.adopt(io);
             // Without audio there is nothing to take part with; the leg is hung up.
-            let Ok(supervision) = Supervision::answer(io, supervisor, leg, mode) else { return };
+            let answered = Supervision::answer(io, supervisor.clone(), leg, mode);
             call.in_bridge(io, |bridge, cx| {
-                bridge.supervise(cx, supervision);
+                match answered {
+                    Ok(supervision) => bridge.supervise(cx, supervision),
+                    Err(_) => bridge.tell_end(cx, Actor::System, supervisor, Why::NoAudio),
+                }
                 Next::Stay
             });
         });
@@ -139,10 +170,22 @@ impl Switchboard {
             Request::Supervise { call, mode, .. } | Request::Switch { call, mode } => {
                 (mode.name(), self.call_named(call))
             }
+            Request::UnknownMode { call, .. } => ("supervise", self.call_named(call)),
             Request::EndSupervision { call } => ("end", self.call_named(call)),
             Request::AskHelp(counselor) => ("help", self.call_with(counselor)),
             Request::ClearHelp(counselor) => ("help_cleared", self.call_with(counselor)),
             Request::PauseRecording { call, .. } => ("recording", self.call_named(call)),
+        };
+        let whom = match request {
+            Request::Supervise { extension, .. } => Some(extension.clone()),
+            Request::UnknownMode { extension: Some(extension), .. } => Some(extension.clone()),
+            Request::Switch { .. } | Request::UnknownMode { extension: None, .. } => {
+                key.and_then(|key| self.bridge(key)).and_then(|it| it.supervisor().cloned())
+            }
+            Request::EndSupervision { .. }
+            | Request::AskHelp(_)
+            | Request::ClearHelp(_)
+            | Request::PauseRecording { .. } => None,
         };
         let done = match request {
             Request::Supervise { extension, mode, .. } => key
@@ -151,6 +194,7 @@ impl Switchboard {
             Request::Switch { mode, .. } => key.ok_or(Denial::UnknownCall).and_then(|key| {
                 self.in_bridge_of(now, key, |b, cx| b.switch(cx, Actor::Console, *mode))
             }),
+            Request::UnknownMode { .. } => Err(Denial::UnknownMode),
             Request::EndSupervision { .. } => {
                 key.ok_or(Denial::UnknownCall).and_then(|key| self.end_supervision(now, key))
             }
@@ -164,7 +208,7 @@ impl Switchboard {
                 .ok_or(Denial::UnknownCall)
                 .and_then(|key| self.pause_recording(now, key, *paused)),
         };
-        done.map_err(|why| self.denied(Actor::Console, key, asked, why))
+        done.map_err(|why| self.denied(Actor::Console, key, (asked, whom), why))
     }
 
     fn of_counselor(&self, found: Option<u64>, counselor: &Extension) -> Result<u64, Denial> {
@@ -184,60 +228,105 @@ impl Switchboard {
         if self.activities().contains_key(supervisor) {
             return Err(Denial::Busy);
         }
-        let Some(call) = self.calls.get(&key) else { return Err(Denial::UnknownCall) };
-        let (shard, codec, id) = (call.caller.place().shard, call.caller.codec(), call.id.clone());
-        let Some(counselor) = self.bridge(key).map(|bridge| bridge.extension.clone()) else {
-            return Err(Denial::NotInCall);
-        };
-        let name = self.config.counselors.get(&counselor).map(|c| c.name.replace(['"', '\\'], ""));
-        let domain = &self.sip_config.domain;
-        let from = format!("\"{}\" <sip:{counselor}@{domain}>", name.unwrap_or_default());
-        let candidates = self.invites(now, supervisor, &from, shard, codec);
+        let name = self.name_of_counselor(key).ok_or(Denial::NotInCall)?;
+        let candidates = self.summons_invites(now, key, &name, supervisor);
         if candidates.is_empty() {
             return Err(Denial::Unreachable);
         }
-        let summoned = What::Summoned { supervisor: supervisor.clone(), mode };
-        let (call, counselor) = (Some(id), Some(counselor));
-        let deed = Deed { who: Actor::Console, call, counselor, what: summoned };
-        self.out.push_back(Output::Deed(deed));
+        let what = What::Summoned { supervisor: supervisor.clone(), mode };
+        self.tell_of(key, Actor::Console, what);
+        let rung = self.start_summons(now, For::Console(supervisor.clone()), mode, key, candidates);
+        if rung.is_empty() { Err(Denial::NoPort) } else { Ok(()) }
+    }
+
+    /// Shown on the phones of who is rung for the call.
+    pub(super) fn name_of_counselor(&self, key: u64) -> Option<String> {
+        let extension = &self.bridge(key)?.extension;
+        let name = self.config.counselors.get(extension).map(|c| c.name.replace(['"', '\\'], ""));
+        Some(name.unwrap_or_default())
+    }
+
+    /// INVITEs to a supervisor's phones that show `name`, and the extension of whose call it is.
+    pub(super) fn summons_invites(
+        &self,
+        now: Now,
+        key: u64,
+        name: &str,
+        supervisor: &Extension,
+    ) -> Vec<Candidate> {
+        let (Some(call), Some(bridge)) = (self.calls.get(&key), self.bridge(key)) else {
+            return Vec::new();
+        };
+        let from = format!("\"{name}\" <sip:{}@{}>", bridge.extension, self.sip_config.domain);
+        self.invites(now, supervisor, &from, call.caller.place().shard, call.caller.codec())
+    }
+
+    /// Rings the phones for which a port is free: whose.
+    pub(super) fn start_summons(
+        &mut self,
+        now: Now,
+        by: For,
+        mode: SupervisionMode,
+        key: u64,
+        candidates: Vec<Candidate>,
+    ) -> Vec<Extension> {
         let limit = self.config.supervision.ring_timeout;
         let summons_key = self.next_key();
         let mut io: Io<'_> = io!(self, now, Owner::Summons(summons_key));
-        let supervisor = supervisor.clone();
-        let mut summons = Summons::start(&mut io, supervisor, mode, key, candidates, limit);
+        let mut summons = Summons::start(&mut io, by, mode, key, candidates, limit);
         if summons.take_outcome().is_some() {
             self.clear_timers(Owner::Summons(summons_key));
-            return Err(Denial::NoPort);
+            return Vec::new();
         }
+        let rung = summons.extensions();
         self.summonses.insert(summons_key, summons);
-        Ok(())
+        rung
     }
 
     /// A summons is over: the supervisor comes into the call, if it is still as it was.
     pub(super) fn on_summoned(&mut self, now: Now, key: u64, outcome: Outcome) {
-        let Some(Summons { supervisor, mode, call, .. }) = self.summonses.remove(&key) else {
-            return;
-        };
+        let Some(Summons { by, mode, call, .. }) = self.summonses.remove(&key) else { return };
         self.clear_timers(Owner::Summons(key));
+        let is_open = self.bridge(call).is_some_and(|bridge| bridge.supervisor().is_none());
+        if by == For::Help {
+            self.set_help_ring(call, HelpRing::Over);
+        }
         let why = match outcome {
-            Outcome::Answered(leg) if self.bridge(call).is_some() => {
+            Outcome::Answered(supervisor, leg) if is_open => {
                 return self.let_in(now, call, supervisor, *leg, mode);
             }
-            Outcome::Answered(mut leg) => {
+            Outcome::Answered(_, mut leg) => {
                 leg.hang_up(&mut io!(self, now, Owner::Summons(key)), None);
                 Why::CallOver
             }
             Outcome::Over(why) => why,
         };
-        let id = self.calls.get(&call).map(|call| call.id.clone());
-        let counselor = self.bridge(call).map(|bridge| bridge.extension.clone());
-        let (who, what) = (Actor::System, What::Ended { supervisor, why });
-        self.out.push_back(Output::Deed(Deed { who, call: id, counselor, what }));
+        let what = match by {
+            For::Console(supervisor) => What::Ended { supervisor, why },
+            For::Help if is_open && self.bridge(call).is_some_and(|b| b.help_ring().is_some()) => {
+                What::HelpUnanswered
+            }
+            For::Help => return,
+        };
+        self.tell_of(call, Actor::System, what);
     }
 
-    /// Nobody is rung for a conversation that is over.
+    /// Tells of something in a call, if it is still there.
+    pub(super) fn tell_of(&mut self, key: u64, who: Actor, what: What) {
+        let call = self.calls.get(&key).map(|call| call.id.clone());
+        let counselor = self.bridge(key).map(|bridge| bridge.extension.clone());
+        self.out.push_back(Output::Deed(Deed { who, call, counselor, what }));
+    }
+
+    /// Nobody is rung for a conversation that is over, has its supervisor, or needs no help.
     pub(super) fn end_vain_summonses(&mut self, now: Now) {
-        let vain = self.summonses.iter().filter(|(_, s)| self.bridge(s.call).is_none());
+        let is_vain = |summons: &Summons| {
+            self.bridge(summons.call).is_none_or(|bridge| {
+                let is_needed = summons.by != For::Help || bridge.help_ring().is_some();
+                bridge.supervisor().is_some() || !is_needed
+            })
+        };
+        let vain = self.summonses.iter().filter(|(_, summons)| is_vain(summons));
         for key in vain.map(|(key, _)| *key).collect::<Vec<_>>() {
             self.end_summons(now, key, Why::CallOver);
         }
@@ -253,7 +342,8 @@ impl Switchboard {
 
     fn end_supervision(&mut self, now: Now, key: u64) -> Result<(), Denial> {
         let mut summonses = self.summonses.iter();
-        if let Some((summons, _)) = summonses.find(|(_, summons)| summons.call == key) {
+        let is_asked = |it: &Summons| it.call == key && it.by != For::Help;
+        if let Some((summons, _)) = summonses.find(|(_, summons)| is_asked(summons)) {
             let summons = *summons;
             self.end_summons(now, summons, Why::Console);
             return Ok(());
@@ -267,32 +357,6 @@ impl Switchboard {
         })
     }
 
-    /// A counselor has dialed the code for help.
-    pub(super) fn ask_help_by_code(&mut self, now: Now, counselor: &Extension) -> Confirmed {
-        let who = Actor::Extension(counselor.clone());
-        let asked = match self.call_with(counselor) {
-            Some(key) => self.in_bridge_of(now, key, |bridge, cx| {
-                bridge.ask_help(cx, who);
-                Ok(())
-            }),
-            None => Err(self.denied(who, None, "help", Denial::NotInCall)),
-        };
-        asked.map_or(Confirmed::Refused, |()| Confirmed::Done)
-    }
-
-    fn ask_help(&mut self, now: Now, key: u64) -> Result<(), Denial> {
-        self.in_bridge_of(now, key, |bridge, cx| {
-            bridge.ask_help(cx, Actor::Console);
-            Ok(())
-        })
-    }
-
-    fn clear_help(&mut self, now: Now, key: u64) -> Result<(), Denial> {
-        self.in_bridge_of(now, key, |bridge, cx| {
-            if bridge.clear_help(cx, Actor::Console) { Ok(()) } else { Err(Denial::NoHelpAsked) }
-        })
-    }
-
     fn pause_recording(&mut self, now: Now, key: u64, paused: bool) -> Result<(), Denial> {
         let mut answer = Err(Denial::NotRecorded);
         self.with_owner(now, Owner::Call(key), |owned, io| {
@@ -303,7 +367,7 @@ impl Switchboard {
         answer
     }
 
-    fn in_bridge_of(
+    pub(super) fn in_bridge_of(
         &mut self,
         now: Now,
         key: u64,

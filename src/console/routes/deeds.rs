@@ -75,9 +75,12 @@ async fn supervise(
         Ok(body) => body,
         Err(rejection) => return error(rejection.status(), "bad_body"),
     };
-    let Some(mode) = mode_named(&mode) else { return unknown_mode() };
     let (call, extension) = (CallId(call.into()), Extension::from(extension.as_str()));
-    ask(&shared, Request::Supervise { call, extension, mode }, StatusCode::ACCEPTED).await
+    let request = match mode_named(&mode) {
+        Some(mode) => Request::Supervise { call, extension, mode },
+        None => Request::UnknownMode { call, extension: Some(extension) },
+    };
+    ask(&shared, request, StatusCode::ACCEPTED).await
 }
 
 async fn switch(
@@ -89,8 +92,12 @@ async fn switch(
         Ok(body) => body,
         Err(rejection) => return error(rejection.status(), "bad_body"),
     };
-    let Some(mode) = mode_named(&mode) else { return unknown_mode() };
-    ask(&shared, Request::Switch { call: CallId(call.into()), mode }, StatusCode::OK).await
+    let call = CallId(call.into());
+    let request = match mode_named(&mode) {
+        Some(mode) => Request::Switch { call, mode },
+        None => Request::UnknownMode { call, extension: None },
+    };
+    ask(&shared, request, StatusCode::OK).await
 }
 
 async fn end(State(shared): State<Shared>, Path(call): Path<String>) -> Response {
@@ -147,10 +154,6 @@ fn mode_named(name: &str) -> Option<SupervisionMode> {
     SupervisionMode::ALL.into_iter().find(|mode| mode.name() == name)
 }
 
-fn unknown_mode() -> Response {
-    error(StatusCode::UNPROCESSABLE_ENTITY, "unknown_mode")
-}
-
 async fn ask(shared: &Shared, request: Request, done: StatusCode) -> Response {
     match shared.handle.ask(request).await {
         Ok(Ok(())) => (done, Json(json!({}))).into_response(),
@@ -163,8 +166,10 @@ fn status(denial: Denial) -> StatusCode {
     match denial {
         Denial::UnknownCall | Denial::UnknownExtension => StatusCode::NOT_FOUND,
         Denial::NotSupervisor | Denial::ModeOff => StatusCode::FORBIDDEN,
+        Denial::UnknownMode => StatusCode::UNPROCESSABLE_ENTITY,
         Denial::NoPort => StatusCode::SERVICE_UNAVAILABLE,
         Denial::NotInCall
+        | Denial::NoAudio
         | Denial::OwnCall
         | Denial::Taken
         | Denial::Busy

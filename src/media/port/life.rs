@@ -5,6 +5,7 @@
 //! go and the peer, in a call that is answered, may speak, and leads to [`Event::OneWay`]: do the
 //! two hear each other? With the times as they come, a peer that stops is told of first as one-way
 //! (3 s), then as silent (4 s) unless its RTCP goes on. Neither ends a call.
+//! A peer that hears a mix and is itself heard by nobody (a supervisor who listens) owes nothing.
 //!
 //! A phone that mutes by sending nothing can't be told from a broken way until it speaks again: its
 //! sequence then goes on without a hole. So it is told of once; after that its pauses are its

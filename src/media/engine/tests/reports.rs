@@ -163,6 +163,31 @@ fn one_way_audio_is_told_in_three_seconds_and_its_end_at_once() {
 }
 
 #[test]
+fn who_only_listens_owes_nothing() {
+    let mut world = World::with_ports(3);
+    let hears = |world: &mut World, who, source| {
+        world.command(Command::Listen { port: port(who), source });
+    };
+    hears(&mut world, 1, Source::Port(port(2)));
+    hears(&mut world, 2, Source::Port(port(1)));
+    hears(&mut world, 3, Source::Mix(vec![port(1), port(2)]));
+    world.pass(10_000 * MS);
+    let silent = |world: &World| {
+        let told = world.told_at.iter().map(|(_, event)| event);
+        told.filter_map(|it| if let Event::OneWay { port } = it { Some(port.n) } else { None })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(silent(&world), [1, 2], "the two who talk");
+    // From here on he is meant to be heard.
+    hears(&mut world, 2, Source::Mix(vec![port(1), port(3)]));
+    let from = world.now;
+    world.told_at.clear();
+    world.pass(10_000 * MS);
+    assert_eq!(silent(&world), [3]);
+    assert!((2_980..=3_040).contains(&told(&world, from)[0].0));
+}
+
+#[test]
 fn before_the_answer_nobody_is_missed_and_after_it_within_three_seconds() {
     let mut world = World::new();
     world.open(1);
