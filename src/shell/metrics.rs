@@ -22,7 +22,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::call::board::{Board, CounselorState, PhaseName};
-use crate::call::cdr::{Cdr, Outcome};
+use crate::call::cdr::{Cdr, LegFigures, Outcome};
 use crate::call::deed::What;
 use crate::call::voice::Voice;
 use crate::shell::media_thread::figures::Figures;
@@ -161,7 +161,7 @@ impl Metrics {
         if cdr.outcome == Outcome::Answered {
             inner.talks.observe(seconds(cdr.talk));
         }
-        for quality in std::iter::once(&cdr.caller_quality).chain(&cdr.counselor_quality) {
+        for LegFigures { quality, .. } in &cdr.legs {
             inner.packets.inc_by(quality.received);
             inner.lost.inc_by(quality.lost);
         }
@@ -388,8 +388,12 @@ mod tests {
             counselor: None,
             talks: vec![],
             test: false,
-            caller_quality: Quality { received: 100, lost: 3, ..Quality::default() },
-            counselor_quality: Some(Quality { received: 50, lost: 1, ..Quality::default() }),
+            legs: [(100, 3), (50, 1)]
+                .map(|(received, lost)| LegFigures {
+                    whose: cdr::Whose::Caller,
+                    quality: Quality { received, lost, ..Quality::default() },
+                })
+                .into(),
         }
     }
 

@@ -87,11 +87,11 @@ fn the_figures_of_the_end_are_in_the_record_and_told_by_side() {
     world.hung.push(counselor_port);
     world.with(caller, |phone, now| phone.hang_up(now));
     let cdr = only_record(&mut world);
-    assert!(cdr.caller_quality.received > 10 && cdr.caller_quality != figures(1));
-    assert_eq!(cdr.counselor_quality, Some(figures(9)));
+    assert!(cdr.caller_quality().received > 10 && cdr.caller_quality() != figures(1));
+    assert_eq!(cdr.counselor_qualities().collect::<Vec<_>>(), [figures(9)]);
     let told = [
         (Side::Counselor, News::Closed(figures(9))),
-        (Side::Caller, News::Closed(cdr.caller_quality)),
+        (Side::Caller, News::Closed(cdr.caller_quality())),
     ];
     assert_eq!(news(&world), told);
 }
@@ -107,7 +107,7 @@ fn a_phone_that_never_answers_leaves_no_figures() {
     world.with(caller, |phone, now| phone.hang_up(now));
     let cdr = only_record(&mut world);
     assert!(cdr.offers > 0, "{}", world.story());
-    assert_eq!(news(&world), [(Side::Caller, News::Closed(cdr.caller_quality))]);
+    assert_eq!(news(&world), [(Side::Caller, News::Closed(cdr.caller_quality()))]);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use super::{Owned, Owner, Switchboard, io};
 use crate::call::bridge::Bridge;
-use crate::call::cdr::CallId;
+use crate::call::cdr::{CallId, Whose};
 use crate::call::config::{Extension, Role, SupervisionMode};
 use crate::call::deed::{Actor, Deed, Denial, Request, What, Why};
 use crate::call::internal::{Confirmed, Internal};
@@ -126,6 +126,10 @@ impl Switchboard {
             leg.adopt(io);
             // Without audio there is nothing to take part with; the leg is hung up.
             let Ok(supervision) = Supervision::answer(io, supervisor, leg, mode) else { return };
+            if call.bridge().is_some() {
+                let whose = Whose::Supervisor(supervision.extension.clone());
+                call.record.takes_part(supervision.leg.port(), whose);
+            }
             call.in_bridge(io, |bridge, cx| {
                 bridge.supervise(cx, supervision);
                 Next::Stay
