@@ -145,6 +145,8 @@ pub struct LegView {
     pub quality: Quality,
     /// Alarm: we send, and nothing comes.
     pub is_one_way: bool,
+    /// Alarm: we send, and by the peer's reports nothing arrives.
+    pub is_unheard: bool,
 }
 
 /// What a counselor does, derived from live legs and what they chose.

@@ -163,8 +163,14 @@ fn board() -> Board {
                         ..Quality::default()
                     },
                     is_one_way: false,
+                    is_unheard: true,
                 },
-                LegView { side: Side::Counselor, quality: Quality::default(), is_one_way: true },
+                LegView {
+                    side: Side::Counselor,
+                    quality: Quality::default(),
+                    is_one_way: true,
+                    is_unheard: false,
+                },
             ],
         }],
         counselors: vec![
@@ -448,16 +454,16 @@ async fn fields_and_labels_are_those_allowed() {
     let allowed = "answered at call calls changes_at closed concealed counselors draining \
         extension first_packet_ms for_seconds help_seconds in_phase_seconds jitter_ms \
         late legs level_dbfs line lines longest_wait_seconds lost lost_at_peer missed \
-        mode mos name one_way one_way_count open pause_reason phase position \
+        mode mos mos_at_peer name one_way one_way_count open pause_reason phase position \
         presentation ready reason received recording rejected round_trip_ms sent side \
         since source_differs state strangers supervisor taken today trunk trunks \
-        waiting";
+        unheard unheard_count waiting";
     assert_eq!(fields.iter().map(String::as_str).collect::<Vec<_>>().join(" "), allowed);
     server.metrics.deed(&What::HelpAsked);
     let (_, metrics) = server.get("/metrics").await;
     let labels = metrics.split(['{', ',']).filter_map(|part| part.split_once("=\""));
     let labels = labels.map(|(name, _)| name).collect::<BTreeSet<_>>();
-    let allowed = ["act", "ended", "le", "line", "outcome", "phase", "side", "state"];
+    let allowed = ["act", "ended", "le", "line", "outcome", "phase", "side", "state", "why"];
     assert_eq!(labels.into_iter().collect::<Vec<_>>(), allowed);
 }
 

@@ -74,7 +74,7 @@ pub struct Call {
     pub recording: Option<String>,
     /// Who takes part as a supervisor.
     pub supervisor: Option<Supervisor>,
-    /// Alarm: audio goes one way only on one of the legs.
+    /// Alarm: audio goes one way only on one of the legs, whichever way it is.
     #[serde(default)]
     pub one_way: bool,
     /// The voices: the caller's, and the counselor's who talks.
@@ -104,8 +104,14 @@ pub struct Leg {
     pub one_way: bool,
     /// How often that was so.
     pub one_way_count: u32,
+    /// Alarm: we send, and by the peer's RTCP nothing arrives.
+    pub unheard: bool,
+    /// How often that was so.
+    pub unheard_count: u32,
     /// Mean opinion score by the E-model, 1 to 4.5.
     pub mos: Option<f64>,
+    /// The same for what arrived at the peer, by its RTCP.
+    pub mos_at_peer: Option<f64>,
     /// Valid packets.
     pub received: u64,
     /// Packets to the peer.
@@ -213,7 +219,7 @@ impl From<&board::CallView> for Call {
                 mode: supervisor.mode.name().to_owned(),
                 for_seconds: seconds(supervisor.for_),
             }),
-            one_way: call.legs.iter().any(|leg| leg.is_one_way),
+            one_way: call.legs.iter().any(|leg| leg.is_one_way || leg.is_unheard),
             legs: call.legs.iter().map(Leg::from).collect(),
         }
     }
@@ -226,7 +232,10 @@ impl From<&board::LegView> for Leg {
             side: leg.side.name().to_owned(),
             one_way: leg.is_one_way,
             one_way_count: q.one_way,
+            unheard: leg.is_unheard,
+            unheard_count: q.unheard,
             mos: q.mos.map(hundredths),
+            mos_at_peer: q.mos_at_peer.map(hundredths),
             received: q.received,
             sent: q.sent,
             lost: q.lost,

@@ -410,18 +410,20 @@ pub enum Event {
         /// Who is back.
         port: PortId,
     },
-    /// Packets go to a peer that may hear and speak, and for the configured time
-    /// (`Config::one_way_after`) no RTP has come from it: one-way audio. Told once until it is
-    /// over; a peer whose pauses turn out to be its habit (it sends nothing while muted) is told
-    /// of once in all.
+    /// Packets go to a peer that may hear and speak, and one of the two ways carries nothing:
+    /// one-way audio. Told once until it is over.
     OneWay {
-        /// Who is not heard.
+        /// Between whom and us.
         port: PortId,
+        /// Which way carries nothing.
+        way: Way,
     },
-    /// The first packets have come after [`Event::OneWay`].
+    /// It carries again after [`Event::OneWay`].
     BothWays {
-        /// Who is heard.
+        /// Between whom and us.
         port: PortId,
+        /// Which way.
+        way: Way,
     },
     /// How the voice of a live leg does, every five seconds.
     Measured {
@@ -437,6 +439,19 @@ pub enum Event {
         /// How the voice did.
         quality: Quality,
     },
+}
+
+/// One of the two ways between a peer and us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// What the peer says. Carries nothing when no RTP has come for the configured time
+    /// (`Config::one_way_after`). A peer whose pauses turn out to be its habit (it sends nothing
+    /// while muted) is told of once in all.
+    FromPeer,
+    /// What the peer hears. Carries nothing when two RTCP reports of the peer in a row name no
+    /// packet of ours that the one before had not named, though we sent: some 10 s after the way
+    /// broke with a peer that reports every 5 s. Of a peer that sends no RTCP nothing is known.
+    ToPeer,
 }
 
 /// How the voice of one leg did, both ways. Zero where nothing was measured.
@@ -469,10 +484,14 @@ pub struct Quality {
     pub source_differs: bool,
     /// How loud the peer's voice was: mean power over what was sampled, dB below full scale.
     pub level_dbfs: Option<f32>,
-    /// How often audio went one way only ([`Event::OneWay`]).
+    /// How often nothing came from the peer ([`Way::FromPeer`]).
     pub one_way: u32,
+    /// How often nothing arrived at the peer ([`Way::ToPeer`]).
+    pub unheard: u32,
     /// MOS by the E-model (ITU-T G.107) for what came from the peer; `None` without packets.
     pub mos: Option<f32>,
+    /// The same for what arrived at the peer, by its RTCP reports; `None` without any.
+    pub mos_at_peer: Option<f32>,
 }
 
 /// How packets are moved.

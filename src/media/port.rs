@@ -22,7 +22,7 @@ pub(super) use ingress::{Incoming, Payload};
 use figures::Figures;
 use frame::{Coder, Frame};
 use guard::Guard;
-use life::{Life, Ways};
+use life::{Life, Receipts, Ways};
 
 use crate::chance::Chance;
 use crate::media::dtmf::events::TelephoneEvent;
@@ -129,6 +129,7 @@ pub(super) struct Port {
     figures: Figures,
     life: Life,
     ways: Ways,
+    receipts: Receipts,
 }
 
 impl Port {
@@ -159,6 +160,7 @@ impl Port {
             figures: Figures::default(),
             life: Life::Unheard,
             ways: Ways::default(),
+            receipts: Receipts::default(),
         }
     }
 
@@ -181,6 +183,7 @@ impl Port {
             (self.lock, self.rtcp_source) = (None, None);
             self.line.mark();
             self.ways.anew();
+            self.receipts.anew(self.figures.sent);
         }
         self.pin.release();
         let owed_nothing = !self.peer.as_ref().is_some_and(|old| old.receive);
@@ -453,6 +456,7 @@ impl Port {
         Quality {
             source_differs: differs,
             one_way: self.ways.told(),
+            unheard: self.receipts.told(),
             ..self.figures.quality(&self.reception, &self.reports, peer.codec)
         }
     }

@@ -44,22 +44,46 @@ pub(super) struct Reports {
     /// The peer's last sender report: the middle of its NTP timestamp, and when it came.
     last_sender_report: Option<(u32, Instant)>,
     round_trip: Option<Duration>,
-    lost_at_peer: u64,
+    at_peer: Option<AtPeer>,
+    /// The newest of our packets that the peer's last report names.
+    named: Option<u32>,
+}
+
+/// What the peer's reports say of our packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct AtPeer {
+    /// Packets that the peer missed.
+    pub(super) lost: u64,
+    /// Sum of the jitter in each report, in ticks of the wire's clock, and how many there were.
+    jitter: u64,
+    reports: u64,
+}
+
+impl AtPeer {
+    /// The mean jitter in ticks of the wire's clock.
+    pub(super) fn jitter(&self) -> u64 {
+        self.jitter / self.reports.max(1)
+    }
 }
 
 impl Reports {
     pub(super) fn new(now: Instant, cname: String) -> Self {
         let (last_sender_report, round_trip) = (None, None);
-        Self { cname, epoch: now, last_sender_report, round_trip, lost_at_peer: 0 }
+        Self { cname, epoch: now, last_sender_report, round_trip, at_peer: None, named: None }
     }
 
     pub(super) fn round_trip(&self) -> Option<Duration> {
         self.round_trip
     }
 
-    /// Our packets that the peer says it missed.
-    pub(super) fn lost_at_peer(&self) -> u64 {
-        self.lost_at_peer
+    /// What the peer says of our packets, if it does.
+    pub(super) fn at_peer(&self) -> Option<AtPeer> {
+        self.at_peer
+    }
+
+    /// The newest of our packets that the last report names (extended sequence number).
+    pub(super) fn named(&self) -> Option<u32> {
+        self.named
     }
 
     /// Writes a compound packet; its length, or 0 when it can't be built.
@@ -117,6 +141,7 @@ impl Reports {
             return false;
         }
         let Ok(compound) = Compound::parse(packet) else { return false };
+        self.named = None;
         let mut is_report = false;
         for part in compound {
             match part {
@@ -156,7 +181,11 @@ impl Reports {
         }
         // 24 bits with sign: doubled packets make it negative.
         let lost = block.cumulative_lost();
-        self.lost_at_peer = if lost & 0x80_0000 == 0 { u64::from(lost) } else { 0 };
+        let at_peer = self.at_peer.get_or_insert_default();
+        at_peer.lost = if lost & 0x80_0000 == 0 { u64::from(lost) } else { 0 };
+        at_peer.jitter += u64::from(block.interarrival_jitter());
+        at_peer.reports += 1;
+        self.named = Some(block.extended_sequence_number());
         let last = block.last_sender_report_timestamp();
         if last == 0 {
             return;
@@ -257,15 +286,15 @@ mod tests {
         assert!(ours.read(sent_at + 2070 * MS, 1, &answer));
         let round_trip = ours.round_trip().unwrap();
         assert!(round_trip.abs_diff(70 * MS) < MS, "{round_trip:?}");
-        assert_eq!(ours.lost_at_peer(), 17);
+        assert_eq!(ours.at_peer().unwrap().lost, 17);
         // Negative loss: doubled packets.
         let answer = written(&theirs, sent_at + 2030 * MS, 2, Some(report(0xff_ffff)));
         assert!(ours.read(sent_at + 2070 * MS, 1, &answer));
-        assert_eq!(ours.lost_at_peer(), 0);
+        assert_eq!(ours.at_peer().unwrap().lost, 0);
         // A block about somebody else says nothing.
         let other = Report { ssrc: 5, ..report(3) };
         assert!(ours.read(sent_at, 1, &written(&theirs, sent_at, 2, Some(other))));
-        assert_eq!(ours.lost_at_peer(), 0);
+        assert_eq!(ours.at_peer().unwrap().lost, 0);
     }
 
     #[test]

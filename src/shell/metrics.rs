@@ -365,6 +365,7 @@ mod tests {
     use crate::call::config::LineId;
     use crate::call::voice::{News, Side};
     use crate::call::{board, cdr};
+    use crate::media::Way;
     use crate::time::Timestamp;
 
     fn ended(line: Option<&str>, outcome: Outcome) -> Cdr {
@@ -461,7 +462,7 @@ mod tests {
         let families = types.len();
         types.sort_unstable();
         types.dedup_by_key(|line| line.split(' ').nth(2));
-        assert_eq!((types.len(), families), (29, 29), "{text}");
+        assert_eq!((types.len(), families), (31, 31), "{text}");
         assert!(text.ends_with('\n') && !text.contains("EOF"));
     }
 
@@ -484,10 +485,12 @@ mod tests {
             source_differs: true,
             level_dbfs: Some(-26.0),
             mos: Some(4.25),
+            mos_at_peer: Some(2.75),
             ..Quality::default()
         };
-        tell(Side::Caller, News::OneWay);
-        tell(Side::Caller, News::BothWays);
+        tell(Side::Caller, News::OneWay(Way::FromPeer));
+        tell(Side::Counselor, News::OneWay(Way::ToPeer));
+        tell(Side::Caller, News::BothWays(Way::FromPeer));
         tell(Side::Caller, News::Closed(quality));
         tell(Side::Caller, News::Closed(quality));
         let mute = Quality { sent: 50, jitter_ms: f32::NAN, ..Quality::default() };
@@ -496,6 +499,10 @@ mod tests {
         for line in [
             "koebashi_leg_one_way_total{side=\"caller\"} 1",
             "koebashi_leg_one_way_total{side=\"counselor\"} 0",
+            "koebashi_leg_unheard_total{side=\"caller\"} 0",
+            "koebashi_leg_unheard_total{side=\"counselor\"} 1",
+            "koebashi_leg_mos_at_peer_bucket{le=\"2.5\",side=\"caller\"} 0",
+            "koebashi_leg_mos_at_peer_bucket{le=\"3.0\",side=\"caller\"} 2",
             "koebashi_leg_mos_bucket{le=\"4.2\",side=\"caller\"} 0",
             "koebashi_leg_mos_bucket{le=\"4.3\",side=\"caller\"} 2",
             "koebashi_leg_mos_count{side=\"supervisor\"} 0",

@@ -29,10 +29,12 @@ const INSERT_TALK: &str = "INSERT INTO cdr_talk VALUES (?1, ?2, ?3, ?4)";
 const INSERT_LEG: &str = "
     INSERT INTO cdr_leg (
         call, nth, side, extension, received, sent, lost, lost_at_peer, jitter_ms, round_trip_ms, strangers, mos,
-        rejected, late, concealed, first_packet_ms, source_differs, level_dbfs, one_way
+        rejected, late, concealed, first_packet_ms, source_differs, level_dbfs, one_way,
+        unheard, mos_at_peer
     ) VALUES (
         :call, :nth, :side, :extension, :received, :sent, :lost, :lost_at_peer, :jitter_ms,
-        :round_trip_ms, :strangers, :mos, :rejected, :late, :concealed, :first_packet_ms, :source_differs, :level_dbfs, :one_way
+        :round_trip_ms, :strangers, :mos, :rejected, :late, :concealed, :first_packet_ms, :source_differs, :level_dbfs, :one_way,
+        :unheard, :mos_at_peer
     )";
 
 /// Writes one record; false: the call has its row already.
@@ -135,6 +137,8 @@ fn insert_leg(
         ":source_differs": quality.source_differs,
         ":level_dbfs": quality.level_dbfs.and_then(finite),
         ":one_way": quality.one_way,
+        ":unheard": quality.unheard,
+        ":mos_at_peer": quality.mos_at_peer.and_then(finite),
     })?;
     Ok(())
 }
@@ -168,6 +172,8 @@ fn read_quality(row: &Row<'_>) -> rusqlite::Result<Quality> {
         source_differs: row.get("source_differs")?,
         level_dbfs: row.get("level_dbfs")?,
         one_way: row.get("one_way")?,
+        unheard: row.get("unheard")?,
+        mos_at_peer: row.get("mos_at_peer")?,
     })
 }
 

@@ -132,7 +132,9 @@ const LEGS: &str = "
         source_differs INTEGER NOT NULL,
         level_dbfs REAL,
         one_way INTEGER NOT NULL,
+        unheard INTEGER NOT NULL DEFAULT 0,
         mos REAL,
+        mos_at_peer REAL,
         PRIMARY KEY (call, nth)
     ) STRICT, WITHOUT ROWID;
     INSERT INTO cdr_leg (
@@ -304,7 +306,7 @@ mod tests {
             cdr_leg.mos cdr_leg.received cdr_leg.round_trip_ms cdr_leg.sent \
             cdr_leg.strangers cdr_leg.rejected cdr_leg.late cdr_leg.concealed \
             cdr_leg.first_packet_ms cdr_leg.source_differs cdr_leg.level_dbfs \
-            cdr_leg.one_way cdr_talk.call cdr_talk.extension cdr_talk.nth cdr_talk.talk_ms \
+            cdr_leg.one_way cdr_leg.unheard cdr_leg.mos_at_peer cdr_talk.call cdr_talk.extension cdr_talk.nth cdr_talk.talk_ms \
             intention.extension intention.pause_reason intention.state recording.bytes \
             recording.call recording.deleted_ms recording.deleted_why recording.ended \
             recording.length_ms recording.line recording.part recording.sha256 \

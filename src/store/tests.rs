@@ -101,7 +101,9 @@ fn quality() -> Quality {
         source_differs: true,
         level_dbfs: Some(-27.5),
         one_way: 9,
+        unheard: 10,
         mos: None,
+        mos_at_peer: Some(3.5),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use koebashi::call::board::LegView;
 use koebashi::call::voice::{News, Side, Voice};
-use koebashi::media::{Event, PortId, Quality};
+use koebashi::media::{Event, PortId, Quality, Way};
 
 use super::{MS, S, Talk, basic_talk, only_record};
 use crate::config::BASIC;
@@ -51,7 +51,7 @@ fn the_board_shows_the_latest_figures_of_both_legs() {
         world.media(Event::Measured { port: counselor, quality: figures(10 * n) });
     }
     world.run(S);
-    let leg = |side, n| LegView { side, quality: figures(n), is_one_way: false };
+    let leg = |side, n| LegView { side, quality: figures(n), is_one_way: false, is_unheard: false };
     assert_eq!(legs(&world), [leg(Side::Caller, 2), leg(Side::Counselor, 20)]);
     assert_eq!(news(&world), []);
 }
@@ -61,21 +61,42 @@ fn one_way_audio_is_told_once_and_shown_at_once_until_it_is_over() {
     let Talk { mut world, .. } = basic_talk();
     let [_, counselor] = ports(&world);
     let began = world.now;
-    world.media(Event::OneWay { port: counselor });
-    world.media(Event::OneWay { port: counselor });
+    world.media(Event::OneWay { port: counselor, way: Way::FromPeer });
+    world.media(Event::OneWay { port: counselor, way: Way::FromPeer });
     world.run(300 * MS);
     let shown = |world: &World| legs(world).iter().map(|l| l.is_one_way).collect::<Vec<_>>();
     assert_eq!(shown(&world), [false, true]);
     let call = Some(world.shown.calls[0].call.clone());
-    let told = Voice { call, side: Side::Counselor, news: News::OneWay };
+    let told = Voice { call, side: Side::Counselor, news: News::OneWay(Way::FromPeer) };
     assert_eq!(world.voices, [(began, told)]);
-    world.media(Event::BothWays { port: counselor });
+    world.media(Event::BothWays { port: counselor, way: Way::FromPeer });
     world.run(300 * MS);
     assert_eq!(shown(&world), [false, false]);
-    assert_eq!(news(&world)[1..], [(Side::Counselor, News::BothWays)]);
+    assert_eq!(news(&world)[1..], [(Side::Counselor, News::BothWays(Way::FromPeer))]);
     // Of a leg that has no port any more nothing is said.
-    world.media(Event::OneWay { port: PortId { n: 999, shard: 0 } });
+    world.media(Event::OneWay { port: PortId { n: 999, shard: 0 }, way: Way::FromPeer });
     assert_eq!(world.voices.len(), 2);
+}
+
+#[test]
+fn a_phone_that_hears_nothing_is_told_of_like_one_that_is_not_heard() {
+    let Talk { mut world, .. } = basic_talk();
+    let [caller, _] = ports(&world);
+    let shown = |world: &World| {
+        let leg = &legs(world)[0];
+        (leg.is_one_way, leg.is_unheard)
+    };
+    for (event, is_unheard) in [
+        (Event::OneWay { port: caller, way: Way::ToPeer }, true),
+        (Event::BothWays { port: caller, way: Way::FromPeer }, true),
+        (Event::BothWays { port: caller, way: Way::ToPeer }, false),
+    ] {
+        world.media(event);
+        world.run(300 * MS);
+        assert_eq!(shown(&world), (false, is_unheard));
+    }
+    let told = [News::OneWay(Way::ToPeer), News::BothWays(Way::ToPeer)];
+    assert_eq!(news(&world), told.map(|news| (Side::Caller, news)));
 }
 
 #[test]
@@ -119,7 +140,7 @@ fn an_extensions_own_call_is_told_by_its_role() {
         world.with(phone, |phone, now| phone.dial(now, "*22"));
         world.run(400 * MS);
         let port = *world.ports.keys().next().expect("its leg");
-        world.media(Event::OneWay { port });
+        world.media(Event::OneWay { port, way: Way::FromPeer });
         world.run(8 * S);
         assert_eq!(world.open_ports(), 0);
         let told = &world.voices;

@@ -344,8 +344,8 @@ impl Switchboard {
         | media::Event::Played { port, .. }
         | media::Event::Silent { port }
         | media::Event::Resumed { port }
-        | media::Event::OneWay { port }
-        | media::Event::BothWays { port }
+        | media::Event::OneWay { port, .. }
+        | media::Event::BothWays { port, .. }
         | media::Event::Measured { port, .. }
         | media::Event::Closed { port, .. }) = *event;
         let event = &self.hear(now, event);

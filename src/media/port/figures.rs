@@ -26,6 +26,8 @@ pub(super) struct Figures {
     pub(super) octets: u64,
     /// `sent` at the last RTCP report.
     pub(super) sent_at_report: u64,
+    /// `sent` when the peer last told what arrived.
+    pub(super) sent_at_receipt: u64,
     pub(super) strangers: u64,
     pub(super) rejected: u64,
     pub(super) late: u64,
@@ -84,15 +86,23 @@ impl Figures {
         let (received, lost) = (reception.received(), reception.lost());
         let jitter_ms = reception.jitter_ms();
         let round_trip_ms = reports.round_trip().map(|r| r.as_secs_f32() * 1000.0);
-        let loss = lost as f32 / (received + lost).max(1) as f32;
-        let delay = round_trip_ms.unwrap_or(0.0) / 2.0
-            + TICK.as_millis() as f32
-            + BUFFER_MS.max(2.0 * jitter_ms);
+        let score = |lost: u64, of: u64, jitter_ms: f32| {
+            let loss = lost as f32 / of.max(1) as f32;
+            let delay = round_trip_ms.unwrap_or(0.0) / 2.0
+                + TICK.as_millis() as f32
+                + BUFFER_MS.max(2.0 * jitter_ms);
+            mos::mos(mos::rating(codec, loss, delay))
+        };
+        let at_peer = reports.at_peer();
+        let mos_at_peer = at_peer.map(|at_peer| {
+            let jitter_ms = at_peer.jitter() as f32 * 1000.0 / codec.clock() as f32;
+            score(at_peer.lost, self.sent_at_receipt, jitter_ms)
+        });
         Quality {
             received,
             sent: self.sent,
             lost,
-            lost_at_peer: reports.lost_at_peer(),
+            lost_at_peer: at_peer.map_or(0, |at_peer| at_peer.lost),
             jitter_ms,
             round_trip_ms,
             strangers: self.strangers,
@@ -101,7 +111,8 @@ impl Figures {
             concealed: self.concealed,
             first_packet_ms: self.first_packet.map(|first| first.as_secs_f32() * 1000.0),
             level_dbfs: self.level.dbfs(),
-            mos: (received > 0).then(|| mos::mos(mos::rating(codec, loss, delay))),
+            mos: (received > 0).then(|| score(lost, received + lost, jitter_ms)),
+            mos_at_peer,
             ..Quality::default()
         }
     }

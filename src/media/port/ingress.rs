@@ -249,6 +249,11 @@ impl Port {
             if channel == Channel::Rtcp {
                 self.rtcp_source = Some(from);
             }
+            let named = self.reports.named().map(|newest| (self.line.ssrc(), newest));
+            if named.is_some() {
+                self.figures.sent_at_receipt = self.figures.sent;
+            }
+            out.events.extend(self.receipts.report(self.figures.sent, named, self.id));
             self.lives(now, out);
         }
     }

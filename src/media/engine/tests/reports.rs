@@ -1,15 +1,20 @@
 //! RTCP and the figures of a call.
 
 use super::*;
+use crate::media::Way;
 use crate::media::rtcp::{LENGTH_MAX, Reports, Sent};
 use crate::media::rtp::Report;
 
 pub(super) fn report(world: &World, about: u32, lost: u32) -> Vec<u8> {
+    receipt(world, Some(Report { ssrc: about, fraction_lost: 0, lost, newest: 0, jitter: 0 }))
+}
+
+/// What a peer reports.
+fn receipt(world: &World, about: Option<Report>) -> Vec<u8> {
     let mut out = [0; LENGTH_MAX];
     let sent = Sent { ssrc: 1001, timestamp: 0, packets: 0, octets: 0, is_sender: false };
-    let report = Report { ssrc: about, fraction_lost: 0, lost, newest: 0, jitter: 0 };
     let reports = Reports::new(world.now, "x".to_owned());
-    let n = reports.write(world.now, sent, Some(report), &mut out);
+    let n = reports.write(world.now, sent, about, &mut out);
     out[..n].to_vec()
 }
 
@@ -119,8 +124,10 @@ fn rtcp_travels_with_rtp_where_agreed() {
 /// When [`Event::OneWay`], [`Event::BothWays`], [`Event::Silent`] and [`Event::Resumed`] came.
 fn told(world: &World, from: Instant) -> Vec<(u64, &'static str)> {
     let name = |event: &Event| match event {
-        Event::OneWay { .. } => Some("one way"),
-        Event::BothWays { .. } => Some("both ways"),
+        Event::OneWay { way: Way::FromPeer, .. } => Some("one way"),
+        Event::BothWays { way: Way::FromPeer, .. } => Some("both ways"),
+        Event::OneWay { way: Way::ToPeer, .. } => Some("unheard"),
+        Event::BothWays { way: Way::ToPeer, .. } => Some("arrives"),
         Event::Silent { .. } => Some("silent"),
         Event::Resumed { .. } => Some("resumed"),
         Event::Opened { .. }
@@ -160,6 +167,80 @@ fn one_way_audio_is_told_in_three_seconds_and_its_end_at_once() {
     world.pass(5_000 * MS);
     assert_eq!(told(&world, from).len(), 2);
     assert_eq!(world.close(1).one_way, 3);
+}
+
+/// A peer that speaks all the time and reports every five seconds, five times. `says`: what, by
+/// the number of the report and our SSRC. When and what was told.
+fn reported(world: &mut World, says: impl Fn(u32, u32) -> Option<Report>) -> Vec<(u64, String)> {
+    let from = world.now;
+    world.told_at.clear();
+    let mut voice = Voice::new(1);
+    let rtcp = SocketAddr::new(address(1).ip(), 4001);
+    for n in 0..5 {
+        talk(world, &mut [&mut voice], 250);
+        let ssrc = world.take(1)[0].header.ssrc;
+        let mut packet = receipt(world, says(n, ssrc));
+        world.engine.handle_rtcp(world.now, port(1), rtcp, &mut packet);
+        world.collect();
+    }
+    told(world, from).into_iter().map(|(at, what)| (at / 100, what.to_owned())).collect()
+}
+
+#[test]
+fn who_hears_nothing_of_us_is_told_of_with_the_second_report_that_says_so() {
+    let block = |ssrc, newest| Report { ssrc, fraction_lost: 0, lost: 0, newest, jitter: 0 };
+    let once = |told: Vec<(u64, String)>| assert_eq!(told, [(100, "unheard".to_owned())]);
+    // No report block at all, one about somebody else, and one that does not go on.
+    once(reported(&mut World::with_ports(1), |_, _| None));
+    once(reported(&mut World::with_ports(1), |_, ssrc| Some(block(!ssrc, 9))));
+    let mut world = World::with_ports(1);
+    let told =
+        reported(&mut world, |n, ssrc| Some(block(ssrc, if n < 4 { 70_000 } else { 70_001 })));
+    let told: Vec<_> = told.iter().map(|(at, what)| (*at, what.as_str())).collect();
+    assert_eq!(told, [(150, "unheard"), (250, "arrives")]);
+    assert_eq!(world.close(1).unheard, 1);
+}
+
+#[test]
+fn who_hears_us_or_is_not_sent_to_or_never_reports_is_not_told_of() {
+    let block = |ssrc, newest| Report { ssrc, fraction_lost: 0, lost: 0, newest, jitter: 0 };
+    let told = reported(&mut World::with_ports(1), |n, ssrc| Some(block(ssrc, 250 * n + 250)));
+    assert_eq!(told, []);
+    // One report in between without a block is no proof.
+    let mut world = World::with_ports(1);
+    let told = reported(&mut world, |n, ssrc| (n % 2 == 0).then(|| block(ssrc, 250 * n + 250)));
+    assert_eq!(told, []);
+    // No RTCP at all.
+    let mut world = World::with_ports(1);
+    let mut voice = Voice::new(1);
+    talk(&mut world, &mut [&mut voice], 1500);
+    assert_eq!(world.close(1).unheard, 0);
+    // It holds us: nothing goes out.
+    let mut world = World::with_ports(1);
+    let held = Peer { send: false, ..peer(1) };
+    world.command(Command::Connect { port: port(1), peer: held, crypto: None });
+    let rtcp = SocketAddr::new(address(1).ip(), 4001);
+    for _ in 0..5 {
+        world.pass(5000 * MS);
+        let mut packet = receipt(&world, None);
+        world.engine.handle_rtcp(world.now, port(1), rtcp, &mut packet);
+    }
+    assert_eq!(world.close(1).unheard, 0);
+}
+
+#[test]
+fn what_the_peer_missed_lowers_its_own_score() {
+    let mut world = World::with_ports(1);
+    reported(&mut world, |n, ssrc| {
+        let (lost, newest) = (25 * (n + 1), 250 * (n + 1));
+        Some(Report { ssrc, fraction_lost: 26, lost, newest, jitter: 80 })
+    });
+    let quality = world.close(1);
+    assert_eq!(quality.lost_at_peer, 125);
+    // One in ten lost: R = 93.2 - 95 * 10 / 35.1 - 0.024 * 60 = 64.7.
+    let mos = quality.mos_at_peer.unwrap();
+    assert!((mos - 3.34).abs() < 0.02, "{mos}");
+    assert!(quality.mos.unwrap() > mos);
 }
 
 #[test]
