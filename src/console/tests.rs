@@ -452,7 +452,7 @@ async fn fields_and_labels_are_those_allowed() {
     let mut fields = BTreeSet::new();
     names(&serde_json::from_str(&json).unwrap(), &mut fields);
     let allowed = "answered at call calls changes_at closed concealed counselors draining \
-        extension first_packet_ms for_seconds help_seconds in_phase_seconds jitter_ms \
+        extension first_packet_ms for_seconds help_seconds in_phase_seconds jitter_max_ms jitter_ms \
         late legs level_dbfs line lines longest_wait_seconds lost lost_at_peer missed \
         mode mos mos_at_peer name one_way one_way_count open pause_reason phase position \
         presentation ready reason received recording rejected round_trip_ms sent side \

@@ -120,8 +120,10 @@ pub struct Leg {
     pub lost: u64,
     /// Packets of ours that the peer says it missed.
     pub lost_at_peer: u64,
-    /// Interarrival jitter.
+    /// Interarrival jitter, its mean so far.
     pub jitter_ms: f64,
+    /// The most that it has been.
+    pub jitter_max_ms: f64,
     /// Round trip by RTCP.
     pub round_trip_ms: Option<f64>,
     /// Packets too late to be mixed.
@@ -241,6 +243,7 @@ impl From<&board::LegView> for Leg {
             lost: q.lost,
             lost_at_peer: q.lost_at_peer,
             jitter_ms: hundredths(q.jitter_ms),
+            jitter_max_ms: hundredths(q.jitter_max_ms),
             round_trip_ms: q.round_trip_ms.map(hundredths),
             late: q.late,
             concealed: q.concealed,

@@ -465,8 +465,11 @@ pub struct Quality {
     pub lost: u64,
     /// Our packets that the peer says it missed (its last RTCP report).
     pub lost_at_peer: u64,
-    /// Interarrival jitter of the peer's packets (RFC 3550 A.8), milliseconds.
+    /// Interarrival jitter of the peer's packets, milliseconds: the estimate of RFC 3550 A.8, which
+    /// forgets within some seconds, in its mean over all packets.
     pub jitter_ms: f32,
+    /// The most that the estimate has been, milliseconds.
+    pub jitter_max_ms: f32,
     /// Round trip by RTCP (RFC 3550 §6.4.1), milliseconds.
     pub round_trip_ms: Option<f32>,
     /// Packets dropped because their source was not the proven one.

@@ -77,8 +77,26 @@ pub(super) struct Reception {
     /// What earlier streams (other SSRCs) of the same peer lost.
     lost_before: u64,
     received: u64,
-    /// Interarrival jitter in samples, times 16 (A.8).
-    jitter: u64,
+    jitter: Jitter,
+}
+
+/// Interarrival jitter in samples, times 16 (A.8): a value that forgets within some seconds, and
+/// what it has been so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Jitter {
+    now: u64,
+    max: u64,
+    sum: u64,
+    count: u64,
+}
+
+impl Jitter {
+    fn change(&mut self, change: u64) {
+        self.now = self.now + change - ((self.now + 8) >> 4);
+        self.max = self.max.max(self.now);
+        self.sum += self.now;
+        self.count += 1;
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -166,7 +184,7 @@ enum Place {
 
 impl Reception {
     pub(super) fn new() -> Self {
-        Self { stream: None, lost_before: 0, received: 0, jitter: 0 }
+        Self { stream: None, lost_before: 0, received: 0, jitter: Jitter::default() }
     }
 
     /// Counts a valid packet. `arrival` is in samples of 8 kHz on any fixed base; `timed` is false
@@ -189,7 +207,7 @@ impl Reception {
             if let Some(last) = stream.transit {
                 let change = i64::from(transit.wrapping_sub(last) as i32).abs();
                 if change < TRANSIT_JUMP {
-                    self.jitter = self.jitter + change as u64 - ((self.jitter + 8) >> 4);
+                    self.jitter.change(change as u64);
                 }
             }
             stream.transit = Some(transit);
@@ -212,15 +230,25 @@ impl Reception {
         self.lost_before + self.stream.as_ref().map_or(0, Stream::lost)
     }
 
-    /// Interarrival jitter in milliseconds.
+    /// Interarrival jitter of the last seconds, in milliseconds.
     pub(super) fn jitter_ms(&self) -> f32 {
-        self.jitter as f32 / 16.0 / 8.0
+        self.jitter.now as f32 / 16.0 / 8.0
+    }
+
+    /// Its mean over all packets.
+    pub(super) fn mean_jitter_ms(&self) -> f32 {
+        self.jitter.sum as f32 / self.jitter.count.max(1) as f32 / 16.0 / 8.0
+    }
+
+    /// The most that it has been.
+    pub(super) fn max_jitter_ms(&self) -> f32 {
+        self.jitter.max as f32 / 16.0 / 8.0
     }
 
     /// The figures since the last report; `None` before the first packet.
     /// `ticks`: of the wire's clock in a sample of 8 kHz.
     pub(super) fn report(&mut self, ticks: u32) -> Option<Report> {
-        let jitter = ((self.jitter * u64::from(ticks)) >> 4) as u32;
+        let jitter = ((self.jitter.now * u64::from(ticks)) >> 4) as u32;
         let stream = self.stream.as_mut()?;
         let (expected, received) = (stream.expected(), stream.received);
         let last = stream.reported;

@@ -30,11 +30,11 @@ const INSERT_LEG: &str = "
     INSERT INTO cdr_leg (
         call, nth, side, extension, received, sent, lost, lost_at_peer, jitter_ms, round_trip_ms, strangers, mos,
         rejected, late, concealed, first_packet_ms, source_differs, level_dbfs, one_way,
-        unheard, mos_at_peer
+        unheard, mos_at_peer, jitter_max_ms
     ) VALUES (
         :call, :nth, :side, :extension, :received, :sent, :lost, :lost_at_peer, :jitter_ms,
         :round_trip_ms, :strangers, :mos, :rejected, :late, :concealed, :first_packet_ms, :source_differs, :level_dbfs, :one_way,
-        :unheard, :mos_at_peer
+        :unheard, :mos_at_peer, :jitter_max_ms
     )";
 
 /// Writes one record; false: the call has its row already.
@@ -127,6 +127,7 @@ fn insert_leg(
         ":lost": count(quality.lost),
         ":lost_at_peer": count(quality.lost_at_peer),
         ":jitter_ms": finite(quality.jitter_ms).unwrap_or(0.0),
+        ":jitter_max_ms": finite(quality.jitter_max_ms),
         ":round_trip_ms": quality.round_trip_ms.and_then(finite),
         ":strangers": count(quality.strangers),
         ":mos": quality.mos.and_then(finite),
@@ -162,6 +163,7 @@ fn read_quality(row: &Row<'_>) -> rusqlite::Result<Quality> {
         lost: count(row, "lost")?,
         lost_at_peer: count(row, "lost_at_peer")?,
         jitter_ms: row.get("jitter_ms")?,
+        jitter_max_ms: row.get::<_, Option<f32>>("jitter_max_ms")?.unwrap_or_default(),
         round_trip_ms: row.get("round_trip_ms")?,
         strangers: count(row, "strangers")?,
         mos: row.get("mos")?,

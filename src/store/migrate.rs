@@ -111,7 +111,7 @@ const VOICES: &str = "
 ";
 
 /// The figures of every leg of a call, and whose it was. Of older calls the caller's and the last
-/// counselor's are known.
+/// counselor's are known, and the jitter of their last seconds only.
 const LEGS: &str = "
     CREATE TABLE cdr_leg (
         call TEXT NOT NULL REFERENCES cdr (call) ON DELETE CASCADE,
@@ -123,6 +123,7 @@ const LEGS: &str = "
         lost INTEGER NOT NULL,
         lost_at_peer INTEGER NOT NULL,
         jitter_ms REAL NOT NULL,
+        jitter_max_ms REAL,
         round_trip_ms REAL,
         strangers INTEGER NOT NULL,
         rejected INTEGER NOT NULL,
@@ -306,7 +307,7 @@ mod tests {
             cdr_leg.mos cdr_leg.received cdr_leg.round_trip_ms cdr_leg.sent \
             cdr_leg.strangers cdr_leg.rejected cdr_leg.late cdr_leg.concealed \
             cdr_leg.first_packet_ms cdr_leg.source_differs cdr_leg.level_dbfs \
-            cdr_leg.one_way cdr_leg.unheard cdr_leg.mos_at_peer cdr_talk.call cdr_talk.extension cdr_talk.nth cdr_talk.talk_ms \
+            cdr_leg.one_way cdr_leg.unheard cdr_leg.jitter_max_ms cdr_leg.mos_at_peer cdr_talk.call cdr_talk.extension cdr_talk.nth cdr_talk.talk_ms \
             intention.extension intention.pause_reason intention.state recording.bytes \
             recording.call recording.deleted_ms recording.deleted_why recording.ended \
             recording.length_ms recording.line recording.part recording.sha256 \

@@ -92,6 +92,7 @@ fn quality() -> Quality {
         lost: 3,
         lost_at_peer: 4,
         jitter_ms: 0.5,
+        jitter_max_ms: 0.75,
         round_trip_ms: None,
         strangers: 5,
         rejected: 6,

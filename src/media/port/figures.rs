@@ -84,7 +84,7 @@ impl Figures {
         codec: Codec,
     ) -> Quality {
         let (received, lost) = (reception.received(), reception.lost());
-        let jitter_ms = reception.jitter_ms();
+        let jitter_ms = reception.mean_jitter_ms();
         let round_trip_ms = reports.round_trip().map(|r| r.as_secs_f32() * 1000.0);
         let score = |lost: u64, of: u64, jitter_ms: f32| {
             let loss = lost as f32 / of.max(1) as f32;
@@ -104,6 +104,7 @@ impl Figures {
             lost,
             lost_at_peer: at_peer.map_or(0, |at_peer| at_peer.lost),
             jitter_ms,
+            jitter_max_ms: reception.max_jitter_ms(),
             round_trip_ms,
             strangers: self.strangers,
             rejected: self.rejected,

@@ -49,7 +49,7 @@ impl Voices {
         let mos_at_peer = histograms("mos_at_peer", help, || {
             Histogram::new([1.5, 2.0, 2.5, 3.0, 3.5, 3.8, 4.0, 4.2, 4.3, 4.4])
         });
-        let help = "Interarrival jitter at the end of a leg";
+        let help = "Mean interarrival jitter of a leg";
         let jitter = histograms("jitter_seconds", help, || {
             Histogram::new([0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2])
         });

@@ -100,6 +100,22 @@ fn a_clean_call_scores_high() {
 }
 
 #[test]
+fn the_jitter_of_a_call_is_that_of_all_of_it() {
+    let mut world = World::with_ports(1);
+    let mut voice = Voice::new(1);
+    // Ten seconds in which each packet is 15 ms early or late, then ten in which all is well.
+    for n in 0..1000 {
+        let late = if n < 500 && n % 2 == 0 { 15 } else { 0 };
+        world.pass((5 + late) * MS);
+        world.speak(1, &voice.packet());
+        world.pass((15 - late) * MS);
+    }
+    let quality = world.close(1);
+    assert!((7.0..8.0).contains(&quality.jitter_ms), "{}", quality.jitter_ms);
+    assert!((14.5..15.5).contains(&quality.jitter_max_ms), "{}", quality.jitter_max_ms);
+}
+
+#[test]
 fn rtcp_travels_with_rtp_where_agreed() {
     let mut world = World::with_ports(1);
     let peer = Peer { rtcp_mux: true, ..peer(1) };
