@@ -112,6 +112,12 @@ pub struct Leg {
     pub mos: Option<f64>,
     /// The same for what arrived at the peer, by its RTCP.
     pub mos_at_peer: Option<f64>,
+    /// The same for what came in the last five seconds.
+    pub recent_mos: Option<f64>,
+    /// Share of packets that never came in the last five seconds, 0 to 1.
+    pub recent_loss: Option<f64>,
+    /// Interarrival jitter of the last seconds.
+    pub recent_jitter_ms: Option<f64>,
     /// Valid packets.
     pub received: u64,
     /// Packets to the peer.
@@ -238,6 +244,9 @@ impl From<&board::LegView> for Leg {
             unheard_count: q.unheard,
             mos: q.mos.map(hundredths),
             mos_at_peer: q.mos_at_peer.map(hundredths),
+            recent_mos: leg.recent.map(|recent| hundredths(recent.mos)),
+            recent_loss: leg.recent.map(|recent| hundredths(recent.loss)),
+            recent_jitter_ms: leg.recent.map(|recent| hundredths(recent.jitter_ms)),
             received: q.received,
             sent: q.sent,
             lost: q.lost,

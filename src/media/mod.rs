@@ -425,12 +425,14 @@ pub enum Event {
         /// Which way.
         way: Way,
     },
-    /// How the voice of a live leg does, every five seconds.
+    /// How the voice of a live leg does, about every five seconds.
     Measured {
         /// Whose.
         port: PortId,
         /// Since the port was opened.
         quality: Quality,
+        /// Since it was told last; `None`: no packet has come.
+        recent: Option<Recent>,
     },
     /// The port is closed.
     Closed {
@@ -452,6 +454,17 @@ pub enum Way {
     /// packet of ours that the one before had not named, though we sent: some 10 s after the way
     /// broke with a peer that reports every 5 s. Of a peer that sends no RTCP nothing is known.
     ToPeer,
+}
+
+/// How a voice has come in during the last seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Recent {
+    /// Share of packets that never came, 0 to 1.
+    pub loss: f32,
+    /// Interarrival jitter (RFC 3550 A.8), milliseconds.
+    pub jitter_ms: f32,
+    /// MOS by the E-model (ITU-T G.107).
+    pub mos: f32,
 }
 
 /// How the voice of one leg did, both ways. Zero where nothing was measured.

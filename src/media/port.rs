@@ -292,7 +292,8 @@ impl Port {
             self.next_report = at + REPORT_EVERY;
             self.report(at, &peer, out);
             let quality = self.quality();
-            out.events.push_back(Event::Measured { port: self.id, quality });
+            let recent = self.figures.recent(&self.reception, &self.reports, peer.codec);
+            out.events.push_back(Event::Measured { port: self.id, quality, recent });
         }
         let is_due = self.line.is_due(at);
         let mut frame = Frame::silence(peer.codec);

@@ -3,6 +3,7 @@
 //! Owns the registry. The loop feeds it, the console prints it. Labels come from the configuration
 //! or from closed lists, never from a message: a peer can't make the list grow.
 
+mod live;
 mod media;
 mod voices;
 
@@ -27,6 +28,7 @@ use crate::call::deed::What;
 use crate::call::voice::Voice;
 use crate::shell::media_thread::figures::Figures;
 use crate::store::recording::Ended;
+use live::Live;
 use media::Media;
 use voices::Voices;
 
@@ -80,6 +82,7 @@ struct Inner {
     records_lost: Counter,
     recordings: Family<Labels<1>, Counter>,
     voices: Voices,
+    live: Arc<Live>,
     media: Arc<Media>,
     gauges: Arc<Gauges>,
 }
@@ -123,6 +126,8 @@ impl Default for Metrics {
         let help = "Recordings that ended, by how";
         registry.register("koebashi_recordings", help, Family::clone(&recordings));
         let voices = Voices::new(&mut registry);
+        let live = Arc::new(Live::default());
+        registry.register_collector(Box::new(Arc::clone(&live)));
         registry.register_collector(Box::new(Arc::clone(&media)));
         registry.register_collector(Box::new(Arc::clone(&gauges)));
         let inner = Inner {
@@ -138,6 +143,7 @@ impl Default for Metrics {
             records_lost,
             recordings,
             voices,
+            live,
             media,
             gauges,
         };
@@ -175,6 +181,7 @@ impl Metrics {
     /// Takes the gauges from a new picture. A line's counters begin at zero when the line appears,
     /// so that its first call is seen as an increase.
     pub fn board(&self, board: &Board) {
+        self.0.live.board(board);
         let mut values = Values { waiting: BTreeMap::new(), ..self.0.gauges.lock().clone() };
         (values.phases, values.counselors) = (BTreeMap::new(), BTreeMap::new());
         for line in &board.lines {
@@ -365,7 +372,7 @@ mod tests {
     use crate::call::config::LineId;
     use crate::call::voice::{News, Side};
     use crate::call::{board, cdr};
-    use crate::media::Way;
+    use crate::media::{Recent, Way};
     use crate::time::Timestamp;
 
     fn ended(line: Option<&str>, outcome: Outcome) -> Cdr {
@@ -462,8 +469,55 @@ mod tests {
         let families = types.len();
         types.sort_unstable();
         types.dedup_by_key(|line| line.split(' ').nth(2));
-        assert_eq!((types.len(), families), (31, 31), "{text}");
+        assert_eq!((types.len(), families), (36, 36), "{text}");
         assert!(text.ends_with('\n') && !text.contains("EOF"));
+    }
+
+    #[test]
+    fn live_voices_are_seen_while_they_last() {
+        let metrics = Metrics::default();
+        let leg = |side, mos| board::LegView {
+            side,
+            quality: Quality::default(),
+            recent: Some(Recent { loss: (5.0 - mos) / 8.0, jitter_ms: 8.0 * mos, mos }),
+            is_one_way: false,
+            is_unheard: mos < 2.0,
+        };
+        let silent = board::LegView { recent: None, is_one_way: true, ..leg(Side::Counselor, 4.0) };
+        let legs = [2.5, 4.0, 1.5, 4.25, 3.5].map(|mos| vec![leg(Side::Caller, mos)]);
+        let legs = legs.into_iter().chain([vec![silent]]);
+        let calls = legs.map(|legs| board::CallView {
+            call: cdr::CallId("c0ffee".into()),
+            line: None,
+            phase: PhaseName::Bridge,
+            since: Timestamp::UNIX_EPOCH,
+            in_phase: Duration::ZERO,
+            position: None,
+            counselors: vec![],
+            presentation: Presentation::Shown,
+            recording: None,
+            supervisor: None,
+            legs,
+        });
+        metrics.board(&Board { calls: calls.collect(), ..Board::default() });
+        let text = metrics.encode();
+        for line in [
+            "koebashi_live_legs{side=\"caller\"} 5",
+            "koebashi_live_legs{side=\"counselor\"} 1",
+            "koebashi_live_legs{side=\"supervisor\"} 0",
+            "koebashi_live_legs_one_way{side=\"caller\"} 1",
+            "koebashi_live_legs_one_way{side=\"counselor\"} 1",
+            "koebashi_live_leg_mos{side=\"caller\",of=\"worst\"} 1.5",
+            "koebashi_live_leg_mos{side=\"caller\",of=\"median\"} 3.5",
+            "koebashi_live_leg_loss_ratio{side=\"caller\",of=\"worst\"} 0.4375",
+            "koebashi_live_leg_jitter_seconds{side=\"caller\",of=\"median\"} 0.028",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+        }
+        assert!(!text.contains("koebashi_live_leg_mos{side=\"counselor\""), "no figure\n{text}");
+        assert!(!text.contains("c0ffee"), "no call is named\n{text}");
+        metrics.board(&Board::default());
+        assert!(!metrics.encode().contains("koebashi_live_leg_mos{"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use koebashi::call::board::LegView;
 use koebashi::call::voice::{News, Side, Voice};
-use koebashi::media::{Event, PortId, Quality, Way};
+use koebashi::media::{Event, PortId, Quality, Recent, Way};
 
 use super::{MS, S, Talk, basic_talk, only_record};
 use crate::config::BASIC;
@@ -42,16 +42,30 @@ fn figures(n: u64) -> Quality {
     }
 }
 
+fn recent(n: u64) -> Option<Recent> {
+    Some(Recent { loss: n as f32 / 100.0, jitter_ms: 3.0, mos: 4.0 })
+}
+
 #[test]
 fn the_board_shows_the_latest_figures_of_both_legs() {
     let Talk { mut world, .. } = basic_talk();
     let [caller, counselor] = ports(&world);
     for n in 1..=2 {
-        world.media(Event::Measured { port: caller, quality: figures(n) });
-        world.media(Event::Measured { port: counselor, quality: figures(10 * n) });
+        world.media(Event::Measured { port: caller, quality: figures(n), recent: recent(n) });
+        world.media(Event::Measured {
+            port: counselor,
+            quality: figures(10 * n),
+            recent: recent(10 * n),
+        });
     }
     world.run(S);
-    let leg = |side, n| LegView { side, quality: figures(n), is_one_way: false, is_unheard: false };
+    let leg = |side, n| LegView {
+        side,
+        quality: figures(n),
+        recent: recent(n),
+        is_one_way: false,
+        is_unheard: false,
+    };
     assert_eq!(legs(&world), [leg(Side::Caller, 2), leg(Side::Counselor, 20)]);
     assert_eq!(news(&world), []);
 }
@@ -103,8 +117,8 @@ fn a_phone_that_hears_nothing_is_told_of_like_one_that_is_not_heard() {
 fn the_figures_of_the_end_are_in_the_record_and_told_by_side() {
     let Talk { mut world, caller, .. } = basic_talk();
     let [caller_port, counselor_port] = ports(&world);
-    world.media(Event::Measured { port: caller_port, quality: figures(1) });
-    world.media(Event::Measured { port: counselor_port, quality: figures(9) });
+    world.media(Event::Measured { port: caller_port, quality: figures(1), recent: None });
+    world.media(Event::Measured { port: counselor_port, quality: figures(9), recent: None });
     world.hung.push(counselor_port);
     world.with(caller, |phone, now| phone.hang_up(now));
     let cdr = only_record(&mut world);

@@ -11,13 +11,14 @@ use crate::call::config::Role;
 use crate::call::io::Owner;
 use crate::call::voice::{News, Side, Voice};
 use crate::call::{Bridge, Call};
-use crate::media::{Event, PortId, Quality, Way};
+use crate::media::{Event, PortId, Quality, Recent, Way};
 use crate::time::Now;
 
 /// One leg, while its port is open.
 struct Leg {
     side: Side,
     quality: Quality,
+    recent: Option<Recent>,
     is_one_way: bool,
     is_unheard: bool,
 }
@@ -29,8 +30,8 @@ pub(super) struct Voices(BTreeMap<PortId, Leg>);
 impl Voices {
     /// What the board shows of a leg.
     fn view(&self, port: PortId) -> Option<LegView> {
-        let Leg { side, quality, is_one_way, is_unheard } = *self.0.get(&port)?;
-        Some(LegView { side, quality, is_one_way, is_unheard })
+        let Leg { side, quality, recent, is_one_way, is_unheard } = *self.0.get(&port)?;
+        Some(LegView { side, quality, recent, is_one_way, is_unheard })
     }
 
     /// The latest figures of a port that has not closed.
@@ -53,14 +54,14 @@ impl Switchboard {
         match *event {
             Event::Opened { port } => {
                 let side = self.side(port);
-                let quality = Quality::default();
-                let leg = Leg { side, quality, is_one_way: false, is_unheard: false };
+                let (quality, recent) = (Quality::default(), None);
+                let leg = Leg { side, quality, recent, is_one_way: false, is_unheard: false };
                 self.voices.0.insert(port, leg);
             }
             Event::OpenFailed { port } => drop(self.voices.0.remove(&port)),
-            Event::Measured { port, quality } => {
+            Event::Measured { port, quality, recent } => {
                 if let Some(leg) = self.voices.0.get_mut(&port) {
-                    leg.quality = quality;
+                    (leg.quality, leg.recent) = (quality, recent);
                 }
             }
             Event::OneWay { port, way } => self.alarm(now, port, way, true),

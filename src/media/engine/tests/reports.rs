@@ -116,6 +116,34 @@ fn the_jitter_of_a_call_is_that_of_all_of_it() {
 }
 
 #[test]
+fn a_live_leg_tells_of_its_last_seconds_too() {
+    let mut world = World::with_ports(1);
+    let mut voice = Voice::new(1);
+    talk(&mut world, &mut [&mut voice], 3000);
+    world.events.clear();
+    // After a good minute every second packet is lost; then none comes.
+    for _ in 0..400 {
+        talk(&mut world, &mut [&mut voice], 1);
+        voice.skip(1);
+        world.pass(20 * MS);
+    }
+    world.pass(16_000 * MS);
+    let measured: Vec<_> = world
+        .events
+        .iter()
+        .filter_map(|e| match e {
+            Event::Measured { quality, recent, .. } => Some((*quality, *recent)),
+            _ => None,
+        })
+        .collect();
+    let (quality, recent) = measured[1];
+    let recent = recent.unwrap();
+    assert!((0.49..0.51).contains(&recent.loss) && recent.mos < 1.6, "{recent:?}");
+    assert!(quality.mos.unwrap() > 2.5, "{quality:?}");
+    assert_eq!(measured.last().unwrap().1, None);
+}
+
+#[test]
 fn rtcp_travels_with_rtp_where_agreed() {
     let mut world = World::with_ports(1);
     let peer = Peer { rtcp_mux: true, ..peer(1) };
