@@ -108,7 +108,7 @@ impl Engine {
             Command::Record { record, left, right } => self.record(record, [left, right]),
             Command::PauseRecord { record, paused } => self.recordings.pause(record, paused),
             Command::StopRecord { record } => self.end_recording(record),
-            Command::Close { port } => self.close(port),
+            Command::Close { port } => self.close(now, port),
         }
     }
 
@@ -198,8 +198,8 @@ impl Engine {
         }
     }
 
-    fn close(&mut self, id: PortId) {
-        let Some(Seat { port, .. }) = self.seats.remove(id.n) else { return };
+    fn close(&mut self, now: Instant, id: PortId) {
+        let Some(Seat { mut port, .. }) = self.seats.remove(id.n) else { return };
         if let Some(old) = port.hears_port() {
             self.part(old, id);
         }
@@ -211,6 +211,7 @@ impl Engine {
         if self.seats.len() == 0 {
             (self.next_tick, self.ticked) = (None, 0);
         }
+        port.say_bye(now, &mut self.out);
         self.out.events.push_back(Event::Closed { port: id, quality: port.quality() });
     }
 
@@ -307,7 +308,7 @@ impl Engine {
             let slot = self.ticked;
             self.ticked += 1;
             if let Some(seat) = self.seats.at(slot) {
-                seat.port.tick(at, &self.config, &mut self.voices, &mut self.out);
+                seat.port.tick(at, &self.config, &mut self.voices, &mut self.chance, &mut self.out);
             }
             if self.ticked >= end || self.out.transmits.len() >= TRANSMITS_A_CALL {
                 break;

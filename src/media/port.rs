@@ -36,8 +36,9 @@ use crate::media::{
     Config, Crypto, Event, Peer, PlayId, PortId, Prompt, Quality, Rate, Source, Then, rtcp, span,
 };
 
-/// Time from report to report (RFC 3550 §6.2 asks for 5 s at least).
-const REPORT_EVERY: Duration = Duration::from_secs(5);
+/// Mean time from report to report, in milliseconds (RFC 3550 §6.2 asks for 5 s at least). Each is
+/// 0.5 to 1.5 times as long, so that nobody falls into step (§6.3.1); the first half of that.
+const REPORT_EVERY_MS: u64 = 5000;
 
 /// The longest packet of our own.
 const PACKET_MAX: usize = HEADER + FRAME + guard::ADDED_MAX;
@@ -134,7 +135,7 @@ pub(super) struct Port {
 
 impl Port {
     pub(super) fn new(now: Instant, id: PortId, chance: &mut Chance) -> Self {
-        let first_report = Duration::from_millis(1000 + chance.below(4000));
+        let first_report = until_report(chance) / 2;
         Self {
             id,
             epoch: now,
@@ -281,6 +282,7 @@ impl Port {
         at: Instant,
         config: &Config,
         voices: &mut Voices,
+        chance: &mut Chance,
         out: &mut Outbox,
     ) {
         self.events_this_tick = 0;
@@ -289,8 +291,8 @@ impl Port {
         self.watch(at, &peer, to.is_some(), config, out);
         let Some(to) = to else { return };
         if at >= self.next_report {
-            self.next_report = at + REPORT_EVERY;
-            self.report(at, &peer, out);
+            self.next_report = at + until_report(chance);
+            self.report(at, &peer, false, out);
             let quality = self.quality();
             let recent = self.figures.recent(&self.reception, &self.reports, peer.codec);
             out.events.push_back(Event::Measured { port: self.id, quality, recent });
@@ -428,8 +430,15 @@ impl Port {
         out.transmits.push_back(transmit);
     }
 
+    /// Takes leave of a peer to whom packets went (RFC 3550 §6.3.7).
+    pub(super) fn say_bye(&mut self, now: Instant, out: &mut Outbox) {
+        if let Some(peer) = self.peer.filter(|_| self.figures.sent > 0) {
+            self.report(now, &peer, true, out);
+        }
+    }
+
     /// Sends a report about what came and went.
-    fn report(&mut self, at: Instant, peer: &Peer, out: &mut Outbox) {
+    fn report(&mut self, at: Instant, peer: &Peer, is_last: bool, out: &mut Outbox) {
         let Some((channel, to)) = self.rtcp_destination() else { return };
         let sent = rtcp::Sent {
             ssrc: self.line.ssrc(),
@@ -437,6 +446,7 @@ impl Port {
             packets: self.figures.sent as u32,
             octets: self.figures.octets as u32,
             is_sender: peer.send && self.figures.sent != self.figures.sent_at_report,
+            is_last,
         };
         self.figures.sent_at_report = self.figures.sent;
         let reception = self.reception.report(span::ticks(peer.codec));
@@ -461,6 +471,11 @@ impl Port {
             ..self.figures.quality(&self.reception, &self.reports, peer.codec)
         }
     }
+}
+
+/// How long it is to the next report.
+fn until_report(chance: &mut Chance) -> Duration {
+    Duration::from_millis(REPORT_EVERY_MS / 2 + chance.below(REPORT_EVERY_MS))
 }
 
 /// Whether packets can be sent there.

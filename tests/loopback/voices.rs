@@ -52,16 +52,15 @@ fn the_voices_of_a_good_call_are_seen_while_it_lasts_and_after() {
     let (mut phone, _ear) = sipp_phone(&place, &service, "phone", |run| run);
     let (mut caller, voice) = caller(&place, &service, |run| run.talk(Duration::from_secs(8)));
     voice.wait_heard(0, COUNSELOR, SOUND, SOON);
-    // Figures come every five seconds.
+    // Figures come about every five seconds, the first perhaps after one.
     let legs = wait_for("the figures", SOON, || {
         let legs = service.board()["calls"][0]["legs"].clone();
-        let has_mos = |n: usize| legs[n]["mos"].is_number();
-        (has_mos(0) && has_mos(1)).then_some(legs)
+        let has_some = |n: usize| legs[n]["received"].as_u64().is_some_and(|n| n > 100);
+        (has_some(0) && has_some(1)).then_some(legs)
     });
     for (leg, side) in [(&legs[0], "caller"), (&legs[1], "counselor")] {
         assert_eq!(leg["side"], side, "{legs}");
         assert!(leg["mos"].as_f64().unwrap() > 4.0, "{legs}");
-        assert!(leg["received"].as_u64().unwrap() > 100, "{legs}");
         assert!(leg["first_packet_ms"].as_f64().is_some(), "{legs}");
         let level = leg["level_dbfs"].as_f64().unwrap();
         assert!((-30.0..-3.0).contains(&level), "{legs}");
