@@ -132,9 +132,9 @@ pub struct Leg {
     pub jitter_max_ms: f64,
     /// Round trip by RTCP.
     pub round_trip_ms: Option<f64>,
-    /// Packets too late to be mixed.
+    /// Packets too late to be mixed, or for a buffer of 60 ms where they are only passed on.
     pub late: u64,
-    /// Frames of 20 ms made up for lost packets.
+    /// Frames of 20 ms made up for lost packets while mixing or recording.
     pub concealed: u64,
     /// From the moment that the peer might speak to its first packet.
     pub first_packet_ms: Option<f64>,

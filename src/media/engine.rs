@@ -229,6 +229,10 @@ impl Engine {
         let seat = self.seats.get(port.n)?;
         let incoming = seat.port.receive(now, from, buffer.get_mut(..length)?, &mut self.out)?;
         let hearer = seat.hearer;
+        // Mixes have a buffer, which tells of itself.
+        if incoming.is_late && !seat.is_tapped {
+            seat.port.note_mixed(1, 0);
+        }
         if seat.is_tapped
             && let Payload::Audio { codec, .. } = incoming.payload
         {

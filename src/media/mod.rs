@@ -489,10 +489,12 @@ pub struct Quality {
     pub strangers: u64,
     /// Packets that failed authentication or came twice (SRTP).
     pub rejected: u64,
-    /// Packets that came too late to be mixed, or lay too long before they were read; those that
-    /// were relayed are not late.
+    /// Packets that came too late: to be mixed or recorded, where that is done, else later than a
+    /// buffer of 60 ms would have played them (the relay itself has none and passes them on); and
+    /// those that lay too long before they were read.
     pub late: u64,
-    /// Frames of 20 ms that were made up for lost packets while mixing.
+    /// Frames of 20 ms that were made up for lost packets while mixing or recording. What is
+    /// relayed is concealed by the phone that hears it, which does not tell.
     pub concealed: u64,
     /// From the moment that the peer might speak to its first packet, milliseconds.
     pub first_packet_ms: Option<f32>,

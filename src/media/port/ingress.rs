@@ -35,6 +35,8 @@ pub(in crate::media) struct Incoming {
     /// The timestamp as it came.
     pub(in crate::media) wire: u32,
     pub(in crate::media) payload: Payload,
+    /// Whether it came later than a buffer of 60 ms would have played it.
+    pub(in crate::media) is_late: bool,
 }
 
 /// What is in it.
@@ -178,7 +180,8 @@ impl Port {
         };
         header.timestamp = self.units.of(wire, ticks);
         let is_timed = matches!(kind, Kind::Audio { .. });
-        self.reception.packet(&header, samples_between(self.epoch, now), is_timed);
+        let arrival = samples_between(self.epoch, now);
+        let is_late = self.reception.packet(&header, arrival, is_timed);
         self.figures.hear(now);
         let both_ways = self.ways.hear(now, (header.ssrc, header.sequence), self.id);
         out.events.extend(both_ways);
@@ -209,7 +212,7 @@ impl Port {
                 }
             }
         };
-        Some(Incoming { header, wire, payload })
+        Some(Incoming { header, wire, payload, is_late })
     }
 
     /// Takes a packet of RTCP, from whichever socket.

@@ -74,7 +74,10 @@ impl Voices {
             family
         };
         let sums: Vec<Sum> = vec![
-            (counters("late_packets", "Packets that came too late to be mixed"), |q| q.late),
+            (
+                counters("late_packets", "Packets too late to be mixed, or for a buffer of 60 ms"),
+                |q| q.late,
+            ),
             (counters("concealed_frames", "Frames of 20 ms made up for lost packets"), |q| {
                 q.concealed
             }),

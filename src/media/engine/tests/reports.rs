@@ -213,6 +213,31 @@ fn a_live_leg_tells_of_its_last_seconds_too() {
 }
 
 #[test]
+fn what_is_relayed_too_late_for_a_buffer_counts_once() {
+    for is_tapped in [false, true] {
+        let mut world = World::with_ports(3);
+        world.bridge(1, 2);
+        if is_tapped {
+            world.listen(3, Source::Mix(vec![port(1), port(2)]));
+        }
+        let mut voice = Voice::new(1);
+        talk(&mut world, &mut [&mut voice], 100);
+        world.pass(100 * MS);
+        // Five packets at once: 100, 80, 60, 40 and 20 ms after their time.
+        for _ in 0..5 {
+            world.speak(1, &voice.packet());
+        }
+        talk(&mut world, &mut [&mut voice], 100);
+        let quality = world.close(1);
+        assert_eq!(quality.lost, 0);
+        match is_tapped {
+            false => assert_eq!((quality.late, quality.concealed), (2, 0)),
+            true => assert!(quality.late <= 5 && quality.concealed > 0, "{quality:?}"),
+        }
+    }
+}
+
+#[test]
 fn rtcp_travels_with_rtp_where_agreed() {
     let mut world = World::with_ports(1);
     let peer = Peer { rtcp_mux: true, ..peer(1) };
