@@ -39,7 +39,8 @@ use nix::unistd::Pid;
 use table::Row;
 
 /// The table's head.
-const HEAD: &str = "| sockets | backend | relay | CPU/packet | × bare | p50 | p99 | added p99 | lost | allocations |
+const HEAD: &str = "\
+| sockets | backend | relay | CPU/packet | × bare | p50 | p99 | added p99 | lost | alloc/packet |
 |---|---|---|---|---|---|---|---|---|---|";
 /// How many phones there are.
 const SOCKETS: [u32; 2] = [200, 1000];
@@ -222,6 +223,7 @@ fn peer(rtp: SocketAddr) -> Peer {
         send: true,
         receive: true,
         proven: true,
+        answered: true,
         latch: None,
     }
 }

@@ -130,6 +130,7 @@ fn peer(codec: Codec) -> Peer {
         send: true,
         receive: true,
         proven: true,
+        answered: true,
         latch: None,
     }
 }

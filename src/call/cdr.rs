@@ -38,7 +38,8 @@ pub enum Outcome {
     NoCounselor,
     /// Outside the hours.
     Closed,
-    /// Turned away by a rule (no number, unknown number, drain) or ended by the guidance itself.
+    /// Turned away by a rule (no number, unknown number, drain) or for want of audio that both can
+    /// speak and the trunk's policy allows, or ended by the guidance itself.
     Refused,
     /// Our fault.
     Failed,
@@ -128,7 +129,8 @@ pub enum EndReason {
     Cancelled,
     /// Our last message ended.
     MessageEnded,
-    /// We refused the INVITE with this code.
+    /// We refused the INVITE with this code, or its answer to our offer, which comes after our 200:
+    /// then the code is BYE's reason.
     Rejected(u16),
     /// The caller's phone was lost (session timer, transport, no ACK).
     CallerLost,
@@ -177,6 +179,8 @@ pub struct Cdr {
     pub counselor: Option<Extension>,
     /// Time of each counselor with the caller, in order (a transfer splits the talk time).
     pub talks: Vec<(Extension, Duration)>,
+    /// Conversations of which a recording was begun: parts 1 to this of the call's recordings.
+    pub recorded: u32,
     /// A synthetic call of our own.
     pub test: bool,
     /// How the voices did: the caller's leg first, then those of everybody who came into the

@@ -57,7 +57,12 @@ impl Call {
             });
         }
         match self.caller.on_confirmed(io, sdp, early) {
-            Err(_) => self.go(io, Next::fault("the caller's answer has no usable audio")),
+            // The answer is the peer's: nothing is at fault here.
+            Err(_) => {
+                io.step(&self.id, "the caller's answer has no usable audio");
+                let reason = EndReason::Rejected(488);
+                self.go(io, Next::End { by: EndedBy::System, reason });
+            }
             // A PRACK that overtakes our 200 does not say that the caller has that.
             Ok(()) if early && self.caller.is_up() => {}
             Ok(()) if self.caller.is_proven() => {

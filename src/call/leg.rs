@@ -18,6 +18,8 @@ use crate::sip::{Invite, SessionId};
 
 /// How often another port number is tried when one can't be bound.
 const OPEN_ATTEMPTS: u8 = 3;
+/// Why a session is ended whose answer can't be used, as BYE says it (RFC 3326).
+pub(super) const NO_AUDIO: &str = "SIP;cause=488;text=\"No usable audio\"";
 
 /// What a leg needs to know of the network it lives in.
 #[derive(Clone, Debug)]
@@ -394,6 +396,7 @@ impl Leg {
             send,
             receive,
             proven: self.proven,
+            answered: self.is_up(),
             latch: Some(self.place.signaling),
         };
         io.media(Command::Connect { port: self.port, peer, crypto: self.crypto.clone() });

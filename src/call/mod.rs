@@ -569,7 +569,8 @@ impl Call {
         }
         let reason = match (self.caller.is_up() || self.caller.is_down(), reason) {
             (true, reason) => {
-                self.caller.hang_up(io, None);
+                let is_unusable = matches!(reason, EndReason::Rejected(_));
+                self.caller.hang_up(io, is_unusable.then_some(leg::NO_AUDIO));
                 reason
             }
             (false, reason) => {

@@ -51,6 +51,8 @@ pub(super) struct Record {
     served: Option<Instant>,
     caller_quality: Option<Quality>,
     parts: Vec<Part>,
+    /// Conversations of which a recording was begun.
+    pub(super) recorded: u32,
     end: Option<End>,
     /// The media plane has had its time.
     is_late: bool,
@@ -74,6 +76,7 @@ impl Record {
             served: None,
             caller_quality: None,
             parts: Vec::new(),
+            recorded: 0,
             end: None,
             is_late: false,
         }
@@ -210,6 +213,7 @@ impl Record {
             offers: self.offers,
             counselor: self.talks.last().map(|(extension, _)| extension.clone()),
             talks: self.talks.clone(),
+            recorded: self.recorded,
             test: false,
             legs: self.legs(),
         })

@@ -19,8 +19,6 @@ pub(super) struct Recording {
     /// What the caller has said to it.
     pub(super) consent: Consent,
     tape: Tape,
-    /// Conversations recorded so far.
-    parts: u32,
 }
 
 /// Whether something is recorded.
@@ -38,7 +36,7 @@ enum Tape {
 impl Recording {
     /// Of a call that begins.
     pub(super) fn new() -> Self {
-        Self { consent: Consent::Unasked, tape: Tape::Idle, parts: 0 }
+        Self { consent: Consent::Unasked, tape: Tape::Idle }
     }
 
     /// The recording that is on, paused or not.
@@ -80,11 +78,11 @@ impl Call {
             return;
         }
         let record = io.record_id(left.shard);
-        self.recording.parts += 1;
+        self.record.recorded += 1;
         io.out.push_back(Output::Recording(Told::Begin {
             record,
             call: self.id.clone(),
-            part: self.recording.parts,
+            part: self.record.recorded,
             line: self.line_id.clone(),
             started: io.now.wall,
         }));

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::config::Extension;
 use super::io::{CallTimer, Io};
-use super::leg::{Leg, Place};
+use super::leg::{Leg, NO_AUDIO, Place};
 use crate::media::PortId;
 use crate::sip::{Cause, Invite, SessionId};
 
@@ -151,7 +151,7 @@ impl Ring {
     /// A phone's audio can't be used: it is no use to go on ringing it.
     fn unusable(&mut self, io: &mut Io<'_>, at: usize) -> Rang {
         let mut phone = self.phones.remove(at);
-        phone.leg.hang_up(io, Some("SIP;cause=488;text=\"No usable audio\""));
+        phone.leg.hang_up(io, Some(NO_AUDIO));
         self.miss(phone.extension, Miss::Unanswered);
         self.left()
     }

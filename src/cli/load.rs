@@ -22,6 +22,8 @@ pub struct Ready {
     pub library: Arc<Library>,
     /// What looks wrong but can be run, as `file:line: message`.
     pub warnings: Vec<String>,
+    /// What the configuration names and is no good; the service runs without it.
+    pub faults: Vec<String>,
     /// How the files were before they were read.
     stamps: Stamps,
 }
@@ -46,13 +48,17 @@ fn load_for(path: &Path, also: &BTreeSet<Codec>) -> Result<Ready, Vec<String>> {
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let lengths = lengths(&library);
     let complaints = config::check(&loaded, &lengths);
-    let texts: Vec<_> = complaints.iter().map(ToString::to_string).collect();
     if complaints.iter().any(|c| c.severity == Severity::Error) {
-        return Err(texts);
+        return Err(complaints.iter().map(ToString::to_string).collect());
     }
+    let of = |severity| {
+        let complaints = complaints.iter().filter(|complaint| complaint.severity == severity);
+        complaints.map(ToString::to_string).collect()
+    };
+    let (warnings, faults) = (of(Severity::Warning), of(Severity::Outside));
     loaded.call.prompt_lengths = lengths;
     let library = library.prepared(&loaded.call.codecs().union(also).copied().collect());
-    Ok(Ready { loaded, library: Arc::new(library), warnings: texts, stamps: seen })
+    Ok(Ready { loaded, library: Arc::new(library), warnings, faults, stamps: seen })
 }
 
 /// Whether the file is there and says anything.
@@ -90,7 +96,8 @@ impl Ready {
 
     fn fresh(&self, notes: Vec<String>) -> Fresh {
         let Loaded { call, sip, tls, files, .. } = self.loaded.clone();
-        Fresh { call, sip, library: Arc::clone(&self.library), tls, files, notes }
+        let (library, faults) = (Arc::clone(&self.library), self.faults.clone());
+        Fresh { call, sip, library, tls, files, notes, faults }
     }
 
     fn source(&self, path: PathBuf) -> Source {
@@ -114,7 +121,12 @@ impl Ready {
             });
             let notes = ready.warnings.iter().cloned().chain(notes).collect();
             last = ready.loaded.clone();
-            Ok(ready.fresh(notes))
+            let mut fresh = ready.fresh(notes);
+            if !fresh.faults.is_empty() {
+                // What is no good never takes the place of what is.
+                fresh.tls = None;
+            }
+            Ok(fresh)
         };
         Source { paths, stamps: self.stamps.clone(), load: Box::new(load) }
     }

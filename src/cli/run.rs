@@ -26,6 +26,13 @@ pub(super) fn run(path: PathBuf) -> Result<()> {
     for warning in &ready.warnings {
         tracing::warn!("{warning}");
     }
+    let calls = ready.loaded.call.limits.max_calls;
+    if let Some(fit) = process::open_files(calls).context("the limit of open files")? {
+        tracing::warn!(
+            "the system's limit of open files is enough for {fit} calls, fewer than \
+             service.max_calls = {calls}: raise it (systemd: LimitNOFILE)"
+        );
+    }
     let ended = runtime()?.block_on(serve(ready, path));
     drop(log);
     ended

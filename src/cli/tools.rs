@@ -29,6 +29,12 @@ pub(super) fn check(path: &Path) -> Result<()> {
     for warning in &ready.warnings {
         say(warning)?;
     }
+    for fault in &ready.faults {
+        say(fault)?;
+    }
+    if !ready.faults.is_empty() {
+        bail!("{}: runs without what is said above", path.display());
+    }
     let call = &ready.loaded.call;
     say(&format!(
         "{}: fine: {} trunks, {} lines, {} counselors, {} prompts",

@@ -15,6 +15,7 @@ use crate::call::graph::{Exit, Fault, Place, START, faults};
 use crate::media::Prompt;
 use crate::shell::recorder::Config as RecorderConfig;
 use crate::sip::Transport;
+use crate::sip::uri::Uri;
 
 /// A guidance longer than this loses callers, who pay for it.
 const GUIDANCE: Duration = Duration::from_secs(20);
@@ -75,22 +76,40 @@ pub(super) fn whole(
     }
 }
 
-/// Warns where the keys of SRTP would be read by whoever reads the signaling.
+/// Warns where the keys of SRTP would be read by whoever reads the signaling (RFC 4568 §7): where
+/// we know the way and it is not TLS, and where there is no TLS to come by.
 pub(super) fn keys(root: &Section<'_>, config: &Config, listen: &[(Transport, SocketAddr)]) {
-    let is_private = |transport: Transport| match transport {
-        Transport::Udp | Transport::Tcp => false,
-        Transport::Tls => true,
-    };
-    let is_far = listen.iter().any(|(_, socket)| !socket.ip().is_loopback());
-    if root.is_refused("") || !is_far || listen.iter().any(|(it, _)| is_private(*it)) {
+    if root.is_refused("") || listen.iter().all(|(_, socket)| socket.ip().is_loopback()) {
         return;
     }
-    let counselors = config.counselors.iter().map(|(id, it)| (format!("counselor.{id}"), it.srtp));
-    let trunks = config.trunks.iter().map(|(id, it)| (format!("trunk.{id}"), it.srtp));
-    for (key, _) in trunks.chain(counselors).filter(|(_, srtp)| *srtp != Srtp::Off) {
-        let what = "its keys can be read on the way: no address of sip.listen is tls://";
+    let has_tls = listen.iter().any(|(transport, _)| *transport == Transport::Tls);
+    let judge = |key: String, srtp: Srtp, uri: Option<&str>| {
+        let what = match uri {
+            _ if srtp == Srtp::Off => return,
+            Some(uri) if !is_private(uri) => {
+                format!("its keys can be read on the way: {uri} is not called by TLS")
+            }
+            Some(_) => return,
+            None if has_tls => return,
+            None => {
+                "its keys can be read on the way: no address of sip.listen is tls://".to_owned()
+            }
+        };
         root.warn(&format!("{key}.srtp"), what);
+    };
+    for (id, trunk) in &config.trunks {
+        let uri = trunk.register.first().map(|register| &*register.uri);
+        judge(format!("trunk.{id}"), trunk.srtp, uri);
     }
+    for (id, counselor) in &config.counselors {
+        judge(format!("counselor.{id}"), counselor.srtp, counselor.contact.as_deref());
+    }
+}
+
+/// Whether nobody on the way can read what goes to this URI.
+fn is_private(uri: &str) -> bool {
+    let Ok(Uri::Sip(uri)) = Uri::parse(uri) else { return false };
+    uri.transport() == Some(Transport::Tls)
 }
 
 /// Who is recorded must be able to hear it first, and somebody must be able to open the recording.

@@ -107,6 +107,9 @@ impl fmt::Display for Setting {
 pub enum Severity {
     /// Looks like a slip of the pen; it runs.
     Warning,
+    /// Something that the configuration only names is no good: a certificate. It runs without that,
+    /// or with what was there before.
+    Outside,
     /// Refused.
     Error,
 }
@@ -132,7 +135,7 @@ impl fmt::Display for Complaint {
         }
         let kind = match self.severity {
             Severity::Warning => "warning: ",
-            Severity::Error => "",
+            Severity::Outside | Severity::Error => "",
         };
         write!(f, ": {kind}{}", self.message)
     }

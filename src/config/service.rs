@@ -234,6 +234,7 @@ pub(super) fn console(root: &Section<'_>) -> Option<console::Config> {
     let section = root.section("console");
     let config = console::Config {
         listen: section.parsed("listen", "127.0.0.1:8080", value::socket)?,
+        hosts: section.list("hosts", &[], value::domain)?,
         connections: count(&section, "connections", 512, 1..=100_000)?,
         subscribers: count(&section, "subscribers", 200, 0..=100_000)?,
         header_timeout: section.duration("header_timeout", "10s", s(1)..=s(300))?,

@@ -80,6 +80,11 @@ impl Sheet {
         self.complain(Severity::Warning, key, self.place(key), what.into());
     }
 
+    /// Something that a key names is no good.
+    pub(super) fn outside(&self, key: &str, what: impl Into<String>) {
+        self.complain(Severity::Outside, key, self.place(key), what.into());
+    }
+
     /// Whether there is an error about a key or something in it; about anything, when it is empty.
     fn is_refused(&self, key: &str) -> bool {
         let is_error = |c: &Complaint| c.severity == Severity::Error && c.message.starts_with(key);
@@ -146,6 +151,11 @@ impl<'s> Section<'s> {
     /// A warning about one of its keys; about itself when `key` is empty.
     pub(super) fn warn(&self, key: &str, what: impl Into<String>) {
         self.sheet.warn(&self.key(key), what);
+    }
+
+    /// Something that one of its keys names is no good.
+    pub(super) fn outside(&self, key: &str, what: impl Into<String>) {
+        self.sheet.outside(&self.key(key), what);
     }
 
     /// Whether there is an error about one of its keys, or about anything in it when `key` is

@@ -61,7 +61,8 @@ pub(super) fn written(sip: &Section<'_>) -> Option<Written> {
     Some(written)
 }
 
-/// Reads the files, and complains about what does not fit together.
+/// Reads the files, and complains about what does not fit together. Files that are no good keep
+/// nobody from calling by other ways: they are no error of the configuration.
 pub(super) fn make(
     root: &Section<'_>,
     written: &Written,
@@ -121,17 +122,18 @@ pub(super) fn make(
             Made { tls: Some(Arc::new(tls)), files }
         }
         Err(error) => {
-            root.error(&format!("sip.tls.{}", error.key), error.to_string());
+            root.outside(&format!("sip.tls.{}", error.key), error.to_string());
             Made { tls: None, files }
         }
     }
 }
 
-/// Complains about a certificate that is not good at this time, or not for long.
+/// Complains about a certificate that is not good at this time, or not for long. It is shown all
+/// the same: a phone that does not look at the date can still talk.
 fn judge(root: &Section<'_>, file: &Path, tls: &Tls) {
     let (key, file, now) = ("sip.tls.certificate", file.display(), clock::now().wall);
     match tls.validity.judge(now) {
-        Err(what) => root.error(key, format!("{file}: {what}")),
+        Err(what) => root.outside(key, format!("{file}: {what}")),
         Ok(()) => {
             let left = (tls.validity.until - now).to_std().unwrap_or_default();
             if left < SOON {

@@ -38,6 +38,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Config {
     /// Where it listens; there is no login, so anything but loopback needs a proxy with one.
     pub listen: SocketAddr,
+    /// Names besides `localhost` by which browsers may ask; addresses always may.
+    pub hosts: Vec<String>,
     /// Connections at once; one more is closed.
     pub connections: usize,
     /// Subscribers of `/api/v1/events` at once; one more gets 503.
@@ -54,6 +56,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            hosts: Vec::new(),
             connections: 512,
             subscribers: 200,
             header_timeout: Duration::from_secs(10),

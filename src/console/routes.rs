@@ -12,6 +12,7 @@
 //! Nothing here ever carries a caller's number: the board has none.
 
 mod deeds;
+mod origin;
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -84,13 +85,19 @@ pub fn router(handle: Handle, config: &Config) -> Router {
         .method_not_allowed_fallback(async || {
             error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
         })
-        .layer(middleware::from_fn(guard))
+        .layer(middleware::from_fn_with_state(Arc::from(&*config.hosts), guard))
         .with_state(shared)
 }
 
-/// What holds for every path: the limit on bodies (of stated length only) and the headers.
-async fn guard(request: Request, next: Next) -> Response {
+/// What holds for every path: who may ask, the limit on bodies (of stated length only), and the
+/// headers.
+async fn guard(State(hosts): State<Arc<[String]>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
+    if !origin::is_ours(headers, &hosts) {
+        let mut response = error(StatusCode::FORBIDDEN, "foreign_origin");
+        response.headers_mut().extend(HEADERS);
+        return response;
+    }
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let fits = length.is_none_or(|text| text.parse::<u64>().is_ok_and(|n| n <= BODY_MAX));
     let mut response = if fits && !headers.contains_key(TRANSFER_ENCODING) {

@@ -89,7 +89,15 @@ impl Service {
         let (database, domain) = (store.path.clone(), sip.domain.clone());
         let (store, intentions) = Store::open(&store)?;
         let shell = Shell::start(Setup {
-            fresh: Fresh { call, sip, library, tls: None, files: vec![], notes: vec![] },
+            fresh: Fresh {
+                call,
+                sip,
+                library,
+                tls: None,
+                files: vec![],
+                notes: vec![],
+                faults: vec![],
+            },
             media,
             sockets: sip_socket::Limits::default(),
             store: store.clone(),

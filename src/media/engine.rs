@@ -244,8 +244,8 @@ impl Engine {
         self.seats.at(hearer)?.port.relay(now, &incoming, buffer)
     }
 
-    /// As [`Engine::handle_rtp`], a packet that lay too long before it came here. It counts, and its
-    /// keys are heard, but its voice goes nowhere: to the hearers it is lost.
+    /// As [`Engine::handle_rtp`], a packet that lay too long before it came here. It counts, and
+    /// its keys are heard, but its voice goes nowhere: to the hearers it is lost.
     pub fn handle_old_rtp(
         &mut self,
         now: Instant,

@@ -218,6 +218,9 @@ pub struct Peer {
     /// Whether packets may go to `rtp` before any valid packet has come from the peer: true once
     /// the peer's ACK (or PRACK, or registration) has proven who is there.
     pub proven: bool,
+    /// Whether the call has been answered. Before that (early media) a peer owes no packet: that
+    /// none comes is no one-way audio.
+    pub answered: bool,
     /// The signaling source's IP address: a first packet from it is believed even when SDP names
     /// another address (a phone behind NAT).
     pub latch: Option<std::net::IpAddr>,
@@ -410,8 +413,8 @@ pub enum Event {
         /// Who is back.
         port: PortId,
     },
-    /// Packets go to a peer that may hear and speak, and one of the two ways carries nothing:
-    /// one-way audio. Told once until it is over.
+    /// Packets go to a peer that may hear and speak in an answered call, and one of the two ways
+    /// carries nothing: one-way audio. Told once until it is over.
     OneWay {
         /// Between whom and us.
         port: PortId,

@@ -343,7 +343,7 @@ impl Port {
         config: &Config,
         out: &mut Outbox,
     ) {
-        let is_owed = is_sent_to && peer.send && peer.receive;
+        let is_owed = is_sent_to && peer.send && peer.receive && peer.answered;
         let one_way = self.ways.tick(at, is_owed, config.one_way_after, self.id);
         let silent = peer.receive.then(|| self.life.tick(at, config.silent_after, self.id));
         out.events.extend([one_way, silent.flatten()].into_iter().flatten());

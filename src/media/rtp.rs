@@ -258,7 +258,8 @@ impl Reception {
             if is_jump || header.marker {
                 stream.pace = None;
             }
-            return stream.pace.get_or_insert(Pace::new(transit as i32)).is_late(transit as i32);
+            let transit = transit as i32;
+            return stream.pace.get_or_insert_with(|| Pace::new(transit)).is_late(transit);
         }
         false
     }

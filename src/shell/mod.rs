@@ -172,6 +172,7 @@ impl Shell {
         let certificate = Certificate::new(setup.fresh.tls.as_deref());
         let (command_sender, commands) = mpsc::channel(COMMANDS_MAX);
         let metrics = Metrics::default();
+        tell_faults(&metrics, &setup.fresh.faults);
         let recorder =
             recorder(setup.recorder, setup.store.clone(), metrics.clone(), &command_sender)?;
         let media = MediaThreads::start(
@@ -435,6 +436,7 @@ impl Shell {
     }
 
     fn change(&mut self, mut fresh: Fresh) {
+        tell_faults(&self.metrics, &fresh.faults);
         for note in &fresh.notes {
             tracing::info!("{note}");
             self.store.audit(news::entry(news::SYSTEM, format!("configuration: {note}")));
@@ -513,7 +515,7 @@ impl Shell {
         self.metrics.connections([("tcp", plain), ("tls", streams.secure)]);
         self.metrics.certificate(self.certificate.beat(clock::now()));
         self.metrics.records_lost(store.dropped + store.rejected);
-        self.metrics.media(self.media.figures());
+        self.metrics.media(self.media.figures().metrics());
         self.metrics.sip(counts.messages.iter().map(|((method, direction), count)| {
             let direction = match direction {
                 Direction::In => "in",
@@ -580,6 +582,14 @@ fn recorder(
             tracing::warn!("the loop could not be told that a recording is lost");
         }
     })
+}
+
+/// Says what the configuration names and is no good.
+fn tell_faults(metrics: &Metrics, faults: &[String]) {
+    for fault in faults {
+        tracing::error!("{fault}; the service runs without it");
+    }
+    metrics.configuration_faults(faults.len());
 }
 
 fn switchboard(

@@ -1,11 +1,12 @@
-//! What holds for the whole process: no memory image on disk, no contents in a panic's message.
+//! What holds for the whole process: no memory image on disk, no contents in a panic's message, as
+//! many open files as the system lets it have.
 
 use std::io::{Write, stderr};
 use std::panic::{PanicHookInfo, set_hook};
 
 use nix::errno::Errno;
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Turns core files off, for us and for whoever we would start, and keeps other processes of our
 /// user from reading our memory: it holds callers' numbers.
@@ -15,6 +16,23 @@ use nix::sys::resource::{Resource, setrlimit};
 pub fn seal() -> Result<(), Errno> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     prctl::set_dumpable(false)
+}
+
+/// Sockets of a call: voice and its reports, on two legs.
+const SOCKETS_OF_A_CALL: u64 = 4;
+/// Open files beside those of calls: sockets of SIP and the console, the database, logs.
+const OTHER_FILES: u64 = 256;
+
+/// Raises the limit of open files as far as the system lets us, and tells how many calls fit where
+/// that is fewer than `calls`.
+///
+/// # Errors
+/// When the system refuses.
+pub fn open_files(calls: usize) -> Result<Option<u64>, Errno> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    let fit = most.saturating_sub(OTHER_FILES) / SOCKETS_OF_A_CALL;
+    Ok((fit < calls as u64).then_some(fit))
 }
 
 /// Lets a panic say where, and nothing else: its message may quote a caller's number.
@@ -36,5 +54,18 @@ fn place(info: &PanicHookInfo<'_>) -> String {
     match info.location() {
         Some(at) => format!("{}:{}:{} in {thread}", at.file(), at.line(), at.column()),
         None => format!("? in {thread}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_suffice_for_few_calls_and_never_for_all() {
+        assert_eq!(open_files(1), Ok(None));
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        assert_eq!(soft, hard);
+        assert_eq!(open_files(usize::MAX), Ok(Some((hard - OTHER_FILES) / SOCKETS_OF_A_CALL)));
     }
 }

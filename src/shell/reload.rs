@@ -43,6 +43,8 @@ pub struct Fresh {
     pub files: Vec<PathBuf>,
     /// What the operator should know: keys that changed, keys that wait for a restart, warnings.
     pub notes: Vec<String>,
+    /// What the configuration names and is no good: the service runs without it.
+    pub faults: Vec<String>,
 }
 
 /// Reads and checks configuration and prompts; an error lists everything that is wrong.

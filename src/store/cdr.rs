@@ -21,19 +21,20 @@ const INSERT: &str = "
     INSERT INTO cdr VALUES (
         :call, :trunk, :line, :started_ms, :answered_after_ms, :lasted_ms, :outcome, :ended_by,
         :reason, :reason_code, :presentation, :guidance_ms, :wait_ms, :talk_ms, :paid_wait_ms,
-        :position, :offers, :counselor, :test
+        :position, :offers, :counselor, :test, :recorded
     ) ON CONFLICT (call) DO NOTHING";
 
 const INSERT_TALK: &str = "INSERT INTO cdr_talk VALUES (?1, ?2, ?3, ?4)";
 
 const INSERT_LEG: &str = "
     INSERT INTO cdr_leg (
-        call, nth, side, extension, received, sent, lost, lost_at_peer, jitter_ms, round_trip_ms, strangers, mos,
-        rejected, late, concealed, first_packet_ms, source_differs, level_dbfs, one_way,
-        unheard, mos_at_peer, jitter_max_ms
+        call, nth, side, extension, received, sent, lost, lost_at_peer, jitter_ms,
+        round_trip_ms, strangers, mos, rejected, late, concealed, first_packet_ms,
+        source_differs, level_dbfs, one_way, unheard, mos_at_peer, jitter_max_ms
     ) VALUES (
         :call, :nth, :side, :extension, :received, :sent, :lost, :lost_at_peer, :jitter_ms,
-        :round_trip_ms, :strangers, :mos, :rejected, :late, :concealed, :first_packet_ms, :source_differs, :level_dbfs, :one_way,
+        :round_trip_ms, :strangers, :mos, :rejected, :late, :concealed,
+        :first_packet_ms, :source_differs, :level_dbfs, :one_way,
         :unheard, :mos_at_peer, :jitter_max_ms
     )";
 
@@ -65,6 +66,7 @@ pub fn insert(conn: &Connection, cdr: &Cdr) -> rusqlite::Result<bool> {
         ":offers": cdr.offers,
         ":counselor": cdr.counselor.as_ref().map(|extension| &*extension.0),
         ":test": cdr.test,
+        ":recorded": cdr.recorded,
     })?;
     if inserted == 0 {
         return Ok(false);
@@ -231,6 +233,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Cdr> {
         offers: row.get("offers")?,
         counselor: row.get::<_, Option<String>>("counselor")?.map(|e| Extension(e.into())),
         talks: vec![],
+        recorded: row.get("recorded")?,
         test: row.get("test")?,
         legs: vec![],
     })

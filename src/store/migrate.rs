@@ -17,7 +17,7 @@ use super::{Error, database};
 const BUSY: Duration = Duration::from_secs(1);
 
 /// The steps; step `n` leads from version `n` to `n + 1`. A released step never changes.
-const STEPS: &[&str] = &[RECORDS, RECORDINGS, VOICES, LEGS];
+const STEPS: &[&str] = &[RECORDS, RECORDINGS, VOICES, RECORDED, LEGS];
 
 /// Records, intentions, audit.
 const RECORDS: &str = "
@@ -108,6 +108,12 @@ const VOICES: &str = "
     ALTER TABLE cdr_quality ADD COLUMN source_differs INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE cdr_quality ADD COLUMN level_dbfs REAL;
     ALTER TABLE cdr_quality ADD COLUMN one_way INTEGER NOT NULL DEFAULT 0;
+";
+
+/// How many conversations of a call were recorded: its rows in `recording`, which may outlive it.
+const RECORDED: &str = "
+    ALTER TABLE cdr ADD COLUMN recorded INTEGER NOT NULL DEFAULT 0;
+    UPDATE cdr SET recorded = (SELECT count(*) FROM recording WHERE recording.call = cdr.call);
 ";
 
 /// The figures of every leg of a call, and whose it was. Of older calls the caller's and the last
@@ -285,6 +291,31 @@ mod tests {
         assert_eq!(found, [vec![caller.clone()], vec![caller, counselor]]);
     }
 
+    #[test]
+    fn calls_of_before_know_how_often_they_were_recorded() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        for step in [RECORDS, RECORDINGS, VOICES] {
+            conn.execute_batch(step).unwrap();
+        }
+        conn.pragma_update(None, "user_version", 3).unwrap();
+        conn.execute_batch(
+            "INSERT INTO cdr VALUES ('a', 't', NULL, 0, NULL, 1, 'failed', 'system', 'fault', NULL,
+                 'shown', 0, 0, 0, 0, NULL, 0, NULL, 0),
+                 ('b', 't', NULL, 0, NULL, 1, 'failed', 'system', 'fault', NULL,
+                 'shown', 0, 0, 0, 0, NULL, 0, NULL, 0);
+             INSERT INTO recording (call, part, started_ms)
+                 VALUES ('a', 1, 0), ('a', 2, 0), ('x', 1, 0);",
+        )
+        .unwrap();
+        step_up(&mut conn).unwrap();
+        let mut found = vec![];
+        super::super::cdr::load(&conn, Timestamp::MIN_UTC, Timestamp::MAX_UTC, |cdr| {
+            found.push(cdr.recorded);
+        })
+        .unwrap();
+        assert_eq!(found, [2, 0]);
+    }
+
     /// Nothing that could tell who called may get a column: a new one is to be weighed and added
     /// here.
     #[test]
@@ -300,14 +331,14 @@ mod tests {
         let mut allowed = "audit.at_ms audit.hash audit.n audit.what audit.who audit_anchor.hash \
             audit_anchor.n audit_anchor.only cdr.answered_after_ms cdr.call cdr.counselor \
             cdr.ended_by cdr.guidance_ms cdr.lasted_ms cdr.line cdr.offers cdr.outcome \
-            cdr.paid_wait_ms cdr.position cdr.presentation cdr.reason cdr.reason_code \
+            cdr.paid_wait_ms cdr.position cdr.presentation cdr.recorded cdr.reason cdr.reason_code \
             cdr.started_ms cdr.talk_ms cdr.test cdr.trunk cdr.wait_ms cdr_leg.call \
-            cdr_leg.nth cdr_leg.side cdr_leg.extension \
-            cdr_leg.jitter_ms cdr_leg.lost cdr_leg.lost_at_peer \
-            cdr_leg.mos cdr_leg.received cdr_leg.round_trip_ms cdr_leg.sent \
-            cdr_leg.strangers cdr_leg.rejected cdr_leg.late cdr_leg.concealed \
-            cdr_leg.first_packet_ms cdr_leg.source_differs cdr_leg.level_dbfs \
-            cdr_leg.one_way cdr_leg.unheard cdr_leg.jitter_max_ms cdr_leg.mos_at_peer cdr_talk.call cdr_talk.extension cdr_talk.nth cdr_talk.talk_ms \
+            cdr_leg.extension cdr_leg.concealed cdr_leg.first_packet_ms cdr_leg.jitter_max_ms \
+            cdr_leg.jitter_ms cdr_leg.late cdr_leg.level_dbfs cdr_leg.lost cdr_leg.lost_at_peer \
+            cdr_leg.mos cdr_leg.mos_at_peer cdr_leg.nth cdr_leg.one_way cdr_leg.received \
+            cdr_leg.rejected cdr_leg.round_trip_ms cdr_leg.sent cdr_leg.side \
+            cdr_leg.source_differs cdr_leg.strangers cdr_leg.unheard cdr_talk.call \
+            cdr_talk.extension cdr_talk.nth cdr_talk.talk_ms \
             intention.extension intention.pause_reason intention.state recording.bytes \
             recording.call recording.deleted_ms recording.deleted_why recording.ended \
             recording.length_ms recording.line recording.part recording.sha256 \

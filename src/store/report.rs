@@ -55,6 +55,8 @@ pub struct LineFigures {
     pub counts: Counts,
     /// Test calls, which are in no other figure.
     pub test: u64,
+    /// Calls of which a recording was begun.
+    pub recorded: u64,
     /// Calls that we answered (200), whoever spoke then.
     pub system_answered: u64,
     /// Calls that heard us: answered by the system, or guided before an answer (early media).
@@ -242,6 +244,7 @@ impl LineFigures {
             return;
         }
         self.counts.add(cdr.outcome);
+        self.recorded += u64::from(cdr.recorded > 0);
         let local = period.local(cdr.started);
         let slot = (local.hour() * 60 + local.minute()) / SLOT_MINUTES;
         self.slots.entry(slot).or_default().add(cdr.outcome);

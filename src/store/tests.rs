@@ -68,6 +68,7 @@ pub(crate) fn answered(call: &str, started: Timestamp) -> Cdr {
         offers: 3,
         counselor: Some(Extension::from("102")),
         talks: vec![(Extension::from("101"), secs(957)), (Extension::from("102"), secs(2_000))],
+        recorded: 2,
         test: false,
         legs: vec![
             leg(
@@ -137,6 +138,7 @@ fn a_record_comes_back_with_its_start_to_the_minute() {
         position: None,
         counselor: None,
         talks: vec![],
+        recorded: 0,
         test: true,
         legs: vec![],
         ..answered("b", at("2026-11-07T09:30:00Z"))

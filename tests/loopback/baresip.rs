@@ -161,18 +161,23 @@ impl Baresip {
 
     /// What it has heard up to now in all calls, but for what it has not yet written.
     pub(crate) fn heard_up_to_now(&self) -> Vec<i16> {
-        self.recordings().iter().flat_map(|file| tone::read_growing(file)).collect()
+        self.recordings("dec").iter().flat_map(|file| tone::read_growing(file)).collect()
     }
 
     /// What it has heard so far in all calls; complete when the calls are over.
     pub(crate) fn heard(&self) -> Vec<i16> {
-        self.recordings().iter().flat_map(|file| tone::read_recording(file)).collect()
+        self.recordings("dec").iter().flat_map(|file| tone::read_recording(file)).collect()
     }
 
-    fn recordings(&self) -> Vec<PathBuf> {
+    /// What its encoder was given, which its own change of the rate may have made louder.
+    pub(crate) fn said(&self) -> Vec<i16> {
+        self.recordings("enc").iter().flat_map(|file| tone::read_recording(file)).collect()
+    }
+
+    fn recordings(&self, way: &str) -> Vec<PathBuf> {
         let files = fs::read_dir(&self.recordings).unwrap().map(|entry| entry.unwrap().path());
-        let mut files: Vec<_> =
-            files.filter(|f| f.to_string_lossy().ends_with("-dec.wav")).collect();
+        let end = format!("-{way}.wav");
+        let mut files: Vec<_> = files.filter(|f| f.to_string_lossy().ends_with(&end)).collect();
         files.sort();
         files
     }

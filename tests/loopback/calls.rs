@@ -7,7 +7,7 @@ use super::baresip::Baresip;
 use super::linphone::Linphone;
 use super::place::Place;
 use super::rtp_peer::{Packet, RtpPeer};
-use super::service::{CALLER, COUNSELOR, Record, Service, Setup, WELCOME};
+use super::service::{CALLER, COUNSELOR, Record, Service, Setup, WELCOME, counselor};
 use super::sipp::{PHONES, Run, Sipp, TRUNK};
 use super::tone;
 
@@ -218,4 +218,34 @@ fn an_a_law_phone_and_a_mu_law_caller_hear_each_other() {
     assert_continuous(&voice.packets());
     service.wait_counselor("101", "ready");
     tone::assert_heard("baresip", &phone.heard(), CALLER, VOICE);
+}
+
+/// How far from its level a tone may be heard that was made anew on the way, in dB.
+const LEVEL: f64 = 0.5;
+
+/// The phone speaks at 16 kHz and nothing else, the caller at 8 kHz: every packet is made anew, both
+/// ways.
+#[test]
+fn a_g722_phone_and_a_mu_law_caller_hear_each_other_as_loud_as_they_are() {
+    let place = Place::new("calls-g722");
+    let codecs = "codecs = [\"G722\", \"PCMU\"]\n";
+    let trunk = Setup::default().trunk + "\n" + codecs;
+    let counselors = counselor("101") + codecs;
+    let service = Service::start(&place, &Setup { trunk, counselors, ..Setup::default() });
+    let wide = ("udp", "audio_codecs=g722/16000/1", "module g722.so");
+    let phone = Baresip::start_as(&place, &service, "101", COUNSELOR, wide);
+    let (mut caller, voice) = caller(&place, &service, |run| run.talk(Duration::from_secs(6)));
+    voice.wait_heard(0, COUNSELOR, VOICE, SOON);
+    caller.succeed();
+    assert_answered(&service.record(), "caller");
+    assert_continuous(&voice.packets());
+    service.wait_counselor("101", "ready");
+    assert!(phone.log().contains("Set audio decoder: G722"), "it has spoken something else");
+    tone::assert_heard("baresip", &phone.heard(), CALLER, VOICE);
+    let said = tone::level(&phone.said(), COUNSELOR);
+    let levels = [(voice.pcm(), COUNSELOR, said), (phone.heard(), CALLER, 0.0)];
+    for (pcm, hz, said) in levels {
+        let off = tone::level(&pcm, hz) - said;
+        assert!(off.abs() < LEVEL, "{hz} Hz is {off} dB louder than it was said");
+    }
 }

@@ -7,6 +7,8 @@
 //!
 //! Addresses: the service and the phones are 127.0.0.1, the trunk is 127.0.0.2, strangers 127.0.0.3.
 
+/// Who sends from elsewhere: hears nothing, is not heard.
+mod attack;
 /// A headless baresip that registers, answers, dials, and keeps what it hears.
 mod baresip;
 /// Whole calls from the trunk to each kind of phone, with the voices of both.

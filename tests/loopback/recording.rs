@@ -59,16 +59,17 @@ fn a_recorded_call_is_in_the_file_and_nowhere_else() {
     let call = board["calls"][0]["call"].as_str().unwrap().to_owned();
     let path = format!("/api/v1/calls/{call}/recording");
     let paused_at = Instant::now();
-    assert_eq!(service.post(&path, "{\"paused\": true}"), Some(202));
+    assert_eq!(service.post(&path, "{\"paused\": true}"), Some(200));
     wait_for("the pause", SOON, || {
         (service.board()["calls"][0]["recording"] == "paused").then_some(())
     });
     std::thread::sleep(PAUSE);
-    assert_eq!(service.post(&path, "{\"paused\": false}"), Some(202));
+    assert_eq!(service.post(&path, "{\"paused\": false}"), Some(200));
     let paused = paused_at.elapsed();
     caller.succeed();
     phone.succeed();
     let record = service.record();
+    assert_eq!(record.recorded, 1);
     let state = place.dir.join("state");
     let file = wait_for("the recording", SOON, || {
         files(&state.join("recordings"))

@@ -1,7 +1,8 @@
 //! A plain RTP end (RFC 3550) for callers and phones whose signaling is SIPp's: a tone out every
 //! 20 ms, everything that comes is kept. Sends from the first packet heard on, to where it came from.
 //!
-//! Owns also the keys of RFC 4733 and as tones. Does not own the address in SDP: SIPp writes it.
+//! Owns also the keys of RFC 4733 and as tones. Does not own the address in SDP: SIPp writes it; nor
+//! SRTP, which is the program's own, tested elsewhere against vectors and phones of other makes.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -9,6 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use koebashi::media::Crypto;
+use koebashi::media::srtp::Srtp;
 
 use super::tone;
 
@@ -54,12 +58,26 @@ struct Shared {
     tone: Option<u32>,
     frames: VecDeque<Frame>,
     remote: Option<SocketAddr>,
+    /// Nothing is sent yet.
+    holds_back: bool,
+    security: Security,
+}
+
+/// Whether packets are encrypted.
+#[derive(Default)]
+enum Security {
+    #[default]
+    Plain,
+    /// They will be: what comes before the keys are known is nobody's to hear.
+    Waits,
+    Secure(Box<Srtp>),
 }
 
 /// The end. It stops with the test.
 pub(crate) struct RtpPeer {
     /// Where it is.
     pub(crate) address: SocketAddr,
+    socket: UdpSocket,
     shared: Arc<Mutex<Shared>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -68,16 +86,45 @@ pub(crate) struct RtpPeer {
 impl RtpPeer {
     /// Opens it; `tone`: what it says, or silence.
     pub(crate) fn new(ip: IpAddr, port: u16, tone: Option<u32>) -> Self {
+        Self::open(ip, port, Shared { tone, ..Shared::default() })
+    }
+
+    /// One that sends nothing before it is told to [`speak`](Self::speak), and, when it is secure,
+    /// hears nothing before it has [keys](Self::take_keys).
+    pub(crate) fn held_back(ip: IpAddr, port: u16, tone: u32, is_secure: bool) -> Self {
+        let security = if is_secure { Security::Waits } else { Security::Plain };
+        let shared = Shared { tone: Some(tone), holds_back: true, security, ..Shared::default() };
+        Self::open(ip, port, shared)
+    }
+
+    fn open(ip: IpAddr, port: u16, shared: Shared) -> Self {
         let socket = UdpSocket::bind((ip, port)).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(2))).unwrap();
         let address = socket.local_addr().unwrap();
-        let shared = Arc::new(Mutex::new(Shared { tone, ..Shared::default() }));
+        let shared = Arc::new(Mutex::new(shared));
         let stop = Arc::new(AtomicBool::new(false));
         let thread = thread::spawn({
             let (shared, stop) = (Arc::clone(&shared), Arc::clone(&stop));
+            let socket = socket.try_clone().unwrap();
             move || run(&socket, &shared, &stop)
         });
-        Self { address, shared, stop, thread: Some(thread) }
+        Self { address, socket, shared, stop, thread: Some(thread) }
+    }
+
+    /// Another handle of its socket: who sends by it has its address.
+    pub(crate) fn socket(&self) -> UdpSocket {
+        self.socket.try_clone().unwrap()
+    }
+
+    /// From here on its packets are encrypted, and what comes must be.
+    pub(crate) fn take_keys(&self, crypto: &Crypto) {
+        let srtp = Srtp::new(crypto).expect("keys of the suite's length");
+        lock(&self.shared).security = Security::Secure(Box::new(srtp));
+    }
+
+    /// From here on it sends.
+    pub(crate) fn speak(&self) {
+        lock(&self.shared).holds_back = false;
     }
 
     /// Everything that came so far.
@@ -163,7 +210,8 @@ fn run(socket: &UdpSocket, shared: &Mutex<Shared>, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         if let Ok((length, from)) = socket.recv_from(&mut buffer) {
             let mut shared = lock(shared);
-            if let Some(packet) = parse(&buffer[..length], from) {
+            let packet = shared.security.open(&mut buffer[..length]);
+            if let Some(packet) = packet.and_then(|packet| parse(packet, from)) {
                 shared.remote = Some(from);
                 shared.heard.push(packet);
             }
@@ -171,10 +219,31 @@ fn run(socket: &UdpSocket, shared: &Mutex<Shared>, stop: &AtomicBool) {
         if Instant::now() >= next {
             next += TICK;
             let mut shared = lock(shared);
-            let Some(remote) = shared.remote else { continue };
+            let Some(remote) = shared.remote.filter(|_| !shared.holds_back) else { continue };
             let packet = out.packet(&mut shared);
+            let packet = shared.security.seal(packet);
             socket.send_to(&packet, remote).ok();
         }
+    }
+}
+
+impl Security {
+    fn open<'a>(&mut self, packet: &'a mut [u8]) -> Option<&'a [u8]> {
+        match self {
+            Self::Plain => Some(packet),
+            Self::Waits => None,
+            Self::Secure(srtp) => srtp.unprotect(packet).map(|length| &packet[..length]),
+        }
+    }
+
+    fn seal(&mut self, mut packet: Vec<u8>) -> Vec<u8> {
+        if let Self::Secure(srtp) = self {
+            let length = packet.len();
+            packet.resize(length + 32, 0);
+            let length = srtp.protect(&mut packet, length).expect("each packet once");
+            packet.truncate(length);
+        }
+        packet
     }
 }
 

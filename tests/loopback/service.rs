@@ -218,12 +218,22 @@ impl Service {
         rows.map(Result::unwrap).collect()
     }
 
+    /// A figure of the voices, summed over all legs of all calls: a column of `cdr_leg`.
+    pub(crate) fn figure(&self, column: &str) -> i64 {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let database = rusqlite::Connection::open_with_flags(&self.database, flags).unwrap();
+        database.busy_timeout(Duration::from_secs(1)).unwrap();
+        let sql = format!("SELECT sum({column}) FROM cdr_leg");
+        database.query_row(&sql, [], |row| row.get(0)).unwrap()
+    }
+
     fn read_records(&self) -> rusqlite::Result<Vec<Record>> {
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
         let database = rusqlite::Connection::open_with_flags(&self.database, flags)?;
         database.busy_timeout(Duration::from_secs(1))?;
         let mut statement = database.prepare(
-            "SELECT outcome, ended_by, counselor, talk_ms, presentation FROM cdr ORDER BY started_ms",
+            "SELECT outcome, ended_by, counselor, talk_ms, presentation, recorded
+             FROM cdr ORDER BY started_ms",
         )?;
         let rows = statement.query_map([], |row| {
             Ok(Record {
@@ -232,6 +242,7 @@ impl Service {
                 counselor: row.get(2)?,
                 talk: Duration::from_millis(row.get::<_, i64>(3)?.unsigned_abs()),
                 presentation: row.get(4)?,
+                recorded: row.get(5)?,
             })
         })?;
         rows.collect()
@@ -299,6 +310,8 @@ pub(crate) struct Record {
     pub(crate) talk: Duration,
     /// Whether the number was shown.
     pub(crate) presentation: String,
+    /// Conversations of which there is, or was, a recording.
+    pub(crate) recorded: u32,
 }
 
 fn text(place: &Place, setup: &Setup, [sip, tls]: [SocketAddr; 2], console: SocketAddr) -> String {

@@ -16,7 +16,7 @@ use rustls::{
 };
 
 use super::baresip::Baresip;
-use super::calls::{assert_continuous, caller};
+use super::calls::{assert_continuous, caller, sipp_phone};
 use super::linphone::Linphone;
 use super::place::{Place, wait_for};
 use super::service::{CALLER, COUNSELOR, DOMAIN, Service, Setup};
@@ -207,4 +207,35 @@ fn a_carrier_under_another_name_gets_no_register() {
     assert_eq!(service.board()["trunks"][0]["state"], "down");
     assert!(fs::read_to_string(place.dir.join("sip.key")).unwrap().contains("PRIVATE"));
     assert!(!service.log().contains("PRIVATE"), "keys are not for logs");
+}
+
+#[test]
+fn a_certificate_that_is_no_good_stops_nothing_but_tls() {
+    let place = Place::new("tls-broken");
+    let authority = Authority::new(&place);
+    authority.renew(&place);
+    place.file("sip.key", "no key at all");
+    let service = Service::start(&place, &Setup { has_tls: true, ..Setup::default() });
+    assert!(service.metric("koebashi_configuration_faults") >= 1.0);
+    assert!(service.log().contains("sip.key"), "the file is named");
+    assert_eq!(shown(&place, &service), None);
+    let (_phone, _ear) = sipp_phone(&place, &service, "phone", |run| run);
+    let (mut caller, voice) = caller(&place, &service, |run| run.talk(Duration::from_secs(4)));
+    voice.wait_heard(0, COUNSELOR, SOUND, SOON);
+    caller.succeed();
+
+    // Operators can still close the line.
+    let good = fs::read_to_string(&service.config).unwrap();
+    let closed = good.replace("[line.guidance]", "override = \"closed\"\n[line.guidance]");
+    fs::write(&service.config, closed).unwrap();
+    wait_for("the line to close", SOON, || {
+        (service.board()["lines"][0]["open"] == false).then_some(())
+    });
+
+    let mended = authority.renew(&place);
+    wait_for("the new certificate", SOON, || {
+        (shown(&place, &service).as_ref() == Some(&mended)).then_some(())
+    });
+    let gone = || (service.metric("koebashi_configuration_faults") == 0.0).then_some(());
+    wait_for("the fault to go", SOON, gone);
 }

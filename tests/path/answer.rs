@@ -1,6 +1,8 @@
 use std::time::Duration;
 
 use koebashi::call::cdr::{EndReason, Outcome};
+use koebashi::call::voice::{News, Side};
+use koebashi::media::Way;
 use koebashi::sip::header::Name;
 use koebashi::sip::message::Method;
 
@@ -78,6 +80,28 @@ fn early_media_speaks_before_the_answer_and_is_answered_by_the_counselor() {
     world.with(caller, |phone, now| phone.hang_up(now));
     let cdr = only_record(&mut world);
     assert_eq!((cdr.outcome, cdr.paid_wait), (Outcome::Answered, Duration::ZERO));
+}
+
+/// While a caller only hears us, phones need not send: a one-way alarm would be false.
+#[test]
+fn a_silent_caller_in_early_media_is_no_alarm_before_the_answer() {
+    let mut world = World::new(&mode("early_media"));
+    let counselor = world.add_counselor("101", COUNSELOR);
+    world.phone(counselor).answer = Answer::After(10 * S);
+    let mut raw = Raw::caller(7);
+    raw.invite(&mut world, "", "10.0.1.7:4000");
+    world.run(9 * S);
+    assert!(world.strays.len() > 400, "it is spoken to: {}", world.story());
+    assert!(raw.responses(&world, &Method::Invite, 200).is_empty());
+    assert_eq!(world.voices, []);
+    world.run(5 * S);
+    assert!(!raw.responses(&world, &Method::Invite, 200).is_empty(), "{}", world.story());
+    raw.ack(&mut world);
+    let acked = world.now;
+    world.run(4 * S);
+    let [(at, told)] = &world.voices[..] else { panic!("{:?}", world.voices) };
+    assert_eq!((told.side, told.news), (Side::Caller, News::OneWay(Way::FromPeer)));
+    assert!((3 * S..=3 * S + 100 * MS).contains(&(*at - acked)), "{:?}", *at - acked);
 }
 
 #[test]
@@ -159,8 +183,10 @@ fn an_ack_without_the_answer_that_we_need_ends_the_call() {
     raw.ack(&mut world);
     let bye = raw.requests(&world, &Method::Bye);
     assert_eq!(bye.len(), 1, "{}", world.story());
+    assert!(bye[0].text(&Name::Reason).is_some_and(|it| it.contains("cause=488")), "{bye:?}");
     raw.respond(&mut world, &bye[0], "200 OK", "", "");
-    assert_eq!(only_record(&mut world).outcome, Outcome::Failed);
+    let cdr = only_record(&mut world);
+    assert_eq!((cdr.outcome, cdr.reason), (Outcome::Refused, EndReason::Rejected(488)));
 }
 
 #[test]

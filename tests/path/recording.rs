@@ -116,6 +116,7 @@ fn who_hears_the_notice_to_its_end_is_recorded_from_joining_to_parting() {
     let tape = &scene.world.tapes.all[0];
     assert!(tape.stopped.unwrap() - since < 100 * MS && tape.is_ended);
     assert_eq!(tape.call, scene.world.cdrs[0].call.to_string());
+    assert_eq!(scene.world.cdrs[0].recorded, 1);
 }
 
 #[test]
@@ -315,6 +316,7 @@ fn a_transfer_begins_another_part_without_another_question() {
     let second = tapes[1].begun.unwrap();
     assert!(tapes[0].stopped.unwrap() <= second.0, "never two at once");
     assert_eq!(second.2, scene.world.phones[scene.colleague.0].rtp);
+    assert_eq!(scene.world.cdrs[0].recorded, 2);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use koebashi::call::cdr::Outcome;
+use koebashi::call::cdr::{EndReason, Outcome};
 use koebashi::chance::Chance;
 use koebashi::sip::header::Name;
 use koebashi::sip::message::{Message, Method};
@@ -255,8 +255,13 @@ fn a_plain_answer_in_ack_ends_the_call() {
     assert!(offer.contains("RTP/SAVP ") && offer.matches("a=crypto:").count() == 3, "{offer}");
     raw.send(&mut world, &Method::Ack, "", &sdp("10.0.1.1:4000", "sendrecv"));
     world.run(S);
-    assert!(!raw.requests(&world, &Method::Bye).is_empty());
+    let bye = raw.requests(&world, &Method::Bye);
+    assert!(bye[0].text(&Name::Reason).is_some_and(|it| it.contains("cause=488")), "{bye:?}");
+    raw.respond(&mut world, &bye[0], "200 OK", "", "");
     assert!(world.strays.is_empty(), "not one packet");
+    // What the trunk's policy does not allow is refused; nothing has failed here.
+    let cdr = only_record(&mut world);
+    assert_eq!((cdr.outcome, cdr.reason), (Outcome::Refused, EndReason::Rejected(488)));
 }
 
 #[test]

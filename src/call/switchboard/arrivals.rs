@@ -236,6 +236,7 @@ impl Switchboard {
             offers: 0,
             counselor: None,
             talks: Vec::new(),
+            recorded: 0,
             test: false,
             legs: Vec::new(),
         })));

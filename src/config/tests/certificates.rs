@@ -85,3 +85,32 @@ fn keys_in_readable_signaling_are_warned_of() {
     }
     assert!(said(&with("always")).contains("trunk.navi.srtp"));
 }
+
+/// A way by TLS that is there helps nobody who is called by another.
+#[test]
+fn keys_are_judged_by_the_way_that_they_go() {
+    let listen = "listen = [\"udp://192.0.2.9:5060\", \"tls://192.0.2.9:5061\"]";
+    let folder = tls_folder("keys");
+    let files = format!(
+        "[sip.tls]\ncertificate = \"{0}/good.pem\"\nkey = \"{0}/good.key\"\n\
+         ca = \"{0}/good.pem\"\n",
+        folder.display()
+    );
+    let told = |trunk: &str, contact: &str| {
+        let good = GOOD.replace("peers = ", &format!("srtp = \"required\"\n{trunk}peers = "));
+        let fixed = "[[counselor]]\nextension = \"177\"\nname = \"F\"\nsrtp = \"optional\"\n";
+        said(&format!("[sip]\n{listen}\n{files}{good}{fixed}contact = \"{contact}\"\n"))
+    };
+    let register = |uri: &str| format!("register = {{ uri = \"{uri}\", user = \"0480000000\" }}\n");
+    assert_eq!(told("", "sip:177@192.0.2.7;transport=tls"), "");
+    let tls = register("sip:carrier.example;transport=tls");
+    assert_eq!(told(&tls, "sips:177@192.0.2.7"), "");
+    let both = told(&register("sip:carrier.example"), "sip:177@192.0.2.7");
+    for key in ["trunk.navi.srtp", "counselor.177.srtp"] {
+        assert!(
+            both.contains(&format!("warning: {key}: its keys can be read on the way")),
+            "{both}"
+        );
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -69,6 +69,7 @@ fn peer(n: u32) -> Peer {
         send: true,
         receive: true,
         proven: true,
+        answered: true,
         latch: None,
         rtcp_mux: false,
     }

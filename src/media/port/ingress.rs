@@ -225,6 +225,7 @@ impl Port {
         out: &mut Outbox,
     ) {
         let Some(peer) = &self.peer else { return };
+        let is_answered = peer.answered;
         let is_peer = match self.lock {
             Some(lock) if channel == Channel::Rtp => lock == from,
             // The first that came from elsewhere on the peer's host is kept: behind NAT its port
@@ -256,7 +257,11 @@ impl Port {
             if named.is_some() {
                 self.figures.sent_at_receipt = self.figures.sent;
             }
-            out.events.extend(self.receipts.report(self.figures.sent, named, self.id));
+            let sent = self.figures.sent;
+            match is_answered {
+                true => out.events.extend(self.receipts.report(sent, named, self.id)),
+                false => self.receipts.anew(sent),
+            }
             self.lives(now, out);
         }
     }

@@ -1,11 +1,12 @@
 //! Whether a peer's packets come: silence, and audio that goes one way only.
 //!
-//! Owns three watches. [`Life`] looks at everything that shows the peer is there, RTCP too, and leads
-//! to [`Event::Silent`]: is the peer gone? [`Ways`] looks at RTP alone and only while our packets
-//! go and the peer may speak, and leads to [`Event::OneWay`]: do the two hear each other? With the
-//! times as they come, a peer that stops is told of first as one-way (3 s), then as silent (4 s)
-//! unless its RTCP goes on. [`Receipts`] reads in the peer's RTCP whether our packets arrive; it
-//! can be no faster than the peer's reports. None of them ends a call.
+//! Owns three watches. [`Life`] looks at everything that shows the peer is there, RTCP too, and
+//! leads to [`Event::Silent`]: is the peer gone? [`Ways`] looks at RTP alone and only while our
+//! packets go and the peer, in a call that is answered, may speak, and leads to [`Event::OneWay`]:
+//! do the two hear each other? With the times as they come, a peer that stops is told of first as
+//! one-way (3 s), then as silent (4 s) unless its RTCP goes on. [`Receipts`] reads in the peer's
+//! RTCP, in a call that is answered, whether our packets arrive; it can be no faster than the
+//! peer's reports. None of them ends a call.
 //!
 //! A phone that mutes by sending nothing can't be told from a broken way until it speaks again: its
 //! sequence then goes on without a hole. So it is told of once; after that its pauses are its
@@ -110,7 +111,8 @@ impl Ways {
         Some(Event::BothWays { port, way: Way::FromPeer })
     }
 
-    /// Lets time pass. `is_owed`: our packets go, and the peer may speak.
+    /// Lets time pass. `is_owed`: our packets go, the peer may speak, and the call is
+    /// answered.
     pub(super) fn tick(
         &mut self,
         at: Instant,
@@ -157,7 +159,8 @@ impl Receipts {
         self.told
     }
 
-    /// Signaling names another place: what arrived at the former says nothing.
+    /// Signaling names another place, or the call is not answered: what arrived so far says
+    /// nothing.
     pub(super) fn anew(&mut self, sent: u64) {
         (self.sent, self.empty) = (sent, 0);
     }

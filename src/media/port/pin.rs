@@ -4,7 +4,9 @@
 //! good as a short secret; a second stream is dropped while the pinned one lives. A peer that
 //! really begins a new stream (a gateway behind it changed, RFC 3550 §8.2) is heard again after
 //! three packets in a row of which none belongs to the old stream, and 50 ms after the last that
-//! did; at once when signaling spoke in between, or when the packet is authentic (SRTP).
+//! did; at once when signaling spoke in between, or when the packet is authentic (SRTP). A flood of
+//! forged packets may leave no room for the peer's own, so that the old stream seems to have ended:
+//! where more come than any voice sends, none becomes the voice.
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,8 @@ use crate::media::rtp::Header;
 const IN_A_ROW: u8 = 3;
 /// For how long the old stream must have ended.
 const QUIET: Duration = Duration::from_millis(50);
+/// Voices send a packet every 10 to 60 ms: what comes more often than this is a flood.
+const PACE: Duration = Duration::from_millis(5);
 
 /// The pinned stream.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +26,8 @@ pub(super) struct Pin {
     pinned: Option<(u32, Instant)>,
     /// Another stream: SSRC, next sequence number, packets in a row.
     other: Option<(u32, u16, u8)>,
+    /// Packets of whatever other stream since the last of the pinned one.
+    crowd: u32,
 }
 
 impl Pin {
@@ -42,11 +48,13 @@ impl Pin {
             };
             let n = before.saturating_add(1);
             self.other = Some((header.ssrc, header.sequence.wrapping_add(1), n));
-            if n < IN_A_ROW || quiet < QUIET {
+            self.crowd = self.crowd.saturating_add(1);
+            let is_flood = self.crowd > u32::from(IN_A_ROW) && PACE * self.crowd > quiet;
+            if n < IN_A_ROW || quiet < QUIET || is_flood {
                 return false;
             }
         }
-        (self.pinned, self.other) = (Some((header.ssrc, now)), None);
+        *self = Self { pinned: Some((header.ssrc, now)), other: None, crowd: 0 };
         true
     }
 }
@@ -87,6 +95,19 @@ mod tests {
         // A burst at once, or numbers that don't follow on each other, prove nothing.
         check(&[(0, a, 9), (1, b, 1), (2, b, 2), (3, b, 3), (4, b, 4), (5, b, 5)], &[a]);
         check(&[(0, a, 9), (90, b, 1), (91, b, 3), (92, c, 4), (93, b, 4), (94, b, 5)], &[a]);
+    }
+
+    #[test]
+    fn a_flood_is_no_voice_even_when_it_leaves_the_voice_no_room() {
+        let (a, b) = (1, 2);
+        // The voice's packets are lost among those of the flood, four in a millisecond.
+        let flood = (0..4_000).map(|n| (1 + n / 4, b, n as u16));
+        check(&[(0, a, 9)].into_iter().chain(flood).collect::<Vec<_>>(), &[a]);
+        // What has waited on its way and comes at once is a voice when time has caught up: that of
+        // 27 packets at 140 ms.
+        let late =
+            (0..20).map(|n| (1, b, n)).chain((20..30).map(|n| (20 * (u64::from(n) - 19), b, n)));
+        check(&[(0, a, 9)].into_iter().chain(late).collect::<Vec<_>>(), &[a, b, b, b, b]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::backend::{Drops, Kind};
+use crate::shell::metrics::MediaFigures;
 
 /// Classes of lateness: the first is up to 16 µs, each next up to twice that, the last is the rest.
 const CLASSES: usize = 16;
@@ -57,7 +58,7 @@ fn limit(class: usize) -> u64 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Ticks by class.
-    pub(in crate::shell) late: [u64; CLASSES],
+    pub(super) late: [u64; CLASSES],
     /// How packets come and go; `None`: there are no threads.
     pub backend: Option<Kind>,
     /// How many threads there are.
@@ -92,13 +93,27 @@ impl Figures {
         figures
     }
 
-    /// Up to how many seconds late how many ticks were, each class without those before it.
-    pub fn late(&self) -> impl Iterator<Item = (f64, u64)> {
+    /// The form in which operators read them.
+    pub fn metrics(&self) -> MediaFigures {
         let most = |class| match class {
             last if last == CLASSES - 1 => f64::INFINITY,
             class => Duration::from_micros(limit(class)).as_secs_f64(),
         };
-        self.late.iter().enumerate().map(move |(class, count)| (most(class), *count))
+        let late = self.late.iter().enumerate().map(|(class, count)| (most(class), *count));
+        let Drops { unsent, too_long, flood, overrun } = self.drops;
+        MediaFigures {
+            backend: self.backend.map_or("", Kind::name),
+            threads: self.threads,
+            late: late.collect(),
+            late_in_all: self.late_in_all,
+            dropped: vec![
+                ("unsent", unsent),
+                ("too_long", too_long),
+                ("flood", flood),
+                ("overrun", overrun),
+                ("old", self.old),
+            ],
+        }
     }
 
     /// How many ticks there were.
@@ -138,8 +153,11 @@ mod tests {
         let figures = Figures::of(gauges.iter());
         assert_eq!((figures.ticks(), figures.latest), (100, Duration::from_secs(3)));
         assert_eq!(figures.late_in_all, Duration::from_secs(3) + micros(98 * 30 + 100));
-        let late: Vec<_> = figures.late().filter(|(_, count)| *count > 0).collect();
-        assert_eq!(late, [(32e-6, 98), (128e-6, 1), (f64::INFINITY, 1)]);
+        let mut told = figures.metrics();
+        told.late.retain(|(_, count)| *count > 0);
+        assert_eq!(told.late, [(32e-6, 98), (128e-6, 1), (f64::INFINITY, 1)]);
+        let dropped = [("unsent", 1), ("too_long", 2), ("flood", 3), ("overrun", 4), ("old", 2)];
+        assert_eq!(told.dropped, dropped);
         assert_eq!(figures.lateness(0.02), micros(32));
         assert_eq!(figures.lateness(0.01), micros(128));
         assert_eq!(figures.lateness(0.0), Duration::from_secs(3));

@@ -27,6 +27,7 @@ fn peer(socket: &UdpSocket) -> Peer {
         send: true,
         receive: true,
         proven: true,
+        answered: true,
         latch: None,
         rtcp_mux: false,
     }

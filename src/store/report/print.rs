@@ -153,6 +153,9 @@ const SUMMARY: &[Figure] = &[
     figure("test", "試験通話（別計）", "他のどの数にも含まない", |f| {
         Value::Calls(f.test)
     }),
+    figure("recorded", "録音した通話", "一部だけの録音も含む", |f| {
+        Value::Calls(f.recorded)
+    }),
     figure(
         "answer_rate",
         "応答率",

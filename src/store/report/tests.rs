@@ -39,6 +39,7 @@ fn call(local: &str, outcome: Outcome, wait: u64, talk: u64) -> Cdr {
         offers: 1,
         counselor: None,
         talks,
+        recorded: 0,
         test: false,
         legs: vec![],
     }

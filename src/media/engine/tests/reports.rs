@@ -200,9 +200,9 @@ fn a_live_leg_tells_of_its_last_seconds_too() {
     let measured: Vec<_> = world
         .events
         .iter()
-        .filter_map(|e| match e {
-            Event::Measured { quality, recent, .. } => Some((*quality, *recent)),
-            _ => None,
+        .filter_map(|e| {
+            let Event::Measured { quality, recent, .. } = e else { return None };
+            Some((*quality, *recent))
         })
         .collect();
     let (quality, recent) = measured[1];
@@ -353,6 +353,11 @@ fn who_hears_us_or_is_not_sent_to_or_never_reports_is_not_told_of() {
     let mut voice = Voice::new(1);
     talk(&mut world, &mut [&mut voice], 1500);
     assert_eq!(world.close(1).unheard, 0);
+    // Before the answer it need not listen.
+    let mut world = World::with_ports(1);
+    let early = Peer { answered: false, ..peer(1) };
+    world.command(Command::Connect { port: port(1), peer: early, crypto: None });
+    assert_eq!(reported(&mut world, |_, _| None), []);
     // It holds us: nothing goes out.
     let mut world = World::with_ports(1);
     let held = Peer { send: false, ..peer(1) };
@@ -379,6 +384,23 @@ fn what_the_peer_missed_lowers_its_own_score() {
     let mos = quality.mos_at_peer.unwrap();
     assert!((mos - 3.34).abs() < 0.02, "{mos}");
     assert!(quality.mos.unwrap() > mos);
+}
+
+#[test]
+fn before_the_answer_nobody_is_missed_and_after_it_within_three_seconds() {
+    let mut world = World::new();
+    world.open(1);
+    let early = Peer { answered: false, ..peer(1) };
+    world.command(Command::Connect { port: port(1), peer: early, crypto: None });
+    let from = world.now;
+    world.pass(20_000 * MS);
+    assert!(world.take(1).len() > 900, "it is spoken to");
+    assert_eq!(told(&world, from), []);
+    world.command(Command::Connect { port: port(1), peer: peer(1), crypto: None });
+    let from = world.now;
+    world.pass(5_000 * MS);
+    assert!(matches!(told(&world, from)[..], [(3000..=3020, "one way")]));
+    assert_eq!(world.close(1).one_way, 1);
 }
 
 #[test]

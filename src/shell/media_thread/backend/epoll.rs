@@ -292,9 +292,9 @@ impl Batch {
             header.msg_controllen = control::LENGTH;
         }
         // SAFETY: each header names the address, the control data, the vector and through it the
-        // buffer of its own packet, with their true lengths (the buffer's shorter: what is behind is the room to
-        // grow). All belong to `self`, which is borrowed through the call; the kernel keeps no
-        // pointer.
+        // buffer of its own packet, with their true lengths (the buffer's shorter: what is behind
+        // is the room to grow). All belong to `self`, which is borrowed through the call; the
+        // kernel keeps no pointer.
         let came = unsafe {
             let headers = self.headers.as_mut_ptr();
             libc::recvmmsg(fd, headers, BATCH as u32, MSG_DONTWAIT, null_mut())

@@ -57,6 +57,7 @@ fn a_pause_makes_no_voice_late<B: Backend>() {
             send: true,
             receive: true,
             proven: true,
+            answered: true,
             latch: None,
         };
         shard.command(Command::Connect { port, peer, crypto: None });
