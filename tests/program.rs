@@ -118,6 +118,63 @@ fn signal(child: &Child, name: &str) {
 }
 
 #[test]
+fn a_folder_of_state_serves_one_service_at_a_time() {
+    let ports = || {
+        let (sip, console) = (free_port(), free_port());
+        format!(
+            "[sip]\nlisten = [\"udp://127.0.0.1:{sip}\"]\n[console]\n\
+             listen = \"127.0.0.1:{console}\"\n"
+        )
+    };
+    let first = config("one_service", &ports());
+    let written = fs::read_to_string(&first).unwrap();
+    let (head, _) = written.split_once("[sip]").unwrap();
+    let second = Path::new(&first).with_file_name("second.toml");
+    fs::write(&second, format!("{head}{}", ports())).unwrap();
+    let second = second.to_str().unwrap();
+    let mut live = Command::new(env!("CARGO_BIN_EXE_koebashi"))
+        .args(["run", "--config", &first])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(live.stderr.take().unwrap()).lines();
+    assert!(log.any(|line| line.unwrap().contains("console on")));
+    let refused = koebashi(&["run", "--config", second]);
+    let error = text(&refused.stderr);
+    assert_eq!((refused.status.code(), error.lines().count()), (Some(1), 1), "{error}");
+    let state = Path::new(&first).with_file_name("state");
+    let named = format!("koebashi: {}: another koebashi runs", state.display());
+    assert!(error.starts_with(&named), "{error}");
+    // The live one is asked to delete, at the address where it should be; nobody else may.
+    for (path, said) in [(first.as_str(), "no_recording"), (second, "nothing is proved")] {
+        let refused = koebashi(&["recordings", "delete", "k7f2", "--config", path]);
+        let error = text(&refused.stderr);
+        assert!(refused.status.code() == Some(1) && error.contains(said), "{error}");
+    }
+    // However it ends: what it leaves behind locks nothing.
+    signal(&live, "KILL");
+    live.wait().unwrap();
+    let refused = koebashi(&["recordings", "delete", "k7f2", "--config", second]);
+    let error = text(&refused.stderr);
+    assert_eq!(error, "koebashi: there is no recording of call k7f2\n");
+}
+
+#[test]
+fn recordings_of_a_service_elsewhere_are_told_where_to_be_sought() {
+    let path = config("elsewhere", "");
+    let state = Path::new(&path).with_file_name("state");
+    let written = fs::read_to_string(&path).unwrap();
+    fs::write(&path, written.replace(&format!("{state:?}"), "\"state\"")).unwrap();
+    for action in [&["recordings", "list"][..], &["recordings", "delete", "k7f2"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_koebashi"));
+        command.args(action).args(["--config", &path]).current_dir("/");
+        let error = text(&command.output().unwrap().stderr);
+        assert!(error.starts_with("koebashi: /state/koebashi.db: "), "{error}");
+        assert!(error.contains("cd /var/lib/koebashi"), "{error}");
+    }
+}
+
+#[test]
 fn signals_reload_drain_and_end_the_service() {
     let (sip, console) = (free_port(), free_port());
     let ports = format!(

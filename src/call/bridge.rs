@@ -14,6 +14,7 @@ use bytes::Bytes;
 use super::cdr::CallId;
 use super::closing;
 use super::config::Extension;
+use super::counselor::Activity;
 use super::io::{CallTimer, Io};
 use super::keypad::Keypad;
 use super::leg::Leg;
@@ -163,6 +164,15 @@ impl Bridge {
         let talking = if self.leg.is_down() { vec![] } else { vec![self.extension.clone()] };
         let ringing = self.transfer.as_ref().map(|t| t.extensions()).unwrap_or_default();
         (talking, ringing)
+    }
+
+    /// Shows everybody who talks or is rung to `f`: the counselor, a supervisor, and whom the call
+    /// is being transferred to.
+    pub(super) fn each_busy(&self, mut f: impl FnMut(&Extension, Activity)) {
+        let counselor = (!self.leg.is_down()).then_some(&self.extension);
+        counselor.into_iter().chain(self.supervisor()).for_each(|it| f(it, Activity::Talking));
+        let ringing = self.transfer.as_ref().map(|transfer| transfer.extensions());
+        ringing.iter().flatten().for_each(|it| f(it, Activity::Ringing));
     }
 
     pub(super) fn on_offer(

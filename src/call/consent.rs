@@ -64,7 +64,7 @@ pub(super) struct Asking {
 #[derive(Debug)]
 enum State {
     /// The end of the prompt, which can't be sooner than `whole`.
-    Playing { play: PlayId, whole: Instant, so_far: Consent },
+    Playing { play: PlayId, whole: Instant },
     /// A key.
     Choosing,
 }
@@ -73,48 +73,42 @@ impl Asking {
     /// Begins to speak. `Err`: what comes in its place, as the prompt is not there.
     pub(super) fn begin(cx: &mut Cx<'_, '_>) -> Result<Self, Next> {
         let withheld = Next::Consented(Consent::Withheld);
-        let (prompt, timeout, so_far) = match &cx.line.recording {
+        let (prompt, timeout) = match &cx.line.recording {
             Recording::Off => return Err(withheld),
-            Recording::On { prompt } => (prompt, None, Consent::Told),
-            Recording::Ask { prompt, timeout } => (prompt, Some(*timeout), Consent::Unasked),
+            Recording::On { prompt } => (prompt, None),
+            Recording::Ask { prompt, timeout } => (prompt, Some(*timeout)),
         };
         let length = length(cx, prompt).ok_or(withheld)?;
         cx.caller.detect(cx.io, true);
         let play = cx.caller.play(cx.io, vec![prompt.clone()], Then::Silence);
         cx.io.set(CallTimer::Guidance, length + SLACK);
         let whole = cx.io.now.mono + length.saturating_sub(EARLY);
-        Ok(Self { state: State::Playing { play, whole, so_far }, timeout })
+        Ok(Self { state: State::Playing { play, whole }, timeout })
     }
 
     /// The prompt has ended; too soon: it was not the whole.
     pub(super) fn on_played(&mut self, cx: &mut Cx<'_, '_>, played: PlayId) -> Next {
-        let State::Playing { play, whole, so_far } = self.state else { return Next::Stay };
+        let State::Playing { play, whole } = self.state else { return Next::Stay };
         if play != played {
             return Next::Stay;
         }
         if cx.io.now.mono < whole || !is_heard(cx) {
             return Next::Consented(Consent::Withheld);
         }
-        match (so_far, self.timeout) {
-            (Consent::Unasked, Some(timeout)) => {
-                self.state = State::Choosing;
-                cx.io.set(CallTimer::Guidance, timeout);
-                Next::Stay
-            }
-            (so_far, _) => Next::Consented(so_far),
-        }
+        let Some(timeout) = self.timeout else { return Next::Consented(Consent::Told) };
+        self.state = State::Choosing;
+        cx.io.set(CallTimer::Guidance, timeout);
+        Next::Stay
     }
 
-    /// A key: 1 agrees, and counts when the prompt has ended; any other refuses at once.
-    pub(super) fn on_digit(&mut self, digit: Digit) -> Next {
+    /// A key: 1 agrees, once the question was heard to its end (before, it may have been meant for
+    /// the menu, or for a question that nobody knows yet); any other refuses at once.
+    pub(super) fn on_digit(&self, digit: Digit) -> Next {
         if self.timeout.is_none() {
             return Next::Stay;
         }
-        match (&mut self.state, digit.char()) {
-            (State::Playing { so_far, .. }, '1') => {
-                *so_far = Consent::Agreed;
-                Next::Stay
-            }
+        match (&self.state, digit.char()) {
+            (State::Playing { .. }, '1') => Next::Stay,
             (State::Choosing, '1') => Next::Consented(Consent::Agreed),
             _ => Next::Consented(Consent::Withheld),
         }

@@ -172,22 +172,24 @@ impl Call {
 
     /// Who is busy with this call.
     fn busy(&self) -> Vec<(Extension, Activity)> {
+        let mut busy = Vec::new();
+        self.each_busy(|extension, activity| busy.push((extension.clone(), activity)));
+        busy
+    }
+
+    /// Shows each of them to `f`.
+    fn each_busy(&self, mut f: impl FnMut(&Extension, Activity)) {
         match &self.phase {
             Phase::Ringing(_, ring) => {
-                ring.extensions().into_iter().map(|e| (e, Activity::Ringing)).collect()
+                ring.extensions().iter().for_each(|extension| f(extension, Activity::Ringing));
             }
-            Phase::Bridge(bridge) => {
-                let (talking, ringing) = bridge.extensions();
-                let talking = talking.into_iter().chain(bridge.supervisor().cloned());
-                let talking = talking.map(|e| (e, Activity::Talking));
-                talking.chain(ringing.into_iter().map(|e| (e, Activity::Ringing))).collect()
-            }
+            Phase::Bridge(bridge) => bridge.each_busy(f),
             Phase::Trunk(_)
             | Phase::Guidance(_)
             | Phase::Message(_)
             | Phase::Consent(_)
             | Phase::Queue(_)
-            | Phase::Ended => Vec::new(),
+            | Phase::Ended => {}
         }
     }
 

@@ -116,20 +116,27 @@ impl Call {
         who: Actor,
         paused: bool,
     ) -> Result<(), Denial> {
-        match (self.recording.tape, paused) {
+        let record = match (self.recording.tape, paused) {
             (Tape::Runs(record), true) => {
                 self.recording.tape = Tape::Paused(Some(record));
-                self.tell_tape(io, record, who, true);
+                Some(record)
             }
             (Tape::Paused(Some(record)), false) => {
                 self.recording.tape = Tape::Runs(record);
-                self.tell_tape(io, record, who, false);
+                Some(record)
             }
             // The next conversation is recorded again.
-            (Tape::Paused(None), false) => self.recording.tape = Tape::Idle,
-            (Tape::Runs(_), false) | (Tape::Paused(_), true) => {}
+            (Tape::Paused(None), false) => {
+                self.recording.tape = Tape::Idle;
+                None
+            }
+            (Tape::Runs(_), false) | (Tape::Paused(_), true) => return Ok(()),
             (Tape::Idle, _) => return Err(Denial::NotRecorded),
+        };
+        if let Some(record) = record {
+            io.media(Command::PauseRecord { record, paused });
         }
+        self.tell_tape(io, who, paused);
         Ok(())
     }
 
@@ -143,15 +150,23 @@ impl Call {
         }
     }
 
-    fn tell_tape(&self, io: &mut Io<'_>, record: RecordId, who: Actor, paused: bool) {
-        io.media(Command::PauseRecord { record, paused });
+    /// Whoever is in the call at the moment, the audit trail knows who has decided.
+    fn tell_tape(&self, io: &mut Io<'_>, who: Actor, paused: bool) {
         let said = if paused { Said::RecordingPaused } else { Said::RecordingResumed };
         io.step(&self.id, if paused { "recording paused" } else { "recording resumed" });
         self.say_to_counselor(io, said);
-        if let Phase::Bridge(bridge) = &self.phase {
-            let (call, counselor) = (Some(self.id.clone()), Some(bridge.extension.clone()));
-            io.deed(Deed { who, call, counselor, what: What::Recording { paused } });
-        }
+        let counselor = match &self.phase {
+            Phase::Bridge(bridge) => Some(bridge.extension.clone()),
+            Phase::Trunk(_)
+            | Phase::Guidance(_)
+            | Phase::Message(_)
+            | Phase::Consent(_)
+            | Phase::Queue(_)
+            | Phase::Ringing(..)
+            | Phase::Ended => None,
+        };
+        let call = Some(self.id.clone());
+        io.deed(Deed { who, call, counselor, what: What::Recording { paused } });
     }
 
     fn say_to_counselor(&self, io: &mut Io<'_>, said: Said) {

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use crate::config::{self, Loaded, Severity};
 use crate::media::prompt::Library;
 use crate::media::{Codec, Prompt};
@@ -72,8 +74,8 @@ fn lengths(library: &Library) -> BTreeMap<Prompt, Duration> {
 }
 
 impl Ready {
-    /// What a service is started with. `path` is where it reads the configuration again from;
-    /// `None`: never.
+    /// What a service is started with, all of it on the runtime that this is called in. `path` is
+    /// where it reads the configuration again from; `None`: never.
     ///
     /// # Errors
     /// When the store can't be opened.
@@ -91,6 +93,7 @@ impl Ready {
             source: path.map(|path| self.source(path)),
             fresh: self.fresh(vec![]),
             on_step: Box::new(|_| {}),
+            beside: Handle::current(),
         })
     }
 

@@ -10,7 +10,7 @@ mod run;
 mod tools;
 
 use std::io::{self, ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
@@ -153,6 +153,19 @@ fn say(text: &str) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         said => said.map_err(|error| anyhow!("standard output: {error}")),
     }
+}
+
+/// The database, if it is there. A relative folder of state counts from the service's own.
+fn must_exist(database: &Path) -> Result<&Path> {
+    if database.is_relative() && !database.exists() {
+        let path = std::path::absolute(database).unwrap_or_else(|_| database.to_owned());
+        let path = path.display();
+        return Err(anyhow!(
+            "{path}: there is no such file; service.state_dir is relative, so that the command \
+             must run in the folder of the service (cd /var/lib/koebashi)"
+        ));
+    }
+    Ok(database)
 }
 
 /// A mistake and its causes in one line; a cause that has been quoted is not said again.

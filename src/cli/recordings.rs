@@ -3,17 +3,21 @@
 //! Owns the print. What is in a recording can't be told here: the key to open it is elsewhere.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use chrono_tz::Tz;
 use clap::Subcommand;
+use tokio::runtime::Builder;
 
-use super::{complaints, refuse, say};
+use super::{complaints, must_exist, refuse, say};
+use crate::call::cdr::CallId;
 use crate::config::{self, Loaded};
+use crate::console::status;
 use crate::shell::clock;
-use crate::shell::recorder::retention::delete_recording;
-use crate::store::recording::{Recording, Why};
+use crate::shell::lock::{self, Lock};
+use crate::shell::recorder::retention::delete_call;
+use crate::store::recording::Recording;
 use crate::store::{Reader, Store};
 
 /// Who deletes by this command.
@@ -36,10 +40,12 @@ pub(super) enum Action {
 /// `koebashi recordings …`.
 pub(super) fn run(path: &Path, action: &Action) -> Result<()> {
     let loaded = config::load_or_demo(path).map_err(|all| refuse(&complaints(&all)))?;
-    let rows = Reader::open(&loaded.store.path)?.recordings()?;
     match action {
-        Action::List => list(&rows, loaded.call.timezone),
-        Action::Delete { call } => delete(&loaded, &rows, call),
+        Action::List => list(
+            &Reader::open(must_exist(&loaded.store.path)?)?.recordings()?,
+            loaded.call.timezone,
+        ),
+        Action::Delete { call } => delete(&loaded, call),
     }
 }
 
@@ -70,28 +76,71 @@ fn line(row: &Recording, timezone: Tz) -> String {
     format!("{} {} {of_line} {} {what}", row.call, row.part, local(row.started))
 }
 
-fn delete(loaded: &Loaded, rows: &[Recording], call: &str) -> Result<()> {
-    let rows: Vec<_> =
-        rows.iter().filter(|row| &*row.call.0 == call && row.deleted.is_none()).collect();
-    if rows.is_empty() {
+/// Every recording of a call. While a service runs it does that itself, since it may be writing
+/// one; what it does not confirm is not said to be gone.
+fn delete(loaded: &Loaded, call: &str) -> Result<()> {
+    let id = CallId(call.into());
+    if !call.bytes().all(|b| b.is_ascii_alphanumeric()) {
         bail!("there is no recording of call {call}");
     }
-    let (store, _) = Store::open(&loaded.store)?;
-    let folder = &loaded.shell.recorder.folder;
-    for row in rows {
-        let by = (clock::now().wall, OPERATOR);
-        delete_recording(&store, folder, row, Why::Asked, by)
-            .with_context(|| format!("recording {} of call {call}", row.part))?;
-        say(&format!("{call} {}: deleted", row.part))?;
+    let state = &loaded.shell.state_dir;
+    let before = Reader::open(must_exist(&loaded.store.path)?)?.recordings()?;
+    match Lock::take(state) {
+        Ok(_lock) => delete_here(loaded, &before, &id)?,
+        Err(lock::Error::Taken { .. }) => {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(status::delete_recordings(loaded.console.listen, &id)).with_context(
+                || {
+                    let state = state.display();
+                    format!("nothing is proved to be deleted: the service that runs with {state}")
+                },
+            )?;
+        }
+        Err(error) => return Err(error.into()),
     }
-    Ok(store.close(CLOSE_LIMIT)?)
+    for part in written_down(&loaded.store.path, &before, &id)? {
+        say(&format!("{call} {part}: deleted"))?;
+    }
+    Ok(())
+}
+
+fn delete_here(loaded: &Loaded, rows: &[Recording], call: &CallId) -> Result<()> {
+    let (store, _) = Store::open(&loaded.store)?;
+    let by = (clock::now().wall, OPERATOR);
+    let parts = delete_call(&store, &loaded.shell.recorder.folder, rows, call, by);
+    store.close(CLOSE_LIMIT)?;
+    if parts.is_empty() {
+        bail!("there is no recording of call {call}");
+    }
+    for (part, done) in parts {
+        done.with_context(|| format!("recording {part} of call {call} is not deleted"))?;
+    }
+    Ok(())
+}
+
+/// The parts that have been deleted since `before`, when the database says so of all.
+fn written_down(database: &Path, before: &[Recording], call: &CallId) -> Result<Vec<u32>> {
+    let until = Instant::now() + CLOSE_LIMIT;
+    let is_old = |row: &Recording| {
+        before.iter().any(|old| old.key() == row.key() && old.deleted == row.deleted)
+    };
+    loop {
+        let mut rows = Reader::open(database)?.recordings()?;
+        rows.retain(|row| row.call == *call);
+        if rows.iter().all(|row| row.deleted.is_some()) {
+            return Ok(rows.iter().filter(|row| !is_old(row)).map(|row| row.part).collect());
+        }
+        if Instant::now() >= until {
+            bail!("the files of call {call} are gone, but the database does not say so yet");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::cdr::CallId;
-    use crate::store::recording::{Ended, Written};
+    use crate::store::recording::{Ended, Why, Written};
 
     #[test]
     fn rows_say_what_there_is_and_what_there_was() {

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use super::load::{self, Ready};
 use super::refuse;
 use crate::console;
-use crate::shell::{Shell, log, process};
+use crate::shell::lock::Lock;
+use crate::shell::{Setup, Shell, log, process};
 
 /// Threads beside the loop's own, for streams and the console.
 const WORKERS: usize = 2;
@@ -22,6 +23,9 @@ pub(super) fn run(path: PathBuf) -> Result<()> {
     process::seal().context("core files can't be turned off")?;
     let ready = load::load(&path).map_err(|all| refuse(&all))?;
     let shell = &ready.loaded.shell;
+    // Before anything in it is opened: a second service would take the live one's files for what
+    // a crash has left. Held to the end.
+    let lock = Lock::take(&shell.state_dir)?;
     let log = log::start(shell.log_format, shell.log_level).context("can't log")?;
     for warning in &ready.warnings {
         tracing::warn!("{warning}");
@@ -33,22 +37,27 @@ pub(super) fn run(path: PathBuf) -> Result<()> {
              service.max_calls = {calls}: raise it (systemd: LimitNOFILE)"
         );
     }
-    let ended = runtime()?.block_on(serve(ready, path));
+    // The loop waits for its own sockets on its own thread: nobody has to hand an arrival over.
+    let no_threads = "no threads to run on";
+    let workers = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
+    let workers = workers.context(no_threads)?;
+    let own = Builder::new_current_thread().enable_all().build().context(no_threads)?;
+    let ended = own.block_on(serve(ready, path, workers.handle()));
     drop(log);
+    drop(lock);
     ended
 }
 
-/// The runtime of the service.
-fn runtime() -> Result<Runtime> {
-    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
-    runtime.context("no threads to run on")
-}
-
-async fn serve(ready: Ready, path: PathBuf) -> Result<()> {
+/// Runs the loop here, and everything else on `workers`.
+async fn serve(ready: Ready, path: PathBuf, workers: &Handle) -> Result<()> {
     let console = ready.loaded.console.clone();
-    let listener = console::bind(&console).await;
+    let bound = {
+        let console = console.clone();
+        workers.spawn(async move { console::bind(&console).await })
+    };
+    let listener = bound.await.context("the console")?;
     let listener = listener.with_context(|| format!("console.listen: {}", console.listen))?;
-    let setup = ready.setup(Some(path))?;
+    let setup = Setup { beside: workers.clone(), ..ready.setup(Some(path))? };
     let store = setup.store.clone();
     let shell = Shell::start(setup)?;
     for (transport, address) in shell.listening() {
@@ -56,7 +65,7 @@ async fn serve(ready: Ready, path: PathBuf) -> Result<()> {
     }
     tracing::info!("console on http://{}/", listener.local_addr()?);
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(console::serve(listener, console, shell.handle(), async {
+    let serving = workers.spawn(console::serve(listener, console, shell.handle(), async {
         // The sender is dropped where the service ends.
         drop(stopped.await);
     }));

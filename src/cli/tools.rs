@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use tokio::runtime::Builder;
 
 use super::load;
-use super::{Period, StatusFormat, complaints, refuse, say};
+use super::{Period, StatusFormat, complaints, must_exist, refuse, say};
 use crate::call::config::LineId;
 use crate::call::{schedule, when};
 use crate::config;
@@ -66,7 +66,7 @@ pub(super) fn report(path: &Path, period: &Period, format: &str) -> Result<()> {
         }
     };
     let format = format.parse::<print::Format>().map_err(|error| anyhow!(error))?;
-    let figures = report::read(&loaded.store.path, period)?;
+    let figures = report::read(must_exist(&loaded.store.path)?, period)?;
     let names = loaded.call.lines.iter().map(|(id, line)| (id.clone(), line.name.clone()));
     say(print::print(&figures, &names.collect(), format).trim_end())
 }

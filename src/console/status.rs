@@ -1,7 +1,8 @@
-//! `koebashi status`: asks the running service for its board and prints it.
+//! `koebashi status`: asks the running service for its board and prints it. And what other commands
+//! ask of it.
 //!
-//! Owns the question (one HTTP/1.1 GET, limits on time and size) and the table. The answer's form
-//! is [`view`](super::view)'s.
+//! Owns the question (one HTTP/1.1 request, limits on time and size) and the table. The answer's
+//! form is [`view`](super::view)'s.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,11 +14,14 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::view::{Board, Call, Counselor, Leg, Line, Trunk};
+use crate::call::cdr::CallId;
 use crate::store::report::columns::table;
 use crate::time::Timestamp;
 
 /// How long the service may take to answer.
 const LIMIT: Duration = Duration::from_secs(5);
+/// How long it may take to delete recordings.
+const DELETE_LIMIT: Duration = Duration::from_secs(30);
 /// Bytes of an answer at most.
 const SIZE_MAX: u64 = 16 * 1024 * 1024;
 
@@ -31,6 +35,14 @@ pub enum Error {
         address: SocketAddr,
         /// What happened.
         source: io::Error,
+    },
+    /// It does not do it.
+    #[error("{address} refuses: {why}")]
+    Refused {
+        /// Where we asked.
+        address: SocketAddr,
+        /// Why, by its name in the API.
+        why: String,
     },
     /// The answer is not one of ours.
     #[error("{address} answers, but not as koebashi does: {what}")]
@@ -47,10 +59,26 @@ pub enum Error {
 /// # Errors
 /// When nobody answers, or somebody else.
 pub async fn fetch(listen: SocketAddr) -> Result<String, Error> {
+    request(listen, "GET /api/v1/board", LIMIT).await
+}
+
+/// Has the service whose console listens on `listen` delete every recording of a call.
+///
+/// # Errors
+/// When it does not say that all of them are gone.
+pub async fn delete_recordings(listen: SocketAddr, call: &CallId) -> Result<(), Error> {
+    let what = format!("DELETE /api/v1/calls/{call}/recording");
+    request(listen, &what, DELETE_LIMIT).await.map(drop)
+}
+
+async fn request(listen: SocketAddr, what: &str, limit: Duration) -> Result<String, Error> {
     let address = SocketAddr::new(reachable(listen.ip()), listen.port());
-    let asked = timeout(LIMIT, ask(address)).await;
+    let asked = timeout(limit, ask(address, what)).await;
     let asked = asked.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let answer = asked.map_err(|source| Error::Unreachable { address, source })?;
+    if let Some(why) = refusal(&answer) {
+        return Err(Error::Refused { address, why });
+    }
     body(&answer).map_err(|what| Error::Foreign { address, what })
 }
 
@@ -71,16 +99,23 @@ fn reachable(listen: IpAddr) -> IpAddr {
     }
 }
 
-async fn ask(address: SocketAddr) -> io::Result<Vec<u8>> {
+async fn ask(address: SocketAddr, what: &str) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!(
-        "GET /api/v1/board HTTP/1.1\r\nHost: {address}\r\nAccept: application/json\r\n\
+        "{what} HTTP/1.1\r\nHost: {address}\r\nAccept: application/json\r\n\
          Connection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await?;
     let mut answer = vec![];
     stream.take(SIZE_MAX).read_to_end(&mut answer).await?;
     Ok(answer)
+}
+
+/// What stands against it, in an answer that says so as the API does.
+fn refusal(answer: &[u8]) -> Option<String> {
+    let (_, body) = std::str::from_utf8(answer).ok()?.split_once("\r\n\r\n")?;
+    let body: serde_json::Value = serde_json::from_str(body).ok()?;
+    Some(body.get("error")?.as_str()?.to_owned())
 }
 
 /// The body of a whole answer with status 200 and a stated length (RFC 9112 §6).

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
@@ -105,6 +106,7 @@ impl Service {
             intentions,
             source: None,
             on_step: Box::new(on_step),
+            beside: Handle::current(),
         })?;
         let address = shell.listening().first().map(|(_, address)| *address);
         Ok(Self {

@@ -288,7 +288,9 @@ impl Engine {
                 return;
             }
             self.ticked = 0;
-            self.recordings.tick(&mut self.voices);
+            self.recordings.tick(&mut self.voices, |hearer, speaker| {
+                self.seats.get(hearer.n).is_some_and(|seat| seat.port.hears(speaker))
+            });
             self.next_tick = Some(at + TICK);
             self.made_up += 1;
         }

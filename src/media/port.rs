@@ -227,6 +227,11 @@ impl Port {
         }
     }
 
+    /// Whether it hears this one, alone or among others.
+    pub(super) fn hears(&self, speaker: PortId) -> bool {
+        self.hears_port() == Some(speaker) || self.hears_mix().contains(&speaker)
+    }
+
     /// The ports that it hears mixed.
     pub(super) fn hears_mix(&self) -> &[PortId] {
         match &self.hears {

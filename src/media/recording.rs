@@ -1,8 +1,10 @@
 //! Conversations as they are recorded: who is on which side, whether it pauses, and its sound.
 //!
-//! Owns the recordings of one media thread. The sound comes from the same ears as a mix
-//! ([`crate::media::voices`]) and goes out frame by frame; what becomes of it is the shell's. Who
-//! may be recorded is the call path's.
+//! Owns the recordings of one media thread. Only a talk is recorded: while one of the two does not
+//! hear the other (one hears music, a transfer rings), both sides are silence, so that nobody is
+//! recorded who believes that nobody listens, and times stay true. The sound comes from the same
+//! ears as a mix ([`crate::media::voices`]) and goes out frame by frame; what becomes of it is the
+//! shell's. Who may be recorded is the call path's.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -28,7 +30,8 @@ pub struct Recorded {
     reason = "nearly all are frames; a box would be a malloc each"
 )]
 pub enum Chunk {
-    /// 20 ms of both voices, 8 kHz. A voice that is not there is silence.
+    /// 20 ms of both voices, 8 kHz. A voice that is not there is silence; both are while the two
+    /// don't hear each other.
     Frame {
         /// The voice of the left port's peer.
         left: [i16; FRAME],
@@ -107,12 +110,18 @@ impl Recordings {
         self.all.len()
     }
 
-    /// Takes this tick's sound.
-    pub(super) fn tick(&mut self, voices: &mut Voices) {
+    /// Takes this tick's sound. `hears`: whether the first port's peer hears the second's.
+    pub(super) fn tick(
+        &mut self,
+        voices: &mut Voices,
+        mut hears: impl FnMut(PortId, PortId) -> bool,
+    ) {
         for recording in self.all.values().filter(|recording| !recording.is_paused) {
+            let [one, other] = recording.sides;
+            let is_talk = hears(one, other) && hears(other, one);
             let [left, right] = recording.sides.map(|side| {
                 let mut frame = [0; FRAME];
-                if let Some(heard) = voices.frame(side, Rate::Narrow) {
+                if is_talk && let Some(heard) = voices.frame(side, Rate::Narrow) {
                     frame.copy_from_slice(&heard[..FRAME]);
                 }
                 frame

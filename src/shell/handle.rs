@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::metrics::Metrics;
+use super::recorder::{Erased, Eraser};
 use crate::call::board::Board;
+use crate::call::cdr::CallId;
 use crate::call::deed::{Denial, Request};
 use crate::store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -17,6 +19,8 @@ use tokio::time::timeout;
 
 /// How long the loop may be silent before it counts as stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
+/// How long deleting recordings may take.
+const ERASE_LIMIT: Duration = Duration::from_secs(20);
 /// Requests that wait for the loop; one more is refused.
 const REQUESTS_MAX: usize = 16;
 
@@ -26,7 +30,7 @@ pub fn channel(store: Store, metrics: Metrics) -> (Feed, Handle) {
     let pulse = Arc::new(Pulse::default());
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
     let feed = Feed { board, pulse: Arc::clone(&pulse), metrics: metrics.clone(), asked };
-    (feed, Handle { board: receiver, pulse, metrics, store, requests })
+    (feed, Handle { board: receiver, pulse, metrics, store, requests, eraser: None })
 }
 
 /// A request, and who waits for the answer.
@@ -90,9 +94,30 @@ pub struct Handle {
     metrics: Metrics,
     store: Store,
     requests: mpsc::Sender<Asked>,
+    /// `None`: nothing records.
+    eraser: Option<Eraser>,
 }
 
 impl Handle {
+    /// The same, with which recordings can be deleted too.
+    pub fn with_eraser(self, eraser: Eraser) -> Self {
+        Self { eraser: Some(eraser), ..self }
+    }
+
+    /// Has every recording of a call deleted, one that goes on too.
+    ///
+    /// # Errors
+    /// When it is not certain what there is and what is gone.
+    pub async fn delete_recordings(
+        &self,
+        call: CallId,
+        who: &'static str,
+    ) -> Result<Erased, Unanswered> {
+        let eraser = self.eraser.as_ref().ok_or(Unanswered::Busy)?;
+        let answered = timeout(ERASE_LIMIT, eraser.erase(call, who)).await;
+        answered.ok().and_then(Result::ok).flatten().ok_or(Unanswered::Busy)
+    }
+
     /// Asks something of the running service, and waits for the answer.
     ///
     /// # Errors

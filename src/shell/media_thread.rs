@@ -12,6 +12,7 @@ mod shard;
 use std::io;
 use std::num::NonZero;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
@@ -110,7 +111,8 @@ fn begin(
             Kind::Epoll => serve::<Epoll>(&on_thread, means, &ready),
         };
         let join = Builder::new().name(format!("media-{n}")).spawn(serve)?;
-        threads.threads.push(Thread { orders, wake, gauge, join: Some(join) });
+        let (is_told, join) = (AtomicBool::new(false), Some(join));
+        threads.threads.push(Thread { orders, wake, is_told, gauge, join });
     }
     drop(ready);
     let mut priority = Raised::Off;
@@ -194,6 +196,8 @@ struct Threads {
 struct Thread {
     orders: SyncSender<Order>,
     wake: Wake,
+    /// It has orders of which it has not been woken.
+    is_told: AtomicBool,
     gauge: Arc<Gauge>,
     join: Option<JoinHandle<()>>,
 }
@@ -212,10 +216,22 @@ impl MediaHandle {
 
     /// Gives a command to the thread of its port. Never waits.
     pub fn send(&self, command: Command) -> Result<(), SendError> {
+        self.queue(command)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// The same for one of several commands: its thread takes it up after the next [`Self::wake`].
+    pub fn queue(&self, command: Command) -> Result<(), SendError> {
         let shard = shard_of(&command);
         let thread = self.threads.threads.get(usize::from(shard));
         let thread = thread.ok_or(SendError::NoThread(shard))?;
-        thread.order(Order::Command(command)).map_err(|Refused| SendError::Full(shard))
+        thread.queue(Order::Command(command)).map_err(|Refused| SendError::Full(shard))
+    }
+
+    /// Wakes every thread for which something has been queued.
+    pub fn wake(&self) {
+        self.threads.threads.iter().for_each(Thread::wake);
     }
 
     /// Gives all threads another library; what plays already plays on.
@@ -234,12 +250,25 @@ struct Refused;
 
 impl Thread {
     fn order(&self, order: Order) -> Result<(), Refused> {
+        self.queue(order)?;
+        self.wake();
+        Ok(())
+    }
+
+    fn queue(&self, order: Order) -> Result<(), Refused> {
         self.orders.try_send(order).map_err(|_| Refused)?;
+        self.is_told.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn wake(&self) {
+        if !self.is_told.swap(false, Ordering::Relaxed) {
+            return;
+        }
         // A thread that can't be woken looks into its queue at the next tick anyway.
         if let Err(error) = self.wake.wake() {
             tracing::warn!(%error, "a media thread can't be woken");
         }
-        Ok(())
     }
 }
 

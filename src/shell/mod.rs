@@ -10,6 +10,7 @@ mod certificate;
 pub mod clock;
 mod config;
 pub mod handle;
+pub mod lock;
 pub mod log;
 pub mod media_thread;
 pub mod metrics;
@@ -30,6 +31,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::sleep_until;
@@ -91,6 +93,9 @@ pub struct Setup {
     pub source: Option<Source>,
     /// Is shown every step of a call; must not wait.
     pub on_step: Box<dyn FnMut(&Step) + Send>,
+    /// Where everything runs that is not the loop: streams, the watching of files. A runtime with
+    /// threads of its own keeps their work out of the loop's way.
+    pub beside: runtime::Handle,
 }
 
 /// Why a service could not start, or ended by itself.
@@ -137,6 +142,7 @@ pub struct Shell {
     faults: VecDeque<Instant>,
     certificate: Certificate,
     watching: Option<JoinHandle<()>>,
+    beside: runtime::Handle,
 }
 
 /// How far the service is from its end.
@@ -160,14 +166,16 @@ enum Woken {
 }
 
 impl Shell {
-    /// Binds every socket and starts the media threads. Must be called within the runtime.
+    /// Binds every socket and starts the media threads. Must be called within the runtime that
+    /// [`Self::run`] runs on.
     ///
     /// # Errors
     /// When a socket can't be bound, or the system refuses threads, signals or entropy.
     pub fn start(setup: Setup) -> Result<Self, Error> {
         let mut chance = clock::chance()?;
-        let sockets =
-            Sockets::bind(&setup.fresh.sip.listen, &setup.sockets, setup.fresh.tls.clone())?;
+        let Fresh { sip, tls, .. } = &setup.fresh;
+        let beside = setup.beside;
+        let sockets = Sockets::bind(&sip.listen, &setup.sockets, tls.clone(), &beside)?;
         let (event_sender, events) = mpsc::channel(EVENTS_MAX);
         let certificate = Certificate::new(setup.fresh.tls.as_deref());
         let (command_sender, commands) = mpsc::channel(COMMANDS_MAX);
@@ -187,11 +195,12 @@ impl Shell {
         let signals = Signals::new()?;
         let hangup = signals::hangup()?;
         let (feed, handle) = handle::channel(setup.store.clone(), metrics.clone());
+        let handle = handle.with_eraser(recorder.eraser());
         feed.bound(true);
         let watching = setup
             .source
             .map(|source| reload::watch(source, setup.fresh.clone(), hangup, change_sender))
-            .map(tokio::spawn);
+            .map(|watching| beside.spawn(watching));
         let drain = setup.fresh.call.limits.drain;
         let switchboard = switchboard(
             setup.fresh,
@@ -224,6 +233,7 @@ impl Shell {
             faults: VecDeque::new(),
             certificate,
             watching,
+            beside,
         })
     }
 
@@ -255,7 +265,7 @@ impl Shell {
     pub async fn run(mut self) -> Result<(), Error> {
         let started = format!("started, version {}", env!("CARGO_PKG_VERSION"));
         self.store.audit(news::entry(news::SYSTEM, started));
-        let watchdog = tokio::spawn(systemd::watchdog(self.handle.clone()));
+        let watchdog = self.beside.spawn(systemd::watchdog(self.handle.clone()));
         systemd::tell(systemd::Stage::Ready);
         let ended = self.rounds().await;
         systemd::tell(systemd::Stage::Stopping);
@@ -288,6 +298,7 @@ impl Shell {
                 return Ok(());
             }
             if is_behind || !self.stand_ins.is_empty() {
+                self.media.wake();
                 yield_now().await;
                 continue;
             }
@@ -305,6 +316,8 @@ impl Shell {
     }
 
     async fn wait(&mut self, until: Instant) -> Woken {
+        // Once for all that the round has told them: a wake-up costs more than most commands.
+        self.media.wake();
         tokio::select! {
             () = self.sockets.ready() => Woken::Sip,
             Some(event) = self.events.recv() => Woken::Media(event),
@@ -429,7 +442,7 @@ impl Shell {
             | media::Command::PauseRecord { .. }
             | media::Command::StopRecord { .. } => None,
         };
-        if let Err(error) = self.media.send(command) {
+        if let Err(error) = self.media.queue(command) {
             tracing::error!(%error, "a media command is lost");
             self.stand_ins.extend(answer);
         }

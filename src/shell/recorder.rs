@@ -27,6 +27,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use age::x25519::Recipient;
+use tokio::sync::oneshot;
 
 use super::clock;
 use super::metrics::Metrics;
@@ -38,11 +39,17 @@ use crate::store::recording::{Ended, Recording, Written};
 use crate::store::{Reader, Store};
 use crate::time::Timestamp;
 use file::Tape;
+use retention::{Reconciled, Shelf};
 
 /// How often the recorder looks for what is due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often recordings that are past their time are looked for.
+/// How often rows and files are compared, and recordings that are past their time looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+/// How soon again, when the database is behind or can't be read.
+const SWEEP_AGAIN: Duration = Duration::from_secs(60);
+/// Files that one comparison reads to their ends; the others wait for the next look, so that what
+/// is being recorded does not.
+const MEASURED_MAX: usize = 4;
 /// How long the last frames may take after the conversation's end.
 const LAST_FRAMES: Duration = Duration::from_secs(3);
 /// How long the process's end waits for the recorder.
@@ -74,7 +81,29 @@ pub struct Config {
 enum Item {
     Order(Order),
     Sound(Recorded),
+    Erase { call: CallId, who: &'static str, answer: oneshot::Sender<Option<Erased>> },
     Stop,
+}
+
+/// Parts of a call's recordings that were to be deleted: which, and why one could not be.
+pub type Erased = Vec<(u32, Result<(), String>)>;
+
+/// The end of those who have recordings deleted. Clones share one queue.
+#[derive(Clone, Debug)]
+pub struct Eraser {
+    queue: SyncSender<Item>,
+}
+
+impl Eraser {
+    /// Has every recording of a call deleted; one that is being written ends. The answer comes when
+    /// the files are gone for certain; `None`: it can't be known which there are. No answer:
+    /// nothing is certain.
+    pub fn erase(&self, call: CallId, who: &'static str) -> oneshot::Receiver<Option<Erased>> {
+        let (answer, answered) = oneshot::channel();
+        // No room, or no recorder any more: the sender is dropped, which is no answer.
+        drop(self.queue.try_send(Item::Erase { call, who, answer }));
+        answered
+    }
 }
 
 /// A media thread's end. Clones share one queue.
@@ -167,6 +196,11 @@ impl Recorder {
         self.tap.clone()
     }
 
+    /// An end for those who have recordings deleted.
+    pub fn eraser(&self) -> Eraser {
+        Eraser { queue: self.tap.queue.clone() }
+    }
+
     /// Passes on what the call path wants, in order. Never waits.
     pub fn tell(&mut self, order: Order) {
         if self.owed.len() < OWED_MAX {
@@ -240,12 +274,15 @@ struct Thread {
 
 impl Thread {
     fn run(mut self, items: &Receiver<Item>) {
-        let rows = self.rows();
-        retention::reconcile(&self.store, &self.config.folder, &rows, clock::now().wall);
+        self.keep_house(Instant::now());
         loop {
             match items.recv_timeout(self.next_look.saturating_duration_since(Instant::now())) {
                 Ok(Item::Order(order)) => self.on_order(order),
                 Ok(Item::Sound(recorded)) => self.on_sound(&recorded),
+                Ok(Item::Erase { call, who, answer }) => {
+                    // Whoever asked may have gone.
+                    answer.send(self.erase(&call, who)).ok();
+                }
                 Ok(Item::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -345,7 +382,7 @@ impl Thread {
                 tracing::error!(call = %row.call, %error, "a recording is not whole");
                 match file::salvage(&path, Ended::Unwritable) {
                     Ok(written) => written,
-                    // Its row stays open; the next start looks again.
+                    // Its row stays open; the next comparison with the files looks again.
                     Err(_) => return self.metrics.recording(Ended::Unwritable),
                 }
             }
@@ -365,21 +402,62 @@ impl Thread {
             self.finish(record, Ended::Whole);
         }
         if now >= self.next_sweep {
-            self.next_sweep = now + SWEEP_EVERY;
-            let (rows, wall) = (self.rows(), clock::now().wall);
-            let Config { folder, keep, .. } = &self.config;
-            let deleted = retention::sweep(&self.store, folder, &rows, *keep, wall);
-            if deleted > 0 {
-                tracing::info!(deleted, "recordings past their time are deleted");
-            }
+            self.keep_house(now);
         }
     }
 
-    fn rows(&self) -> Vec<Recording> {
+    /// Makes rows and files fit each other, and deletes what is past its time.
+    fn keep_house(&mut self, now: Instant) {
+        // What still waits for the database would seem to be missing in it.
+        let is_settled = self.store.health().pending == 0;
+        let Some(rows) = self.rows() else {
+            self.next_sweep = now + SWEEP_AGAIN;
+            return;
+        };
+        let wall = clock::now().wall;
+        let Config { folder, keep, .. } = &self.config;
+        let busy = self.open.values().map(|open| open.row.key()).collect();
+        let shelf = Shelf { store: &self.store, folder, rows: &rows, busy: &busy };
+        let deleted = retention::sweep(&shelf, *keep, wall);
+        if deleted > 0 {
+            tracing::info!(deleted, "recordings past their time are deleted");
+        }
+        // Rows that have just changed are compared the next time.
+        let is_settled = is_settled && deleted == 0;
+        let pause = match is_settled.then(|| retention::reconcile(&shelf, wall, MEASURED_MAX)) {
+            Some(Reconciled::All) => SWEEP_EVERY,
+            Some(Reconciled::Part) => LOOK_EVERY,
+            None => SWEEP_AGAIN,
+        };
+        self.next_sweep = now + pause;
+    }
+
+    /// Ends what is written of a call, and deletes all of it.
+    fn erase(&mut self, call: &CallId, who: &str) -> Option<Erased> {
+        let is_of_call = |open: &Open| open.row.call == *call;
+        let open = self.open.iter().filter(|(_, open)| is_of_call(open));
+        let open: Vec<_> = open.map(|(record, open)| (*record, open.row.clone())).collect();
+        for (record, _) in &open {
+            self.lose(*record, Ended::Deleted);
+        }
+        let mut rows = self.rows()?;
+        for (_, row) in open {
+            if rows.iter().all(|known| known.key() != row.key()) {
+                rows.push(row);
+            }
+        }
+        let (folder, by) = (&self.config.folder, (clock::now().wall, who));
+        let parts = retention::delete_call(&self.store, folder, &rows, call, by);
+        let words = |(part, done): (u32, io::Result<()>)| (part, done.map_err(|e| e.to_string()));
+        Some(parts.into_iter().map(words).collect())
+    }
+
+    /// `None`: they can't be read.
+    fn rows(&self) -> Option<Vec<Recording>> {
         let rows = Reader::open(self.store.path()).and_then(|reader| reader.recordings());
-        rows.unwrap_or_else(|error| {
+        rows.inspect_err(|error| {
             tracing::error!(%error, "which recordings there are can't be read");
-            Vec::new()
         })
+        .ok()
     }
 }

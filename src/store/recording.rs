@@ -56,8 +56,11 @@ named! {
         Unwritable = "unwritable",
         /// The disk did not keep up.
         Overrun = "overrun",
-        /// The process ended first; the last seconds are missing.
+        /// The process ended first, or what was known of it was lost: the last seconds may be
+        /// missing.
         CutOff = "cut_off",
+        /// A person had it deleted while it went on.
+        Deleted = "deleted",
     }
 }
 
@@ -103,6 +106,13 @@ pub struct Recording {
     pub deleted: Option<(Timestamp, Why)>,
 }
 
+impl Recording {
+    /// What tells it from every other.
+    pub fn key(&self) -> (CallId, u32) {
+        (self.call.clone(), self.part)
+    }
+}
+
 /// That a file is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deletion {
@@ -116,7 +126,8 @@ pub struct Deletion {
     pub by: (Timestamp, String),
 }
 
-/// Writes the row, in place of what it said before. What is deleted stays so.
+/// Writes the row, in place of what it said before; one that was made up for a file (of no known
+/// line) never in place of another. What is deleted stays so.
 ///
 /// # Errors
 /// When the database refuses.
@@ -125,7 +136,8 @@ pub(super) fn save(conn: &Connection, recording: &Recording) -> rusqlite::Result
         INSERT INTO recording (call, part, line, started_ms, ended, length_ms, bytes, sha256)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
         ON CONFLICT (call, part) DO UPDATE SET ended = excluded.ended,
-            length_ms = excluded.length_ms, bytes = excluded.bytes, sha256 = excluded.sha256";
+            length_ms = excluded.length_ms, bytes = excluded.bytes, sha256 = excluded.sha256
+            WHERE excluded.line IS NOT NULL OR recording.line IS NULL";
     let written = recording.written.as_ref();
     let millis = |length: Duration| i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
     conn.prepare_cached(sql)?.execute((

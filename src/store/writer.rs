@@ -20,6 +20,9 @@ use crate::call::intention::Intention;
 
 /// Records of one transaction at most.
 const BATCH: usize = 256;
+/// Least time between two transactions. A record that comes alone is written at once; under load
+/// those that come within this time share a transaction, which costs most of the writing.
+const REST: Duration = Duration::from_millis(50);
 /// First pause after a failure; doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// Longest pause after a failure.
@@ -63,6 +66,8 @@ struct Backlog {
     intentions: BTreeMap<Extension, Intention>,
     /// Taken by the writer, not committed yet.
     in_hand: usize,
+    /// The writer rests between two transactions: no need to wake it.
+    is_resting: bool,
     /// Set once: the writer ends when nothing waits, or at this moment.
     closing: Option<Instant>,
     finished: bool,
@@ -99,8 +104,7 @@ impl Shared {
             backlog.health.spooled += u64::from(pending >= self.config.queue);
             backlog.records.push_back(record);
         }
-        drop(backlog);
-        self.wake.notify_one();
+        self.rouse(backlog);
     }
 
     pub(super) fn push_intention(&self, extension: Extension, intention: Intention) {
@@ -111,8 +115,16 @@ impl Shared {
         } else {
             backlog.health.dropped += 1;
         }
+        self.rouse(backlog);
+    }
+
+    /// Something new waits.
+    fn rouse(&self, backlog: MutexGuard<'_, Backlog>) {
+        let is_resting = backlog.is_resting && backlog.records.len() < BATCH;
         drop(backlog);
-        self.wake.notify_one();
+        if !is_resting {
+            self.wake.notify_one();
+        }
     }
 
     pub(super) fn health(&self) -> Health {
@@ -191,6 +203,8 @@ struct Writer {
     pause: Duration,
     /// Batches in the write-ahead log.
     in_log: u32,
+    /// When the next transaction may begin.
+    rested: Instant,
     next_sweep: Instant,
     next_log: Instant,
     dropped_logged: u64,
@@ -205,6 +219,7 @@ impl Writer {
             batch: Batch::default(),
             pause: PAUSE_MIN,
             in_log: 0,
+            rested: now,
             next_sweep: now,
             next_log: now,
             dropped_logged: 0,
@@ -238,10 +253,15 @@ impl Writer {
         }
         let until_sweep = self.next_sweep.saturating_duration_since(Instant::now());
         let limit = if self.in_log > 0 { IDLE.min(until_sweep) } else { until_sweep };
-        let backlog = self.shared.lock();
-        let (mut backlog, _) = self
-            .shared
-            .wake
+        let wake = &self.shared.wake;
+        let mut backlog = self.shared.lock();
+        backlog.is_resting = true;
+        let rest = self.rested.saturating_duration_since(Instant::now());
+        let (mut backlog, _) = wake
+            .wait_timeout_while(backlog, rest, |b| b.records.len() < BATCH && b.closing.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        backlog.is_resting = false;
+        let (mut backlog, _) = wake
             .wait_timeout_while(backlog, limit, |b| b.pending() == 0 && b.closing.is_none())
             .unwrap_or_else(PoisonError::into_inner);
         if backlog.closing.is_some() && backlog.pending() == 0 {
@@ -267,6 +287,7 @@ impl Writer {
         let done = commit(conn, &self.batch)?;
         self.batch = Batch::default();
         self.in_log += 1;
+        self.rested = Instant::now() + REST;
         let mut backlog = self.shared.lock();
         backlog.in_hand = 0;
         backlog.health.written += done.written;

@@ -204,8 +204,12 @@ impl Game {
         if asks && self.chance.below(2) == 0 {
             self.world.run(Duration::from_millis(600));
             let key = 1 + self.chance.below(3) as u8;
-            self.note(format_args!("{caller:?} presses {key}"));
-            self.world.with(caller, |phone, _| phone.press(key, true));
+            // Into a menu or into a question, and once more after the question.
+            for wait in [Duration::ZERO, Duration::from_millis(1_200)] {
+                self.world.run(wait);
+                self.note(format_args!("{caller:?} presses {key}"));
+                self.world.with(caller, |phone, _| phone.press(key, true));
+            }
         }
     }
 

@@ -38,17 +38,52 @@ fn open(file: &Path, identity: &Identity) -> (Vec<i16>, Vec<i16>) {
     frames.map(|frame| (sample(&frame[..2]), sample(&frame[2..]))).unzip()
 }
 
-#[test]
-fn a_recorded_call_is_in_the_file_and_nowhere_else() {
-    let place = Place::new("recording");
-    let identity = Identity::generate();
+/// A service whose line records for whoever has this key.
+fn recording_service(place: &Place, identity: &Identity) -> Service {
     let recipients = format!("[recording]\nrecipients = [\"{}\"]\n", identity.to_public());
     let setup = Setup {
         tables: Setup::default().tables + "\n[line.recording]\nmode = \"on\"",
         counselors: counselor("101") + &recipients,
         ..Setup::default()
     };
-    let service = Service::start(&place, &setup);
+    Service::start(place, &setup)
+}
+
+#[test]
+fn a_recording_that_goes_on_is_deleted_by_the_service_and_the_talk_goes_on() {
+    let place = Place::new("recording-deleted");
+    let service = recording_service(&place, &Identity::generate());
+    let (mut phone, ear) = sipp_phone(&place, &service, "phone", |run| run);
+    let (mut caller, voice) = caller(&place, &service, |run| run.talk(Duration::from_secs(8)));
+    voice.wait_heard(0, COUNSELOR, SOUND, SOON);
+    ear.wait_heard(0, CALLER, SOUND, SOON);
+    let board = service.board();
+    assert_eq!(board["calls"][0]["recording"], "on", "{board}");
+    let call = board["calls"][0]["call"].as_str().unwrap().to_owned();
+    let recordings = place.dir.join("state/recordings");
+    assert_eq!(files(&recordings).len(), 1);
+    assert_eq!(service.command(&["recordings", "delete", &call]), format!("{call} 1: deleted\n"));
+    assert_eq!(files(&recordings), Vec::<PathBuf>::new());
+    wait_for("the board to say so", SOON, || {
+        service.board()["calls"][0]["recording"].is_null().then_some(())
+    });
+    let mark = ear.mark();
+    ear.wait_heard(mark, CALLER, SOUND, SOON);
+    caller.succeed();
+    phone.succeed();
+    service.record();
+    assert_eq!(files(&recordings), Vec::<PathBuf>::new(), "nobody went on writing");
+    let list = service.command(&["recordings", "list"]);
+    assert!(list.contains("(asked)") && list.ends_with("\n0 recordings\n"), "{list}");
+    let entry = format!("console: recording of call {call}, part 1: deleted (asked)");
+    assert!(service.audit().contains(&entry), "{:?}", service.audit());
+}
+
+#[test]
+fn a_recorded_call_is_in_the_file_and_nowhere_else() {
+    let place = Place::new("recording");
+    let identity = Identity::generate();
+    let service = recording_service(&place, &identity);
     let (mut phone, ear) = sipp_phone(&place, &service, "phone", |run| run);
     let (mut caller, voice) = caller(&place, &service, |run| run.talk(Duration::from_secs(14)));
     voice.wait_heard(0, NOTICE.1, SOUND, SOON);

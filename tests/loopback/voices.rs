@@ -52,10 +52,10 @@ fn the_voices_of_a_good_call_are_seen_while_it_lasts_and_after() {
     let place = Place::new("voices-good");
     let service = Service::start(&place, &Setup::default());
     let (mut phone, _ear) = sipp_phone(&place, &service, "phone", |run| run);
-    let (mut caller, voice) = caller(&place, &service, |run| run.talk(Duration::from_secs(8)));
+    let (mut caller, voice) = caller(&place, &service, |run| run.talk(Duration::from_secs(18)));
     voice.wait_heard(0, COUNSELOR, SOUND, SOON);
-    // Figures come about every five seconds.
-    let legs = wait_for("the figures", SOON, || {
+    // Figures come every five seconds, more or less.
+    let legs = wait_for("the figures", Duration::from_secs(16), || {
         let legs = service.board()["calls"][0]["legs"].clone();
         // The first figures come sooner, and may be of a few packets.
         let is_seen = |leg: &Value| {

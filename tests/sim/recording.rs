@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use koebashi::call::config::Recording as Mode;
 use koebashi::call::switchboard::Recording;
-use koebashi::media::{Command, PortId, Prompt, RecordId};
+use koebashi::media::{Chunk, Command, PortId, Prompt, RecordId, Recorded};
 use koebashi::sip::message::Method;
 
 use super::phone::Phone;
@@ -34,6 +34,8 @@ pub(crate) struct Tape {
     pub stopped: Option<Instant>,
     /// Whether the writer was told that it is over.
     pub is_ended: bool,
+    /// The loudest sample of each frame, left and right.
+    pub peaks: Vec<(Instant, [u16; 2])>,
     /// When a port of it was closed before it was stopped.
     closed: Option<Instant>,
 }
@@ -59,6 +61,16 @@ impl Tapes {
         self.keys.push((now, port, key));
     }
 
+    /// What the media plane recorded.
+    pub(crate) fn on_sound(&mut self, now: Instant, recorded: &Recorded) {
+        let Chunk::Frame { left, right } = &recorded.chunk else { return };
+        let peak = |side: &[i16]| side.iter().map(|s| s.unsigned_abs()).max().unwrap_or(0);
+        let peaks = [peak(left), peak(right)];
+        if let Some(tape) = self.find(recorded.record) {
+            tape.peaks.push((now, peaks));
+        }
+    }
+
     fn find(&mut self, record: RecordId) -> Option<&mut Tape> {
         self.all.iter_mut().find(|tape| tape.record == record)
     }
@@ -78,6 +90,7 @@ impl World {
                 pauses: Vec::new(),
                 stopped: None,
                 is_ended: false,
+                peaks: Vec::new(),
                 closed: None,
             }),
             Recording::End { record } => {
@@ -172,14 +185,11 @@ impl World {
                 let (from, to) = heard(prompt).ok_or("recorded without having been asked")?;
                 let slack = Duration::from_millis(100);
                 let keys = self.keys_of(phone, port, from);
-                let early = keys.iter().filter(|(at, _)| *at <= to);
+                let mut early = keys.iter().filter(|(at, _)| *at <= to);
                 let mut late = keys.iter().filter(|(at, _)| *at > to);
-                let agreed = match early.map(|(_, key)| *key).collect::<Vec<_>>().as_slice() {
-                    [] => {
-                        late.next().is_some_and(|(at, k)| *k == '1' && *at <= to + *timeout + slack)
-                    }
-                    keys => keys.iter().all(|key| *key == '1'),
-                };
+                let refused = early.any(|(_, key)| *key != '1');
+                let agreed = !refused
+                    && late.next().is_some_and(|(at, k)| *k == '1' && *at <= to + *timeout + slack);
                 agreed.then_some(()).ok_or("recorded without having agreed")
             }
         }

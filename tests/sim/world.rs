@@ -422,6 +422,9 @@ impl World {
                     }
                 }
             }
+            while let Some(recorded) = self.engine.poll_recorded() {
+                self.tapes.on_sound(self.now, &recorded);
+            }
             while let Some(event) = self.engine.poll_event() {
                 if let media::Event::Digit { port, digit } = &event {
                     self.tapes.on_key(self.now, *port, digit.char());

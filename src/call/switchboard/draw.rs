@@ -86,15 +86,12 @@ impl Switchboard {
         let (busy, help) = (self.activities(), self.asking_help());
         let mut views = Vec::new();
         for (extension, c) in &self.config.counselors {
-            let Some(kept) = self.counselors.get_mut(extension) else { continue };
-            let state = kept.state(busy.get(extension).copied());
-            if kept.shown.0 != state {
-                kept.shown = (state.clone(), now.mono);
-            }
+            let activity = busy.get(extension).copied();
+            let Some(kept) = self.counselors.show(now.mono, extension, activity) else { continue };
             let view = CounselorView {
                 extension: extension.clone(),
                 name: c.name.clone(),
-                state,
+                state: kept.shown.0.clone(),
                 for_: now.mono.saturating_duration_since(kept.shown.1),
                 missed: kept.missed,
                 taken: kept.taken,

@@ -7,6 +7,7 @@ mod arrivals;
 mod draw;
 mod extensions;
 mod phones;
+mod roster;
 mod settle;
 mod supervise;
 mod transfer;
@@ -19,7 +20,6 @@ use std::time::{Duration, Instant};
 
 use super::cdr::{CallId, Outcome};
 use super::config::{Config, Extension, LineId, Override};
-use super::counselor::Counselor;
 use super::deed::{Request, Why};
 use super::intention::Intention;
 use super::internal::Internal;
@@ -35,6 +35,7 @@ use crate::sip::registrar::{Pulse, Registrar};
 use crate::sip::{self, ClientTx, Flow, SessionId};
 use crate::time::{Now, Timers};
 use phones::FixedPhones;
+use roster::Roster;
 use trunks::Trunks;
 use voices::Voices;
 
@@ -124,7 +125,7 @@ pub struct Switchboard {
     guard: Guard,
     registrar: Registrar,
     trunks: Trunks,
-    counselors: BTreeMap<Extension, Counselor>,
+    counselors: Roster,
     calls: BTreeMap<u64, Call>,
     internals: BTreeMap<u64, Internal>,
     summonses: BTreeMap<u64, Summons>,
@@ -148,8 +149,6 @@ pub struct Switchboard {
     /// Places in the queues ever given.
     places: i64,
     rings: u64,
-    /// Messages from addresses that are no trunk's and no phone's.
-    started: Now,
     mode: Mode,
     /// Something has happened that the board may show.
     is_dirty: bool,
@@ -199,22 +198,17 @@ impl Switchboard {
         config: Arc<Config>,
         sip_config: sip::Config,
         media: &media::Config,
-        mut intentions: BTreeMap<Extension, Intention>,
+        intentions: BTreeMap<Extension, Intention>,
         mut chance: Chance,
         now: Now,
     ) -> Self {
         let settings = Settings { nonce_life: sip_config.nonce_life, ..Settings::default() };
-        let counselors = config.counselors.iter().map(|(extension, c)| {
-            let stored = intentions.remove(extension);
-            (extension.clone(), Counselor::new(now.mono, c.sign_in, stored))
-        });
-        let counselors = counselors.collect();
         let mut board = Self {
             sip: Endpoint::new(sip_config.clone(), chance.split()),
             guard: Guard::new(now.mono, settings, &mut chance),
             registrar: Registrar::new(Some(Pulse::default())),
             trunks: Trunks::default(),
-            counselors,
+            counselors: Roster::new(&config, intentions, now.mono),
             calls: BTreeMap::new(),
             internals: BTreeMap::new(),
             summonses: BTreeMap::new(),
@@ -234,7 +228,6 @@ impl Switchboard {
             records: 0,
             places: 0,
             rings: 0,
-            started: now,
             mode: Mode::Serving,
             is_dirty: true,
             is_unsettled: true,
@@ -278,6 +271,10 @@ impl Switchboard {
         if self.is_dirty {
             self.settle(now);
         }
+        debug_assert!(
+            self.counselors.is_true(&self.config),
+            "the roster's index is forgotten somewhere"
+        );
         while let Some(transmit) = self.sip.poll_transmit() {
             self.out.push_back(Output::Sip(transmit));
         }

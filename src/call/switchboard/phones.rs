@@ -101,10 +101,12 @@ impl Switchboard {
         let Some(sign_in) = self.config.counselors.get(extension).map(|c| c.sign_in) else {
             return;
         };
-        let Some(counselor) = self.counselors.get_mut(extension) else { return };
-        let signed_in = counselor.on_phone(now.mono, phone, sign_in);
-        if let Some(intention) = signed_in {
+        let signed_in = self.counselors.change(&self.config, extension, |counselor| {
+            let signed_in = counselor.on_phone(now.mono, phone, sign_in)?;
             counselor.idle_since = now.mono;
+            Some(signed_in)
+        });
+        if let Some(intention) = signed_in.flatten() {
             self.keep(extension, intention);
         }
     }
@@ -158,16 +160,16 @@ impl Switchboard {
         match ask {
             Ask::Missed(extension, miss, limit) => self.on_missed(now, &extension, miss, limit),
             Ask::Taken(extension) => {
-                if let Some(counselor) = self.counselors.get_mut(&extension) {
-                    counselor.on_taken();
-                }
+                self.counselors.change(&self.config, &extension, Counselor::on_taken);
             }
             Ask::Freed(extension, wrap_up) => {
-                let Some(counselor) = self.counselors.get_mut(&extension) else { return };
-                counselor.idle_since = now.mono;
-                if !wrap_up.is_zero() {
-                    counselor.wrap_up_until = Some(now.mono + wrap_up);
-                    self.timers.set(Timer::WrapUp(extension), now.mono + wrap_up);
+                let until = (!wrap_up.is_zero()).then(|| now.mono + wrap_up);
+                let freed = self.counselors.change(&self.config, &extension, |counselor| {
+                    counselor.idle_since = now.mono;
+                    counselor.wrap_up_until = until.or(counselor.wrap_up_until);
+                });
+                if let (Some(()), Some(until)) = (freed, until) {
+                    self.timers.set(Timer::WrapUp(extension), until);
                 }
             }
         }
@@ -184,8 +186,9 @@ impl Switchboard {
                 self.timers.set(Timer::Phone(extension.clone()), now.mono + LEFT_ALONE);
             }
             Miss::Unanswered => {
-                let Some(counselor) = self.counselors.get_mut(extension) else { return };
-                if let Some(intention) = counselor.on_missed(limit) {
+                let paused =
+                    self.counselors.change(&self.config, extension, |it| it.on_missed(limit));
+                if let Some(intention) = paused.flatten() {
                     self.keep(extension, intention);
                 }
             }
@@ -195,18 +198,21 @@ impl Switchboard {
     pub(super) fn end_wrap_up(&mut self, now: Now, extension: &Extension) {
         self.unsettle();
         self.timers.clear(&Timer::WrapUp(extension.clone()));
-        if let Some(counselor) = self.counselors.get_mut(extension)
-            && counselor.wrap_up_until.take().is_some()
-        {
-            counselor.idle_since = now.mono;
-        }
+        self.counselors.change(&self.config, extension, |counselor| {
+            if counselor.wrap_up_until.take().is_some() {
+                counselor.idle_since = now.mono;
+            }
+        });
     }
 
     /// A counselor chose.
     pub(super) fn intend(&mut self, now: Now, extension: &Extension, intention: Intention) {
         self.unsettle();
-        if let Some(counselor) = self.counselors.get_mut(extension) {
-            counselor.intend(now.mono, intention.clone());
+        let chosen = intention.clone();
+        let is_known = self.counselors.change(&self.config, extension, |counselor| {
+            counselor.intend(now.mono, chosen);
+        });
+        if is_known.is_some() {
             self.keep(extension, intention);
         }
     }
@@ -230,9 +236,11 @@ impl Switchboard {
             }),
             Choice::ExtendWrapUp => self.when_wrapping_up(now, extension, |board, extension| {
                 let more = board.wrap_up_of(extension);
-                let Some(counselor) = board.counselors.get_mut(extension) else { return };
-                let until = counselor.wrap_up_until.unwrap_or(now.mono) + more;
-                counselor.wrap_up_until = Some(until);
+                let until = board.counselors.change(&board.config, extension, |counselor| {
+                    let until = counselor.wrap_up_until.unwrap_or(now.mono) + more;
+                    *counselor.wrap_up_until.insert(until)
+                });
+                let Some(until) = until else { return };
                 board.timers.set(Timer::WrapUp(extension.clone()), until);
             }),
             Choice::Supervise(mode, counselor) => {
@@ -284,12 +292,7 @@ impl Switchboard {
         self.sip.set_config(sip_config.clone());
         self.sip_config = sip_config;
         let known = &self.config.counselors;
-        self.counselors.retain(|extension, _| known.contains_key(extension));
-        for (extension, c) in known {
-            self.counselors
-                .entry(extension.clone())
-                .or_insert_with(|| Counselor::new(now.mono, c.sign_in, None));
-        }
+        self.counselors.configure(now, &self.config);
         self.registrar.retain(|user| known.contains_key(&Extension::from(user)));
         self.look_for_fixed_phones(now);
         self.start_trunks(now);

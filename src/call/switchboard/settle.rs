@@ -7,9 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::{Owner, Phase, Switchboard, Timer};
-use crate::call::board::CounselorState;
 use crate::call::config::{Extension, LineId, Srtp, Strategy};
-use crate::call::counselor::{self, Activity};
+use crate::call::counselor::Activity;
 use crate::call::intention::Intention;
 use crate::call::io::{CallTimer, Floor, Order};
 use crate::call::leg::Place;
@@ -39,11 +38,10 @@ impl Switchboard {
             // What dispatching changes is looked at again after the next input.
             self.is_unsettled = false;
             let waiting = self.waiting();
-            let busy = self.activities();
             self.place_callers(&waiting);
-            self.draw_floors(&busy);
+            self.draw_floors();
             self.watch_duty(now, &waiting);
-            self.dispatch(now, waiting, busy);
+            self.dispatch(now, waiting);
         }
         self.draw_soon(now);
         self.is_dirty = false;
@@ -79,21 +77,25 @@ impl Switchboard {
     /// The same without one call by an extension.
     pub(super) fn activities_besides(&self, besides: Option<u64>) -> BTreeMap<Extension, Activity> {
         let mut busy = BTreeMap::new();
-        let mut note = |extension: Extension, activity: Activity| {
-            let seen = busy.entry(extension).or_insert(activity);
+        self.each_busy(besides, |extension, activity| {
+            let seen = busy.entry(extension.clone()).or_insert(activity);
             *seen = (*seen).max(activity);
-        };
+        });
+        busy
+    }
+
+    /// Shows everybody who is in a call or rung to `f`, once for each.
+    fn each_busy(&self, besides: Option<u64>, mut f: impl FnMut(&Extension, Activity)) {
         for call in self.calls.values() {
-            call.busy().into_iter().for_each(|(e, activity)| note(e, activity));
+            call.each_busy(&mut f);
         }
         let others = self.internals.iter().filter(|(key, _)| Some(**key) != besides);
         for (_, internal) in others {
-            internal.extensions().into_iter().for_each(|(e, activity)| note(e, activity));
+            internal.extensions().iter().for_each(|(extension, activity)| f(extension, *activity));
         }
         for summons in self.summonses.values() {
-            note(summons.supervisor.clone(), Activity::Ringing);
+            f(&summons.supervisor, Activity::Ringing);
         }
-        busy
     }
 
     /// Everyone who waits, in the order of service.
@@ -124,16 +126,15 @@ impl Switchboard {
         }
     }
 
-    fn draw_floors(&mut self, busy: &BTreeMap<Extension, Activity>) {
-        for (extension, c) in &self.config.counselors {
-            let activity = || busy.get(extension).copied();
-            let on_duty = self.counselors.get(extension).is_some_and(|c| c.is_on_duty(activity));
-            for line in c.lines.iter().filter(|_| on_duty) {
-                match self.floors.get_mut(line) {
-                    Some(floor) => floor.on_duty += 1,
-                    None => self.floors.entry(line.clone()).or_default().on_duty += 1,
-                }
+    fn draw_floors(&mut self) {
+        let mut talking = BTreeSet::new();
+        self.each_busy(None, |extension, activity| {
+            if activity == Activity::Talking && self.counselors.is_away(extension) {
+                talking.insert(extension.clone());
             }
+        });
+        for (line, on_duty) in self.counselors.on_duty(&self.config, &talking) {
+            self.floors.entry(line).or_default().on_duty = on_duty;
         }
     }
 
@@ -167,13 +168,10 @@ impl Switchboard {
     }
 
     /// Rings a free counselor for each caller who may be offered, first come first served.
-    fn dispatch(
-        &mut self,
-        now: Now,
-        waiting: Vec<(u64, LineId)>,
-        mut busy: BTreeMap<Extension, Activity>,
-    ) {
+    fn dispatch(&mut self, now: Now, waiting: Vec<(u64, LineId)>) {
         let mut held = BTreeSet::new();
+        // Read off the calls once somebody needs it: of most steps nobody does.
+        let mut busy = None;
         for (key, line_id) in waiting {
             let Some(Phase::Queue(waiting)) = self.calls.get(&key).map(|call| &call.phase) else {
                 continue;
@@ -183,7 +181,8 @@ impl Switchboard {
                 held.insert(line_id);
                 continue;
             }
-            let chosen = self.choose(now, &line_id, &busy, waiting);
+            let busy = busy.get_or_insert_with(|| self.activities());
+            let chosen = self.choose(now, &line_id, busy, waiting);
             // Nobody is free for this caller, and so for nobody behind on this line.
             if chosen.is_empty() {
                 held.insert(line_id);
@@ -192,9 +191,8 @@ impl Switchboard {
             let mut candidates = Vec::new();
             for extension in chosen {
                 self.rings += 1;
-                if let Some(counselor) = self.counselors.get_mut(&extension) {
-                    counselor.rung = self.rings;
-                }
+                let rings = self.rings;
+                self.counselors.change(&self.config, &extension, |it| it.rung = rings);
                 candidates.extend(self.candidates(now, key, &extension));
                 busy.insert(extension, Activity::Ringing);
             }
@@ -215,26 +213,8 @@ impl Switchboard {
         waiting: &Waiting,
     ) -> Vec<Extension> {
         let Some(line) = self.config.lines.get(line_id) else { return Vec::new() };
-        let strategy = line.queue.strategy;
-        let mut free: Vec<_> = self
-            .config
-            .counselors
-            .iter()
-            .filter(|(extension, c)| {
-                c.lines.contains(line_id)
-                    && self.counselors.get(extension).is_some_and(|counselor| {
-                        counselor.state(busy.get(extension).copied()) == CounselorState::Ready
-                    })
-            })
-            .filter_map(|(extension, c)| {
-                let counselor = self.counselors.get(extension)?;
-                let rank = counselor::rank(strategy, counselor, self.started.mono, c.order);
-                Some(((waiting.was_offered(extension), rank), extension))
-            })
-            .collect();
-        free.sort();
-        let count = if strategy == Strategy::RingAll { free.len() } else { 1 };
-        let free = free.into_iter().map(|(_, extension)| extension);
+        let count = if line.queue.strategy == Strategy::RingAll { usize::MAX } else { 1 };
+        let free = self.counselors.free(line_id, busy, waiting);
         free.filter(|extension| self.has_target(now, extension)).take(count).cloned().collect()
     }
 

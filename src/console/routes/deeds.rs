@@ -9,6 +9,7 @@
 //! | `POST /api/v1/counselors/{extension}/help` | `{}` | the counselor needs help |
 //! | `DELETE …` | | the call for help is cleared |
 //! | `POST /api/v1/calls/{call}/recording` | `{"paused": true}` | nothing is recorded; or again |
+//! | `DELETE …` | | every recording of the call is deleted; one that goes on ends |
 //!
 //! Done is 200 (202: the phone rings) with `{}`; else `{"error": "…"}` by the name of what stands
 //! against it. A body must say that it is JSON: a page of another site can't send that unasked.
@@ -26,6 +27,9 @@ use super::{Shared, error};
 use crate::call::cdr::CallId;
 use crate::call::config::{Extension, SupervisionMode};
 use crate::call::deed::{Denial, Request};
+
+/// Who deletes recordings here.
+const CONSOLE: &str = "console";
 
 /// Who shall take part, and how.
 #[derive(Deserialize)]
@@ -59,7 +63,7 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/api/v1/calls/{call}/supervise", post(supervise).put(switch).delete(end))
         .route("/api/v1/counselors/{extension}/help", post(ask_help).delete(clear_help))
-        .route("/api/v1/calls/{call}/recording", post(pause))
+        .route("/api/v1/calls/{call}/recording", post(pause).delete(delete))
 }
 
 async fn supervise(
@@ -119,6 +123,24 @@ async fn pause(
     };
     ask(&shared, Request::PauseRecording { call: CallId(call.into()), paused }, StatusCode::OK)
         .await
+}
+
+/// Done only when every file is gone for certain.
+async fn delete(State(shared): State<Shared>, Path(call): Path<String>) -> Response {
+    let Ok(parts) = shared.handle.delete_recordings(CallId(call.into()), CONSOLE).await else {
+        return error(StatusCode::SERVICE_UNAVAILABLE, "no_answer");
+    };
+    if parts.is_empty() {
+        return error(StatusCode::NOT_FOUND, "no_recording");
+    }
+    for (part, why) in parts.iter().filter_map(|(part, done)| Some((part, done.as_ref().err()?))) {
+        tracing::error!(part, %why, "a recording can't be deleted");
+    }
+    if parts.iter().any(|(_, done)| done.is_err()) {
+        return error(StatusCode::INTERNAL_SERVER_ERROR, "not_deleted");
+    }
+    let parts: Vec<_> = parts.iter().map(|(part, _)| part).collect();
+    (StatusCode::OK, Json(json!({ "deleted": parts }))).into_response()
 }
 
 fn mode_named(name: &str) -> Option<SupervisionMode> {

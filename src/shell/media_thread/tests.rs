@@ -220,8 +220,8 @@ fn a_flood_of_one_port_delays_no_other(io: Io) {
     let flooded = rig.open(1);
     rig.open(2);
     rig.send(Command::Connect { port: port(2), peer: peer(&phone), crypto: None });
-    let is_over = std::sync::atomic::AtomicBool::new(false);
-    let order = std::sync::atomic::Ordering::Relaxed;
+    let is_over = AtomicBool::new(false);
+    let order = Ordering::Relaxed;
     let mut arrivals = vec![];
     std::thread::scope(|scope| {
         scope.spawn(|| {

@@ -1,10 +1,10 @@
 //! Deleting recordings, and proving it: the file is taken away, the folder synced, the name looked
 //! up again; only then the row and the audit trail say that it is gone. And the comparison of rows
-//! and files after a start, so that neither is left without the other.
+//! and files, at the start and every hour, so that neither is left without the other.
 //!
 //! Owns when and how; the rows are the store's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -20,6 +20,25 @@ use crate::time::Timestamp;
 
 /// Who deletes what is due.
 const SYSTEM: &str = "system";
+
+/// What is compared: rows and files, but for those that are being written.
+pub(super) struct Shelf<'a> {
+    pub(super) store: &'a Store,
+    pub(super) folder: &'a Path,
+    /// As they stand in the database, with nothing on its way there.
+    pub(super) rows: &'a [Recording],
+    /// What is being written.
+    pub(super) busy: &'a BTreeSet<(CallId, u32)>,
+}
+
+/// How far a comparison came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reconciled {
+    /// To the end.
+    All,
+    /// To its limit.
+    Part,
+}
 
 /// A file that is gone for certain: nobody but [`delete`] can say so.
 #[derive(Debug)]
@@ -72,17 +91,53 @@ pub fn delete_recording(
     Ok(())
 }
 
-/// Deletes what has been kept for longer than `keep`; says how many. What can't be deleted is
-/// logged, and tried again the next time.
-pub(super) fn sweep(
+/// Deletes every recording of a call, with a row or without; none of it may be being written. Says
+/// for each part what came of it.
+pub fn delete_call(
     store: &Store,
     folder: &Path,
     rows: &[Recording],
-    keep: Duration,
-    now: Timestamp,
-) -> usize {
+    call: &CallId,
+    by: (Timestamp, &str),
+) -> Vec<(u32, io::Result<()>)> {
+    let mut parts = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.call == *call) {
+        let path = path(folder, row.started, call, row.part);
+        if row.deleted.is_none() || is_there(&path) {
+            parts.insert(row.part, (path, Ok(row.clone())));
+        }
+    }
+    for path in files(folder) {
+        let Some(Named { part, .. }) = Named::of(&path).filter(|named| named.call == *call) else {
+            continue;
+        };
+        if parts.values().all(|(known, _)| *known != path) {
+            // Its row is on its way, or was lost.
+            let row = orphan(&path).and_then(|row| row.ok_or_else(|| ErrorKind::NotFound.into()));
+            if let Ok(row) = &row {
+                store.recording(row.clone());
+            }
+            parts.insert(part, (path, row));
+        }
+    }
+    let delete = |row: io::Result<Recording>| {
+        row.and_then(|row| delete_recording(store, folder, &row, Why::Asked, by))
+    };
+    parts.into_iter().map(|(part, (_, row))| (part, delete(row))).collect()
+}
+
+fn is_there(path: &Path) -> bool {
+    path.exists() || part_of(path).exists()
+}
+
+/// Deletes what has been kept for longer than `keep`; says how many. What can't be deleted is
+/// logged, and tried again the next time.
+pub(super) fn sweep(shelf: &Shelf<'_>, keep: Duration, now: Timestamp) -> usize {
+    let Shelf { store, folder, rows, busy } = shelf;
     let keep = TimeDelta::from_std(keep).unwrap_or(TimeDelta::MAX);
-    let is_due = |row: &&Recording| row.deleted.is_none() && now - row.started > keep;
+    let is_due = |row: &&Recording| {
+        row.deleted.is_none() && now - row.started > keep && !busy.contains(&row.key())
+    };
     let mut deleted = 0;
     for row in rows.iter().filter(is_due) {
         match delete_recording(store, folder, row, Why::Expired, (now, SYSTEM)) {
@@ -95,30 +150,47 @@ pub(super) fn sweep(
     deleted
 }
 
-/// Makes rows and files fit each other, when nothing is being written: what was cut off gets its
-/// name and its figures, what has no file is written down as missing, what has no row gets one (so
-/// that it is deleted in its time).
-pub(super) fn reconcile(store: &Store, folder: &Path, rows: &[Recording], now: Timestamp) {
+/// Makes rows and files fit each other: what was cut off gets its name and its figures, what is
+/// whole but has no figures gets them, what has no file is written down as missing, what has no row
+/// gets one (so that it is deleted in its time). Reads `limit` files to their ends at most.
+pub(super) fn reconcile(shelf: &Shelf<'_>, now: Timestamp, limit: usize) -> Reconciled {
+    let Shelf { store, folder, rows, busy } = shelf;
     let mut known = BTreeSet::new();
-    for row in rows {
+    let mut measured = 0;
+    for row in rows.iter() {
         let path = path(folder, row.started, &row.call, row.part);
+        known.insert(path.clone());
+        if busy.contains(&row.key()) {
+            continue;
+        }
         if row.deleted.is_none() {
+            let is_open = row.written.is_none() && path.exists() || part_of(&path).exists();
+            if is_open && measured >= limit {
+                return Reconciled::Part;
+            }
+            measured += usize::from(is_open);
             match reconcile_row(store, folder, row, &path, now) {
                 Ok(()) => {}
                 Err(error) => tracing::error!(call = %row.call, %error, "a recording is damaged"),
             }
-        } else if path.exists() || part_of(&path).exists() {
+        } else if is_there(&path) {
             // Put back from a backup, perhaps: what was deleted must not be there.
             tracing::error!(call = %row.call, "a deleted recording is there again: deleted anew");
             if let Err(error) = delete(&path) {
                 tracing::error!(call = %row.call, %error, "a recording can't be deleted");
             }
         }
-        known.insert(path);
     }
-    for path in files(folder).into_iter().filter(|path| !known.contains(path)) {
+    let is_busy = |path: &PathBuf| {
+        Named::of(path).is_some_and(|named| busy.contains(&(named.call, named.part)))
+    };
+    for path in files(folder).into_iter().filter(|path| !known.contains(path) && !is_busy(path)) {
+        if measured >= limit {
+            return Reconciled::Part;
+        }
         match orphan(&path) {
             Ok(Some(orphan)) => {
+                measured += 1;
                 tracing::warn!(call = %orphan.call, "a recording had no row");
                 store.recording(orphan);
             }
@@ -126,6 +198,7 @@ pub(super) fn reconcile(store: &Store, folder: &Path, rows: &[Recording], now: T
             Err(error) => tracing::error!(path = %path.display(), %error, "can't be read"),
         }
     }
+    Reconciled::All
 }
 
 fn reconcile_row(
@@ -142,6 +215,11 @@ fn reconcile_row(
     } else if !path.exists() {
         tracing::warn!(call = %row.call, "a recording is missing");
         delete_recording(store, folder, row, Why::Missing, (now, SYSTEM))?;
+    } else if row.written.is_none() {
+        // It got its name, but the process ended before the database took its figures.
+        let written = Some(measure(path, Ended::CutOff)?);
+        tracing::warn!(call = %row.call, "a recording had no figures in its row");
+        store.recording(Recording { written, ..row.clone() });
     }
     Ok(())
 }
@@ -162,10 +240,17 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     names.collect()
 }
 
-/// A row for a file that has none. It began before it was last written to, in its folder's month,
-/// so that its path stays what it is.
-fn orphan(path: &Path) -> io::Result<Option<Recording>> {
-    let named = || {
+/// What a file's path tells of it.
+struct Named {
+    call: CallId,
+    part: u32,
+    /// The first and the last minute of its folder's month.
+    month: [Timestamp; 2],
+}
+
+impl Named {
+    /// `None`: it is no recording of ours.
+    fn of(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.strip_suffix(ENDING)?;
         let (call, part) = match name.rsplit_once('-') {
             Some((call, part)) => (call, part.parse().ok()?),
@@ -176,9 +261,17 @@ fn orphan(path: &Path) -> io::Result<Option<Recording>> {
         let first = NaiveDate::parse_from_str(&format!("{year}-{month}-01"), "%Y-%m-%d").ok()?;
         let next = first.checked_add_months(Months::new(1))?;
         let begin = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
-        Some((CallId(call.into()), part, begin(first), begin(next) - TimeDelta::minutes(1)))
+        let month = [begin(first), begin(next) - TimeDelta::minutes(1)];
+        Some(Self { call: CallId(call.into()), part, month })
+    }
+}
+
+/// A row for a file that has none. It began before it was last written to, in its folder's month,
+/// so that its path stays what it is.
+fn orphan(path: &Path) -> io::Result<Option<Recording>> {
+    let Some(Named { call, part, month: [first, last] }) = Named::of(path) else {
+        return Ok(None);
     };
-    let Some((call, part, first, last)) = named() else { return Ok(None) };
     if part_of(path).exists() {
         salvage(path, Ended::CutOff)?;
     }

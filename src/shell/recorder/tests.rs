@@ -1,5 +1,7 @@
 //! Recordings as files: what is in them, who can open them, what is left of them.
 
+mod deletion;
+
 use std::f64::consts::TAU;
 use std::fs;
 use std::io::{Cursor, Read};
@@ -11,7 +13,7 @@ use std::sync::mpsc::{Receiver, channel};
 use age::x25519::Identity;
 use age::{DecryptError, Decryptor};
 
-use super::retention::{delete, delete_recording, reconcile, sweep};
+use super::retention::{delete, delete_recording};
 use super::*;
 use crate::store;
 use crate::store::audit::Verdict;
@@ -64,6 +66,36 @@ impl Place {
         reader.recordings().unwrap()
     }
 
+    fn reconcile(&self, busy: &[&str], limit: usize) -> Reconciled {
+        let busy = busy.iter().map(|call| (CallId((*call).into()), 1)).collect();
+        let (store, folder, rows) = (&self.store, &*self.config.folder, &self.rows());
+        retention::reconcile(&Shelf { store, folder, rows, busy: &busy }, moment(), limit)
+    }
+
+    fn sweep(&self, busy: &[&str], now: Timestamp) -> usize {
+        let busy = busy.iter().map(|call| (CallId((*call).into()), 1)).collect();
+        let (store, folder, rows) = (&self.store, &*self.config.folder, &self.rows());
+        retention::sweep(&Shelf { store, folder, rows, busy: &busy }, self.config.keep, now)
+    }
+
+    /// A file of that call, cut off after 5 s.
+    fn cut_off(&self, call: &str) {
+        let mut tape = Tape::create(self.path(call, 1), &self.config.recipients).unwrap();
+        for nth in 0..250 {
+            let Chunk::Frame { left, right } = frame(1, nth, 440.0, 440.0).chunk else {
+                unreachable!()
+            };
+            tape.frame(&left, &right).unwrap();
+        }
+        std::mem::forget(tape);
+    }
+
+    /// A whole file of that call, and what it came to.
+    fn whole(&self, call: &str, part: u32) -> Written {
+        let tape = Tape::create(self.path(call, part), &self.config.recipients).unwrap();
+        tape.finish(Ended::Whole).unwrap()
+    }
+
     fn path(&self, call: &str, part: u32) -> PathBuf {
         file::path(&self.config.folder, moment(), &CallId(call.into()), part)
     }
@@ -92,6 +124,18 @@ fn moment() -> Timestamp {
 
 fn id(n: u64) -> RecordId {
     RecordId { n, shard: 0 }
+}
+
+/// The row of a recording that goes on, as far as the database knows.
+fn row(call: &str) -> Recording {
+    Recording {
+        call: CallId(call.into()),
+        part: 1,
+        line: Some(LineId::from("nijiiro")),
+        started: moment(),
+        written: None,
+        deleted: None,
+    }
 }
 
 fn begin(n: u64, call: &str, part: u32) -> Order {
@@ -336,19 +380,20 @@ fn what_is_past_its_time_is_gone_and_proved() {
         assert_eq!(recorder.tap().give(end(n)), Ok(()));
     }
     drop(recorder);
-    let (folder, keep) = (&place.config.folder, place.config.keep);
     let in_time = moment() + chrono::TimeDelta::days(30);
-    assert_eq!(sweep(&place.store, folder, &place.rows(), keep, in_time), 0);
+    assert_eq!(place.sweep(&[], in_time), 0);
     assert!(place.path("old", 1).exists());
     let later = in_time + chrono::TimeDelta::minutes(1);
+    assert_eq!(place.sweep(&["old", "also"], later), 0, "not while it is written");
+    assert!(place.path("old", 1).exists());
     // One of them was taken away by hand.
     fs::remove_file(place.path("also", 1)).unwrap();
-    assert_eq!(sweep(&place.store, folder, &place.rows(), keep, later), 2);
-    assert_eq!(all_files(folder), Vec::<PathBuf>::new());
+    assert_eq!(place.sweep(&[], later), 2);
+    assert_eq!(all_files(&place.config.folder), Vec::<PathBuf>::new());
     let rows = place.rows();
     assert!(rows.iter().all(|row| row.deleted == Some((later, Why::Expired))), "{rows:?}");
     assert!(rows.iter().all(|row| row.written.is_some()), "what it was is still known");
-    assert_eq!(sweep(&place.store, folder, &rows, keep, later), 0, "once");
+    assert_eq!(place.sweep(&[], later), 0, "once");
     let verdict = Reader::open(place.store.path()).unwrap().verify_audit().unwrap();
     assert!(matches!(verdict, Verdict::Intact { entries: 2, .. }), "{verdict:?}");
 }
@@ -378,30 +423,14 @@ fn what_can_not_be_deleted_is_not_said_to_be() {
 fn after_a_kill_rows_and_files_fit_each_other_again() {
     let place = Place::new("kill");
     let folder = &place.config.folder;
-    let row = |call: &str| Recording {
-        call: CallId(call.into()),
-        part: 1,
-        line: Some(LineId::from("nijiiro")),
-        started: moment(),
-        written: None,
-        deleted: None,
-    };
     // Cut off while it was written: two whole pieces of it are on the disk.
-    let mut tape = Tape::create(place.path("cut", 1), &place.config.recipients).unwrap();
-    for nth in 0..250 {
-        let Chunk::Frame { left, right } = frame(1, nth, 440.0, 440.0).chunk else {
-            unreachable!()
-        };
-        tape.frame(&left, &right).unwrap();
-    }
-    std::mem::forget(tape);
+    place.cut_off("cut");
     // Gone by somebody else's hand, and without a row.
     for call in ["cut", "missing"] {
         place.store.recording(row(call));
     }
-    let orphan = Tape::create(place.path("orphan", 2), &place.config.recipients).unwrap();
-    orphan.finish(Ended::Whole).unwrap();
-    reconcile(&place.store, folder, &place.rows(), moment());
+    place.whole("orphan", 2);
+    assert_eq!(place.reconcile(&[], 9), Reconciled::All);
     let rows = place.rows();
     let of = |call: &str| rows.iter().find(|row| &*row.call.0 == call).unwrap();
     let cut = of("cut").written.as_ref().unwrap();
@@ -424,11 +453,11 @@ fn after_a_kill_rows_and_files_fit_each_other_again() {
         "its row leads to it"
     );
     let before = rows.clone();
-    reconcile(&place.store, folder, &rows, moment());
+    assert_eq!(place.reconcile(&[], 9), Reconciled::All);
     assert_eq!(place.rows(), before, "again changes nothing");
     // What was deleted and is put back does not stay.
     fs::write(place.path("missing", 1), "from a backup").unwrap();
-    reconcile(&place.store, folder, &before, moment());
+    assert_eq!(place.reconcile(&[], 9), Reconciled::All);
     assert!(!place.path("missing", 1).exists());
 }
 

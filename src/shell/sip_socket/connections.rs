@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 
 use super::tls::Tls;
@@ -19,6 +20,8 @@ use crate::sip::{ConnectionId, Flow, NameId, Transport};
 pub(super) struct Connections {
     pub(super) limits: Limits,
     pub(super) reports: mpsc::Sender<Report>,
+    /// Where the tasks of the streams run.
+    pub(super) beside: Handle,
     table: Mutex<Table>,
     /// What the next handshake is made with.
     tls: Mutex<Option<Arc<Tls>>>,
@@ -84,10 +87,12 @@ impl Connections {
         limits: Limits,
         tls: Option<Arc<Tls>>,
         reports: mpsc::Sender<Report>,
+        beside: Handle,
     ) -> Self {
         Self {
             limits,
             reports,
+            beside,
             table: Mutex::default(),
             tls: Mutex::new(tls),
             stalled: AtomicU64::new(0),

@@ -27,6 +27,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::sip::{Flow, Transmit, Transport};
@@ -164,8 +165,8 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// Opens the sockets. Must be called within the runtime. Without `tls`, whoever comes to a TLS
-    /// socket is closed.
+    /// Opens the sockets. Must be called within the runtime of whoever reads them; the tasks of the
+    /// streams run on `beside`. Without `tls`, whoever comes to a TLS socket is closed.
     ///
     /// # Errors
     /// The first socket that can't be opened.
@@ -173,9 +174,11 @@ impl Sockets {
         listen: &[(Transport, SocketAddr)],
         limits: &Limits,
         tls: Option<Arc<Tls>>,
+        beside: &Handle,
     ) -> Result<Self, BindError> {
         let (sender, reports) = mpsc::channel(REPORTS_MAX);
-        let connections = Arc::new(Connections::new(limits.clone(), tls, sender.clone()));
+        let connections = Connections::new(limits.clone(), tls, sender.clone(), beside.clone());
+        let connections = Arc::new(connections);
         let mut udp = Vec::new();
         let mut listening = Vec::new();
         for (transport, address) in listen {

@@ -66,9 +66,11 @@ pub(super) fn listen(
     udp::mark(&socket, address, limits.dscp)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
+    let beside = &connections.beside;
+    let _context = beside.enter();
     let listener = TcpListener::from_std(socket.into())?;
     let bound = listener.local_addr()?;
-    tokio::spawn(accept(listener, transport, bound, Arc::clone(connections)));
+    beside.spawn(accept(listener, transport, bound, Arc::clone(connections)));
     Ok(bound)
 }
 
@@ -127,7 +129,8 @@ async fn serve(mut stream: TcpStream, seat: Seat, queue: mpsc::Receiver<Bytes>, 
 pub(super) fn connect(seat: Seat, queue: mpsc::Receiver<Bytes>, flow: &Flow, name: Option<&str>) {
     let local = flow.local;
     let name = tls::server_name(name, flow.remote.ip());
-    tokio::spawn(async move {
+    let beside = seat.connections.beside.clone();
+    beside.spawn(async move {
         let reports = seat.connections.reports.clone();
         let limits = &seat.connections.limits;
         let opened = tokio::select! {

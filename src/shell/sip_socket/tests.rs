@@ -17,7 +17,8 @@ const OK: &[u8] = b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n";
 const SOON: Duration = Duration::from_secs(5);
 
 fn open(transport: Transport, address: &str, limits: &Limits) -> (Sockets, SocketAddr) {
-    let sockets = Sockets::bind(&[(transport, address.parse().unwrap())], limits, None).unwrap();
+    let listen = [(transport, address.parse().unwrap())];
+    let sockets = Sockets::bind(&listen, limits, None, &Handle::current()).unwrap();
     let local = sockets.listening()[0].1;
     (sockets, local)
 }

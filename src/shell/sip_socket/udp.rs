@@ -7,7 +7,7 @@
 //! an error says only that somebody is.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,7 +20,7 @@ use nix::sys::socket::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use super::{Limits, Report, Sent};
@@ -32,9 +32,10 @@ const CONTROL_BYTES: usize = 512;
 /// Keep-alives passed over at one go; a flood of them must not hold the loop.
 const KEEPALIVES_MAX: usize = 64;
 
-/// A bound socket.
+/// A bound socket. The loop is woken by what comes and by errors; not by room to send, which every
+/// datagram would report once it has left.
 pub(super) struct Udp {
-    socket: Arc<UdpSocket>,
+    socket: Arc<AsyncFd<UdpSocket>>,
     /// As bound.
     pub(super) local: SocketAddr,
     control: Vec<u8>,
@@ -57,13 +58,16 @@ impl Udp {
             tracing::warn!(%error, "no larger UDP receive buffer");
         }
         socket.bind(&address.into())?;
-        let socket = Arc::new(UdpSocket::from_std(socket.into())?);
+        let socket = UdpSocket::from(socket);
         let local = socket.local_addr()?;
-        Ok(Self { socket, local, control: vec![0; CONTROL_BYTES] })
+        let interest = Interest::READABLE | Interest::ERROR;
+        #[expect(deprecated, reason = "its successor is unsafe; the fd of a socket never changes")]
+        let socket = AsyncFd::with_interest(socket, interest)?;
+        Ok(Self { socket: Arc::new(socket), local, control: vec![0; CONTROL_BYTES] })
     }
 
     pub(super) fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.socket.poll_recv_ready(context).map(|_| ())
+        self.socket.poll_read_ready(context).map(|_| ())
     }
 
     /// The next datagram, if one waits. Plain line ends (keep-alives of phones behind NAT) and
@@ -71,8 +75,8 @@ impl Udp {
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Option<(Flow, usize)> {
         for _ in 0..KEEPALIVES_MAX {
             let (local, control) = (self.local, &mut self.control);
-            let received = self.socket.try_io(Interest::READABLE, || {
-                take(self.socket.as_raw_fd(), buffer, control, local, MsgFlags::MSG_DONTWAIT)
+            let received = self.socket.try_io(Interest::READABLE, |socket| {
+                take(socket.as_raw_fd(), buffer, control, local, MsgFlags::MSG_DONTWAIT)
             });
             match received {
                 Ok((flow, len, _)) => {
@@ -147,7 +151,7 @@ impl Udp {
                     return;
                 }
                 let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
-                let taken = socket.try_io(Interest::ERROR, || {
+                let taken = socket.try_io(Interest::ERROR, |socket| {
                     take(socket.as_raw_fd(), &mut echo, &mut control, local, flags)
                         .map_err(|_| io::ErrorKind::WouldBlock.into())
                 });

@@ -82,6 +82,45 @@ fn what_is_paused_is_not_there() {
 }
 
 #[test]
+fn who_does_not_hear_the_other_is_not_recorded_and_neither_is_the_other() {
+    // What one of the two hears in between; a mix with the other in it is a talk.
+    let cases = [
+        (1, music(), false),
+        (2, music(), false),
+        (1, Source::Silence, false),
+        (1, Source::Mix(vec![port(3)]), false),
+        (2, Source::Mix(vec![port(1), port(3)]), true),
+    ];
+    for (hearer, source, is_talk) in cases {
+        let mut world = World::speaking(&[Codec::Pcmu; 3]);
+        world.bridge(1, 2);
+        record(&mut world);
+        let mut all = [1, 2, 3].map(|n| Singer::new(n, Codec::Pcmu));
+        sing(&mut world, &mut all, 100);
+        world.command(Command::Listen { port: port(hearer), source });
+        sing(&mut world, &mut all, 400);
+        let back = Source::Port(port(3 - hearer));
+        world.command(Command::Listen { port: port(hearer), source: back });
+        sing(&mut world, &mut all, 100);
+        let mut tape = Tape::default();
+        tape.take(&mut world);
+        for (side, own) in [(&tape.left, 1), (&tape.right, 2)] {
+            assert_eq!(side.len(), 600 * 160, "times stay true");
+            let loud = |part: &[i16]| level(part, Codec::Pcmu, hz(own)).abs() < 1.0;
+            assert!(loud(&side[50 * 160..100 * 160]) && loud(&side[550 * 160..]), "{own}");
+            let between = &side[100 * 160..500 * 160];
+            assert_eq!(loud(&between[50 * 160..]), is_talk, "{own} while {hearer} hears else");
+            assert_eq!(between.iter().all(|sample| *sample == 0), !is_talk, "{own}");
+        }
+    }
+}
+
+fn music() -> Source {
+    let then = Then::Loop(Prompt::from("hold"));
+    Source::Play { play: PlayId(1), prompts: vec![], then }
+}
+
+#[test]
 fn a_recording_ends_with_either_side_once() {
     for (closed, stop_too) in [(1, false), (2, true)] {
         let mut world = World::speaking(&[Codec::Pcmu; 2]);

@@ -36,8 +36,8 @@ impl Sockets {
 
 /// One socket.
 pub(super) fn bind(local: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_nonblocking(true)?;
+    let kind = Type::DGRAM.nonblocking();
+    let socket = Socket::new(Domain::for_address(local), kind, Some(Protocol::UDP))?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     let class = u32::from(dscp & 63) << 2;
     // A system that doesn't let us mark packets still carries them.
