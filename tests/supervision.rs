@@ -6,7 +6,7 @@ mod help;
 use std::time::Duration;
 
 use koebashi::call::board::CounselorState;
-use koebashi::call::cdr::{Cdr, EndedBy, Outcome};
+use koebashi::call::cdr::{Cdr, EndedBy, Outcome, Whose};
 use koebashi::call::config::{Extension, SupervisionMode};
 use koebashi::call::deed::{Actor, Deed, Denial, Request, What};
 use koebashi::call::intention::Intention;
@@ -519,6 +519,12 @@ fn the_counselor_leaves_and_a_supervisor_who_has_joined_stays() {
     scene.world.claim_one_stream(scene.caller);
     let talks: Vec<_> = cdr.talks.iter().map(|(e, _)| &*e.0).collect();
     assert_eq!((talks, cdr.ended_by), (vec!["101", "201"], EndedBy::Counselor));
+    // The figures of everybody who was in it: 201 ended as the counselor.
+    let whose: Vec<_> = cdr.legs.iter().map(|leg| leg.whose.clone()).collect();
+    let counselor = |extension: &str| Whose::Counselor(extension.into());
+    let supervisor = Whose::Supervisor("202".into());
+    assert_eq!(whose, [Whose::Caller, counselor("101"), counselor("201"), supervisor]);
+    assert!(cdr.legs.iter().all(|leg| leg.quality.received > 10), "{:#?}", cdr.legs);
 }
 
 #[test]

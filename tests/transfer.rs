@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use koebashi::call::board::CounselorState;
-use koebashi::call::cdr::{Cdr, EndedBy, Outcome};
+use koebashi::call::cdr::{Cdr, EndedBy, Outcome, Whose};
 use koebashi::sip::SessionId;
 use koebashi::sip::header::Name;
 use koebashi::sip::message::Method;
@@ -169,6 +169,14 @@ fn claim_talks(cdr: &Cdr, talks: &[(&str, u64)]) {
     assert_eq!(cdr.talk, cdr.talks.iter().map(|(_, talk)| *talk).sum::<Duration>());
 }
 
+/// The record has the figures of the caller's leg and of each of these counselors'.
+fn claim_legs(cdr: &Cdr, counselors: &[&str]) {
+    let whose: Vec<_> = cdr.legs.iter().map(|leg| leg.whose.clone()).collect();
+    let expected = counselors.iter().map(|extension| Whose::Counselor((*extension).into()));
+    assert_eq!(whose, std::iter::once(Whose::Caller).chain(expected).collect::<Vec<_>>());
+    assert!(cdr.legs.iter().all(|leg| leg.quality.received > 100), "{:#?}", cdr.legs);
+}
+
 #[test]
 fn a_blind_transfer_joins_the_caller_with_the_colleague() {
     let mut scene = Scene::talking();
@@ -185,6 +193,7 @@ fn a_blind_transfer_joins_the_caller_with_the_colleague() {
     assert_eq!(scene.world.state_of("101"), CounselorState::Ready, "after the wrap-up");
     let cdr = scene.end();
     claim_talks(&cdr, &[("101", 3), ("102", 7)]);
+    claim_legs(&cdr, &["101", "102"]);
     scene.world.claim_one_stream(scene.b);
     assert_eq!(cdr.offers, 2);
 }
@@ -312,6 +321,7 @@ fn an_attended_transfer_joins_the_caller_with_whom_was_consulted() {
         assert_eq!(scene.world.state_of("102"), CounselorState::Talking);
         let cdr = scene.end();
         assert_eq!(cdr.talks.len(), 2);
+        claim_legs(&cdr, &["101", "102"]);
         assert_eq!(cdr.counselor.unwrap().0.to_string(), "102");
     }
 }

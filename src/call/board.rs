@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::cdr::{CallId, Outcome, Presentation, Quality};
 use super::config::{Extension, LineId, SupervisionMode, TrunkId};
 use super::voice::Side;
+use crate::media::Recent;
 use crate::time::Timestamp;
 
 /// Everything that a supervisor sees at one moment.
@@ -143,8 +144,12 @@ pub struct LegView {
     pub side: Side,
     /// How it has done so far; a few seconds old.
     pub quality: Quality,
+    /// How it has done in the last seconds; `None`: nothing has come.
+    pub recent: Option<Recent>,
     /// Alarm: we send, and nothing comes.
     pub is_one_way: bool,
+    /// Alarm: we send, and by the peer's reports nothing arrives.
+    pub is_unheard: bool,
 }
 
 /// What a counselor does, derived from live legs and what they chose.

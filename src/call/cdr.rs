@@ -183,8 +183,44 @@ pub struct Cdr {
     pub recorded: u32,
     /// A synthetic call of our own.
     pub test: bool,
+    /// How the voices did: the caller's leg first, then those of everybody who came into the
+    /// conversation, in that order; [`LEGS_MAX`] at most. None, when the INVITE was refused.
+    pub legs: Vec<LegFigures>,
+}
+
+/// Legs of a call whose figures are kept: beyond that the oldest but the caller's are forgotten.
+pub const LEGS_MAX: usize = 16;
+
+/// Whose leg it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The caller's.
+    Caller,
+    /// A counselor's who talked with the caller.
+    Counselor(Extension),
+    /// A supervisor's who took part, and has not taken the call over.
+    Supervisor(Extension),
+}
+
+/// A leg of a call, and how its voice did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LegFigures {
+    /// Whose.
+    pub whose: Whose,
+    /// How it did.
+    pub quality: Quality,
+}
+
+impl Cdr {
     /// How the caller's voice did.
-    pub caller_quality: Quality,
-    /// How the counselor's voice did (the last leg).
-    pub counselor_quality: Option<Quality>,
+    pub fn caller_quality(&self) -> Quality {
+        let caller = self.legs.iter().find(|leg| leg.whose == Whose::Caller);
+        caller.map_or_else(Quality::default, |leg| leg.quality)
+    }
+
+    /// How each counselor's voice did, in the order in which they came.
+    pub fn counselor_qualities(&self) -> impl Iterator<Item = Quality> {
+        let is_counselor = |leg: &&LegFigures| matches!(leg.whose, Whose::Counselor(_));
+        self.legs.iter().filter(is_counselor).map(|leg| leg.quality)
+    }
 }

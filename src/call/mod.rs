@@ -47,7 +47,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bridge::Bridge;
-use cdr::{CallId, EndReason, EndedBy, Outcome, Presentation};
+use cdr::{CallId, EndReason, EndedBy, Outcome, Presentation, Whose};
 use config::{AnswerMode, Config, Extension, Line, LineId, Said, Target};
 use consent::{Asking, Consent};
 use counselor::Activity;
@@ -470,6 +470,7 @@ impl Call {
         self.leave_phase(io);
         io.step(&self.id, format!("joined with {extension}"));
         self.record.join(io.now, &extension);
+        self.record.takes_part(leg.port(), Whose::Counselor(extension.clone()));
         self.asks.push(Ask::Taken(extension.clone()));
         let next = with_cx!(self, io, |cx| {
             let bridge = Bridge::join(cx, extension, leg, supervision);
@@ -554,7 +555,6 @@ impl Call {
         self.stop_recording(io);
         bridge.end(io, &self.id);
         self.record.leave_bridge(io.now);
-        self.record.counselor_port = Some(bridge.leg.port());
         self.asks.push(Ask::Freed(bridge.extension.clone(), wrap_up));
     }
 

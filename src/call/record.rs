@@ -3,11 +3,12 @@
 //! Owns the times of each phase and the wait for the media plane's figures. What happened is judged
 //! by the call.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::board::PhaseName;
-use super::cdr::{CallId, Cdr, EndReason, EndedBy, Outcome, Presentation};
+use super::cdr::{
+    CallId, Cdr, EndReason, EndedBy, LEGS_MAX, LegFigures, Outcome, Presentation, Whose,
+};
 use super::config::{Extension, LineId, TrunkId};
 use crate::media::{PortId, Quality};
 use crate::time::{Now, Timestamp};
@@ -19,6 +20,15 @@ struct End {
     outcome: Outcome,
     by: EndedBy,
     reason: EndReason,
+}
+
+/// Somebody besides the caller who has been in the conversation.
+#[derive(Debug)]
+struct Part {
+    port: PortId,
+    whose: Whose,
+    /// `None` until the port is closed.
+    quality: Option<Quality>,
 }
 
 /// A call's record while it grows.
@@ -39,11 +49,8 @@ pub(super) struct Record {
     pub(super) offers: u32,
     /// When the caller stopped paying for waiting.
     served: Option<Instant>,
-    /// The last counselor's port; its figures belong to the record.
-    pub(super) counselor_port: Option<PortId>,
-    closed: BTreeSet<PortId>,
-    counselor_quality: Option<Quality>,
     caller_quality: Option<Quality>,
+    parts: Vec<Part>,
     /// Conversations of which a recording was begun.
     pub(super) recorded: u32,
     end: Option<End>,
@@ -67,10 +74,8 @@ impl Record {
             position: None,
             offers: 0,
             served: None,
-            counselor_port: None,
-            closed: BTreeSet::new(),
-            counselor_quality: None,
             caller_quality: None,
+            parts: Vec::new(),
             recorded: 0,
             end: None,
             is_late: false,
@@ -142,12 +147,29 @@ impl Record {
     }
 
     pub(super) fn on_closed(&mut self, port: PortId, caller: PortId, quality: Quality) {
-        self.closed.insert(port);
         if port == caller {
             self.caller_quality = Some(quality);
-        } else if self.counselor_port == Some(port) {
-            self.counselor_quality = Some(quality);
+        } else if let Some(part) = self.parts.iter_mut().find(|part| part.port == port) {
+            part.quality = Some(quality);
         }
+    }
+
+    /// Somebody comes into the conversation, or has another part in it: the figures of that port
+    /// belong to the record.
+    pub(super) fn takes_part(&mut self, port: PortId, whose: Whose) {
+        if let Some(part) = self.parts.iter_mut().find(|part| part.port == port) {
+            part.whose = whose;
+            return;
+        }
+        if self.parts.len() == LEGS_MAX - 1 {
+            self.parts.remove(0);
+        }
+        self.parts.push(Part { port, whose, quality: None });
+    }
+
+    /// The ports, besides the caller's, whose figures are still to come.
+    pub(super) fn open_ports(&self) -> impl Iterator<Item = PortId> {
+        self.parts.iter().filter(|part| part.quality.is_none()).map(|part| part.port)
     }
 
     pub(super) fn give_up_waiting(&mut self) {
@@ -155,9 +177,8 @@ impl Record {
     }
 
     /// Whether the call is over and nothing more will be learned of it.
-    pub(super) fn is_complete(&self, caller: PortId) -> bool {
-        let all_closed = self.closed.contains(&caller)
-            && self.counselor_port.is_none_or(|port| self.closed.contains(&port));
+    pub(super) fn is_complete(&self) -> bool {
+        let all_closed = self.caller_quality.is_some() && self.open_ports().next().is_none();
         self.end.is_some() && (all_closed || self.is_late)
     }
 
@@ -194,14 +215,48 @@ impl Record {
             talks: self.talks.clone(),
             recorded: self.recorded,
             test: false,
-            caller_quality: self.caller_quality.unwrap_or_default(),
-            counselor_quality: self.counselor_quality,
+            legs: self.legs(),
         })
+    }
+
+    /// A leg on which no packet went either way says nothing, unless it is the caller's.
+    fn legs(&self) -> Vec<LegFigures> {
+        let caller = self.caller_quality.unwrap_or_default();
+        let mut legs = vec![LegFigures { whose: Whose::Caller, quality: caller }];
+        legs.extend(self.parts.iter().filter_map(|part| {
+            let quality = part.quality.filter(|quality| quality.received + quality.sent > 0)?;
+            Some(LegFigures { whose: part.whose.clone(), quality })
+        }));
+        legs
     }
 
     /// The end by the monotonic clock, so that a step of the wall clock does not bend the record.
     fn ended_at(&self, end: End) -> Timestamp {
         let lasted = end.at.mono.saturating_duration_since(self.started.mono);
         chrono::Duration::from_std(lasted).map_or(end.at.wall, |lasted| self.started.wall + lasted)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a base to count from")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn legs_beyond_the_limit_push_out_the_oldest_but_the_callers() {
+        let now = Now { mono: Instant::now(), wall: Timestamp::UNIX_EPOCH };
+        let port = |n| PortId { n, shard: 0 };
+        let heard = |received| Quality { received, ..Quality::default() };
+        let mut record = Record::new(now, "navi".into());
+        for n in 1..=20 {
+            record.takes_part(port(n), Whose::Counselor("101".into()));
+            record.on_closed(port(n), port(0), heard(u64::from(n)));
+        }
+        record.end(now, Outcome::Answered, EndedBy::Caller, EndReason::Hangup);
+        assert!(!record.is_complete(), "the caller's figures are not in");
+        record.on_closed(port(0), port(0), heard(100));
+        assert!(record.is_complete());
+        let heard: Vec<_> = record.legs().iter().map(|leg| leg.quality.received).collect();
+        assert_eq!(heard, std::iter::once(100).chain(6..=20).collect::<Vec<_>>());
     }
 }

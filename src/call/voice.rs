@@ -3,6 +3,7 @@
 //! Owns the words. Measuring is the media plane's, keeping the latest figures the switchboard's.
 
 use super::cdr::{CallId, Quality};
+use crate::media::Way;
 
 /// Whose voice a leg carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,10 +44,10 @@ pub struct Voice {
 /// What there is to tell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum News {
-    /// Nothing comes from a peer that we send to and that may speak.
-    OneWay,
-    /// Packets come after all.
-    BothWays,
+    /// One of the two ways between a peer and us carries nothing.
+    OneWay(Way),
+    /// It does after all.
+    BothWays(Way),
     /// The leg is over. Legs on which no packet went either way are not told of.
     Closed(Quality),
 }

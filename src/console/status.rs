@@ -229,7 +229,7 @@ fn call_row(call: &Call) -> Vec<String> {
     ]
 }
 
-/// Whose voice does not come, and how good those are that do (MOS).
+/// Whose voice does not come, to whom ours does not get, and how good those are that do (MOS).
 fn voice(call: &Call) -> String {
     let side = |leg: &Leg| {
         let whose = match leg.side.as_str() {
@@ -238,10 +238,11 @@ fn voice(call: &Call) -> String {
             "supervisor" => "管理者",
             other => other,
         };
-        match (leg.one_way, leg.mos) {
-            (true, _) => Some(format!("【{whose}の声なし】")),
-            (false, Some(mos)) => Some(format!("{whose} {mos:.1}")),
-            (false, None) => None,
+        match (leg.one_way, leg.unheard, leg.mos) {
+            (true, _, _) => Some(format!("【{whose}の声なし】")),
+            (false, true, _) => Some(format!("【{whose}に届かず】")),
+            (false, false, Some(mos)) => Some(format!("{whose} {mos:.1}")),
+            (false, false, None) => None,
         }
     };
     let sides = call.legs.iter().filter_map(side).collect::<Vec<_>>();

@@ -13,6 +13,7 @@ use crate::call::cdr::{CallId, Outcome, Presentation, Quality};
 use crate::call::config::{Extension, LineId, SupervisionMode, TrunkId};
 use crate::call::deed::{Denial, Request, What};
 use crate::call::voice::Side;
+use crate::media::Recent;
 use crate::shell::handle::{Asked, Feed, channel};
 use crate::shell::metrics::Metrics;
 use crate::store::{self, Store};
@@ -163,9 +164,17 @@ fn board() -> Board {
                         level_dbfs: Some(f32::NEG_INFINITY),
                         ..Quality::default()
                     },
+                    recent: Some(Recent { loss: 0.25, jitter_ms: 1.5, mos: 3.126 }),
                     is_one_way: false,
+                    is_unheard: true,
                 },
-                LegView { side: Side::Counselor, quality: Quality::default(), is_one_way: true },
+                LegView {
+                    side: Side::Counselor,
+                    quality: Quality::default(),
+                    recent: None,
+                    is_one_way: true,
+                    is_unheard: false,
+                },
             ],
         }],
         counselors: vec![
@@ -489,18 +498,18 @@ async fn fields_and_labels_are_those_allowed() {
     let mut fields = BTreeSet::new();
     names(&serde_json::from_str(&json).unwrap(), &mut fields);
     let allowed = "answered at call calls changes_at closed concealed counselors draining \
-        extension first_packet_ms for_seconds help_rings help_seconds in_phase_seconds jitter_ms \
+        extension first_packet_ms for_seconds help_rings help_seconds in_phase_seconds jitter_max_ms jitter_ms \
         late legs level_dbfs line lines longest_wait_seconds lost lost_at_peer missed \
-        mode mos name one_way one_way_count open pause_reason phase position \
-        presentation ready reason received recording rejected round_trip_ms sent side \
+        mode mos mos_at_peer name one_way one_way_count open pause_reason phase position \
+        presentation ready reason received recent_jitter_ms recent_loss recent_mos recording rejected round_trip_ms sent side \
         since source_differs state strangers supervisor taken today trunk trunks \
-        waiting";
+        unheard unheard_count waiting";
     assert_eq!(fields.iter().map(String::as_str).collect::<Vec<_>>().join(" "), allowed);
     server.metrics.deed(&What::HelpAsked);
     let (_, metrics) = server.get("/metrics").await;
     let labels = metrics.split(['{', ',']).filter_map(|part| part.split_once("=\""));
     let labels = labels.map(|(name, _)| name).collect::<BTreeSet<_>>();
-    let allowed = ["act", "ended", "le", "line", "outcome", "phase", "side", "state"];
+    let allowed = ["act", "ended", "le", "line", "of", "outcome", "phase", "side", "state"];
     assert_eq!(labels.into_iter().collect::<Vec<_>>(), allowed);
 }
 

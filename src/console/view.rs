@@ -74,7 +74,7 @@ pub struct Call {
     pub recording: Option<String>,
     /// Who takes part as a supervisor.
     pub supervisor: Option<Supervisor>,
-    /// Alarm: audio goes one way only on one of the legs.
+    /// Alarm: audio goes one way only on one of the legs, whichever way it is.
     #[serde(default)]
     pub one_way: bool,
     /// The voices: the caller's, and the counselor's who talks.
@@ -104,8 +104,20 @@ pub struct Leg {
     pub one_way: bool,
     /// How often that was so.
     pub one_way_count: u32,
+    /// Alarm: we send, and by the peer's RTCP nothing arrives.
+    pub unheard: bool,
+    /// How often that was so.
+    pub unheard_count: u32,
     /// Mean opinion score by the E-model, 1 to 4.5.
     pub mos: Option<f64>,
+    /// The same for what arrived at the peer, by its RTCP.
+    pub mos_at_peer: Option<f64>,
+    /// The same for what came in the last five seconds.
+    pub recent_mos: Option<f64>,
+    /// Share of packets that never came in the last five seconds, 0 to 1.
+    pub recent_loss: Option<f64>,
+    /// Interarrival jitter of the last seconds.
+    pub recent_jitter_ms: Option<f64>,
     /// Valid packets.
     pub received: u64,
     /// Packets to the peer.
@@ -114,13 +126,15 @@ pub struct Leg {
     pub lost: u64,
     /// Packets of ours that the peer says it missed.
     pub lost_at_peer: u64,
-    /// Interarrival jitter.
+    /// Interarrival jitter, its mean so far.
     pub jitter_ms: f64,
+    /// The most that it has been.
+    pub jitter_max_ms: f64,
     /// Round trip by RTCP.
     pub round_trip_ms: Option<f64>,
-    /// Packets too late to be mixed.
+    /// Packets too late to be mixed, or for a buffer of 60 ms where they are only passed on.
     pub late: u64,
-    /// Frames of 20 ms made up for lost packets.
+    /// Frames of 20 ms made up for lost packets while mixing or recording.
     pub concealed: u64,
     /// From the moment that the peer might speak to its first packet.
     pub first_packet_ms: Option<f64>,
@@ -248,7 +262,7 @@ impl From<&board::CallView> for Call {
                 mode: supervisor.mode.name().to_owned(),
                 for_seconds: seconds(supervisor.for_),
             }),
-            one_way: call.legs.iter().any(|leg| leg.is_one_way),
+            one_way: call.legs.iter().any(|leg| leg.is_one_way || leg.is_unheard),
             legs: call.legs.iter().map(Leg::from).collect(),
         }
     }
@@ -261,12 +275,19 @@ impl From<&board::LegView> for Leg {
             side: leg.side.name().to_owned(),
             one_way: leg.is_one_way,
             one_way_count: q.one_way,
+            unheard: leg.is_unheard,
+            unheard_count: q.unheard,
             mos: q.mos.map(hundredths),
+            mos_at_peer: q.mos_at_peer.map(hundredths),
+            recent_mos: leg.recent.map(|recent| hundredths(recent.mos)),
+            recent_loss: leg.recent.map(|recent| hundredths(recent.loss)),
+            recent_jitter_ms: leg.recent.map(|recent| hundredths(recent.jitter_ms)),
             received: q.received,
             sent: q.sent,
             lost: q.lost,
             lost_at_peer: q.lost_at_peer,
             jitter_ms: hundredths(q.jitter_ms),
+            jitter_max_ms: hundredths(q.jitter_max_ms),
             round_trip_ms: q.round_trip_ms.map(hundredths),
             late: q.late,
             concealed: q.concealed,

@@ -345,7 +345,7 @@ fn record(cdr: &Cdr) -> String {
         s(cdr.wait),
         s(cdr.talk),
         cdr.counselor.as_ref().map_or_else(|| "nobody".to_owned(), ToString::to_string),
-        mos(cdr.caller_quality.mos),
-        mos(cdr.counselor_quality.and_then(|quality| quality.mos)),
+        mos(cdr.caller_quality().mos),
+        mos(cdr.counselor_qualities().last().and_then(|quality| quality.mos)),
     )
 }

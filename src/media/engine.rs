@@ -121,7 +121,7 @@ impl Engine {
             Command::Record { record, left, right } => self.record(record, [left, right]),
             Command::PauseRecord { record, paused } => self.recordings.pause(record, paused),
             Command::StopRecord { record } => self.end_recording(record),
-            Command::Close { port } => self.close(port),
+            Command::Close { port } => self.close(now, port),
         }
     }
 
@@ -211,8 +211,8 @@ impl Engine {
         }
     }
 
-    fn close(&mut self, id: PortId) {
-        let Some(Seat { port, .. }) = self.seats.remove(id.n) else { return };
+    fn close(&mut self, now: Instant, id: PortId) {
+        let Some(Seat { mut port, .. }) = self.seats.remove(id.n) else { return };
         if let Some(old) = port.hears_port() {
             self.part(old, id);
         }
@@ -224,6 +224,7 @@ impl Engine {
         if self.seats.len() == 0 {
             (self.next_tick, self.ticked) = (None, 0);
         }
+        port.say_bye(now, &mut self.out);
         self.out.events.push_back(Event::Closed { port: id, quality: port.quality() });
     }
 
@@ -242,6 +243,10 @@ impl Engine {
         let seat = self.seats.get(port.n)?;
         let incoming = seat.port.receive(now, from, buffer.get_mut(..length)?, &mut self.out)?;
         let hearer = seat.hearer;
+        // Mixes have a buffer, which tells of itself.
+        if incoming.is_late && !seat.is_tapped {
+            seat.port.note_mixed(1, 0);
+        }
         if seat.is_tapped
             && let Payload::Audio { codec, .. } = incoming.payload
         {
@@ -331,7 +336,8 @@ impl Engine {
             if let Some(seat) = self.seats.at(slot) {
                 self.at_work = Some(seat.port.id());
                 let is_heard = seat.hearer.is_some() || seat.is_tapped;
-                seat.port.tick(at, is_heard, &self.config, &mut self.voices, &mut self.out);
+                let (voices, chance) = (&mut self.voices, &mut self.chance);
+                seat.port.tick(at, is_heard, &self.config, voices, chance, &mut self.out);
             }
             if self.ticked >= end || self.out.transmits.len() >= TRANSMITS_A_CALL {
                 break;

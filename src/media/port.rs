@@ -23,7 +23,7 @@ pub(super) use ingress::{Incoming, Payload};
 use figures::Figures;
 use frame::{Coder, Frame};
 use guard::Guard;
-use life::{Life, Ways};
+use life::{Life, Receipts, Ways};
 use lock::{Lock, is_address};
 
 use crate::chance::Chance;
@@ -38,8 +38,9 @@ use crate::media::{
     Config, Crypto, Event, Peer, PlayId, PortId, Prompt, Quality, Rate, Source, Then, rtcp, span,
 };
 
-/// Time from report to report (RFC 3550 §6.2 asks for 5 s at least).
-const REPORT_EVERY: Duration = Duration::from_secs(5);
+/// Mean time from report to report, in milliseconds (RFC 3550 §6.2 asks for 5 s at least). Each is
+/// 0.5 to 1.5 times as long, so that nobody falls into step (§6.3.1); the first half of that.
+const REPORT_EVERY_MS: u64 = 5000;
 
 /// The longest packet of our own.
 const PACKET_MAX: usize = HEADER + FRAME + guard::ADDED_MAX;
@@ -130,11 +131,12 @@ pub(super) struct Port {
     figures: Figures,
     life: Life,
     ways: Ways,
+    receipts: Receipts,
 }
 
 impl Port {
     pub(super) fn new(now: Instant, id: PortId, chance: &mut Chance) -> Self {
-        let first_report = Duration::from_millis(1000 + chance.below(4000));
+        let first_report = until_report(chance) / 2;
         Self {
             id,
             epoch: now,
@@ -160,6 +162,7 @@ impl Port {
             figures: Figures::default(),
             life: Life::Unheard,
             ways: Ways::default(),
+            receipts: Receipts::default(),
         }
     }
 
@@ -181,6 +184,7 @@ impl Port {
             self.rtcp_source = None;
             self.line.mark();
             self.ways.anew();
+            self.receipts.anew(self.figures.sent);
         }
         // On a secure leg packets prove themselves, and the pin is no secret there.
         if was_secure != self.guard.is_secure() {
@@ -290,6 +294,7 @@ impl Port {
         is_heard: bool,
         config: &Config,
         voices: &mut Voices,
+        chance: &mut Chance,
         out: &mut Outbox,
     ) {
         self.events_this_tick = 0;
@@ -300,10 +305,11 @@ impl Port {
         self.watch(at, &peer, to.is_some() && !is_listener, config, out);
         let Some(to) = to else { return };
         if at >= self.next_report {
-            self.next_report = at + REPORT_EVERY;
-            self.report(at, &peer, out);
+            self.next_report = at + until_report(chance);
+            self.report(at, &peer, false, out);
             let quality = self.quality();
-            out.events.push_back(Event::Measured { port: self.id, quality });
+            let recent = self.figures.recent(&self.reception, &self.reports, peer.codec);
+            out.events.push_back(Event::Measured { port: self.id, quality, recent });
         }
         let is_due = self.line.is_due(at);
         let mut frame = Frame::silence(peer.codec);
@@ -438,8 +444,15 @@ impl Port {
         out.transmits.push_back(transmit);
     }
 
+    /// Takes leave of a peer to whom packets went (RFC 3550 §6.3.7).
+    pub(super) fn say_bye(&mut self, now: Instant, out: &mut Outbox) {
+        if let Some(peer) = self.peer.filter(|_| self.figures.sent > 0) {
+            self.report(now, &peer, true, out);
+        }
+    }
+
     /// Sends a report about what came and went.
-    fn report(&mut self, at: Instant, peer: &Peer, out: &mut Outbox) {
+    fn report(&mut self, at: Instant, peer: &Peer, is_last: bool, out: &mut Outbox) {
         let Some((channel, to)) = self.rtcp_destination() else { return };
         let sent = rtcp::Sent {
             ssrc: self.line.ssrc(),
@@ -447,6 +460,7 @@ impl Port {
             packets: self.figures.sent as u32,
             octets: self.figures.octets as u32,
             is_sender: peer.send && self.figures.sent != self.figures.sent_at_report,
+            is_last,
         };
         self.figures.sent_at_report = self.figures.sent;
         let reception = self.reception.report(span::ticks(peer.codec));
@@ -468,7 +482,13 @@ impl Port {
         Quality {
             source_differs: differs,
             one_way: self.ways.told(),
+            unheard: self.receipts.told(),
             ..self.figures.quality(&self.reception, &self.reports, peer.codec)
         }
     }
+}
+
+/// How long it is to the next report.
+fn until_report(chance: &mut Chance) -> Duration {
+    Duration::from_millis(REPORT_EVERY_MS / 2 + chance.below(REPORT_EVERY_MS))
 }

@@ -1,7 +1,12 @@
 //! RTCP (RFC 3550 §6): what we tell the peer and what it tells us.
 //!
 //! Owns building and reading of reports and the round trip. When to send, and where, is the port's.
-//! A BYE (§6.6) says nothing about the call and is passed over.
+//! The peer's BYE (§6.6) says nothing about the call and is passed over.
+//!
+//! A peer that uses our SSRC (§8.2) changes nothing. Each way of a leg is a stream of its own that
+//! its address tells apart, and a report's block names our packets whoever sends it. By chance it
+//! happens once in 2^32 legs; what is seen is a peer that echoes us, which would echo another SSRC
+//! too, and a phone takes a change for a new voice and starts its buffer anew.
 
 use std::time::{Duration, Instant};
 
@@ -14,8 +19,9 @@ const VERSION: u8 = 2;
 const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
+const GOODBYE: u8 = 203;
 const CNAME: u8 = 1;
-/// The longest compound packet that we build: sender report, one block, a CNAME.
+/// The longest compound packet that we build: sender report, one block, a CNAME, a BYE.
 pub(super) const LENGTH_MAX: usize = 96;
 /// Longest packet that is read.
 const READ_MAX: usize = 1500;
@@ -32,6 +38,8 @@ pub(super) struct Sent {
     pub(super) octets: u32,
     /// Whether RTP went out since the report before.
     pub(super) is_sender: bool,
+    /// Nothing follows: a BYE says so (§6.6).
+    pub(super) is_last: bool,
 }
 
 /// The exchange of reports with one peer.
@@ -44,22 +52,46 @@ pub(super) struct Reports {
     /// The peer's last sender report: the middle of its NTP timestamp, and when it came.
     last_sender_report: Option<(u32, Instant)>,
     round_trip: Option<Duration>,
-    lost_at_peer: u64,
+    at_peer: Option<AtPeer>,
+    /// The newest of our packets that the peer's last report names.
+    named: Option<u32>,
+}
+
+/// What the peer's reports say of our packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct AtPeer {
+    /// Packets that the peer missed.
+    pub(super) lost: u64,
+    /// Sum of the jitter in each report, in ticks of the wire's clock, and how many there were.
+    jitter: u64,
+    reports: u64,
+}
+
+impl AtPeer {
+    /// The mean jitter in ticks of the wire's clock.
+    pub(super) fn jitter(&self) -> u64 {
+        self.jitter / self.reports.max(1)
+    }
 }
 
 impl Reports {
     pub(super) fn new(now: Instant, cname: String) -> Self {
         let (last_sender_report, round_trip) = (None, None);
-        Self { cname, epoch: now, last_sender_report, round_trip, lost_at_peer: 0 }
+        Self { cname, epoch: now, last_sender_report, round_trip, at_peer: None, named: None }
     }
 
     pub(super) fn round_trip(&self) -> Option<Duration> {
         self.round_trip
     }
 
-    /// Our packets that the peer says it missed.
-    pub(super) fn lost_at_peer(&self) -> u64 {
-        self.lost_at_peer
+    /// What the peer says of our packets, if it does.
+    pub(super) fn at_peer(&self) -> Option<AtPeer> {
+        self.at_peer
+    }
+
+    /// The newest of our packets that the last report names (extended sequence number).
+    pub(super) fn named(&self) -> Option<u32> {
+        self.named
     }
 
     /// Writes a compound packet; its length, or 0 when it can't be built.
@@ -72,7 +104,8 @@ impl Reports {
     ) -> usize {
         let mut writer = Writer { out, length: 0 };
         let is_whole = self.write_report(now, sent, reception, &mut writer).is_some()
-            && writer.name(sent.ssrc, self.cname.as_bytes()).is_some();
+            && writer.name(sent.ssrc, self.cname.as_bytes()).is_some()
+            && (!sent.is_last || writer.bye(sent.ssrc).is_some());
         if is_whole { writer.length } else { 0 }
     }
 
@@ -117,6 +150,7 @@ impl Reports {
             return false;
         }
         let Ok(compound) = Compound::parse(packet) else { return false };
+        self.named = None;
         let mut is_report = false;
         for part in compound {
             match part {
@@ -156,7 +190,11 @@ impl Reports {
         }
         // 24 bits with sign: doubled packets make it negative.
         let lost = block.cumulative_lost();
-        self.lost_at_peer = if lost & 0x80_0000 == 0 { u64::from(lost) } else { 0 };
+        let at_peer = self.at_peer.get_or_insert_default();
+        at_peer.lost = if lost & 0x80_0000 == 0 { u64::from(lost) } else { 0 };
+        at_peer.jitter += u64::from(block.interarrival_jitter());
+        at_peer.reports += 1;
+        self.named = Some(block.extended_sequence_number());
         let last = block.last_sender_report_timestamp();
         if last == 0 {
             return;
@@ -202,6 +240,12 @@ impl Writer<'_> {
         self.bytes(&words.to_be_bytes())
     }
 
+    /// The end of a source, without a reason (§6.6).
+    fn bye(&mut self, ssrc: u32) -> Option<()> {
+        self.header(1, GOODBYE, 1)?;
+        self.word(ssrc)
+    }
+
     /// A source description with nothing but the CNAME (§6.5). A null byte at least ends it, and
     /// more fill the last word.
     fn name(&mut self, ssrc: u32, cname: &[u8]) -> Option<()> {
@@ -226,7 +270,7 @@ fn short_ntp(span: Duration) -> u32 {
 #[expect(clippy::disallowed_methods, reason = "a base to count from")]
 mod tests {
     use rtcp_types::{
-        ReceiverReport, RtcpPacketWriterExt, Sdes, SdesChunk, SdesItem, SenderReport,
+        Bye, ReceiverReport, RtcpPacketWriterExt, Sdes, SdesChunk, SdesItem, SenderReport,
     };
 
     use super::*;
@@ -234,7 +278,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn sent(ssrc: u32) -> Sent {
-        Sent { ssrc, timestamp: 0, packets: 10, octets: 1600, is_sender: true }
+        Sent { ssrc, timestamp: 0, packets: 10, octets: 1600, is_sender: true, is_last: false }
     }
 
     fn written(reports: &Reports, now: Instant, ssrc: u32, about: Option<Report>) -> Vec<u8> {
@@ -257,15 +301,15 @@ mod tests {
         assert!(ours.read(sent_at + 2070 * MS, 1, &answer));
         let round_trip = ours.round_trip().unwrap();
         assert!(round_trip.abs_diff(70 * MS) < MS, "{round_trip:?}");
-        assert_eq!(ours.lost_at_peer(), 17);
+        assert_eq!(ours.at_peer().unwrap().lost, 17);
         // Negative loss: doubled packets.
         let answer = written(&theirs, sent_at + 2030 * MS, 2, Some(report(0xff_ffff)));
         assert!(ours.read(sent_at + 2070 * MS, 1, &answer));
-        assert_eq!(ours.lost_at_peer(), 0);
+        assert_eq!(ours.at_peer().unwrap().lost, 0);
         // A block about somebody else says nothing.
         let other = Report { ssrc: 5, ..report(3) };
         assert!(ours.read(sent_at, 1, &written(&theirs, sent_at, 2, Some(other))));
-        assert_eq!(ours.lost_at_peer(), 0);
+        assert_eq!(ours.at_peer().unwrap().lost, 0);
     }
 
     #[test]
@@ -303,6 +347,7 @@ mod tests {
             let now = t0 + 1234 * MS;
             let (ntp, lsr) = (reports.ntp(now), reports.last_sender_report.unwrap().0);
             let about = Report { ssrc: 5, fraction_lost: 6, lost: 0xff_fff7, newest: 8, jitter: 9 };
+            let is_last = length % 2 == 0;
             for (is_sender, about) in
                 [(true, Some(about)), (true, None), (false, Some(about)), (false, None)]
             {
@@ -331,9 +376,15 @@ mod tests {
                 let item = SdesItem::builder(SdesItem::CNAME, &reports.cname);
                 let name = Sdes::builder().add_chunk(SdesChunk::builder(1).add_item(item));
                 let mut theirs = [0xff; LENGTH_MAX];
-                let count = compound.add_packet(name).write_into(&mut theirs).unwrap();
+                let compound = compound.add_packet(name);
+                let compound = match is_last {
+                    true => compound.add_packet(Bye::builder().add_source(1)),
+                    false => compound,
+                };
+                let count = compound.write_into(&mut theirs).unwrap();
                 let mut ours = [0xff; LENGTH_MAX];
-                let sent = Sent { ssrc: 1, timestamp: 2, packets: 3, octets: 4, is_sender };
+                let sent =
+                    Sent { ssrc: 1, timestamp: 2, packets: 3, octets: 4, is_sender, is_last };
                 assert_eq!(reports.write(now, sent, about, &mut ours), count);
                 assert_eq!(ours[..count], theirs[..count], "{is_sender} {length}");
             }

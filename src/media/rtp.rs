@@ -14,6 +14,12 @@ pub(super) const HEADER: usize = 12;
 const DROPOUT_MAX: u16 = 3000;
 /// A step back below this is reordering.
 const MISORDER_MAX: u16 = 100;
+/// A packet that comes later than this behind the earliest of the last seconds would have missed
+/// its turn in a buffer of 60 ms, in samples.
+const BUFFER: i32 = 480;
+/// Packets of which the earliest is sought; that of as many before counts too, so that a delay that
+/// stays is no lateness for more than two seconds.
+const PACE_PACKETS: u8 = 50;
 /// A transit change beyond this (1 s) is a jump of the timestamp, not jitter.
 const TRANSIT_JUMP: i64 = 8000;
 
@@ -77,8 +83,26 @@ pub(super) struct Reception {
     /// What earlier streams (other SSRCs) of the same peer lost.
     lost_before: u64,
     received: u64,
-    /// Interarrival jitter in samples, times 16 (A.8).
-    jitter: u64,
+    jitter: Jitter,
+}
+
+/// Interarrival jitter in samples, times 16 (A.8): a value that forgets within some seconds, and
+/// what it has been so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Jitter {
+    now: u64,
+    max: u64,
+    sum: u64,
+    count: u64,
+}
+
+impl Jitter {
+    fn change(&mut self, change: u64) {
+        self.now = self.now + change - ((self.now + 8) >> 4);
+        self.max = self.max.max(self.now);
+        self.sum += self.now;
+        self.count += 1;
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -90,9 +114,38 @@ struct Stream {
     received: u64,
     /// Arrival less timestamp, in samples, of the last packet.
     transit: Option<i64>,
+    pace: Option<Pace>,
     /// A.1: the next sequence number after a jump; two in a row begin anew.
     after_jump: Option<u16>,
     reported: Reported,
+}
+
+/// How early packets come at best: the transit of the earliest of the last packets, of the packets
+/// before them, and how many the last are. Transits go round.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    earliest: i32,
+    before: i32,
+    packets: u8,
+}
+
+impl Pace {
+    fn new(transit: i32) -> Self {
+        Self { earliest: transit, before: transit, packets: 0 }
+    }
+
+    /// Notes a packet; whether it is late.
+    fn is_late(&mut self, transit: i32) -> bool {
+        if self.packets == PACE_PACKETS {
+            *self = Self { earliest: transit, before: self.earliest, packets: 0 };
+        }
+        self.packets += 1;
+        if transit.wrapping_sub(self.earliest) < 0 {
+            self.earliest = transit;
+        }
+        let behind = |earliest: i32| transit.wrapping_sub(earliest);
+        behind(self.earliest).max(behind(self.before)) > BUFFER
+    }
 }
 
 /// What the last report counted, for the share lost since.
@@ -122,6 +175,7 @@ impl Stream {
             cycles: 0,
             received: 1,
             transit: None,
+            pace: None,
             after_jump: None,
             reported: Reported::default(),
         }
@@ -166,34 +220,48 @@ enum Place {
 
 impl Reception {
     pub(super) fn new() -> Self {
-        Self { stream: None, lost_before: 0, received: 0, jitter: 0 }
+        Self { stream: None, lost_before: 0, received: 0, jitter: Jitter::default() }
     }
 
     /// Counts a valid packet. `arrival` is in samples of 8 kHz on any fixed base; `timed` is false
-    /// for packets whose timestamp is not that of their sending (telephone-events).
-    pub(super) fn packet(&mut self, header: &Header, arrival: u64, timed: bool) {
+    /// for packets whose timestamp is not that of their sending (telephone-events). Whether it came
+    /// later than a buffer of 60 ms would have played it.
+    pub(super) fn packet(&mut self, header: &Header, arrival: u64, timed: bool) -> bool {
         self.received += 1;
         let is_same = self.stream.as_ref().is_some_and(|s| s.ssrc == header.ssrc);
         if !is_same {
-            return self.begin(header);
+            self.begin(header);
+            return false;
         }
-        let Some(stream) = &mut self.stream else { return };
+        let Some(stream) = &mut self.stream else { return false };
         match stream.place(header.sequence) {
             Place::InOrder => (),
-            Place::Astray => return,
-            Place::Anew => return self.begin(header),
+            Place::Astray => return false,
+            Place::Anew => {
+                self.begin(header);
+                return false;
+            }
         }
         stream.received += 1;
         if timed {
             let transit = (arrival as i64).wrapping_sub(i64::from(header.timestamp));
+            let mut is_jump = false;
             if let Some(last) = stream.transit {
                 let change = i64::from(transit.wrapping_sub(last) as i32).abs();
-                if change < TRANSIT_JUMP {
-                    self.jitter = self.jitter + change as u64 - ((self.jitter + 8) >> 4);
+                is_jump = change >= TRANSIT_JUMP;
+                if !is_jump {
+                    self.jitter.change(change as u64);
                 }
             }
             stream.transit = Some(transit);
+            // A buffer sets its time anew where a voice begins.
+            if is_jump || header.marker {
+                stream.pace = None;
+            }
+            let transit = transit as i32;
+            return stream.pace.get_or_insert_with(|| Pace::new(transit)).is_late(transit);
         }
+        false
     }
 
     /// A new stream begins; what the old one lost stays counted.
@@ -212,15 +280,25 @@ impl Reception {
         self.lost_before + self.stream.as_ref().map_or(0, Stream::lost)
     }
 
-    /// Interarrival jitter in milliseconds.
+    /// Interarrival jitter of the last seconds, in milliseconds.
     pub(super) fn jitter_ms(&self) -> f32 {
-        self.jitter as f32 / 16.0 / 8.0
+        self.jitter.now as f32 / 16.0 / 8.0
+    }
+
+    /// Its mean over all packets.
+    pub(super) fn mean_jitter_ms(&self) -> f32 {
+        self.jitter.sum as f32 / self.jitter.count.max(1) as f32 / 16.0 / 8.0
+    }
+
+    /// The most that it has been.
+    pub(super) fn max_jitter_ms(&self) -> f32 {
+        self.jitter.max as f32 / 16.0 / 8.0
     }
 
     /// The figures since the last report; `None` before the first packet.
     /// `ticks`: of the wire's clock in a sample of 8 kHz.
     pub(super) fn report(&mut self, ticks: u32) -> Option<Report> {
-        let jitter = ((self.jitter * u64::from(ticks)) >> 4) as u32;
+        let jitter = ((self.jitter.now * u64::from(ticks)) >> 4) as u32;
         let stream = self.stream.as_mut()?;
         let (expected, received) = (stream.expected(), stream.received);
         let last = stream.reported;
@@ -311,6 +389,24 @@ mod tests {
         feed(&mut r, 1, [1, 2, 3, 20_000, 20_001, 20_002]);
         assert_eq!(r.lost(), 0);
         assert_eq!(r.report(1).unwrap().newest, 20_002);
+    }
+
+    #[test]
+    fn late_is_what_a_buffer_of_60_ms_would_have_missed() {
+        let mut r = Reception::new();
+        let mut late = |s: u16, by: u64| {
+            let at = u32::from(s) * 160;
+            r.packet(&header(1, s, at), 9_000 + u64::from(at) + by, true)
+        };
+        // 60 ms behind the earliest is in time, a sample more is not.
+        assert!(!(0..100).any(|s| late(s, if s % 2 == 0 { 0 } else { 480 })));
+        assert_eq!((late(100, 481), late(101, 0), late(102, 799)), (true, false, true));
+        // A way that stays 100 ms longer is the usual one within two seconds.
+        let missed = (103..400).filter(|s| late(*s, 800)).collect::<Vec<_>>();
+        assert!((40..=100).contains(&missed.len()) && missed[0] == 103, "{missed:?}");
+        // Clocks that run apart (200 ppm, six minutes) make nothing late.
+        let drift = |s: u16| 800 + u64::from(s - 400) / 31;
+        assert!(!(400..18_400).any(|s| late(s, drift(s))));
     }
 
     #[test]

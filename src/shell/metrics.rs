@@ -3,6 +3,7 @@
 //! Owns the registry. The loop feeds it, the console prints it. Labels come from the configuration
 //! or from closed lists, never from a message: a peer can't make the list grow.
 
+mod live;
 mod media;
 mod voices;
 
@@ -22,10 +23,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::call::board::{Board, CounselorState, PhaseName};
-use crate::call::cdr::{Cdr, Outcome};
+use crate::call::cdr::{Cdr, LegFigures, Outcome};
 use crate::call::deed::What;
 use crate::call::voice::Voice;
 use crate::store::recording::Ended;
+use live::Live;
 use media::Media;
 pub use media::MediaFigures;
 use voices::Voices;
@@ -80,6 +82,7 @@ struct Inner {
     records_lost: Counter,
     recordings: Family<Labels<1>, Counter>,
     voices: Voices,
+    live: Arc<Live>,
     media: Arc<Media>,
     gauges: Arc<Gauges>,
 }
@@ -123,6 +126,8 @@ impl Default for Metrics {
         let help = "Recordings that ended, by how";
         registry.register("koebashi_recordings", help, Family::clone(&recordings));
         let voices = Voices::new(&mut registry);
+        let live = Arc::new(Live::default());
+        registry.register_collector(Box::new(Arc::clone(&live)));
         registry.register_collector(Box::new(Arc::clone(&media)));
         registry.register_collector(Box::new(Arc::clone(&gauges)));
         let inner = Inner {
@@ -138,6 +143,7 @@ impl Default for Metrics {
             records_lost,
             recordings,
             voices,
+            live,
             media,
             gauges,
         };
@@ -161,7 +167,7 @@ impl Metrics {
         if cdr.outcome == Outcome::Answered {
             inner.talks.observe(seconds(cdr.talk));
         }
-        for quality in std::iter::once(&cdr.caller_quality).chain(&cdr.counselor_quality) {
+        for LegFigures { quality, .. } in &cdr.legs {
             inner.packets.inc_by(quality.received);
             inner.lost.inc_by(quality.lost);
         }
@@ -175,6 +181,7 @@ impl Metrics {
     /// Takes the gauges from a new picture. A line's counters begin at zero when the line appears,
     /// so that its first call is seen as an increase.
     pub fn board(&self, board: &Board) {
+        self.0.live.board(board);
         let mut values = Values { waiting: BTreeMap::new(), ..self.0.gauges.lock().clone() };
         (values.phases, values.counselors) = (BTreeMap::new(), BTreeMap::new());
         for line in &board.lines {
@@ -373,169 +380,4 @@ fn gauge<'a>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::call::cdr::{EndReason, EndedBy, Presentation, Quality};
-    use crate::call::config::LineId;
-    use crate::call::voice::{News, Side};
-    use crate::call::{board, cdr};
-    use crate::time::Timestamp;
-
-    fn ended(line: Option<&str>, outcome: Outcome) -> Cdr {
-        Cdr {
-            call: cdr::CallId("c".into()),
-            trunk: "navi".into(),
-            line: line.map(LineId::from),
-            started: Timestamp::UNIX_EPOCH,
-            answered: None,
-            ended: Timestamp::UNIX_EPOCH,
-            outcome,
-            ended_by: EndedBy::Caller,
-            reason: EndReason::Hangup,
-            presentation: Presentation::Shown,
-            guidance: Duration::ZERO,
-            wait: Duration::from_secs(25),
-            talk: Duration::from_secs(3_000),
-            paid_wait: Duration::ZERO,
-            position: Some(1),
-            offers: 0,
-            counselor: None,
-            talks: vec![],
-            recorded: 0,
-            test: false,
-            caller_quality: Quality { received: 100, lost: 3, ..Quality::default() },
-            counselor_quality: Some(Quality { received: 50, lost: 1, ..Quality::default() }),
-        }
-    }
-
-    fn line(id: &str, waiting: u32) -> board::LineView {
-        board::LineView {
-            line: LineId::from(id),
-            name: String::new(),
-            open: true,
-            changes_at: None,
-            waiting,
-            longest_wait: Duration::ZERO,
-            ready: 0,
-            today: vec![],
-        }
-    }
-
-    #[test]
-    fn every_family_is_there_under_its_name() {
-        let metrics = Metrics::default();
-        metrics.board(&Board { lines: vec![line("nijiiro", 2)], ..Board::default() });
-        metrics.cdr(&ended(Some("nijiiro"), Outcome::Answered));
-        metrics.cdr(&ended(None, Outcome::Refused));
-        metrics.cdr(&Cdr { test: true, ..ended(Some("nijiiro"), Outcome::Answered) });
-        metrics.sip([("INVITE", "in", 3), ("HACK", "in", 1), ("X", "in", 2), ("invite", "in", 4)]);
-        metrics.dropped(&[("malformed", 2), ("stranger", 0)]);
-        metrics.records_lost(1);
-        metrics.connections([("tcp", 2), ("tls", 3)]);
-        metrics.certificate(Some(-5));
-        metrics.configuration_faults(2);
-        metrics.board(&Board { lines: vec![line("nijiiro", 2)], ..Board::default() });
-        metrics.recording(Ended::Overrun);
-        metrics.deed(&What::HelpAsked);
-        metrics.sip([("INVITE", "in", 5)]);
-        let text = metrics.encode();
-        let expected = [
-            "# TYPE koebashi_calls_total counter",
-            "koebashi_calls_total{line=\"nijiiro\",outcome=\"answered\"} 1",
-            "koebashi_calls_total{line=\"nijiiro\",outcome=\"failed\"} 0",
-            "koebashi_calls_total{line=\"-\",outcome=\"refused\"} 1",
-            "# TYPE koebashi_calls gauge",
-            "koebashi_calls{phase=\"queue\"} 0",
-            "koebashi_waiting{line=\"nijiiro\"} 2",
-            "koebashi_counselors{state=\"wrap_up\"} 0",
-            "# TYPE koebashi_wait_seconds histogram",
-            "koebashi_wait_seconds_bucket{le=\"20.0\"} 0",
-            "koebashi_wait_seconds_bucket{le=\"30.0\"} 2",
-            "koebashi_wait_seconds_bucket{le=\"1800.0\"} 2",
-            "koebashi_talk_seconds_bucket{le=\"7200.0\"} 1",
-            "koebashi_talk_seconds_sum 3000.0",
-            "koebashi_rtp_packets_total 300",
-            "koebashi_rtp_lost_total 8",
-            "koebashi_sip_messages_total{method=\"INVITE\",direction=\"in\"} 5",
-            "koebashi_sip_messages_total{method=\"other\",direction=\"in\"} 7",
-            "koebashi_sip_dropped_total{why=\"malformed\"} 2",
-            "koebashi_records_lost_total 1",
-            "koebashi_sip_connections{transport=\"tls\"} 3",
-            "koebashi_certificate_expires_seconds -5",
-            "koebashi_configuration_faults 2",
-            "koebashi_recordings_total{ended=\"overrun\"} 1",
-            "koebashi_recordings_total{ended=\"whole\"} 0",
-            "koebashi_supervision_total{act=\"help\"} 1",
-        ];
-        for line in expected {
-            assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
-        }
-        let mut types = text.lines().filter(|line| line.starts_with("# TYPE")).collect::<Vec<_>>();
-        let families = types.len();
-        types.sort_unstable();
-        types.dedup_by_key(|line| line.split(' ').nth(2));
-        assert_eq!((types.len(), families), (30, 30), "{text}");
-        assert!(text.ends_with('\n') && !text.contains("EOF"));
-    }
-
-    #[test]
-    fn voices_are_counted_by_side() {
-        let metrics = Metrics::default();
-        let tell = |side, news| {
-            let call = Some(cdr::CallId("c0ffee".into()));
-            metrics.voice(&Voice { call, side, news });
-        };
-        let quality = Quality {
-            received: 98,
-            lost: 2,
-            jitter_ms: 4.0,
-            late: 3,
-            concealed: 5,
-            rejected: 7,
-            strangers: 11,
-            first_packet_ms: Some(60.0),
-            source_differs: true,
-            level_dbfs: Some(-26.0),
-            mos: Some(4.25),
-            ..Quality::default()
-        };
-        tell(Side::Caller, News::OneWay);
-        tell(Side::Caller, News::BothWays);
-        tell(Side::Caller, News::Closed(quality));
-        tell(Side::Caller, News::Closed(quality));
-        let mute = Quality { sent: 50, jitter_ms: f32::NAN, ..Quality::default() };
-        tell(Side::Supervisor, News::Closed(mute));
-        let text = metrics.encode();
-        for line in [
-            "koebashi_leg_one_way_total{side=\"caller\"} 1",
-            "koebashi_leg_one_way_total{side=\"counselor\"} 0",
-            "koebashi_leg_mos_bucket{le=\"4.2\",side=\"caller\"} 0",
-            "koebashi_leg_mos_bucket{le=\"4.3\",side=\"caller\"} 2",
-            "koebashi_leg_mos_count{side=\"supervisor\"} 0",
-            "koebashi_leg_jitter_seconds_bucket{le=\"0.005\",side=\"caller\"} 2",
-            "koebashi_leg_loss_ratio_bucket{le=\"0.01\",side=\"caller\"} 0",
-            "koebashi_leg_loss_ratio_bucket{le=\"0.02\",side=\"caller\"} 2",
-            "koebashi_leg_first_packet_seconds_bucket{le=\"0.1\",side=\"caller\"} 2",
-            "koebashi_leg_level_dbfs_bucket{le=\"-25.0\",side=\"caller\"} 2",
-            "koebashi_leg_late_packets_total{side=\"caller\"} 6",
-            "koebashi_leg_concealed_frames_total{side=\"caller\"} 10",
-            "koebashi_leg_rejected_packets_total{side=\"caller\"} 14",
-            "koebashi_leg_stranger_packets_total{side=\"caller\"} 22",
-            "koebashi_leg_source_differs_total{side=\"caller\"} 2",
-            "koebashi_leg_jitter_seconds_count{side=\"supervisor\"} 0",
-        ] {
-            assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
-        }
-        assert!(!text.contains("c0ffee"), "no call is named\n{text}");
-    }
-
-    #[test]
-    fn a_line_that_is_gone_waits_no_more() {
-        let metrics = Metrics::default();
-        metrics.board(&Board { lines: vec![line("a", 1), line("b", 1)], ..Board::default() });
-        metrics.board(&Board { lines: vec![line("b", 0)], ..Board::default() });
-        let text = metrics.encode();
-        assert!(!text.contains("koebashi_waiting{line=\"a\"}"), "{text}");
-        assert!(text.contains("koebashi_waiting{line=\"b\"} 0"), "{text}");
-    }
-}
+mod tests;

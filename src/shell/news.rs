@@ -12,6 +12,7 @@ use crate::call::deed::{Actor, Deed, What};
 use crate::call::intention::Intention;
 use crate::call::switchboard::Command;
 use crate::call::voice::{self, Voice};
+use crate::media::Way;
 use crate::store::audit::Entry;
 
 /// Who did what nobody in particular did.
@@ -70,8 +71,13 @@ pub(super) fn voice(voice: &Voice) {
     let call = voice.call.as_ref().map_or("-", |call| &call.0);
     let side = voice.side.name();
     match voice.news {
-        voice::News::OneWay => tracing::warn!(call, side, "one-way audio: nothing comes"),
-        voice::News::BothWays => tracing::info!(call, side, "audio goes both ways"),
+        voice::News::OneWay(Way::FromPeer) => {
+            tracing::warn!(call, side, "one-way audio: nothing comes");
+        }
+        voice::News::OneWay(Way::ToPeer) => {
+            tracing::warn!(call, side, "one-way audio: the phone reports that nothing arrives");
+        }
+        voice::News::BothWays(_) => tracing::info!(call, side, "audio goes both ways"),
         voice::News::Closed(_) => {}
     }
 }

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::{Connection, Row, named_params};
 
-use crate::call::cdr::{CallId, Cdr, EndReason, EndedBy, Outcome, Presentation, Quality};
+use crate::call::cdr::{
+    CallId, Cdr, EndReason, EndedBy, LegFigures, Outcome, Presentation, Quality, Whose,
+};
 use crate::call::config::{Extension, LineId, TrunkId};
 
 use crate::time::Timestamp;
@@ -24,13 +26,16 @@ const INSERT: &str = "
 
 const INSERT_TALK: &str = "INSERT INTO cdr_talk VALUES (?1, ?2, ?3, ?4)";
 
-const INSERT_QUALITY: &str = "
-    INSERT INTO cdr_quality (
-        call, leg, received, sent, lost, lost_at_peer, jitter_ms, round_trip_ms, strangers, mos,
-        rejected, late, concealed, first_packet_ms, source_differs, level_dbfs, one_way
+const INSERT_LEG: &str = "
+    INSERT INTO cdr_leg (
+        call, nth, side, extension, received, sent, lost, lost_at_peer, jitter_ms,
+        round_trip_ms, strangers, mos, rejected, late, concealed, first_packet_ms,
+        source_differs, level_dbfs, one_way, unheard, mos_at_peer, jitter_max_ms
     ) VALUES (
-        :call, :leg, :received, :sent, :lost, :lost_at_peer, :jitter_ms, :round_trip_ms, :strangers,
-        :mos, :rejected, :late, :concealed, :first_packet_ms, :source_differs, :level_dbfs, :one_way
+        :call, :nth, :side, :extension, :received, :sent, :lost, :lost_at_peer, :jitter_ms,
+        :round_trip_ms, :strangers, :mos, :rejected, :late, :concealed,
+        :first_packet_ms, :source_differs, :level_dbfs, :one_way,
+        :unheard, :mos_at_peer, :jitter_max_ms
     )";
 
 /// Writes one record; false: the call has its row already.
@@ -70,9 +75,8 @@ pub fn insert(conn: &Connection, cdr: &Cdr) -> rusqlite::Result<bool> {
         let row = (&*cdr.call.0, nth, &*extension.0, millis(*talk));
         conn.prepare_cached(INSERT_TALK)?.execute(row)?;
     }
-    insert_quality(conn, &cdr.call, "caller", &cdr.caller_quality)?;
-    if let Some(quality) = &cdr.counselor_quality {
-        insert_quality(conn, &cdr.call, "counselor", quality)?;
+    for (nth, leg) in (0_i64..).zip(&cdr.legs) {
+        insert_leg(conn, &cdr.call, nth, leg)?;
     }
     Ok(true)
 }
@@ -94,8 +98,7 @@ pub fn load(
     while let Some(row) = rows.next()? {
         let mut cdr = read(row)?;
         cdr.talks = load_talks(conn, &cdr.call)?;
-        cdr.caller_quality = load_quality(conn, &cdr.call, "caller")?.unwrap_or_default();
-        cdr.counselor_quality = load_quality(conn, &cdr.call, "counselor")?;
+        cdr.legs = load_legs(conn, &cdr.call)?;
         take(cdr);
     }
     Ok(())
@@ -106,23 +109,27 @@ pub(super) fn to_minute(moment: Timestamp) -> i64 {
     moment.timestamp().div_euclid(60) * 60_000
 }
 
-fn insert_quality(
+fn insert_leg(
     conn: &Connection,
     call: &CallId,
-    leg: &str,
-    quality: &Quality,
+    nth: i64,
+    LegFigures { whose, quality }: &LegFigures,
 ) -> rusqlite::Result<()> {
+    let (side, extension) = whose_columns(whose);
     let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     // SQLite has no NaN and would store NULL.
     let finite = |x: f32| Some(f64::from(x)).filter(|x| x.is_finite());
-    conn.prepare_cached(INSERT_QUALITY)?.execute(named_params! {
+    conn.prepare_cached(INSERT_LEG)?.execute(named_params! {
         ":call": &*call.0,
-        ":leg": leg,
+        ":nth": nth,
+        ":side": side,
+        ":extension": extension,
         ":received": count(quality.received),
         ":sent": count(quality.sent),
         ":lost": count(quality.lost),
         ":lost_at_peer": count(quality.lost_at_peer),
         ":jitter_ms": finite(quality.jitter_ms).unwrap_or(0.0),
+        ":jitter_max_ms": finite(quality.jitter_max_ms),
         ":round_trip_ms": quality.round_trip_ms.and_then(finite),
         ":strangers": count(quality.strangers),
         ":mos": quality.mos.and_then(finite),
@@ -133,34 +140,63 @@ fn insert_quality(
         ":source_differs": quality.source_differs,
         ":level_dbfs": quality.level_dbfs.and_then(finite),
         ":one_way": quality.one_way,
+        ":unheard": quality.unheard,
+        ":mos_at_peer": quality.mos_at_peer.and_then(finite),
     })?;
     Ok(())
 }
 
-fn load_quality(conn: &Connection, call: &CallId, leg: &str) -> rusqlite::Result<Option<Quality>> {
-    let sql = "SELECT * FROM cdr_quality WHERE call = ?1 AND leg = ?2";
+fn load_legs(conn: &Connection, call: &CallId) -> rusqlite::Result<Vec<LegFigures>> {
+    let sql = "SELECT * FROM cdr_leg WHERE call = ?1 ORDER BY nth";
+    let mut query = conn.prepare_cached(sql)?;
+    let rows = query.query_map([&*call.0], |row| {
+        let whose = whose(&row.get::<_, String>("side")?, row.get("extension")?)?;
+        Ok(LegFigures { whose, quality: read_quality(row)? })
+    })?;
+    rows.collect()
+}
+
+fn read_quality(row: &Row<'_>) -> rusqlite::Result<Quality> {
     let count =
         |row: &Row<'_>, name| row.get::<_, i64>(name).map(|n| u64::try_from(n).unwrap_or_default());
-    let read = |row: &Row<'_>| {
-        Ok(Quality {
-            received: count(row, "received")?,
-            sent: count(row, "sent")?,
-            lost: count(row, "lost")?,
-            lost_at_peer: count(row, "lost_at_peer")?,
-            jitter_ms: row.get("jitter_ms")?,
-            round_trip_ms: row.get("round_trip_ms")?,
-            strangers: count(row, "strangers")?,
-            mos: row.get("mos")?,
-            rejected: count(row, "rejected")?,
-            late: count(row, "late")?,
-            concealed: count(row, "concealed")?,
-            first_packet_ms: row.get("first_packet_ms")?,
-            source_differs: row.get("source_differs")?,
-            level_dbfs: row.get("level_dbfs")?,
-            one_way: row.get("one_way")?,
-        })
-    };
-    conn.prepare_cached(sql)?.query_row((&*call.0, leg), read).optional()
+    Ok(Quality {
+        received: count(row, "received")?,
+        sent: count(row, "sent")?,
+        lost: count(row, "lost")?,
+        lost_at_peer: count(row, "lost_at_peer")?,
+        jitter_ms: row.get("jitter_ms")?,
+        jitter_max_ms: row.get::<_, Option<f32>>("jitter_max_ms")?.unwrap_or_default(),
+        round_trip_ms: row.get("round_trip_ms")?,
+        strangers: count(row, "strangers")?,
+        mos: row.get("mos")?,
+        rejected: count(row, "rejected")?,
+        late: count(row, "late")?,
+        concealed: count(row, "concealed")?,
+        first_packet_ms: row.get("first_packet_ms")?,
+        source_differs: row.get("source_differs")?,
+        level_dbfs: row.get("level_dbfs")?,
+        one_way: row.get("one_way")?,
+        unheard: row.get("unheard")?,
+        mos_at_peer: row.get("mos_at_peer")?,
+    })
+}
+
+fn whose_columns(whose: &Whose) -> (&'static str, Option<&str>) {
+    match whose {
+        Whose::Caller => ("caller", None),
+        Whose::Counselor(extension) => ("counselor", Some(&extension.0)),
+        Whose::Supervisor(extension) => ("supervisor", Some(&extension.0)),
+    }
+}
+
+fn whose(side: &str, extension: Option<String>) -> rusqlite::Result<Whose> {
+    let extension = Extension(extension.unwrap_or_default().into());
+    match side {
+        "caller" => Ok(Whose::Caller),
+        "counselor" => Ok(Whose::Counselor(extension)),
+        "supervisor" => Ok(Whose::Supervisor(extension)),
+        unwritten => Err(unknown(unwritten)),
+    }
 }
 
 fn load_talks(conn: &Connection, call: &CallId) -> rusqlite::Result<Vec<(Extension, Duration)>> {
@@ -199,8 +235,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Cdr> {
         talks: vec![],
         recorded: row.get("recorded")?,
         test: row.get("test")?,
-        caller_quality: Quality::default(),
-        counselor_quality: None,
+        legs: vec![],
     })
 }
 

@@ -17,7 +17,7 @@ use super::{Error, database};
 const BUSY: Duration = Duration::from_secs(1);
 
 /// The steps; step `n` leads from version `n` to `n + 1`. A released step never changes.
-const STEPS: &[&str] = &[RECORDS, RECORDINGS, VOICES, RECORDED];
+const STEPS: &[&str] = &[RECORDS, RECORDINGS, VOICES, RECORDED, LEGS];
 
 /// Records, intentions, audit.
 const RECORDS: &str = "
@@ -114,6 +114,47 @@ const VOICES: &str = "
 const RECORDED: &str = "
     ALTER TABLE cdr ADD COLUMN recorded INTEGER NOT NULL DEFAULT 0;
     UPDATE cdr SET recorded = (SELECT count(*) FROM recording WHERE recording.call = cdr.call);
+";
+
+/// The figures of every leg of a call, and whose it was. Of older calls the caller's and the last
+/// counselor's are known, and the jitter of their last seconds only.
+const LEGS: &str = "
+    CREATE TABLE cdr_leg (
+        call TEXT NOT NULL REFERENCES cdr (call) ON DELETE CASCADE,
+        nth INTEGER NOT NULL,
+        side TEXT NOT NULL,
+        extension TEXT,
+        received INTEGER NOT NULL,
+        sent INTEGER NOT NULL,
+        lost INTEGER NOT NULL,
+        lost_at_peer INTEGER NOT NULL,
+        jitter_ms REAL NOT NULL,
+        jitter_max_ms REAL,
+        round_trip_ms REAL,
+        strangers INTEGER NOT NULL,
+        rejected INTEGER NOT NULL,
+        late INTEGER NOT NULL,
+        concealed INTEGER NOT NULL,
+        first_packet_ms REAL,
+        source_differs INTEGER NOT NULL,
+        level_dbfs REAL,
+        one_way INTEGER NOT NULL,
+        unheard INTEGER NOT NULL DEFAULT 0,
+        mos REAL,
+        mos_at_peer REAL,
+        PRIMARY KEY (call, nth)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO cdr_leg (
+        call, nth, side, extension, received, sent, lost, lost_at_peer, jitter_ms, round_trip_ms,
+        strangers, rejected, late, concealed, first_packet_ms, source_differs, level_dbfs, one_way,
+        mos
+    ) SELECT q.call, q.leg = 'counselor', q.leg,
+        CASE q.leg WHEN 'counselor' THEN coalesce(cdr.counselor, '') END,
+        q.received, q.sent, q.lost, q.lost_at_peer, q.jitter_ms, q.round_trip_ms,
+        q.strangers, q.rejected, q.late, q.concealed, q.first_packet_ms, q.source_differs,
+        q.level_dbfs, q.one_way, q.mos
+    FROM cdr_quality q JOIN cdr ON cdr.call = q.call;
+    DROP TABLE cdr_quality;
 ";
 
 /// The version that this program writes.
@@ -218,7 +259,7 @@ fn step_up(conn: &mut Connection) -> rusqlite::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::cdr::Quality;
+    use crate::call::cdr::{LegFigures, Quality, Whose};
     use crate::time::Timestamp;
 
     #[test]
@@ -229,17 +270,25 @@ mod tests {
         conn.execute_batch(
             "INSERT INTO cdr VALUES ('a', 't', NULL, 0, NULL, 1, 'failed', 'system', 'fault', NULL,
                  'shown', 0, 0, 0, 0, NULL, 0, NULL, 0);
-             INSERT INTO cdr_quality VALUES ('a', 'caller', 7, 8, 1, 0, 0.5, NULL, 0, 4.25);",
+             INSERT INTO cdr_quality VALUES ('a', 'caller', 7, 8, 1, 0, 0.5, NULL, 0, 4.25);
+             INSERT INTO cdr VALUES ('b', 't', NULL, 0, NULL, 1, 'answered', 'system', 'hangup',
+                 NULL, 'shown', 0, 0, 0, 0, NULL, 0, '102', 0);
+             INSERT INTO cdr_quality VALUES ('b', 'counselor', 9, 0, 0, 0, 0, NULL, 0, NULL),
+                 ('b', 'caller', 7, 8, 1, 0, 0.5, NULL, 0, 4.25);",
         )
         .unwrap();
         step_up(&mut conn).unwrap();
         let mut found = vec![];
         super::super::cdr::load(&conn, Timestamp::MIN_UTC, Timestamp::MAX_UTC, |cdr| {
-            found.push(cdr.caller_quality);
+            found.push(cdr.legs);
         })
         .unwrap();
         let old = Quality { received: 7, sent: 8, lost: 1, jitter_ms: 0.5, ..Quality::default() };
-        assert_eq!(found, [Quality { mos: Some(4.25), ..old }]);
+        let leg = |whose, quality| LegFigures { whose, quality };
+        let caller = leg(Whose::Caller, Quality { mos: Some(4.25), ..old });
+        let counselor = Quality { received: 9, ..Quality::default() };
+        let counselor = leg(Whose::Counselor("102".into()), counselor);
+        assert_eq!(found, [vec![caller.clone()], vec![caller, counselor]]);
     }
 
     #[test]
@@ -283,12 +332,13 @@ mod tests {
             audit_anchor.n audit_anchor.only cdr.answered_after_ms cdr.call cdr.counselor \
             cdr.ended_by cdr.guidance_ms cdr.lasted_ms cdr.line cdr.offers cdr.outcome \
             cdr.paid_wait_ms cdr.position cdr.presentation cdr.recorded cdr.reason cdr.reason_code \
-            cdr.started_ms cdr.talk_ms cdr.test cdr.trunk cdr.wait_ms cdr_quality.call \
-            cdr_quality.jitter_ms cdr_quality.leg cdr_quality.lost cdr_quality.lost_at_peer \
-            cdr_quality.mos cdr_quality.received cdr_quality.round_trip_ms cdr_quality.sent \
-            cdr_quality.strangers cdr_quality.rejected cdr_quality.late cdr_quality.concealed \
-            cdr_quality.first_packet_ms cdr_quality.source_differs cdr_quality.level_dbfs \
-            cdr_quality.one_way cdr_talk.call cdr_talk.extension cdr_talk.nth cdr_talk.talk_ms \
+            cdr.started_ms cdr.talk_ms cdr.test cdr.trunk cdr.wait_ms cdr_leg.call \
+            cdr_leg.extension cdr_leg.concealed cdr_leg.first_packet_ms cdr_leg.jitter_max_ms \
+            cdr_leg.jitter_ms cdr_leg.late cdr_leg.level_dbfs cdr_leg.lost cdr_leg.lost_at_peer \
+            cdr_leg.mos cdr_leg.mos_at_peer cdr_leg.nth cdr_leg.one_way cdr_leg.received \
+            cdr_leg.rejected cdr_leg.round_trip_ms cdr_leg.sent cdr_leg.side \
+            cdr_leg.source_differs cdr_leg.strangers cdr_leg.unheard cdr_talk.call \
+            cdr_talk.extension cdr_talk.nth cdr_talk.talk_ms \
             intention.extension intention.pause_reason intention.state recording.bytes \
             recording.call recording.deleted_ms recording.deleted_why recording.ended \
             recording.length_ms recording.line recording.part recording.sha256 \

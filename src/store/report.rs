@@ -273,10 +273,8 @@ impl LineFigures {
         for (within, limit) in self.within.iter_mut().zip(SERVICE_LEVELS) {
             *within += u64::from(cdr.wait <= Duration::from_secs(limit));
         }
-        self.caller_voice.add(&cdr.caller_quality);
-        if let Some(quality) = &cdr.counselor_quality {
-            self.counselor_voice.add(quality);
-        }
+        self.caller_voice.add(&cdr.caller_quality());
+        cdr.counselor_qualities().for_each(|quality| self.counselor_voice.add(&quality));
     }
 
     fn finish(&mut self) {

@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use super::audit::{Entry, Verdict};
 use super::*;
-use crate::call::cdr::{CallId, EndReason, EndedBy, Outcome, Presentation, Quality};
+use crate::call::cdr::{
+    CallId, EndReason, EndedBy, LegFigures, Outcome, Presentation, Quality, Whose,
+};
 use crate::call::config::{LineId, TrunkId};
 
 /// A folder of its own, removed at the end.
@@ -68,9 +70,20 @@ pub(crate) fn answered(call: &str, started: Timestamp) -> Cdr {
         talks: vec![(Extension::from("101"), secs(957)), (Extension::from("102"), secs(2_000))],
         recorded: 2,
         test: false,
-        caller_quality: Quality { received: 150_000, lost: 12, mos: Some(4.25), ..quality() },
-        counselor_quality: Some(Quality { round_trip_ms: Some(18.5), ..quality() }),
+        legs: vec![
+            leg(
+                Whose::Caller,
+                Quality { received: 150_000, lost: 12, mos: Some(4.25), ..quality() },
+            ),
+            leg(Whose::Counselor("101".into()), quality()),
+            leg(Whose::Supervisor("201".into()), Quality { sent: 77, ..quality() }),
+            leg(Whose::Counselor("102".into()), Quality { round_trip_ms: Some(18.5), ..quality() }),
+        ],
     }
+}
+
+fn leg(whose: Whose, quality: Quality) -> LegFigures {
+    LegFigures { whose, quality }
 }
 
 fn quality() -> Quality {
@@ -80,6 +93,7 @@ fn quality() -> Quality {
         lost: 3,
         lost_at_peer: 4,
         jitter_ms: 0.5,
+        jitter_max_ms: 0.75,
         round_trip_ms: None,
         strangers: 5,
         rejected: 6,
@@ -89,7 +103,9 @@ fn quality() -> Quality {
         source_differs: true,
         level_dbfs: Some(-27.5),
         one_way: 9,
+        unheard: 10,
         mos: None,
+        mos_at_peer: Some(3.5),
     }
 }
 
@@ -124,7 +140,7 @@ fn a_record_comes_back_with_its_start_to_the_minute() {
         talks: vec![],
         recorded: 0,
         test: true,
-        counselor_quality: None,
+        legs: vec![],
         ..answered("b", at("2026-11-07T09:30:00Z"))
     };
     let odd_second = answered("c", at("2026-11-07T10:00:59.9Z"));
@@ -143,15 +159,15 @@ fn what_is_not_finite_and_what_runs_backwards_is_still_written() {
     let mut cdr = answered("a", at("2026-11-07T09:00:00Z"));
     cdr.ended = cdr.started - secs(3_600);
     cdr.wait = Duration::MAX;
-    cdr.caller_quality.jitter_ms = f32::NAN;
-    cdr.caller_quality.mos = Some(f32::INFINITY);
-    cdr.caller_quality.received = u64::MAX;
+    cdr.legs[0].quality.jitter_ms = f32::NAN;
+    cdr.legs[0].quality.mos = Some(f32::INFINITY);
+    cdr.legs[0].quality.received = u64::MAX;
     store.cdr(cdr);
     store.close(secs(10)).unwrap();
     let rows = rows(&folder.config());
     assert_eq!(rows[0].ended, rows[0].started);
-    assert_eq!(rows[0].caller_quality.jitter_ms, 0.0);
-    assert_eq!(rows[0].caller_quality.mos, None);
+    assert_eq!(rows[0].caller_quality().jitter_ms, 0.0);
+    assert_eq!(rows[0].caller_quality().mos, None);
 }
 
 #[test]
@@ -389,7 +405,7 @@ fn retention_takes_what_is_old_and_keeps_the_chain_whole() {
     };
     assert_eq!(left("cdr").unwrap(), 2);
     assert_eq!(left("cdr_talk").unwrap(), 4);
-    assert_eq!(left("cdr_quality").unwrap(), 4);
+    assert_eq!(left("cdr_leg").unwrap(), 8);
     assert!(matches!(audit::verify(&conn).unwrap(), Verdict::Intact { entries: 4, .. }));
     // Everything goes, and the chain goes on from its anchor.
     retention::sweep(&mut conn, &config, now + days(2_000)).unwrap();

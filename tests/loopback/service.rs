@@ -218,12 +218,12 @@ impl Service {
         rows.map(Result::unwrap).collect()
     }
 
-    /// A figure of the voices, summed over both legs of all calls: a column of `cdr_quality`.
+    /// A figure of the voices, summed over all legs of all calls: a column of `cdr_leg`.
     pub(crate) fn figure(&self, column: &str) -> i64 {
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
         let database = rusqlite::Connection::open_with_flags(&self.database, flags).unwrap();
         database.busy_timeout(Duration::from_secs(1)).unwrap();
-        let sql = format!("SELECT sum({column}) FROM cdr_quality");
+        let sql = format!("SELECT sum({column}) FROM cdr_leg");
         database.query_row(&sql, [], |row| row.get(0)).unwrap()
     }
 

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use koebashi::call::cdr::{EndReason, Outcome};
 use koebashi::call::voice::{News, Side};
+use koebashi::media::Way;
 use koebashi::sip::header::Name;
 use koebashi::sip::message::Method;
 
@@ -99,7 +100,7 @@ fn a_silent_caller_in_early_media_is_no_alarm_before_the_answer() {
     let acked = world.now;
     world.run(4 * S);
     let [(at, told)] = &world.voices[..] else { panic!("{:?}", world.voices) };
-    assert_eq!((told.side, told.news), (Side::Caller, News::OneWay));
+    assert_eq!((told.side, told.news), (Side::Caller, News::OneWay(Way::FromPeer)));
     assert!((3 * S..=3 * S + 100 * MS).contains(&(*at - acked)), "{:?}", *at - acked);
 }
 

@@ -451,7 +451,7 @@ fn rule_12_once_locked_only_the_locked_source_is_heard() {
     talk.claim_they_hear_each_other();
     let Talk { mut world, caller, .. } = talk;
     world.with(caller, |phone, now| phone.hang_up(now));
-    assert_eq!(only_record(&mut world).caller_quality.strangers, 100);
+    assert_eq!(only_record(&mut world).caller_quality().strangers, 100);
 }
 
 #[test]

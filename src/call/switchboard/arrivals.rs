@@ -17,7 +17,7 @@ use crate::call::record::Record;
 use crate::call::recording::Recording;
 use crate::call::trunk::Arrival;
 use crate::call::{Phase, identity};
-use crate::media::{Keys, Quality};
+use crate::media::Keys;
 use crate::sip::auth::{Accounts, Ha1, Source, Verdict};
 use crate::sip::header::Name;
 use crate::sip::message::{Message, Method};
@@ -238,8 +238,7 @@ impl Switchboard {
             talks: Vec::new(),
             recorded: 0,
             test: false,
-            caller_quality: Quality::default(),
-            counselor_quality: None,
+            legs: Vec::new(),
         })));
     }
 

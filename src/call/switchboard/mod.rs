@@ -343,8 +343,8 @@ impl Switchboard {
         | media::Event::Played { port, .. }
         | media::Event::Silent { port }
         | media::Event::Resumed { port }
-        | media::Event::OneWay { port }
-        | media::Event::BothWays { port }
+        | media::Event::OneWay { port, .. }
+        | media::Event::BothWays { port, .. }
         | media::Event::Measured { port, .. }
         | media::Event::Closed { port, .. }) = *event;
         let event = &self.hear(now, event);
@@ -414,7 +414,7 @@ impl Switchboard {
                 let Some(call) = self.calls.get_mut(&key) else { return };
                 f(Owned::Call(call), &mut io);
                 let asks = std::mem::take(&mut call.asks);
-                let is_over = call.record.is_complete(call.caller.port());
+                let is_over = call.record.is_complete();
                 for ask in asks {
                     self.on_ask(now, ask);
                 }
@@ -468,7 +468,8 @@ impl Switchboard {
         let Some(mut call) = self.calls.remove(&key) else { return };
         self.clear_timers(Owner::Call(key));
         let caller = call.caller.port();
-        for port in [Some(caller), call.record.counselor_port].into_iter().flatten() {
+        let parts: Vec<_> = call.record.open_ports().collect();
+        for port in std::iter::once(caller).chain(parts) {
             if let Some(quality) = self.voices.latest(port) {
                 call.record.on_closed(port, caller, quality);
             }

@@ -5,7 +5,7 @@
 
 use super::{Owned, Owner, Switchboard, io};
 use crate::call::bridge::{Bridge, HelpRing};
-use crate::call::cdr::CallId;
+use crate::call::cdr::{CallId, Whose};
 use crate::call::config::{Extension, Role, SupervisionMode};
 use crate::call::counselor::Activity;
 use crate::call::deed::{Actor, Deed, Denial, Request, What, Why};
@@ -154,6 +154,10 @@ impl Switchboard {
             leg.adopt(io);
             // Without audio there is nothing to take part with; the leg is hung up.
             let answered = Supervision::answer(io, supervisor.clone(), leg, mode);
+            if let (Ok(supervision), Some(_)) = (&answered, call.bridge()) {
+                let whose = Whose::Supervisor(supervision.extension.clone());
+                call.record.takes_part(supervision.leg.port(), whose);
+            }
             call.in_bridge(io, |bridge, cx| {
                 match answered {
                     Ok(supervision) => bridge.supervise(cx, supervision),

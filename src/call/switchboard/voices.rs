@@ -11,14 +11,16 @@ use crate::call::config::Role;
 use crate::call::io::Owner;
 use crate::call::voice::{News, Side, Voice};
 use crate::call::{Bridge, Call};
-use crate::media::{Event, PortId, Quality};
+use crate::media::{Event, PortId, Quality, Recent, Way};
 use crate::time::Now;
 
 /// One leg, while its port is open.
 struct Leg {
     side: Side,
     quality: Quality,
+    recent: Option<Recent>,
     is_one_way: bool,
+    is_unheard: bool,
 }
 
 /// The legs by their ports: as many as there are ports.
@@ -28,8 +30,8 @@ pub(super) struct Voices(BTreeMap<PortId, Leg>);
 impl Voices {
     /// What the board shows of a leg.
     fn view(&self, port: PortId) -> Option<LegView> {
-        let Leg { side, quality, is_one_way } = self.0.get(&port)?;
-        Some(LegView { side: *side, quality: *quality, is_one_way: *is_one_way })
+        let Leg { side, quality, recent, is_one_way, is_unheard } = *self.0.get(&port)?;
+        Some(LegView { side, quality, recent, is_one_way, is_unheard })
     }
 
     /// The latest figures of a port that has not closed.
@@ -52,17 +54,18 @@ impl Switchboard {
         match *event {
             Event::Opened { port } => {
                 let side = self.side(port);
-                let leg = Leg { side, quality: Quality::default(), is_one_way: false };
+                let (quality, recent) = (Quality::default(), None);
+                let leg = Leg { side, quality, recent, is_one_way: false, is_unheard: false };
                 self.voices.0.insert(port, leg);
             }
             Event::OpenFailed { port } => drop(self.voices.0.remove(&port)),
-            Event::Measured { port, quality } => {
+            Event::Measured { port, quality, recent } => {
                 if let Some(leg) = self.voices.0.get_mut(&port) {
-                    leg.quality = quality;
+                    (leg.quality, leg.recent) = (quality, recent);
                 }
             }
-            Event::OneWay { port } => self.alarm(now, port, true),
-            Event::BothWays { port } => self.alarm(now, port, false),
+            Event::OneWay { port, way } => self.alarm(now, port, way, true),
+            Event::BothWays { port, way } => self.alarm(now, port, way, false),
             Event::Closed { port, quality } => {
                 if let Some((side, quality)) = self.voices.close(port, quality) {
                     if quality.received + quality.sent > 0 {
@@ -81,13 +84,17 @@ impl Switchboard {
     }
 
     /// One-way audio has begun, or is over. The board shows it at once.
-    fn alarm(&mut self, now: Now, port: PortId, is_one_way: bool) {
+    fn alarm(&mut self, now: Now, port: PortId, way: Way, is_on: bool) {
         let Some(leg) = self.voices.0.get_mut(&port) else { return };
-        if std::mem::replace(&mut leg.is_one_way, is_one_way) == is_one_way {
+        let was_on = match way {
+            Way::FromPeer => &mut leg.is_one_way,
+            Way::ToPeer => &mut leg.is_unheard,
+        };
+        if std::mem::replace(was_on, is_on) == is_on {
             return;
         }
         let side = leg.side;
-        self.tell(port, side, if is_one_way { News::OneWay } else { News::BothWays });
+        self.tell(port, side, if is_on { News::OneWay(way) } else { News::BothWays(way) });
         self.draw_soon(now);
     }
 

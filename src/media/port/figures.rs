@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::media::codec::Decoder;
 use crate::media::rtp::Reception;
 use crate::media::timeline::TICK;
-use crate::media::{Codec, Law, Quality, g711, mos, rtcp};
+use crate::media::{Codec, Law, Quality, Recent, g711, mos, rtcp};
 
 /// What a receiver's buffer adds to the delay, for the score: two packets.
 const BUFFER_MS: f32 = 40.0;
@@ -26,10 +26,14 @@ pub(super) struct Figures {
     pub(super) octets: u64,
     /// `sent` at the last RTCP report.
     pub(super) sent_at_report: u64,
+    /// `sent` when the peer last told what arrived.
+    pub(super) sent_at_receipt: u64,
     pub(super) strangers: u64,
     pub(super) rejected: u64,
     pub(super) late: u64,
     pub(super) concealed: u64,
+    /// Packets that had come and been lost when the voice was last looked at.
+    looked: (u64, u64),
     /// Since when the peer might speak.
     asked: Option<Instant>,
     first_packet: Option<Duration>,
@@ -74,6 +78,23 @@ impl Figures {
         self.octets += octets as u64;
     }
 
+    /// How the voice has come in since this was asked last; `None`: no packet has come.
+    pub(super) fn recent(
+        &mut self,
+        reception: &Reception,
+        reports: &rtcp::Reports,
+        codec: Codec,
+    ) -> Option<Recent> {
+        let looked = (reception.received(), reception.lost());
+        let before = std::mem::replace(&mut self.looked, looked);
+        let (received, lost) = (looked.0 - before.0, looked.1.saturating_sub(before.1));
+        let loss = lost as f32 / (received + lost).max(1) as f32;
+        let jitter_ms = reception.jitter_ms();
+        let round_trip_ms = reports.round_trip().map(|r| r.as_secs_f32() * 1000.0);
+        let mos = score(codec, loss, jitter_ms, round_trip_ms);
+        (received > 0).then_some(Recent { loss, jitter_ms, mos })
+    }
+
     /// Everything together, but for what only the port knows.
     pub(super) fn quality(
         &self,
@@ -82,18 +103,23 @@ impl Figures {
         codec: Codec,
     ) -> Quality {
         let (received, lost) = (reception.received(), reception.lost());
-        let jitter_ms = reception.jitter_ms();
+        let jitter_ms = reception.mean_jitter_ms();
         let round_trip_ms = reports.round_trip().map(|r| r.as_secs_f32() * 1000.0);
-        let loss = lost as f32 / (received + lost).max(1) as f32;
-        let delay = round_trip_ms.unwrap_or(0.0) / 2.0
-            + TICK.as_millis() as f32
-            + BUFFER_MS.max(2.0 * jitter_ms);
+        let score = |lost: u64, of: u64, jitter_ms: f32| {
+            score(codec, lost as f32 / of.max(1) as f32, jitter_ms, round_trip_ms)
+        };
+        let at_peer = reports.at_peer();
+        let mos_at_peer = at_peer.map(|at_peer| {
+            let jitter_ms = at_peer.jitter() as f32 * 1000.0 / codec.clock() as f32;
+            score(at_peer.lost, self.sent_at_receipt, jitter_ms)
+        });
         Quality {
             received,
             sent: self.sent,
             lost,
-            lost_at_peer: reports.lost_at_peer(),
+            lost_at_peer: at_peer.map_or(0, |at_peer| at_peer.lost),
             jitter_ms,
+            jitter_max_ms: reception.max_jitter_ms(),
             round_trip_ms,
             strangers: self.strangers,
             rejected: self.rejected,
@@ -101,10 +127,19 @@ impl Figures {
             concealed: self.concealed,
             first_packet_ms: self.first_packet.map(|first| first.as_secs_f32() * 1000.0),
             level_dbfs: self.level.dbfs(),
-            mos: (received > 0).then(|| mos::mos(mos::rating(codec, loss, delay))),
+            mos: (received > 0).then(|| score(lost, received + lost, jitter_ms)),
+            mos_at_peer,
             ..Quality::default()
         }
     }
+}
+
+/// The mean opinion score of a voice.
+fn score(codec: Codec, loss: f32, jitter_ms: f32, round_trip_ms: Option<f32>) -> f32 {
+    let delay = round_trip_ms.unwrap_or(0.0) / 2.0
+        + TICK.as_millis() as f32
+        + BUFFER_MS.max(2.0 * jitter_ms);
+    mos::mos(mos::rating(codec, loss, delay))
 }
 
 impl Level {

@@ -35,6 +35,8 @@ pub(in crate::media) struct Incoming {
     /// The timestamp as it came.
     pub(in crate::media) wire: u32,
     pub(in crate::media) payload: Payload,
+    /// Whether it came later than a buffer of 60 ms would have played it.
+    pub(in crate::media) is_late: bool,
 }
 
 /// What is in it.
@@ -177,7 +179,8 @@ impl Port {
         };
         header.timestamp = self.units.of(wire, ticks);
         let is_timed = matches!(kind, Kind::Audio { .. });
-        self.reception.packet(&header, samples_between(self.epoch, now), is_timed);
+        let arrival = samples_between(self.epoch, now);
+        let is_late = self.reception.packet(&header, arrival, is_timed);
         self.figures.hear(now);
         let both_ways = self.ways.hear(now, (header.ssrc, header.sequence), self.id);
         out.events.extend(both_ways);
@@ -208,7 +211,7 @@ impl Port {
                 }
             }
         };
-        Some(Incoming { header, wire, payload })
+        Some(Incoming { header, wire, payload, is_late })
     }
 
     /// Takes a packet of RTCP, from whichever socket.
@@ -221,6 +224,7 @@ impl Port {
         out: &mut Outbox,
     ) {
         let Some(peer) = &self.peer else { return };
+        let is_answered = peer.answered;
         let is_peer = match self.lock.source() {
             Some(lock) if channel == Channel::Rtp => lock == from,
             // The first that came from elsewhere on the peer's host is kept: behind NAT its port
@@ -247,6 +251,15 @@ impl Port {
         if packet.get(..length).is_some_and(|p| self.reports.read(now, self.line.ssrc(), p)) {
             if channel == Channel::Rtcp {
                 self.rtcp_source = Some(from);
+            }
+            let named = self.reports.named().map(|newest| (self.line.ssrc(), newest));
+            if named.is_some() {
+                self.figures.sent_at_receipt = self.figures.sent;
+            }
+            let sent = self.figures.sent;
+            match is_answered {
+                true => out.events.extend(self.receipts.report(sent, named, self.id)),
+                false => self.receipts.anew(sent),
             }
             self.lives(now, out);
         }

@@ -1,10 +1,12 @@
 //! Whether a peer's packets come: silence, and audio that goes one way only.
 //!
-//! Owns two watches. [`Life`] looks at everything that shows the peer is there, RTCP too, and leads
-//! to [`Event::Silent`]: is the peer gone? [`Ways`] looks at RTP alone and only while our packets
-//! go and the peer, in a call that is answered, may speak, and leads to [`Event::OneWay`]: do the
-//! two hear each other? With the times as they come, a peer that stops is told of first as one-way
-//! (3 s), then as silent (4 s) unless its RTCP goes on. Neither ends a call.
+//! Owns three watches. [`Life`] looks at everything that shows the peer is there, RTCP too, and
+//! leads to [`Event::Silent`]: is the peer gone? [`Ways`] looks at RTP alone and only while our
+//! packets go and the peer, in a call that is answered, may speak, and leads to [`Event::OneWay`]:
+//! do the two hear each other? With the times as they come, a peer that stops is told of first as
+//! one-way (3 s), then as silent (4 s) unless its RTCP goes on. [`Receipts`] reads in the peer's
+//! RTCP, in a call that is answered, whether our packets arrive; it can be no faster than the
+//! peer's reports. None of them ends a call.
 //! A peer that hears a mix and is itself heard by nobody (a supervisor who listens) owes nothing.
 //!
 //! A phone that mutes by sending nothing can't be told from a broken way until it speaks again: its
@@ -13,7 +15,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::media::{Event, PortId};
+use crate::media::{Event, PortId, Way};
 
 /// Whether anything comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +109,7 @@ impl Ways {
             last_ssrc == ssrc && sequence.wrapping_sub(last) <= HOLE_MAX
         });
         self.state = if goes_on { State::Quiet } else { State::Watching };
-        Some(Event::BothWays { port })
+        Some(Event::BothWays { port, way: Way::FromPeer })
     }
 
     /// Lets time pass. `is_owed`: our packets go, the peer may speak, and the call is
@@ -129,6 +131,65 @@ impl Ways {
         }
         self.state = State::OneWay;
         self.told += 1;
-        Some(Event::OneWay { port })
+        Some(Event::OneWay { port, way: Way::FromPeer })
+    }
+}
+
+/// Reports in a row by which nothing arrived: one may have crossed with the first packets.
+const EMPTY_MAX: u8 = 2;
+/// Packets that must have gone out between two reports before the later one is expected to name
+/// one of them.
+const SENT_MIN: u64 = 100;
+
+/// Whether our packets arrive, by the peer's RTCP. Of a peer that sends none nothing is said.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Receipts {
+    /// The newest of our packets that the peer has named: SSRC and extended sequence number.
+    newest: Option<(u32, u32)>,
+    /// What had gone out when the last report came that counted.
+    sent: u64,
+    /// Reports in a row by which nothing arrived.
+    empty: u8,
+    is_unheard: bool,
+    told: u32,
+}
+
+impl Receipts {
+    /// How often it was told that nothing arrives.
+    pub(super) fn told(&self) -> u32 {
+        self.told
+    }
+
+    /// Signaling names another place, or the call is not answered: what arrived so far says
+    /// nothing.
+    pub(super) fn anew(&mut self, sent: u64) {
+        (self.sent, self.empty) = (sent, 0);
+    }
+
+    /// A report has come, after `sent` packets. `named`: the newest of ours that it tells of;
+    /// `None`: it tells of none.
+    pub(super) fn report(
+        &mut self,
+        sent: u64,
+        named: Option<(u32, u32)>,
+        port: PortId,
+    ) -> Option<Event> {
+        if named.is_some() && named != self.newest {
+            self.newest = named;
+            self.anew(sent);
+            let was_unheard = std::mem::take(&mut self.is_unheard);
+            return was_unheard.then_some(Event::BothWays { port, way: Way::ToPeer });
+        }
+        if sent < self.sent + SENT_MIN {
+            return None;
+        }
+        self.sent = sent;
+        self.empty = self.empty.saturating_add(1);
+        if self.empty < EMPTY_MAX || self.is_unheard {
+            return None;
+        }
+        self.is_unheard = true;
+        self.told += 1;
+        Some(Event::OneWay { port, way: Way::ToPeer })
     }
 }

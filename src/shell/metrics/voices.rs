@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 use super::Labels;
 use crate::call::cdr::Quality;
 use crate::call::voice::{News, Side, Voice};
+use crate::media::Way;
 
 type Counters = Family<Labels<1>, Counter>;
 type Histograms = Family<Labels<1>, Histogram, fn() -> Histogram>;
@@ -26,6 +27,8 @@ pub(super) struct Voices {
     level: Histograms,
     sums: Vec<Sum>,
     one_way: Counters,
+    unheard: Counters,
+    mos_at_peer: Histograms,
 }
 
 impl Voices {
@@ -42,7 +45,11 @@ impl Voices {
         let mos = histograms("mos", help, || {
             Histogram::new([1.5, 2.0, 2.5, 3.0, 3.5, 3.8, 4.0, 4.2, 4.3, 4.4])
         });
-        let help = "Interarrival jitter at the end of a leg";
+        let help = "Mean opinion score of what arrived at the peer, by its RTCP reports";
+        let mos_at_peer = histograms("mos_at_peer", help, || {
+            Histogram::new([1.5, 2.0, 2.5, 3.0, 3.5, 3.8, 4.0, 4.2, 4.3, 4.4])
+        });
+        let help = "Mean interarrival jitter of a leg";
         let jitter = histograms("jitter_seconds", help, || {
             Histogram::new([0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2])
         });
@@ -67,7 +74,10 @@ impl Voices {
             family
         };
         let sums: Vec<Sum> = vec![
-            (counters("late_packets", "Packets that came too late to be mixed"), |q| q.late),
+            (
+                counters("late_packets", "Packets too late to be mixed, or for a buffer of 60 ms"),
+                |q| q.late,
+            ),
             (counters("concealed_frames", "Frames of 20 ms made up for lost packets"), |q| {
                 q.concealed
             }),
@@ -86,17 +96,23 @@ impl Voices {
             }),
         ];
         let one_way = counters("one_way", "Alarms: packets went out and none came");
-        Self { mos, jitter, loss, first_packet, level, sums, one_way }
+        let unheard =
+            counters("unheard", "Alarms: by the peer's reports none of our packets arrive");
+        Self { mos, jitter, loss, first_packet, level, sums, one_way, unheard, mos_at_peer }
     }
 
     pub(super) fn add(&self, voice: &Voice) {
         let labels = labels(voice.side);
         let quality = match &voice.news {
-            News::OneWay => {
-                self.one_way.get_or_create(&labels).inc();
+            News::OneWay(way) => {
+                let family = match way {
+                    Way::FromPeer => &self.one_way,
+                    Way::ToPeer => &self.unheard,
+                };
+                family.get_or_create(&labels).inc();
                 return;
             }
-            News::BothWays => return,
+            News::BothWays(_) => return,
             News::Closed(quality) => quality,
         };
         let observe = |family: &Histograms, value: Option<f32>| {
@@ -107,6 +123,7 @@ impl Voices {
         let expected = quality.received.saturating_add(quality.lost);
         let has_come = quality.received > 0;
         observe(&self.mos, quality.mos);
+        observe(&self.mos_at_peer, quality.mos_at_peer);
         observe(&self.jitter, has_come.then_some(quality.jitter_ms / 1_000.0));
         observe(&self.loss, (expected > 0).then(|| quality.lost as f32 / expected as f32));
         observe(&self.first_packet, quality.first_packet_ms.map(|ms| ms / 1_000.0));

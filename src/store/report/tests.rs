@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::print::{Format, print};
 use super::*;
-use crate::call::cdr::{CallId, EndReason, EndedBy, Presentation};
+use crate::call::cdr::{CallId, EndReason, EndedBy, LegFigures, Presentation, Whose};
 use crate::call::config::TrunkId;
 use crate::time::Timestamp;
 
@@ -41,8 +41,7 @@ fn call(local: &str, outcome: Outcome, wait: u64, talk: u64) -> Cdr {
         talks,
         recorded: 0,
         test: false,
-        caller_quality: Quality::default(),
-        counselor_quality: None,
+        legs: vec![],
     }
 }
 
@@ -171,9 +170,14 @@ fn a_transfer_counts_for_each_counselor_and_voices_have_medians() {
         jitter_ms,
         ..Quality::default()
     };
-    rows[0].caller_quality = voice(2, Some(4.0), 1.0);
-    rows[1].caller_quality = voice(4, Some(3.0), 5.0);
-    rows[1].counselor_quality = Some(voice(0, None, 0.5));
+    let leg = |whose, quality| LegFigures { whose, quality };
+    rows[0].legs = vec![leg(Whose::Caller, voice(2, Some(4.0), 1.0))];
+    rows[1].legs = vec![
+        leg(Whose::Caller, voice(4, Some(3.0), 5.0)),
+        leg(Whose::Counselor("101".into()), voice(0, None, 0.5)),
+        leg(Whose::Supervisor("201".into()), voice(50, Some(1.0), 70.0)),
+        leg(Whose::Counselor("102".into()), voice(2, None, 0.5)),
+    ];
     let f = figures(&rows, november()).total;
     let talks = |extension: &str| {
         let talks = &f.counselors[&Extension::from(extension)];
@@ -186,7 +190,7 @@ fn a_transfer_counts_for_each_counselor_and_voices_have_medians() {
     assert_eq!(f.caller_voice.loss.median(), Some(0.03));
     assert_eq!(f.caller_voice.jitter_ms.median(), Some(3.0));
     assert_eq!(f.caller_voice.round_trip_ms.median(), None);
-    assert_eq!(f.counselor_voice.loss.median(), Some(0.0));
+    assert_eq!(f.counselor_voice.loss.median(), Some(0.01));
     assert_eq!(f.counselor_voice.mos.median(), None);
 }
 
