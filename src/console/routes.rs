@@ -17,6 +17,7 @@ mod origin;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
+use std::future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -83,9 +84,9 @@ pub fn router(handle: Handle, config: &Config) -> Router {
         .route("/api/v1/board", get(board))
         .route("/api/v1/events", get(events))
         .merge(deeds::routes())
-        .fallback(async || error(StatusCode::NOT_FOUND, "not_found"))
-        .method_not_allowed_fallback(async || {
-            error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
+        .fallback(|| future::ready(error(StatusCode::NOT_FOUND, "not_found")))
+        .method_not_allowed_fallback(|| {
+            future::ready(error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"))
         })
         .layer(middleware::from_fn_with_state(Arc::from(&*config.hosts), guard))
         .with_state(shared)
@@ -182,7 +183,7 @@ struct Subscriber {
 impl Subscriber {
     /// The board at once, then whenever it has changed; ends with the loop.
     fn events(self) -> impl Stream<Item = Result<Event, Infallible>> {
-        stream::unfold(self, async |mut subscriber| {
+        stream::unfold(self, |mut subscriber| async {
             if let Some(event) = subscriber.due.pop_front() {
                 return Some((Ok(event), subscriber));
             }
