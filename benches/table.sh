@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every benchmark and writes the table of README.md anew, between its two markers.
-# Wants a quiet machine, and takes about 25 minutes; what each benchmark prints is kept in
+# Wants a quiet machine, and takes about 12 minutes; what each benchmark prints is kept in
 # target/table/. The figures of the service are medians of three runs; the others are medians
 # within their run already.
 #

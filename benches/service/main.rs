@@ -197,6 +197,7 @@ fn bridge(options: &Options, calls: u32) -> io::Result<()> {
     }
     if Some(&calls) == options.calls.last() {
         note("packets lost", figures.loss() * 100.0, "%", "0 % at 1,500");
+        note("delay of the voice, p99", delay.quantile(0.99), "ms", "≤ 5 ms");
     }
     callers.hang_up(RAMP);
     run.wait("over", calls, RAMP, || callers.progress().ended.load(Ordering::Relaxed));
