@@ -15,10 +15,10 @@
 //! # Layers
 //!
 //! ```text
-//! main ─ cli ─ demo ─ config ─┐
-//! console ────────────────────┤    only `shell`, `console` and `demo` are async; `call`, `sip` and
-//! shell ──────────────────────┼─► call ─► sip      `media` open no socket, read no clock and spawn
-//! store ──────────────────────┘     └───► media    nothing: inputs and `now` in, outputs out
+//! main ─ cli ─ demo ─ console ─ config ─┐   only `shell`, `console`, `demo` are async; `call`,
+//! shell ────────────────────────────────┼─► call ─► sip      `sip` and `media` open no socket,
+//! store ────────────────────────────────┘     └───► media    read no clock and spawn nothing:
+//!                                                            inputs and `now` in, outputs out
 //!                    time, pii, chance below all
 //! ```
 //!

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use koebashi::call::board::Board;
 use koebashi::call::switchboard::Command;
-use koebashi::cli::load::load;
+use koebashi::cli::load::setup;
+use koebashi::config::ready::load;
 use koebashi::shell::Shell;
 use koebashi::sip::Transport;
 use koebashi::store::Reader;
@@ -41,7 +42,7 @@ fn start(folder: &Path) -> Shell {
     for (_, address) in &mut ready.loaded.sip.listen {
         address.set_port(0);
     }
-    Shell::start(ready.setup(Some(path)).unwrap()).unwrap()
+    Shell::start(setup(&ready, path).unwrap().0).unwrap()
 }
 
 /// Waits for a board that is as it should be.

@@ -18,7 +18,8 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::config::Complaint;
+use crate::config::{Complaint, Loaded};
+use crate::console;
 use crate::demo;
 use crate::shell::process;
 
@@ -172,6 +173,19 @@ fn must_exist(database: &Path) -> Result<&Path> {
         ));
     }
     Ok(database)
+}
+
+/// What proves to the running service that we may ask. Empty where no service has left any: then
+/// nobody answers.
+fn service_token(loaded: &Loaded) -> Result<String> {
+    let folder = &loaded.shell.state_dir;
+    match console::machine_token(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            let folder = folder.display();
+            Err(anyhow!("{folder}: {error} (run it as the user of the service)"))
+        }
+        token => Ok(token.unwrap_or_default()),
+    }
 }
 
 /// A mistake and its causes in one line; a cause that has been quoted is not said again.

@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use clap::Subcommand;
 use tokio::runtime::Builder;
 
-use super::{complaints, must_exist, refuse, say};
+use super::{complaints, must_exist, refuse, say, service_token};
 use crate::call::cdr::CallId;
 use crate::config::{self, Loaded};
 use crate::console::status;
@@ -88,13 +88,13 @@ fn delete(loaded: &Loaded, call: &str) -> Result<()> {
     match Lock::take(state) {
         Ok(_lock) => delete_here(loaded, &before, &id)?,
         Err(lock::Error::Taken { .. }) => {
+            let token = service_token(loaded)?;
             let runtime = Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(status::delete_recordings(loaded.console.listen, &id)).with_context(
-                || {
-                    let state = state.display();
-                    format!("nothing is proved to be deleted: the service that runs with {state}")
-                },
-            )?;
+            let deleted = status::delete_recordings(loaded.console.listen, &token, &id);
+            runtime.block_on(deleted).with_context(|| {
+                let state = state.display();
+                format!("nothing is proved to be deleted: the service that runs with {state}")
+            })?;
         }
         Err(error) => return Err(error.into()),
     }

@@ -1,5 +1,6 @@
 //! `koebashi run`: the service, from the configuration to its end.
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,11 +8,12 @@ use anyhow::{Context, Result};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use super::load::{self, Ready};
+use super::load;
 use super::refuse;
+use crate::config::ready::{self, Ready};
 use crate::console;
 use crate::shell::lock::Lock;
-use crate::shell::{Setup, Shell, log, process};
+use crate::shell::{Setup, Shell, clock, log, process};
 
 /// Threads beside the loop's own, for streams and the console.
 const WORKERS: usize = 2;
@@ -21,7 +23,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 /// Runs the service until it is told to end.
 pub(super) fn run(path: PathBuf) -> Result<()> {
     process::seal().context("core files can't be turned off")?;
-    let ready = load::load(&path).map_err(|all| refuse(&all))?;
+    let ready = ready::load(&path).map_err(|all| refuse(&all))?;
     let shell = &ready.loaded.shell;
     // Before anything in it is opened: a second service would take the live one's files for what
     // a crash has left. Held to the end.
@@ -50,22 +52,32 @@ pub(super) fn run(path: PathBuf) -> Result<()> {
 
 /// Runs the loop here, and everything else on `workers`.
 async fn serve(ready: Ready, path: PathBuf, workers: &Handle) -> Result<()> {
-    let console = ready.loaded.console.clone();
+    let limits = ready.loaded.console.clone();
     let bound = {
-        let console = console.clone();
-        workers.spawn(async move { console::bind(&console).await })
+        let limits = limits.clone();
+        workers.spawn(async move { console::bind(&limits).await })
     };
     let listener = bound.await.context("the console")?;
-    let listener = listener.with_context(|| format!("console.listen: {}", console.listen))?;
-    let setup = Setup { beside: workers.clone(), ..ready.setup(Some(path))? };
+    let listener = listener.with_context(|| format!("console.listen: {}", limits.listen))?;
+    let (setup, current) = load::setup(&ready, path)?;
+    let setup = Setup { beside: workers.clone(), ..setup };
     let store = setup.store.clone();
     let shell = Shell::start(setup)?;
     for (transport, address) in shell.listening() {
         tracing::info!("listens on {}://{address}", transport.name());
     }
-    tracing::info!("console on http://{}/", listener.local_addr()?);
+    let chance = clock::chance()?;
+    let desk = console::Setup { handle: shell.handle(), limits, current, chance };
+    let desk = console::Desk::open(desk).await.context("the console")?;
+    let address = listener.local_addr()?;
+    tracing::info!("console on http://{address}/");
+    if let Some(path) = desk.setup_path() {
+        // Once, and to the terminal: whoever reads the log later must not be able to use it.
+        let text = format!("To set the console up, open once: http://{address}{path}");
+        drop(writeln!(io::stderr(), "{text}"));
+    }
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = workers.spawn(console::serve(listener, console, shell.handle(), async {
+    let serving = workers.spawn(console::serve(listener, desk, async {
         // The sender is dropped where the service ends.
         drop(stopped.await);
     }));

@@ -5,11 +5,11 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use tokio::runtime::Builder;
 
-use super::load;
-use super::{Period, StatusFormat, complaints, must_exist, refuse, say};
+use super::{Period, StatusFormat, complaints, must_exist, refuse, say, service_token};
 use crate::call::config::LineId;
 use crate::call::{schedule, when};
 use crate::config;
+use crate::config::ready;
 use crate::console::status;
 use crate::shell::clock;
 use crate::sip::auth::{self, Algorithm};
@@ -17,7 +17,7 @@ use crate::store::report::{self, period, print};
 
 /// `koebashi check`.
 pub(super) fn check(path: &Path) -> Result<()> {
-    let ready = match load::load(path) {
+    let ready = match ready::load(path) {
         Ok(ready) => ready,
         Err(complaints) => {
             for complaint in &complaints {
@@ -48,7 +48,7 @@ pub(super) fn check(path: &Path) -> Result<()> {
 
 /// `koebashi when LINE TIME`.
 pub(super) fn when(path: &Path, line: &str, time: &str) -> Result<()> {
-    let config = load::load(path).map_err(|all| refuse(&all))?.loaded.call;
+    let config = ready::load(path).map_err(|all| refuse(&all))?.loaded.call;
     let moment = schedule::parse_moment(time, config.timezone)?;
     say(when::explain(&config, &LineId::from(line), moment)?.trim_end())
 }
@@ -74,8 +74,9 @@ pub(super) fn report(path: &Path, period: &Period, format: &str) -> Result<()> {
 /// `koebashi status`.
 pub(super) fn status(path: &Path, format: StatusFormat) -> Result<()> {
     let loaded = config::load_or_demo(path).map_err(|all| refuse(&complaints(&all)))?;
+    let token = service_token(&loaded)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let json = runtime.block_on(status::fetch(loaded.console.listen))?;
+    let json = runtime.block_on(status::fetch(loaded.console.listen, &token))?;
     match format {
         StatusFormat::Json => say(&json),
         StatusFormat::Text => {

@@ -7,11 +7,13 @@
 //! An empty file is a whole configuration: see [`DEMO_PASSWORD`].
 
 mod check;
+mod console;
 mod counselors;
 mod diff;
 mod guidance;
 mod lines;
 mod nearest;
+pub mod ready;
 mod secrets;
 mod service;
 mod sheet;
@@ -27,10 +29,11 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 pub use check::check;
+pub use console::Console;
 pub use diff::{Change, changes};
 
 use crate::pii::Pii;
-use crate::{call, console, media, shell, sip, store};
+use crate::{call, media, shell, sip, store};
 use sheet::{Section, Sheet};
 
 /// The password of extension 101 in the demo that an empty file opens. Everyone knows it, so it
@@ -72,7 +75,7 @@ pub struct Loaded {
     /// For the program around them.
     pub shell: shell::Config,
     /// For the pages.
-    pub console: console::Config,
+    pub console: Console,
     /// For the database.
     pub store: store::Config,
     /// What looks wrong but can be run.
@@ -250,7 +253,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
     let service = service::service(root);
     let sip = service::sip(root);
     let media = service::media(root);
-    let console = service::console(root);
+    let console = console::console(root);
     let codes = service::codes(root);
     let supervision = service::supervision(root);
     let prompts = service::prompts(&root.section("prompts"));

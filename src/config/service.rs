@@ -1,5 +1,5 @@
 //! The sections that are there once: `[service]`, `[store]`, `[recording]`, `[sip]`, `[media]`,
-//! `[console]`, `[codes]`, `[supervision]`, `[prompts]`.
+//! `[codes]`, `[supervision]`, `[prompts]`.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -15,7 +15,7 @@ use crate::call::config::{
 use crate::media::Digit;
 use crate::shell::recorder::Config as RecorderConfig;
 use crate::shell::sip_socket::Limits as SocketLimits;
-use crate::{console, media, shell, sip, store};
+use crate::{media, shell, sip, store};
 
 /// Seconds.
 pub(super) const fn s(seconds: u64) -> Duration {
@@ -231,30 +231,8 @@ pub(super) fn media(root: &Section<'_>) -> Option<media::Config> {
     Some(config)
 }
 
-/// `[console]`.
-pub(super) fn console(root: &Section<'_>) -> Option<console::Config> {
-    let section = root.section("console");
-    let config = console::Config {
-        listen: section.parsed("listen", "127.0.0.1:8080", value::socket)?,
-        hosts: section.list("hosts", &[], value::domain)?,
-        connections: count(&section, "connections", 512, 1..=100_000)?,
-        subscribers: count(&section, "subscribers", 200, 0..=100_000)?,
-        header_timeout: section.duration("header_timeout", "10s", s(1)..=s(300))?,
-        write_timeout: section.duration("write_timeout", "30s", s(1)..=s(300))?,
-        heartbeat: section.duration("heartbeat", "15s", s(1)..=s(300))?,
-    };
-    if !config.listen.ip().is_loopback() {
-        section.warn(
-            "listen",
-            "is not loopback and there is no login: put a proxy with one before it",
-        );
-    }
-    section.done();
-    Some(config)
-}
-
 /// A count of things.
-fn count(
+pub(super) fn count(
     section: &Section<'_>,
     key: &str,
     default: u32,

@@ -116,7 +116,7 @@ fn what_callers_and_operators_count_on_is_the_default() {
     let loaded = ok(GOOD);
     assert_eq!(loaded.sip, sip::Config { listen: loaded.sip.listen.clone(), ..Default::default() });
     assert_eq!(loaded.media, media::Config::default());
-    assert_eq!(loaded.console, console::Config::default());
+    assert_eq!(loaded.console, Console::default());
     assert_eq!(loaded.store, store::Config::default());
     let line = &loaded.call.lines[&"nijiiro".into()];
     assert_eq!(line.numbers, ["0570022282"]);

@@ -21,7 +21,7 @@ use std::future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
@@ -29,30 +29,32 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use futures_util::stream::{self, Stream};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Config, view};
+use super::desk::Desk;
+use super::enter::{self, FORM_MAX};
+use super::ui::STYLE;
+use super::{assets, pages, view};
 use crate::call::board::Board;
 use crate::shell::handle::Handle;
 
-/// Bytes of a request's body; no path takes more.
-const BODY_MAX: u64 = 64 * 1024;
+/// Bytes of any other body than a form's.
+const BODY_MAX: usize = 64 * 1024;
 /// Shortest time between two events of one subscriber; what changes in between is in the next.
 const EVENT_PAUSE: Duration = Duration::from_millis(250);
 
 /// Headers of every answer: nothing is cached, guessed at, framed or told to other sites.
-const HEADERS: [(HeaderName, HeaderValue); 4] = [
+const HEADERS: [(HeaderName, HeaderValue); 3] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff")),
     (HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer")),
-    (
-        HeaderName::from_static("content-security-policy"),
-        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
-    ),
 ];
+const POLICY: HeaderName = HeaderName::from_static("content-security-policy");
 
 #[derive(Clone)]
 struct Shared {
@@ -70,45 +72,82 @@ struct Printed {
 }
 
 /// All paths.
-pub fn router(handle: Handle, config: &Config) -> Router {
+pub(super) fn router(desk: &Arc<Desk>) -> Router {
     let shared = Shared {
-        handle,
-        subscribers: Arc::new(Semaphore::new(config.subscribers)),
-        heartbeat: config.heartbeat,
+        handle: desk.handle.clone(),
+        subscribers: Arc::new(Semaphore::new(desk.limits.subscribers)),
+        heartbeat: desk.limits.heartbeat,
         printed: Arc::default(),
     };
-    Router::new()
+    let api = Router::new()
         .route("/live", get(live))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
+        .route("/assets/{version}/{name}", get(assets::file))
         .route("/api/v1/board", get(board))
         .route("/api/v1/events", get(events))
         .merge(deeds::routes())
+        .with_state(shared);
+    let door = Door {
+        hosts: Arc::from(&*desk.limits.hosts),
+        upload_max: desk.limits.upload_max,
+        policy: policy(),
+    };
+    api.merge(pages::routes().with_state(Arc::clone(desk)))
         .fallback(|| future::ready(error(StatusCode::NOT_FOUND, "not_found")))
         .method_not_allowed_fallback(|| {
             future::ready(error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"))
         })
-        .layer(middleware::from_fn_with_state(Arc::from(&*config.hosts), guard))
-        .with_state(shared)
+        .layer(middleware::from_fn_with_state(Arc::clone(desk), enter::enter))
+        .layer(DefaultBodyLimit::max(desk.limits.upload_max))
+        .layer(middleware::from_fn_with_state(door, guard))
+}
+
+/// What of a page may come from where: all of it from here, and no script or style within it but
+/// the one style sheet.
+fn policy() -> HeaderValue {
+    let hash = BASE64_STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'sha256-{hash}'; img-src 'self'; \
+         media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
+         frame-ancestors 'none'"
+    );
+    let nothing = "default-src 'none'; frame-ancestors 'none'";
+    HeaderValue::from_str(&policy).unwrap_or_else(|_| HeaderValue::from_static(nothing))
+}
+
+/// What holds for every path.
+#[derive(Clone)]
+struct Door {
+    hosts: Arc<[String]>,
+    upload_max: usize,
+    policy: HeaderValue,
 }
 
 /// What holds for every path: who may ask, the limit on bodies (of stated length only), and the
 /// headers.
-async fn guard(State(hosts): State<Arc<[String]>>, request: Request, next: Next) -> Response {
+async fn guard(State(door): State<Door>, request: Request, next: Next) -> Response {
     let headers = request.headers();
-    if !origin::is_ours(headers, &hosts) {
-        let mut response = error(StatusCode::FORBIDDEN, "foreign_origin");
-        response.headers_mut().extend(HEADERS);
-        return response;
-    }
+    let form = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let most = match form.split(';').next().unwrap_or_default() {
+        "multipart/form-data" => door.upload_max,
+        "application/x-www-form-urlencoded" => FORM_MAX,
+        _ => BODY_MAX,
+    };
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let fits = length.is_none_or(|text| text.parse::<u64>().is_ok_and(|n| n <= BODY_MAX));
-    let mut response = if fits && !headers.contains_key(TRANSFER_ENCODING) {
+    let fits = length.is_none_or(|text| text.parse::<usize>().is_ok_and(|n| n <= most));
+    let mut response = if !origin::is_ours(headers, &door.hosts) {
+        error(StatusCode::FORBIDDEN, "foreign_origin")
+    } else if fits && !headers.contains_key(TRANSFER_ENCODING) {
         next.run(request).await
     } else {
         error(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
     };
-    response.headers_mut().extend(HEADERS);
+    let own = response.headers_mut();
+    for (name, value) in HEADERS {
+        own.entry(name).or_insert(value);
+    }
+    own.insert(POLICY, door.policy);
     response
 }
 

@@ -58,22 +58,31 @@ pub enum Error {
 ///
 /// # Errors
 /// When nobody answers, or somebody else.
-pub async fn fetch(listen: SocketAddr) -> Result<String, Error> {
-    request(listen, "GET /api/v1/board", LIMIT).await
+pub async fn fetch(listen: SocketAddr, token: &str) -> Result<String, Error> {
+    request(listen, "GET /api/v1/board", token, LIMIT).await
 }
 
 /// Has the service whose console listens on `listen` delete every recording of a call.
 ///
 /// # Errors
 /// When it does not say that all of them are gone.
-pub async fn delete_recordings(listen: SocketAddr, call: &CallId) -> Result<(), Error> {
+pub async fn delete_recordings(
+    listen: SocketAddr,
+    token: &str,
+    call: &CallId,
+) -> Result<(), Error> {
     let what = format!("DELETE /api/v1/calls/{call}/recording");
-    request(listen, &what, DELETE_LIMIT).await.map(drop)
+    request(listen, &what, token, DELETE_LIMIT).await.map(drop)
 }
 
-async fn request(listen: SocketAddr, what: &str, limit: Duration) -> Result<String, Error> {
+async fn request(
+    listen: SocketAddr,
+    what: &str,
+    token: &str,
+    limit: Duration,
+) -> Result<String, Error> {
     let address = SocketAddr::new(reachable(listen.ip()), listen.port());
-    let asked = timeout(limit, ask(address, what)).await;
+    let asked = timeout(limit, ask(address, what, token)).await;
     let asked = asked.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let answer = asked.map_err(|source| Error::Unreachable { address, source })?;
     if let Some(why) = refusal(&answer) {
@@ -99,11 +108,11 @@ fn reachable(listen: IpAddr) -> IpAddr {
     }
 }
 
-async fn ask(address: SocketAddr, what: &str) -> io::Result<Vec<u8>> {
+async fn ask(address: SocketAddr, what: &str, token: &str) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!(
         "{what} HTTP/1.1\r\nHost: {address}\r\nAccept: application/json\r\n\
-         Connection: close\r\n\r\n"
+         Authorization: Bearer {token}\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await?;
     let mut answer = vec![];

@@ -1,9 +1,12 @@
 //! The console on a real socket of loopback, asked as a browser or a scraper would.
 
 use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -13,6 +16,8 @@ use crate::call::cdr::{CallId, Outcome, Presentation, Quality};
 use crate::call::config::{Extension, LineId, SupervisionMode, TrunkId};
 use crate::call::deed::{Denial, Request, What};
 use crate::call::voice::Side;
+use crate::chance::Chance;
+use crate::config::ready;
 use crate::media::Recent;
 use crate::shell::handle::{Asked, Feed, channel};
 use crate::shell::metrics::Metrics;
@@ -24,8 +29,10 @@ struct Server {
     feed: Feed,
     metrics: Metrics,
     store: Store,
-    database: std::path::PathBuf,
+    database: PathBuf,
     task: JoinHandle<()>,
+    /// What commands on this machine show.
+    token: String,
 }
 
 impl Drop for Server {
@@ -37,7 +44,7 @@ impl Drop for Server {
 
 impl Server {
     /// A console of a service that is ready, but for what the test does to it.
-    async fn start(config: Config) -> Self {
+    async fn start(limits: Console) -> Self {
         static NTH: AtomicU32 = AtomicU32::new(0);
         let nth = NTH.fetch_add(1, Ordering::Relaxed);
         let folder = format!("koebashi-console-{}-{nth}", std::process::id());
@@ -49,11 +56,17 @@ impl Server {
         feed.bound(true);
         feed.beat();
         feed.show(board());
-        let config = Config { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..config };
-        let listener = bind(&config).await.unwrap();
+        let limits = Console { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..limits };
+        let listener = bind(&limits).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let task = tokio::spawn(serve(listener, config, handle, std::future::pending()));
-        Self { address, feed, metrics, store, database, task }
+        let ready = ready::load(Path::new("there/is/none.toml")).unwrap();
+        let (_, current) = watch::channel(Arc::new(ready));
+        let chance = Chance::from_number(nth.into());
+        let desk = Setup { handle, limits, current, chance };
+        let desk = Desk::open(desk).await.unwrap();
+        let token = machine_token(database.parent().unwrap()).unwrap();
+        let task = tokio::spawn(serve(listener, desk, std::future::pending()));
+        Self { address, feed, metrics, store, database, task, token }
     }
 
     /// Status and whole answer.
@@ -74,10 +87,10 @@ impl Server {
         body: &str,
         answer: Result<(), Denial>,
     ) -> (Option<Request>, u16, String) {
-        let length = body.len();
+        let (length, token) = (body.len(), &self.token);
         let request = format!(
             "{request} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-             Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+             Authorization: Bearer {token}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
         );
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -98,13 +111,20 @@ impl Server {
     }
 
     async fn get(&self, path: &str) -> (u16, String) {
-        self.send(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
-            .await
+        let token = &self.token;
+        self.send(&format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
+             Connection: close\r\n\r\n"
+        ))
+        .await
     }
 
     async fn subscribe(&self) -> BufReader<TcpStream> {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let request = "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let token = &self.token;
+        let request = format!(
+            "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
+        );
         stream.write_all(request.as_bytes()).await.unwrap();
         BufReader::new(stream)
     }
@@ -208,7 +228,7 @@ fn counselor(extension: &str, name: &str, state: CounselorState) -> CounselorVie
 
 #[tokio::test]
 async fn each_path_answers_and_the_rest_is_404() {
-    let server = Server::start(Config::default()).await;
+    let server = Server::start(Console::default()).await;
     let (code, live) = server.get("/live").await;
     assert!(code == 200 && live.ends_with(r#"{"live":true}"#), "{live}");
     let (code, ready) = server.get("/ready").await;
@@ -221,7 +241,7 @@ async fn each_path_answers_and_the_rest_is_404() {
     let (code, board) = server.get("/api/v1/board").await;
     assert_eq!(code, 200);
     assert!(board.contains("content-type: application/json"), "{board}");
-    for path in ["/", "/api/v1/", "/api/v1/board/x", "/%00", "/metrics/../x"] {
+    for path in ["/nothing", "/api/v1/", "/api/v1/board/x", "/%00", "/metrics/../x"] {
         let (code, answer) = server.get(path).await;
         assert_eq!(code, 404, "{path}");
         assert!(answer.ends_with(r#"{"error":"not_found"}"#), "{answer}");
@@ -235,7 +255,7 @@ async fn each_path_answers_and_the_rest_is_404() {
 
 #[tokio::test]
 async fn a_service_that_should_get_no_calls_says_why() {
-    let server = Server::start(Config::default()).await;
+    let server = Server::start(Console::default()).await;
     server.feed.bound(false);
     let (code, answer) = server.get("/ready").await;
     assert!(code == 503 && answer.contains("SIP is not bound"), "{answer}");
@@ -252,7 +272,7 @@ async fn a_service_that_should_get_no_calls_says_why() {
 
 #[tokio::test]
 async fn a_loop_that_never_went_round_is_not_live() {
-    let store = Server::start(Config::default()).await;
+    let store = Server::start(Console::default()).await;
     let (_feed, handle) = channel(store.store.clone(), Metrics::default());
     assert!(!handle.is_live());
     assert!(handle.unready().contains(&"the loop does not beat".to_owned()));
@@ -260,7 +280,7 @@ async fn a_loop_that_never_went_round_is_not_live() {
 
 #[tokio::test]
 async fn subscribers_get_the_board_at_once_and_when_it_changes() {
-    let config = Config { heartbeat: Duration::from_millis(50), ..Config::default() };
+    let config = Console { heartbeat: Duration::from_millis(50), ..Console::default() };
     let server = Server::start(config).await;
     let mut stream = server.subscribe().await;
     assert!(line(&mut stream, "HTTP/").await.contains("200"));
@@ -275,7 +295,7 @@ async fn subscribers_get_the_board_at_once_and_when_it_changes() {
 
 #[tokio::test]
 async fn subscribers_are_told_once_of_each_call_for_help() {
-    let server = Server::start(Config::default()).await;
+    let server = Server::start(Console::default()).await;
     let mut stream = server.subscribe().await;
     let asks = |call: &str| {
         let mut board = board();
@@ -305,7 +325,7 @@ async fn subscribers_are_told_once_of_each_call_for_help() {
 
 #[tokio::test]
 async fn subscribers_are_limited_and_a_place_is_free_again() {
-    let server = Server::start(Config { subscribers: 2, ..Config::default() }).await;
+    let server = Server::start(Console { subscribers: 2, ..Console::default() }).await;
     let mut first = server.subscribe().await;
     let mut second = server.subscribe().await;
     line(&mut first, "data: ").await;
@@ -324,8 +344,11 @@ async fn subscribers_are_limited_and_a_place_is_free_again() {
 
 #[tokio::test]
 async fn requests_have_limits() {
-    let config =
-        Config { connections: 3, header_timeout: Duration::from_millis(200), ..Config::default() };
+    let config = Console {
+        connections: 3,
+        header_timeout: Duration::from_millis(200),
+        ..Console::default()
+    };
     let server = Server::start(config).await;
     let body = "GET /live HTTP/1.1\r\nContent-Length: 65537\r\nConnection: close\r\n\r\n";
     assert_eq!(server.send(body).await.0, 413);
@@ -343,7 +366,7 @@ async fn requests_have_limits() {
 
 #[tokio::test]
 async fn a_connection_too_many_is_closed_and_the_others_go_on() {
-    let server = Server::start(Config { connections: 2, ..Config::default() }).await;
+    let server = Server::start(Console { connections: 2, ..Console::default() }).await;
     let mut first = server.subscribe().await;
     let mut second = server.subscribe().await;
     line(&mut first, "data: ").await;
@@ -358,7 +381,7 @@ async fn a_connection_too_many_is_closed_and_the_others_go_on() {
 
 #[tokio::test]
 async fn what_is_asked_of_the_loop_is_answered_by_it() {
-    let mut server = Server::start(Config::default()).await;
+    let mut server = Server::start(Console::default()).await;
     let (call, mode) = (CallId("k7f2".into()), SupervisionMode::Listen);
     let extension = Extension::from("201");
     let calls = "/api/v1/calls/k7f2/supervise";
@@ -425,7 +448,7 @@ async fn what_is_asked_of_the_loop_is_answered_by_it() {
 
 #[tokio::test]
 async fn what_is_no_request_never_reaches_the_loop() {
-    let mut server = Server::start(Config::default()).await;
+    let mut server = Server::start(Console::default()).await;
     let recording = "POST /api/v1/calls/k7f2/recording";
     let calls = "/api/v1/calls/k7f2/supervise";
     let table = [
@@ -443,20 +466,24 @@ async fn what_is_no_request_never_reaches_the_loop() {
         assert_eq!((asked, code), (None, status), "{request} {body}");
         assert!(answer.starts_with(r#"{"error":""#), "{answer}");
     }
+    let token = server.token.clone();
     // A form of another site's page can't say that it is JSON.
     let form = format!(
-        "POST {calls} HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 38\r\n\
+        "POST {calls} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: text/plain\r\nContent-Length: 38\r\n\
          Connection: close\r\n\r\n{{\"extension\": \"201\", \"mode\": \"listen\"}}"
     );
     assert_eq!(server.send(&form).await.0, 415);
-    let help = "POST /api/v1/counselors/101/help HTTP/1.1\r\nConnection: close\r\n\r\n";
-    assert_eq!(server.send(help).await.0, 415);
+    let help = format!(
+        "POST /api/v1/counselors/101/help HTTP/1.1\r\nAuthorization: Bearer {token}\r\n\
+         Connection: close\r\n\r\n"
+    );
+    assert_eq!(server.send(&help).await.0, 415);
     assert!(server.feed.try_asked().is_none());
 }
 
 #[tokio::test]
 async fn a_loop_that_answers_nothing_is_said_so() {
-    let server = Server::start(Config::default()).await;
+    let server = Server::start(Console::default()).await;
     let (feed, handle) = channel(server.store.clone(), Metrics::default());
     drop(feed);
     let asked = handle.ask(Request::AskHelp(Extension::from("101"))).await;
@@ -465,8 +492,8 @@ async fn a_loop_that_answers_nothing_is_said_so() {
 
 #[tokio::test]
 async fn status_reads_the_board_back_and_prints_it() {
-    let server = Server::start(Config::default()).await;
-    let json = status::fetch(server.address).await.unwrap();
+    let server = Server::start(Console::default()).await;
+    let json = status::fetch(server.address, &server.token).await.unwrap();
     let view = status::parse(&json).unwrap();
     assert_eq!(view, view::Board::from(&board()));
     insta::assert_snapshot!(status::print_board(&view, chrono_tz::Asia::Tokyo));
@@ -482,10 +509,10 @@ async fn status_says_who_does_not_answer() {
         let mut request = vec![0; 1_024];
         let _read = stream.read(&mut request).await.unwrap();
     });
-    let error = status::fetch(address).await.unwrap_err().to_string();
+    let error = status::fetch(address, "").await.unwrap_err().to_string();
     assert!(error.contains("5 of 9 bytes came"), "{error}");
     stranger.await.unwrap();
-    let error = status::fetch(address).await.unwrap_err().to_string();
+    let error = status::fetch(address, "").await.unwrap_err().to_string();
     assert!(error.contains(&address.to_string()) && error.contains("running?"), "{error}");
 }
 
@@ -493,8 +520,8 @@ async fn status_says_who_does_not_answer() {
 /// added here.
 #[tokio::test]
 async fn fields_and_labels_are_those_allowed() {
-    let server = Server::start(Config::default()).await;
-    let json = status::fetch(server.address).await.unwrap();
+    let server = Server::start(Console::default()).await;
+    let json = status::fetch(server.address, &server.token).await.unwrap();
     let mut fields = BTreeSet::new();
     names(&serde_json::from_str(&json).unwrap(), &mut fields);
     let allowed = "answered at call calls changes_at closed concealed counselors draining \

@@ -19,6 +19,8 @@ use tokio::time::timeout;
 
 /// How long the loop may be silent before it counts as stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
+/// How long reading the configuration again may take.
+const RELOAD_LIMIT: Duration = Duration::from_secs(20);
 /// How long deleting recordings may take.
 const ERASE_LIMIT: Duration = Duration::from_secs(20);
 /// Requests that wait for the loop; one more is refused.
@@ -30,7 +32,7 @@ pub fn channel(store: Store, metrics: Metrics) -> (Feed, Handle) {
     let pulse = Arc::new(Pulse::default());
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
     let feed = Feed { board, pulse: Arc::clone(&pulse), metrics: metrics.clone(), asked };
-    (feed, Handle { board: receiver, pulse, metrics, store, requests, eraser: None })
+    (feed, Handle { board: receiver, pulse, metrics, store, requests, eraser: None, reloads: None })
 }
 
 /// A request, and who waits for the answer.
@@ -41,6 +43,10 @@ pub struct Asked {
     /// Where the answer goes.
     pub answer: oneshot::Sender<Result<(), Denial>>,
 }
+
+/// Somebody who wants the configuration and the prompts read again, and waits for what comes of
+/// it: nothing, or everything that is wrong.
+pub type Reload = oneshot::Sender<Result<(), Vec<String>>>;
 
 /// Why a request has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,12 +102,37 @@ pub struct Handle {
     requests: mpsc::Sender<Asked>,
     /// `None`: nothing records.
     eraser: Option<Eraser>,
+    /// `None`: the configuration never changes.
+    reloads: Option<mpsc::Sender<Reload>>,
 }
 
 impl Handle {
     /// The same, with which recordings can be deleted too.
     pub fn with_eraser(self, eraser: Eraser) -> Self {
         Self { eraser: Some(eraser), ..self }
+    }
+
+    /// The same, which can have the configuration read again.
+    pub fn with_reloads(self, reloads: mpsc::Sender<Reload>) -> Self {
+        Self { reloads: Some(reloads), ..self }
+    }
+
+    /// Has the configuration and the prompts read again at once. Where something is wrong with
+    /// them, what was in force stays so, and the answer says what.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn reload(&self) -> Result<Result<(), Vec<String>>, Unanswered> {
+        let (answer, answered) = oneshot::channel();
+        let reloads = self.reloads.as_ref().ok_or(Unanswered::Busy)?;
+        reloads.try_send(answer).map_err(|_| Unanswered::Busy)?;
+        let answered = timeout(RELOAD_LIMIT, answered).await;
+        answered.ok().and_then(Result::ok).ok_or(Unanswered::Busy)
+    }
+
+    /// What is kept on disk.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Has every recording of a call deleted, one that goes on too.

@@ -64,6 +64,8 @@ const BUDGET: usize = 128;
 const EVENTS_MAX: usize = 8_192;
 /// Commands of people that wait for the loop.
 const COMMANDS_MAX: usize = 64;
+/// Requests to read the configuration again that wait.
+const RELOADS_MAX: usize = 8;
 /// How often the loop says that it lives and counts are taken over.
 const BEAT: Duration = Duration::from_secs(1);
 /// How long what is under way is waited for after the last call.
@@ -195,11 +197,14 @@ impl Shell {
         let signals = Signals::new()?;
         let hangup = signals::hangup()?;
         let (feed, handle) = handle::channel(setup.store.clone(), metrics.clone());
-        let handle = handle.with_eraser(recorder.eraser());
+        let (reload_sender, reloads) = mpsc::channel(RELOADS_MAX);
+        let handle = handle.with_eraser(recorder.eraser()).with_reloads(reload_sender);
         feed.bound(true);
         let watching = setup
             .source
-            .map(|source| reload::watch(source, setup.fresh.clone(), hangup, change_sender))
+            .map(|source| {
+                reload::watch(source, setup.fresh.clone(), hangup, reloads, change_sender)
+            })
             .map(|watching| beside.spawn(watching));
         let drain = setup.fresh.call.limits.drain;
         let switchboard = switchboard(

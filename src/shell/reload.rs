@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::handle::Reload;
 use super::resolve;
 use super::sip_socket::tls::Tls;
 use crate::call::config::Config;
@@ -69,6 +70,7 @@ pub(super) async fn watch(
     source: Source,
     mut current: Fresh,
     mut hangup: Signal,
+    mut reloads: mpsc::Receiver<Reload>,
     changes: mpsc::Sender<Fresh>,
 ) {
     let Source { paths, stamps, mut load } = source;
@@ -78,9 +80,14 @@ pub(super) async fn watch(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut resolve_at = Instant::now();
     loop {
+        let mut asker = None;
         let is_asked = tokio::select! {
             _ = ticks.tick() => false,
             told = hangup.recv() => told.is_some(),
+            Some(reload) = reloads.recv() => {
+                asker = Some(reload);
+                true
+            }
             () = changes.closed() => return,
         };
         if is_asked || files.have_settled_anew().await {
@@ -94,10 +101,11 @@ pub(super) async fn watch(
                     files.also(&current.files).await;
                 }
                 Err(complaints) => {
-                    for complaint in complaints {
+                    for complaint in &complaints {
                         tracing::error!("{complaint}");
                     }
                     tracing::error!("the configuration is refused; the last one stays");
+                    asker.map(|asker| asker.send(Err(complaints)).ok());
                     continue;
                 }
             }
@@ -114,6 +122,8 @@ pub(super) async fn watch(
         if changes.send(current.clone()).await.is_err() {
             return;
         }
+        // Whoever asked may have gone.
+        asker.map(|asker| asker.send(Ok(())).ok());
     }
 }
 

@@ -7,14 +7,13 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use rusqlite::types::Type;
 use rusqlite::{Connection, Row, named_params};
 
+use super::unknown;
 use crate::call::cdr::{
     CallId, Cdr, EndReason, EndedBy, LegFigures, Outcome, Presentation, Quality, Whose,
 };
 use crate::call::config::{Extension, LineId, TrunkId};
-
 use crate::time::Timestamp;
 
 const INSERT: &str = "
@@ -254,11 +253,6 @@ fn word<T: Copy, const N: usize>(
     name: impl Fn(T) -> &'static str,
 ) -> rusqlite::Result<T> {
     all.into_iter().find(|value| name(*value) == text).ok_or_else(|| unknown(text))
-}
-
-fn unknown(text: &str) -> rusqlite::Error {
-    let error = format!("a record holds the unknown word {text:?}");
-    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into())
 }
 
 const ENDED_BY: [EndedBy; 3] = [EndedBy::Caller, EndedBy::Counselor, EndedBy::System];

@@ -17,7 +17,7 @@ use super::{Error, database};
 const BUSY: Duration = Duration::from_secs(1);
 
 /// The steps; step `n` leads from version `n` to `n + 1`. A released step never changes.
-const STEPS: &[&str] = &[RECORDS, RECORDINGS, VOICES, RECORDED, LEGS];
+const STEPS: &[&str] = &[RECORDS, RECORDINGS, VOICES, RECORDED, LEGS, ACCOUNTS];
 
 /// Records, intentions, audit.
 const RECORDS: &str = "
@@ -114,6 +114,25 @@ const VOICES: &str = "
 const RECORDED: &str = "
     ALTER TABLE cdr ADD COLUMN recorded INTEGER NOT NULL DEFAULT 0;
     UPDATE cdr SET recorded = (SELECT count(*) FROM recording WHERE recording.call = cdr.call);
+";
+
+/// Who signs in to the console. Of passwords and tokens there are hashes only.
+const ACCOUNTS: &str = "
+    CREATE TABLE account (
+        name TEXT NOT NULL PRIMARY KEY,
+        role TEXT NOT NULL,
+        extension TEXT,
+        password TEXT,
+        totp BLOB,
+        totp_step INTEGER NOT NULL,
+        invitation BLOB,
+        invitation_until_ms INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE session (
+        token BLOB NOT NULL PRIMARY KEY,
+        account TEXT NOT NULL,
+        until_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// The figures of every leg of a call, and whose it was. Of older calls the caller's and the last
@@ -328,7 +347,10 @@ mod tests {
         let mut columns = conn.prepare(sql).unwrap();
         let columns = columns.query_map([], |row| row.get::<_, String>(0)).unwrap();
         let columns = columns.map(Result::unwrap).collect::<Vec<_>>();
-        let mut allowed = "audit.at_ms audit.hash audit.n audit.what audit.who audit_anchor.hash \
+        let mut allowed = "account.extension account.invitation \
+            account.invitation_until_ms account.name account.password account.role account.totp \
+            account.totp_step session.account session.token session.until_ms \
+            audit.at_ms audit.hash audit.n audit.what audit.who audit_anchor.hash \
             audit_anchor.n audit_anchor.only cdr.answered_after_ms cdr.call cdr.counselor \
             cdr.ended_by cdr.guidance_ms cdr.lasted_ms cdr.line cdr.offers cdr.outcome \
             cdr.paid_wait_ms cdr.position cdr.presentation cdr.recorded cdr.reason cdr.reason_code \

@@ -2,14 +2,16 @@
 //! writer thread; the call path hands a record over and never waits.
 //!
 //! Owns [`Store`] (the handle), [`Reader`] (for reports) and their limits. The tables are
-//! [`migrate`]'s; what is in each row is [`cdr`]'s, [`counselors`]', [`recording`]'s and
-//! [`audit`]'s; the figures are [`report`]'s. There is no column for a caller's number or address.
+//! [`migrate`]'s; what is in each row is [`cdr`]'s, [`counselors`]', [`recording`]'s, [`accounts`]'
+//! and [`audit`]'s; the figures are [`report`]'s. There is no column for a
+//! caller's number or address.
 //!
 //! ```text
 //!  call path ──► bounded backlog ──► writer thread ──► koebashi.db (WAL, secure_delete)
 //!                (queue + spool)     one transaction a batch; retried with back-off
 //! ```
 
+pub mod accounts;
 pub mod audit;
 pub mod cdr;
 pub mod counselors;
@@ -25,6 +27,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::types::Type;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::call::cdr::Cdr;
 use crate::call::config::Extension;
@@ -32,6 +37,9 @@ use crate::call::intention::Intention;
 use crate::time::Timestamp;
 
 use writer::{Record, Shared};
+
+/// How long [`Store::run`] waits.
+const TASK_LIMIT: Duration = Duration::from_secs(5);
 
 /// Where records go, how long they stay, and how many may wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +101,9 @@ pub enum Error {
     /// The writer thread could not be started.
     #[error("the store's writer thread: {0}")]
     Thread(std::io::Error),
+    /// The writer does not answer in time, or has too much to do.
+    #[error("the store is busy")]
+    Busy,
     /// The time to close ran out.
     #[error("{0} records could not be written before the end")]
     Unwritten(usize),
@@ -163,6 +174,24 @@ impl Store {
         self.owner.0.push(Record::Audit(entry));
     }
 
+    /// Lets the writer do something in a transaction of its own, and waits for what comes of it:
+    /// for what people change, not for the path of a call.
+    ///
+    /// # Errors
+    /// When the database refuses, in which case nothing is changed, or [`Error::Busy`].
+    pub async fn run<T, F>(&self, task: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        if !self.owner.0.push_task(writer::task(task, answer)) {
+            return Err(Error::Busy);
+        }
+        let answered = timeout(TASK_LIMIT, answered).await;
+        answered.ok().and_then(Result::ok).unwrap_or(Err(Error::Busy))
+    }
+
     /// Writes the row of a recording that begins or has ended.
     pub fn recording(&self, recording: recording::Recording) {
         self.owner.0.push(Record::Recording(Box::new(recording)));
@@ -221,6 +250,17 @@ impl Reader {
         cdr::load(&self.conn, from, to, take).map_err(|e| database(&self.path, e))
     }
 
+    /// Reads by itself.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        read(&self.conn).map_err(|e| database(&self.path, e))
+    }
+
     /// Every recording that is there or was, oldest first.
     ///
     /// # Errors
@@ -250,6 +290,12 @@ impl Reader {
     pub fn verify_audit(&self) -> Result<audit::Verdict, Error> {
         audit::verify(&self.conn).map_err(|e| database(&self.path, e))
     }
+}
+
+/// A word that this program does not know.
+fn unknown(text: &str) -> rusqlite::Error {
+    let error = format!("a record holds the unknown word {text:?}");
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into())
 }
 
 fn database(path: &Path, source: rusqlite::Error) -> Error {

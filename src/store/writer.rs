@@ -11,9 +11,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use tokio::sync::oneshot;
 
 use super::recording::{Deletion, Recording};
-use super::{Config, Health, audit, cdr, counselors, migrate, recording, retention};
+use super::{Config, Health, audit, cdr, counselors, database, migrate, recording, retention};
 use crate::call::cdr::Cdr;
 use crate::call::config::Extension;
 use crate::call::intention::Intention;
@@ -33,6 +34,8 @@ const IDLE: Duration = Duration::from_secs(1);
 const BATCHES_MAX: u32 = 64;
 /// How often retention runs.
 const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+/// Tasks that wait; one more is refused.
+const TASKS_MAX: usize = 256;
 /// How often one and the same trouble is logged.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
@@ -47,6 +50,38 @@ pub(super) enum Record {
     Recording(Box<Recording>),
     /// A recording whose file is gone.
     Deletion(Deletion),
+}
+
+/// What the writer does for somebody who waits: with its connection, or without one (why not).
+pub(super) struct Task(Box<Work>);
+
+type Work = dyn FnOnce(Result<&mut Connection, super::Error>) + Send;
+
+impl std::fmt::Debug for Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Task")
+    }
+}
+
+/// A task in a transaction of its own; it is not begun when nobody waits for it any more.
+pub(super) fn task<T: Send + 'static>(
+    task: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    answer: oneshot::Sender<Result<T, super::Error>>,
+) -> Task {
+    Task(Box::new(move |conn| {
+        if answer.is_closed() {
+            return;
+        }
+        let done = conn.and_then(|conn| {
+            let path = conn.path().unwrap_or_default().to_owned();
+            let done = conn
+                .transaction_with_behavior(TransactionBehavior::Immediate)
+                .and_then(|tx| task(&tx).and_then(|done| tx.commit().map(|()| done)));
+            done.map_err(|e| database(Path::new(&path), e))
+        });
+        // Whoever waited may have gone.
+        answer.send(done).ok();
+    }))
 }
 
 /// What handles and writer share.
@@ -64,6 +99,7 @@ pub(super) struct Shared {
 struct Backlog {
     records: VecDeque<Record>,
     intentions: BTreeMap<Extension, Intention>,
+    tasks: VecDeque<Task>,
     /// Taken by the writer, not committed yet.
     in_hand: usize,
     /// The writer rests between two transactions: no need to wake it.
@@ -76,7 +112,7 @@ struct Backlog {
 
 impl Backlog {
     fn pending(&self) -> usize {
-        self.records.len() + self.intentions.len() + self.in_hand
+        self.records.len() + self.intentions.len() + self.tasks.len() + self.in_hand
     }
 }
 
@@ -116,6 +152,17 @@ impl Shared {
             backlog.health.dropped += 1;
         }
         self.rouse(backlog);
+    }
+
+    /// False: too many wait, or the writer has ended.
+    pub(super) fn push_task(&self, task: Task) -> bool {
+        let mut backlog = self.lock();
+        let has_room = backlog.tasks.len() < TASKS_MAX && !backlog.finished;
+        if has_room {
+            backlog.tasks.push_back(task);
+        }
+        self.rouse(backlog);
+        has_room
     }
 
     /// Something new waits.
@@ -228,6 +275,7 @@ impl Writer {
 
     fn run(&mut self) {
         while self.take() {
+            self.serve();
             let idle = self.batch.len() == 0;
             let tried = self.write().and_then(|()| self.keep_house(idle));
             match tried {
@@ -272,6 +320,15 @@ impl Writer {
         self.batch.intentions = std::mem::take(&mut backlog.intentions);
         backlog.in_hand = self.batch.len();
         true
+    }
+
+    /// Does what people wait for.
+    fn serve(&mut self) {
+        loop {
+            let Some(Task(task)) = self.shared.lock().tasks.pop_front() else { return };
+            task(connection(&mut self.conn, &self.shared.config));
+            self.in_log += 1;
+        }
     }
 
     fn write(&mut self) -> Result<(), Trouble> {

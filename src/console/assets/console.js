@@ -1,0 +1,23 @@
+// The console's script: event streams and small help with forms. Every page works without it, but
+// for what changes by itself.
+"use strict";
+
+// A part of a page that changes by itself: <div data-live="/path of its event stream">. Each event
+// carries the name of a part (its id) and its new inside.
+for (const live of document.querySelectorAll("[data-live]")) {
+  const lost = document.getElementById("lost");
+  const events = new EventSource(live.dataset.live);
+  events.onopen = () => { if (lost) lost.hidden = true; };
+  events.onerror = () => { if (lost) lost.hidden = false; };
+  events.addEventListener("part", (event) => {
+    const { id, html } = JSON.parse(event.data);
+    const part = document.getElementById(id);
+    if (part && !part.contains(document.activeElement)) part.innerHTML = html;
+  });
+}
+
+// Ask once more before what can't be taken back: <form data-confirm="…">.
+document.addEventListener("submit", (event) => {
+  const asked = event.target.dataset.confirm;
+  if (asked && !window.confirm(asked)) event.preventDefault();
+});

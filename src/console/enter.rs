@@ -1,0 +1,171 @@
+//! The door: who asks, whether they may go there, and whether what they send is from a form of
+//! ours.
+//!
+//! Owns the order of these questions. Where somebody's time is over in the middle of a form, they
+//! sign in again and what they typed is there.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::access::{Place, place_of};
+use super::desk::Desk;
+use super::pages::sign_in::{self, Kept};
+use super::sign_in::Person;
+use super::sign_in::sessions::COOKIE;
+use super::ui::{View, cookie, see_other};
+
+/// Bytes of a form at most; uploads have their own limit.
+pub(super) const FORM_MAX: usize = 512 * 1024;
+
+/// Lets a request in, or answers it.
+pub(super) async fn enter(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
+    let Some(place) = place_of(request.uri().path()) else { return next.run(request).await };
+    let person = who(&desk, request.headers()).await;
+    match (place.roles, person) {
+        (None, person) => pass(&desk, place, person, request, next).await,
+        (Some(_), None) => stranger(&desk, request).await,
+        (Some(_), Some(person)) if !place.admits(person.role) && !person.is_machine() => {
+            desk.audit(&person, format!("is not let to {}", place.path));
+            let view = view(&desk, Some(person), &request);
+            match is_api(&request) {
+                true => error(StatusCode::FORBIDDEN, "not_allowed"),
+                false => view.refuse(
+                    StatusCode::FORBIDDEN,
+                    view.t("このページを開く権限がありません。", "This page is not for your role."),
+                ),
+            }
+        }
+        (Some(_), Some(person)) if person.must_enroll && !is_enrolling(place) => {
+            let view = view(&desk, Some(person), &request);
+            let why = "このアカウントには確認コード(二段階認証)の設定が必要です。";
+            let text = view.t(why, "This account needs a second factor: please set it up.");
+            view.go_wrong("/account", text)
+        }
+        (Some(_), person) => pass(&desk, place, person, request, next).await,
+    }
+}
+
+fn is_enrolling(place: &Place) -> bool {
+    ["/account", "/sign-out"].contains(&place.path)
+}
+
+/// Somebody with a cookie sends only what a form of ours sent.
+async fn pass(
+    desk: &Arc<Desk>,
+    place: &Place,
+    person: Option<Person>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let reads = [Method::GET, Method::HEAD].contains(request.method());
+    let guarded = person.as_ref().filter(|person| !person.is_machine() && !reads);
+    let guarded = guarded.filter(|_| place.roles.is_some());
+    if let Some(person) = guarded {
+        let csrf = person.csrf.clone();
+        let (kept, fits) = match proof(request).await {
+            Ok((request, proof)) => (request, proof.as_deref() == Some(&*csrf)),
+            Err(response) => return response,
+        };
+        request = kept;
+        if !fits {
+            let view = view(desk, person.clone().into(), &request);
+            return match is_api(&request) {
+                true => error(StatusCode::FORBIDDEN, "no_csrf_token"),
+                false => view.refuse(
+                    StatusCode::FORBIDDEN,
+                    view.t(
+                        "この操作は別の画面から送られたため、受け付けませんでした。戻ってやり直してください。",
+                        "This is from no form of this session. Please go back and try again.",
+                    ),
+                ),
+            };
+        }
+    }
+    if let Some(person) = person {
+        request.extensions_mut().insert(person);
+    }
+    next.run(request).await
+}
+
+/// The token that came with a request: in a header (scripts), in the address (files), in the form.
+async fn proof(request: Request) -> Result<(Request, Option<String>), Response> {
+    let header = request.headers().get("x-csrf-token").and_then(|value| value.to_str().ok());
+    if let Some(token) = header.map(str::to_owned) {
+        return Ok((request, Some(token)));
+    }
+    let query = request.uri().query().unwrap_or_default();
+    if let Some(token) = field(query.as_bytes(), "csrf") {
+        return Ok((request, Some(token)));
+    }
+    if !is_form(request.headers()) {
+        return Ok((request, None));
+    }
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, FORM_MAX).await else {
+        return Err(error(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"));
+    };
+    let token = field(&body, "csrf");
+    Ok((Request::from_parts(parts, Body::from(body)), token))
+}
+
+/// Signs in first. What was typed is kept in the form.
+async fn stranger(desk: &Arc<Desk>, request: Request) -> Response {
+    if is_api(&request) {
+        return error(StatusCode::UNAUTHORIZED, "sign_in");
+    }
+    let path = request.uri().path_and_query().map_or("/", |it| it.as_str()).to_owned();
+    if request.method() == Method::GET {
+        let next: String = path.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        return see_other(&format!("/sign-in?next={next}"));
+    }
+    let view = view(desk, None, &request);
+    let body = match is_form(request.headers()) {
+        true => to_bytes(request.into_body(), FORM_MAX).await.unwrap_or_default(),
+        false => Bytes::new(),
+    };
+    let fields = fields(&body).into_iter().filter(|(key, _)| key != "csrf").collect();
+    sign_in::again(&view, Kept { path, fields })
+}
+
+/// Whose request this is.
+async fn who(desk: &Desk, headers: &HeaderMap) -> Option<Person> {
+    let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if let Some(token) = bearer.and_then(|text| text.strip_prefix("Bearer ")) {
+        return desk.is_machine(token.trim()).then(Person::machine);
+    }
+    desk.person(cookie(headers, COOKIE)?).await
+}
+
+fn view(desk: &Arc<Desk>, person: Option<Person>, request: &Request) -> View {
+    View::new(desk, person, request.headers(), request.uri().path())
+}
+
+fn is_api(request: &Request) -> bool {
+    request.uri().path().starts_with("/api/")
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let form = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    form.is_some_and(|form| form.starts_with("application/x-www-form-urlencoded"))
+}
+
+fn error(status: StatusCode, what: &str) -> Response {
+    (status, Json(json!({ "error": what }))).into_response()
+}
+
+/// The fields of a form, in order.
+pub(super) fn fields(body: &[u8]) -> Vec<(String, String)> {
+    serde_urlencoded::from_bytes(body).unwrap_or_default()
+}
+
+fn field(body: &[u8], name: &str) -> Option<String> {
+    fields(body).into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
+}

@@ -1,0 +1,181 @@
+//! My account: password and second factor.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::Form;
+use axum::response::Response;
+use axum::routing::{get, post};
+use qrcode::QrCode;
+use qrcode::render::svg;
+use serde::Deserialize;
+
+use super::sign_in::{hash, new_password};
+use crate::console::desk::Desk;
+use crate::console::sign_in::{password, totp};
+use crate::console::ui::{Page, View, show};
+use crate::shell::clock;
+use crate::store::accounts::{self, Account};
+
+/// The paths of this file.
+pub(super) fn routes() -> Router<Arc<Desk>> {
+    Router::new()
+        .route("/account", get(account))
+        .route("/account/password", post(change_password))
+        .route("/account/code", post(set_code).get(propose_code))
+        .route("/account/code/remove", post(remove_code))
+}
+
+#[derive(Template)]
+#[template(path = "account.html", config = ".askama.toml")]
+struct Mine {
+    page: Page,
+    role: &'static str,
+    extension: Option<String>,
+    has_code: bool,
+    must_have_code: bool,
+}
+
+#[derive(Template)]
+#[template(path = "account_code.html", config = ".askama.toml")]
+struct Code {
+    page: Page,
+    /// As SVG.
+    picture: String,
+    secret: String,
+}
+
+#[derive(Deserialize)]
+struct Change {
+    old: String,
+    password: String,
+    again: String,
+}
+
+#[derive(Deserialize)]
+struct First {
+    secret: String,
+    code: String,
+}
+
+#[derive(Deserialize)]
+struct Proof {
+    password: String,
+}
+
+/// The account of whoever asks.
+async fn mine(view: &View) -> Result<Account, Response> {
+    let name = view.person.name.clone();
+    let found = view.desk.read(move |db| db.read(|conn| accounts::find(conn, &name))).await;
+    match found {
+        Ok(Some(account)) => Ok(account),
+        Ok(None) => Err(view.fault(&"an account is gone")),
+        Err(error) => Err(view.fault(&error)),
+    }
+}
+
+async fn save(view: &View, account: Account, deed: &str) -> Result<(), Response> {
+    let saved = view.desk.store().run(move |conn| accounts::save(conn, &account)).await;
+    saved.map_err(|error| view.fault(&error))?;
+    view.desk.audit(&view.person, deed);
+    Ok(())
+}
+
+async fn account(view: View) -> Response {
+    let account = match mine(&view).await {
+        Ok(account) => account,
+        Err(response) => return response,
+    };
+    show(&Mine {
+        page: view.page(view.t("自分の設定", "My account")),
+        role: super::accounts::role_name(view.l, account.role),
+        extension: account.extension.map(|it| it.to_string()),
+        has_code: account.totp.is_some(),
+        must_have_code: view.desk.limits.totp.contains(&account.role),
+    })
+}
+
+async fn change_password(view: View, Form(change): Form<Change>) -> Response {
+    let account = match mine(&view).await {
+        Ok(account) => account,
+        Err(response) => return response,
+    };
+    if let Some(wrong) = new_password(&view, &change.password, &change.again) {
+        return view.go_wrong("/account", wrong);
+    }
+    if !is_right(&view, &account, change.old).await {
+        return view
+            .go_wrong("/account", view.t("今のパスワードが違います。", "Not your password."));
+    }
+    let Some(hashed) = hash(&view, change.password).await else {
+        return view.fault(&"a password can't be hashed");
+    };
+    let account = Account { password: Some(hashed), ..account };
+    match save(&view, account, "changed their password").await {
+        Ok(()) => {
+            view.go("/account", view.t("パスワードを変えました。", "Your password is changed."))
+        }
+        Err(response) => response,
+    }
+}
+
+/// Judges the password again, before something that must not be done by whoever finds the screen.
+async fn is_right(view: &View, account: &Account, typed: String) -> bool {
+    let hashed = account.password.clone();
+    let right = view.desk.hashing(move || password::is_right(&typed, hashed.as_deref())).await;
+    right == Some(true)
+}
+
+async fn propose_code(view: View) -> Response {
+    let secret: [u8; totp::SECRET] = view.desk.random();
+    code_page(&view, &secret)
+}
+
+fn code_page(view: &View, secret: &[u8]) -> Response {
+    let (address, secret) = totp::address(secret, &view.person.name);
+    let picture = QrCode::new(address.as_bytes()).map(|code| {
+        let picture = code.render::<svg::Color<'_>>().min_dimensions(240, 240).build();
+        // Only the drawing: what stands before it is a file's.
+        picture.find("<svg").map(|at| picture[at..].to_owned()).unwrap_or_default()
+    });
+    show(&Code {
+        page: view.page(view.t("確認コードを設定する", "Set a second factor up")),
+        picture: picture.unwrap_or_default(),
+        secret,
+    })
+}
+
+async fn set_code(view: View, Form(first): Form<First>) -> Response {
+    let account = match mine(&view).await {
+        Ok(account) => account,
+        Err(response) => return response,
+    };
+    let secret = totp::secret(&first.secret);
+    let now = clock::now().wall;
+    let step = secret.as_ref().and_then(|secret| totp::step(secret, &first.code, now, 0));
+    let (Some(secret), Some(step)) = (secret, step) else {
+        let text = "コードが違います。時計が合っているか確かめて、もう一度設定してください。";
+        let text = view.t(text, "That code is not right. Check the clock, and try again.");
+        return view.go_wrong("/account/code", text);
+    };
+    let account = Account { totp: Some(secret), totp_step: step, ..account };
+    match save(&view, account, "set a second factor up").await {
+        Ok(()) => view.go("/account", view.t("確認コードを設定しました。", "It is set up.")),
+        Err(response) => response,
+    }
+}
+
+async fn remove_code(view: View, Form(proof): Form<Proof>) -> Response {
+    let account = match mine(&view).await {
+        Ok(account) => account,
+        Err(response) => return response,
+    };
+    if !is_right(&view, &account, proof.password).await {
+        return view.go_wrong("/account", view.t("パスワードが違います。", "Not your password."));
+    }
+    match save(&view, Account { totp: None, ..account }, "removed their second factor").await {
+        Ok(()) => view.go("/account", view.t("確認コードを外しました。", "It is removed.")),
+        Err(response) => response,
+    }
+}
