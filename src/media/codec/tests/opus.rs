@@ -1,6 +1,7 @@
 //! Opus: loss, other senders' frames.
 
 use super::*;
+use crate::media::codec::opus::repeats;
 
 /// Something like speech: a buzz under a slow envelope, whose pitch glides.
 fn speech(seconds: usize) -> Vec<i16> {
@@ -45,6 +46,80 @@ fn a_single_lost_packet_is_rebuilt_from_the_next() {
     let (with, without) = (mean(&with), mean(&without));
     assert!(with > 9.0, "{with} dB");
     assert!(with > without + 4.0, "{with} dB with FEC, {without} dB without");
+}
+
+/// How loud a tone is in each frame from the first of `lost` on, to how loud it is without loss.
+fn loudness_after(hz: f64, lost: usize) -> Vec<f64> {
+    let payloads = encode(Codec::Opus, &tone(Rate::Wide, hz, 4000.0, 2 * 16_000));
+    let (mut whole, mut decoder) = (Vec::new(), Decoder::new(Codec::Opus).unwrap());
+    let (before, after) = payloads.split_at(80);
+    before.iter().for_each(|p| assert!(decoder.decode(p, &mut whole)));
+    let mut sound = Vec::new();
+    for n in 0..lost {
+        let next = (n + 1 == lost).then(|| after[lost].as_slice());
+        assert!(decoder.lost(next, &mut sound));
+    }
+    after[lost..].iter().for_each(|p| assert!(decoder.decode(p, &mut sound)));
+    let wanted = decode(Codec::Opus, payloads.iter().map(Vec::as_slice));
+    let pairs = sound.chunks(320).zip(wanted[80 * 320..].chunks(320));
+    pairs.map(|(a, b)| decibels(rms(a), rms(b))).collect()
+}
+
+#[test]
+fn a_tone_goes_on_after_a_lost_packet() {
+    for hz in [400.0, 800.0, 1250.0, 2300.0] {
+        // Nothing repeats it, and the packets after it hold little more than how it goes on.
+        let levels = loudness_after(hz, 1);
+        assert!(levels.iter().all(|level| level.abs() < 6.0), "{hz} Hz: {levels:.1?}");
+        // What is missing for long fades, and nothing is louder than it was.
+        let levels = loudness_after(hz, 4);
+        assert!(levels[3] < -20.0, "{hz} Hz: {levels:.1?}");
+        assert!(levels.iter().all(|level| *level < 6.0), "{hz} Hz: {levels:.1?}");
+        assert!(levels[20..].iter().all(|level| level.abs() < 1.0), "{hz} Hz: {levels:.1?}");
+    }
+}
+
+#[test]
+fn a_packet_tells_whether_it_repeats_the_one_before() {
+    let check = |packet: &[u8], wanted: bool| assert_eq!(repeats(packet), wanted, "{packet:x?}");
+    let (silk_10, silk_20, silk_40, hybrid, celt) = (8 << 3, 9 << 3, 10 << 3, 15 << 3, 31 << 3);
+    // The second bit of the first frame, or the fourth for the side channel.
+    for kind in [1 << 3, silk_20, hybrid] {
+        check(&[kind, 0x40, 0], true);
+        check(&[kind, 0xbf, 0xff], false);
+        check(&[kind | 4, 0x10, 0], true);
+        check(&[kind | 4, 0xaf, 0xff], false);
+    }
+    check(&[silk_10, 0xff, 0xff], false);
+    check(&[silk_40, 0xff, 0xff], false);
+    check(&[celt, 0xff, 0xff], false);
+    // Nothing in it, or no more than DTX.
+    for packet in [&[][..], &[silk_20], &[silk_20, 0x40], &[silk_20 | 2], &[silk_20 | 3]] {
+        check(packet, false);
+    }
+    // More frames in a packet: two alike, two of their own lengths, a count of them.
+    check(&[silk_20 | 1, 0x40, 0, 0, 0], true);
+    check(&[silk_20 | 2, 2, 0x40, 0, 0], true);
+    check(&[silk_20 | 2, 1, 0x40, 0xff, 0xff], false);
+    check(&[silk_20 | 2, 252, 0, 0x40, 0], true);
+    check(&[silk_20 | 3, 3, 0x40, 0, 0, 0, 0, 0], true);
+    check(&[silk_20 | 3, 0x83, 2, 252, 0, 0x40, 0], true);
+    check(&[silk_20 | 3, 0x83, 0, 2, 0x40, 0], false);
+    // Padding: 1 byte; 254 and 3 of them.
+    check(&[silk_20 | 3, 0x41, 1, 0x40, 0, 0], true);
+    check(&[silk_20 | 3, 0xc2, 255, 3, 2, 0x40, 0, 0], true);
+    check(&[silk_20 | 3, 0x41, 255], false);
+    // Ours: most of a voice is repeated, and in longer packets as well.
+    let sound = speech(4);
+    let payloads = encode(Codec::Opus, &sound);
+    let repeated = payloads.iter().filter(|p| repeats(p)).count();
+    assert!(repeated * 3 > payloads.len() * 2, "{repeated} of {}", payloads.len());
+    let (mut encoder, mut out) = (Encoder::new(Codec::Opus).unwrap(), [0; 3 * PAYLOAD_MAX]);
+    let long = sound.chunks_exact(3 * 320).map(|part| {
+        let length = encoder.encode(part, &mut out);
+        repeats(&out[..length])
+    });
+    assert!(long.eq(payloads.chunks_exact(3).map(|three| repeats(&three[0]))));
 }
 
 #[test]
