@@ -6,6 +6,7 @@
 
 use super::cdr::CallId;
 use super::config::{Extension, SupervisionMode};
+use super::trial::Trial;
 
 /// Something that a person did, or was not let do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,6 +156,12 @@ pub enum Denial {
     NoAudio,
     /// There is no such mode.
     UnknownMode,
+    /// There is no such line.
+    UnknownLine,
+    /// Another test call goes on.
+    TestRunning,
+    /// There are as many calls as may be, or no new ones are taken.
+    NoRoom,
 }
 
 impl Denial {
@@ -176,6 +183,9 @@ impl Denial {
             Self::NoPort => "no_media_port",
             Self::NoAudio => "no_usable_audio",
             Self::UnknownMode => "unknown_mode",
+            Self::UnknownLine => "unknown_line",
+            Self::TestRunning => "test_running",
+            Self::NoRoom => "no_room",
         }
     }
 }
@@ -222,4 +232,6 @@ pub enum Request {
         /// Whether nothing is recorded from here on.
         paused: bool,
     },
+    /// Let a test call come.
+    Trial(Trial),
 }

@@ -15,6 +15,7 @@ pub mod log;
 pub mod media_thread;
 pub mod metrics;
 mod news;
+pub mod phone;
 pub mod process;
 pub mod prompts;
 pub mod recorder;

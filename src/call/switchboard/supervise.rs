@@ -179,6 +179,7 @@ impl Switchboard {
             Request::AskHelp(counselor) => ("help", self.call_with(counselor)),
             Request::ClearHelp(counselor) => ("help_cleared", self.call_with(counselor)),
             Request::PauseRecording { call, .. } => ("recording", self.call_named(call)),
+            Request::Trial(_) => ("test_call", None),
         };
         let whom = match request {
             Request::Supervise { extension, .. } => Some(extension.clone()),
@@ -189,7 +190,8 @@ impl Switchboard {
             Request::EndSupervision { .. }
             | Request::AskHelp(_)
             | Request::ClearHelp(_)
-            | Request::PauseRecording { .. } => None,
+            | Request::PauseRecording { .. }
+            | Request::Trial(_) => None,
         };
         let done = match request {
             Request::Supervise { extension, mode, .. } => key
@@ -211,6 +213,7 @@ impl Switchboard {
             Request::PauseRecording { paused, .. } => key
                 .ok_or(Denial::UnknownCall)
                 .and_then(|key| self.pause_recording(now, key, *paused)),
+            Request::Trial(trial) => self.expect_trial(now, trial),
         };
         done.map_err(|why| self.denied(Actor::Console, key, (asked, whom), why))
     }

@@ -30,28 +30,28 @@ const LENGTH_MAX: usize = 1_500;
 
 /// A packet that came.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Heard {
+pub struct Heard {
     /// When.
-    pub(super) at: Instant,
+    pub at: Instant,
     /// Its stream.
-    pub(super) ssrc: u32,
+    pub ssrc: u32,
     /// Its place in the stream, in samples.
-    pub(super) timestamp: u32,
+    pub timestamp: u32,
     /// µ-law.
-    pub(super) payload: Vec<u8>,
+    pub payload: Vec<u8>,
 }
 
 /// Everything of one side of a call.
 #[derive(Debug, Default)]
-pub(super) struct Recording {
+pub struct Recording {
     /// Packets that went out with words in them: when, and µ-law.
-    pub(super) said: Vec<(Instant, Vec<u8>)>,
+    pub said: Vec<(Instant, Vec<u8>)>,
     /// Packets that came, in the order in which they did.
-    pub(super) heard: Vec<Heard>,
+    pub heard: Vec<Heard>,
 }
 
 /// A side that is talking. It ends when the sender of its cue is dropped.
-pub(super) struct Audio {
+pub struct Audio {
     socket: UdpSocket,
     agreed: Agreed,
     words: Vec<u8>,
@@ -66,7 +66,7 @@ pub(super) struct Audio {
 
 impl Audio {
     /// Starts to send silence, `words` from the cue on, and silence again after them.
-    pub(super) fn start(
+    pub fn start(
         socket: UdpSocket,
         agreed: Agreed,
         words: Vec<u8>,
@@ -163,14 +163,14 @@ impl Audio {
 
 impl Recording {
     /// The longest time between two packets that came.
-    pub(super) fn longest_gap(&self) -> Duration {
+    pub fn longest_gap(&self) -> Duration {
         let gaps = self.heard.windows(2).map(|pair| pair[1].at - pair[0].at);
         gaps.max().unwrap_or_default()
     }
 
     /// How long the other side's words took to come here: each time, shortest first. A packet is
     /// known again by its contents, which the way does not change.
-    pub(super) fn delays(&self, other: &Self) -> Vec<Duration> {
+    pub fn delays(&self, other: &Self) -> Vec<Duration> {
         let took = |heard: &Heard| {
             let same = |said: &&(Instant, Vec<u8>)| said.0 <= heard.at && said.1 == heard.payload;
             other.said.iter().rev().find(same).map(|(at, _)| heard.at - *at)
