@@ -13,6 +13,7 @@ mod diff;
 mod guidance;
 mod lines;
 mod nearest;
+mod opening;
 pub mod ready;
 mod secrets;
 mod service;
@@ -31,6 +32,7 @@ use toml::de::DeTable;
 pub use check::check;
 pub use console::Console;
 pub use diff::{Change, changes};
+pub use opening::{Mail, MailTls, Notify, Opening};
 
 use crate::pii::Pii;
 use crate::{call, media, shell, sip, store};
@@ -76,6 +78,8 @@ pub struct Loaded {
     pub shell: shell::Config,
     /// For the pages.
     pub console: Console,
+    /// For the checks before a line opens.
+    pub opening: Opening,
     /// For the database.
     pub store: store::Config,
     /// What looks wrong but can be run.
@@ -272,6 +276,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
     let trunks = trunks::trunks(root, &context);
     let lines = lines::lines(root, &context);
     let counselors = counselors::counselors(root, &context);
+    let opening = opening::opening(root, &context);
     root.done();
     let call = call::config::Config {
         timezone: service.timezone,
@@ -297,12 +302,20 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
         media: media?,
         shell: shell::Config { sockets, ..service.shell },
         console: console?,
+        opening: opening?,
         store: service.store,
         warnings: Vec::new(),
         settings: BTreeMap::new(),
         file: String::new(),
         places: BTreeMap::new(),
     })
+}
+
+impl Loaded {
+    /// The file that it was read from, as it was named.
+    pub fn file(&self) -> &Path {
+        Path::new(&self.file)
+    }
 }
 
 impl Complaint {

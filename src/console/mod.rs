@@ -10,6 +10,7 @@ mod assets;
 mod desk;
 mod enter;
 mod guard;
+mod opening;
 mod pages;
 pub mod routes;
 mod sign_in;
@@ -54,6 +55,9 @@ pub async fn serve(listener: TcpListener, desk: Arc<Desk>, shutdown: impl Future
     let config = desk.limits.clone();
     let router = routes::router(&desk);
     let mut connections = JoinSet::new();
+    // Ends with this function.
+    let mut beside = JoinSet::new();
+    beside.spawn(Arc::clone(desk.opening()).watch());
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {

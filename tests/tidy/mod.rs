@@ -32,7 +32,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "time",
             "pii",
             "chance",
-            "sip::auth",
+            // The test call is a telephone's.
+            "sip",
             "media::*",
             "media::prompt",
             "call",
@@ -40,6 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "shell::handle",
             "shell::metrics",
             "shell::clock",
+            "shell::phone",
             "shell::prompts",
             "config",
         ],

@@ -16,7 +16,7 @@ use tokio::time::sleep_until;
 
 use crate::chance::Chance;
 use crate::media::Law;
-use crate::media::g711::silence;
+use crate::media::g711::{decode, silence};
 use crate::sip::sdp::Agreed;
 
 /// Time from one packet to the next.
@@ -25,6 +25,10 @@ const TICK: Duration = Duration::from_millis(20);
 const SAMPLES: usize = 160;
 /// Packets that are kept of each direction: a minute.
 const PACKETS_MAX: usize = 3_000;
+/// Packets of a fifth of a second.
+const FIFTH: usize = 10;
+/// As silent as can be told, in dB below full scale.
+const SILENCE_DB: f64 = -96.0;
 /// Longest packet that is read.
 const LENGTH_MAX: usize = 1_500;
 
@@ -168,6 +172,19 @@ impl Recording {
         gaps.max().unwrap_or_default()
     }
 
+    /// The loudest fifth of a second that came, in dB below full scale; `None`: nothing did.
+    pub fn loudest(&self) -> Option<f32> {
+        let power = |packets: &[Heard]| {
+            let samples = packets.iter().flat_map(|packet| &packet.payload);
+            let squares = samples.map(|byte| f64::from(decode(Law::Mu, *byte)).powi(2));
+            let (sum, count) = squares.fold((0.0, 0), |(sum, n), square| (sum + square, n + 1));
+            sum / f64::from(count.max(1))
+        };
+        let loudest = self.heard.chunks(FIFTH).map(power).reduce(f64::max)?;
+        let db = 10.0 * (loudest / f64::from(i16::MAX).powi(2)).log10();
+        Some(db.max(SILENCE_DB) as f32)
+    }
+
     /// How long the other side's words took to come here: each time, shortest first. A packet is
     /// known again by its contents, which the way does not change.
     pub fn delays(&self, other: &Self) -> Vec<Duration> {
@@ -199,6 +216,23 @@ mod tests {
             rtcp_mux: false,
             crypto: None,
         }
+    }
+
+    #[test]
+    fn the_loudest_part_counts() {
+        let packet = |byte| Heard {
+            at: Instant::now(),
+            ssrc: 1,
+            timestamp: 0,
+            payload: vec![byte; SAMPLES],
+        };
+        let of = |heard: Vec<Heard>| Recording { heard, said: Vec::new() }.loudest();
+        assert_eq!(of(vec![]), None);
+        assert_eq!(of(vec![packet(0xff); 20]), Some(-96.0));
+        // 0x80 is the loudest byte of µ-law.
+        let mut heard = vec![packet(0xff); 10];
+        heard.extend(vec![packet(0x80); 10]);
+        assert!(of(heard).unwrap() > -1.0);
     }
 
     #[tokio::test]
