@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-pub use check::check;
+pub use check::{GUIDANCE_MAX, check, guidance_length};
 pub use console::Console;
 pub use diff::{Change, changes};
 

@@ -17,6 +17,7 @@ use tokio::task::spawn_blocking;
 use super::sign_in::Person;
 use super::sign_in::guesses::Guesses;
 use super::sign_in::sessions::{self, Sessions};
+use super::studio::Studio;
 use crate::chance::Chance;
 use crate::config::Console;
 use crate::config::ready::Ready;
@@ -66,6 +67,8 @@ pub struct Desk {
     pub(super) handle: Handle,
     /// Limits.
     pub(super) limits: Console,
+    /// What the pages about prompts keep in memory.
+    pub(super) studio: Studio,
     current: watch::Receiver<Arc<Ready>>,
     sessions: Mutex<Sessions>,
     guesses: Mutex<Guesses>,
@@ -110,6 +113,7 @@ impl Desk {
             guesses: Mutex::default(),
             notices: Mutex::default(),
             hashing: Semaphore::new(HASHERS),
+            studio: Studio::default(),
             handle,
             limits,
             current,

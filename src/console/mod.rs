@@ -11,9 +11,11 @@ mod desk;
 mod enter;
 mod guard;
 mod pages;
+mod prompts;
 pub mod routes;
 mod sign_in;
 pub mod status;
+mod studio;
 mod ui;
 pub mod view;
 
@@ -54,6 +56,10 @@ pub async fn serve(listener: TcpListener, desk: Arc<Desk>, shutdown: impl Future
     let config = desk.limits.clone();
     let router = routes::router(&desk);
     let mut connections = JoinSet::new();
+    // Ends with this.
+    let mut beside = JoinSet::new();
+    prompts::source::sweep(&desk);
+    beside.spawn(prompts::plans::watch(Arc::clone(&desk)));
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {

@@ -14,6 +14,7 @@
 
 mod deeds;
 mod origin;
+mod too_large;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
@@ -141,7 +142,7 @@ async fn guard(State(door): State<Door>, request: Request, next: Next) -> Respon
     } else if fits && !headers.contains_key(TRANSFER_ENCODING) {
         next.run(request).await
     } else {
-        error(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
+        too_large::answer(request, most).await
     };
     let own = response.headers_mut();
     for (name, value) in HEADERS {

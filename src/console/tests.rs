@@ -24,6 +24,8 @@ use crate::shell::metrics::Metrics;
 use crate::store::{self, Store};
 use crate::time::Timestamp;
 
+mod prompts;
+
 struct Server {
     address: SocketAddr,
     feed: Feed,

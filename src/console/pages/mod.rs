@@ -5,7 +5,10 @@
 mod account;
 mod accounts;
 mod audit;
+mod prompt;
+mod prompts;
 pub(super) mod sign_in;
+mod version;
 
 use std::sync::Arc;
 
@@ -20,4 +23,7 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .merge(account::routes())
         .merge(accounts::routes())
         .merge(audit::routes())
+        .merge(prompts::routes())
+        .merge(prompt::routes())
+        .merge(version::routes())
 }
