@@ -140,6 +140,11 @@ impl Service {
         service
     }
 
+    /// Where its console is.
+    pub(crate) fn console(&self) -> SocketAddr {
+        self.console
+    }
+
     /// Asks the console; `None`: nobody answers.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
         self.ask(&format!("GET {path} HTTP/1.1\r\n"), "")
