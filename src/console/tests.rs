@@ -23,8 +23,10 @@ use crate::config::ready;
 use crate::media::Recent;
 use crate::shell::handle::{Asked, Feed, channel};
 use crate::shell::metrics::Metrics;
-use crate::store::{self, Store};
+use crate::store::{self, Reader, Store};
 use crate::time::Timestamp;
+
+mod door;
 
 struct Server {
     address: SocketAddr,
