@@ -8,6 +8,7 @@
 mod access;
 mod assets;
 mod desk;
+mod duty;
 mod enter;
 mod guard;
 mod pages;
@@ -28,6 +29,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::config::Console;
@@ -49,15 +51,18 @@ pub async fn bind(config: &Console) -> io::Result<TcpListener> {
     TcpListener::bind(config.listen).await
 }
 
-/// Serves until `shutdown`; connections that are open then are closed.
+/// Serves until `shutdown`; connections that are open then are closed. Meanwhile it is written down
+/// who is on duty.
 pub async fn serve(listener: TcpListener, desk: Arc<Desk>, shutdown: impl Future<Output = ()>) {
     let config = desk.limits.clone();
     let router = routes::router(&desk);
+    let (stop, stopped) = oneshot::channel();
+    let watching = tokio::spawn(duty::watch(Arc::clone(&desk), stopped));
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
-            () = &mut shutdown => return,
+            () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) if connections.len() < config.connections => {
@@ -71,6 +76,10 @@ pub async fn serve(listener: TcpListener, desk: Arc<Desk>, shutdown: impl Future
                 }
             },
         }
+    }
+    drop((connections, stop));
+    if let Err(error) = watching.await {
+        tracing::error!(%error, "times on duty are not written");
     }
 }
 

@@ -1,5 +1,7 @@
 //! The console on a real socket of loopback, asked as a browser or a scraper would.
 
+mod reports;
+
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};

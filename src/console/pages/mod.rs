@@ -5,6 +5,7 @@
 mod account;
 mod accounts;
 mod audit;
+mod reports;
 pub(super) mod sign_in;
 
 use std::sync::Arc;
@@ -20,4 +21,5 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .merge(account::routes())
         .merge(accounts::routes())
         .merge(audit::routes())
+        .merge(reports::routes())
 }
