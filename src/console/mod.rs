@@ -8,6 +8,7 @@
 mod access;
 mod assets;
 mod desk;
+mod duty;
 mod enter;
 mod guard;
 mod pages;
@@ -30,6 +31,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::config::Console;
@@ -51,10 +53,13 @@ pub async fn bind(config: &Console) -> io::Result<TcpListener> {
     TcpListener::bind(config.listen).await
 }
 
-/// Serves until `shutdown`; connections that are open then are closed.
+/// Serves until `shutdown`; connections that are open then are closed. Meanwhile it is written down
+/// who is on duty.
 pub async fn serve(listener: TcpListener, desk: Arc<Desk>, shutdown: impl Future<Output = ()>) {
     let config = desk.limits.clone();
     let router = routes::router(&desk);
+    let (stop, stopped) = oneshot::channel();
+    let watching = tokio::spawn(duty::watch(Arc::clone(&desk), stopped));
     let mut connections = JoinSet::new();
     // Ends with this.
     let mut beside = JoinSet::new();
@@ -63,7 +68,7 @@ pub async fn serve(listener: TcpListener, desk: Arc<Desk>, shutdown: impl Future
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
-            () = &mut shutdown => return,
+            () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) if connections.len() < config.connections => {
@@ -77,6 +82,10 @@ pub async fn serve(listener: TcpListener, desk: Arc<Desk>, shutdown: impl Future
                 }
             },
         }
+    }
+    drop((connections, stop));
+    if let Err(error) = watching.await {
+        tracing::error!(%error, "times on duty are not written");
     }
 }
 

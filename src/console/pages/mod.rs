@@ -7,6 +7,7 @@ mod accounts;
 mod audit;
 mod prompt;
 mod prompts;
+mod reports;
 pub(super) mod sign_in;
 mod version;
 
@@ -26,4 +27,5 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .merge(prompts::routes())
         .merge(prompt::routes())
         .merge(version::routes())
+        .merge(reports::routes())
 }

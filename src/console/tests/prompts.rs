@@ -181,7 +181,7 @@ impl Station {
     }
 
     fn versions(&self, prompt: &str) -> Vec<versions::Version> {
-        let reader = store::Reader::open(self.store.path()).unwrap();
+        let reader = Reader::open(self.store.path()).unwrap();
         reader.read(|conn| versions::all(conn, prompt)).unwrap()
     }
 
@@ -272,7 +272,7 @@ async fn a_prompt_is_changed_and_rolled_back() {
     assert_eq!(row.text, "お電話ありがとうございます。相談窓口です。");
     assert_eq!(station.uploads(), 0);
 
-    let trail = store::Reader::open(station.store.path()).unwrap().audit(None, None, 100).unwrap();
+    let trail = Reader::open(station.store.path()).unwrap().audit(None, None, 100).unwrap();
     let trail: Vec<_> = trail.iter().map(|entry| format!("{} {}", entry.who, entry.what)).collect();
     for deed in [
         "op made version 2 of the prompt welcome (file)",
