@@ -14,6 +14,7 @@ mod guidance;
 mod lines;
 mod nearest;
 pub mod ready;
+mod reports;
 mod secrets;
 mod service;
 mod sheet;
@@ -31,6 +32,7 @@ use toml::de::DeTable;
 pub use check::{GUIDANCE_MAX, check, guidance_length};
 pub use console::Console;
 pub use diff::{Change, changes};
+pub use reports::Reports;
 
 use crate::pii::Pii;
 use crate::{call, media, shell, sip, store};
@@ -76,6 +78,8 @@ pub struct Loaded {
     pub shell: shell::Config,
     /// For the pages.
     pub console: Console,
+    /// For the figures.
+    pub reports: Reports,
     /// For the database.
     pub store: store::Config,
     /// What looks wrong but can be run.
@@ -254,6 +258,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
     let sip = service::sip(root);
     let media = service::media(root);
     let console = console::console(root);
+    let reports = reports::reports(root);
     let codes = service::codes(root);
     let supervision = service::supervision(root);
     let prompts = service::prompts(&root.section("prompts"));
@@ -297,6 +302,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
         media: media?,
         shell: shell::Config { sockets, ..service.shell },
         console: console?,
+        reports,
         store: service.store,
         warnings: Vec::new(),
         settings: BTreeMap::new(),

@@ -58,6 +58,7 @@ pub(in crate::console) const PLACES: &[Place] = &[
     page("/settings", &[Operator], "設定", "Settings"),
     page("/opening", &[Operator, Supervisor], "開始前の点検", "Before opening"),
     page("/reports", &[Operator, Supervisor, Auditor], "統計", "Reports"),
+    place("/reports/carrier/", Some(&[Operator])),
     page("/accounts", &[Operator], "アカウント", "Accounts"),
     page("/audit", &[Auditor, Operator], "監査記録", "Audit trail"),
     page("/account", &Role::ALL, "自分の設定", "My account"),

@@ -195,7 +195,7 @@ const LEGS: &str = "
     DROP TABLE cdr_quality;
 ";
 
-/// When counselors were on duty, and what the carrier counted: numbers of calls, nothing of a caller.
+/// When counselors were on duty, and what the carrier counted: sums, nothing of a caller.
 const DUTY_AND_CARRIER: &str = "
     CREATE TABLE duty (
         extension TEXT NOT NULL,
@@ -394,7 +394,8 @@ mod tests {
             audit.at_ms audit.hash audit.n audit.what audit.who audit_anchor.hash \
             audit_anchor.n audit_anchor.only carrier.at_ms carrier.attempts carrier.connected \
             carrier.day carrier.hour carrier.line carrier.who \
-            duty.extension duty.from_ms duty.state duty.to_ms cdr.answered_after_ms cdr.call cdr.counselor \
+            duty.extension duty.from_ms duty.state duty.to_ms \
+            cdr.answered_after_ms cdr.call cdr.counselor \
             cdr.ended_by cdr.guidance_ms cdr.lasted_ms cdr.line cdr.offers cdr.outcome \
             cdr.paid_wait_ms cdr.position cdr.presentation cdr.recorded cdr.reason cdr.reason_code \
             cdr.started_ms cdr.talk_ms cdr.test cdr.trunk cdr.wait_ms cdr_leg.call \
