@@ -31,5 +31,7 @@ mod supervision;
 mod tidy;
 /// Transfers.
 mod transfer;
+/// The test call before a line opens.
+mod trial;
 /// What `koebashi when` says.
 mod when;

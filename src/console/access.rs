@@ -48,6 +48,7 @@ pub(in crate::console) const PLACES: &[Place] = &[
     place("/api/v1/calls/", Some(&[Supervisor])),
     place("/api/v1/calls/*/contact", Some(&[Supervisor, Counselor])),
     place("/api/v1/counselors/", Some(&[Supervisor, Counselor])),
+    place("/api/v1/opening", Some(&[Operator, Supervisor])),
     place("/sign-out", ALL),
     page("/board", &[Operator, Supervisor], "ボード", "Board"),
     place("/board/act", Some(&[Supervisor])),

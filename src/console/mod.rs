@@ -11,6 +11,7 @@ mod desk;
 mod duty;
 mod enter;
 mod guard;
+mod opening;
 mod pages;
 mod prompts;
 pub mod routes;
@@ -65,6 +66,7 @@ pub async fn serve(listener: TcpListener, desk: Arc<Desk>, shutdown: impl Future
     let mut beside = JoinSet::new();
     prompts::source::sweep(&desk);
     beside.spawn(prompts::plans::watch(Arc::clone(&desk)));
+    beside.spawn(Arc::clone(desk.opening()).watch());
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {

@@ -4,6 +4,7 @@
 //! waits for a reader: the board is a watch channel that keeps the last picture only. Who asks
 //! something of the loop waits for the answer; the loop answers at once.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use super::recorder::{Erased, Eraser};
 use crate::call::board::Board;
 use crate::call::cdr::CallId;
 use crate::call::deed::{Denial, Request};
+use crate::sip::Transport;
 use crate::store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -32,7 +34,11 @@ pub fn channel(store: Store, metrics: Metrics) -> (Feed, Handle) {
     let pulse = Arc::new(Pulse::default());
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
     let feed = Feed { board, pulse: Arc::clone(&pulse), metrics: metrics.clone(), asked };
-    (feed, Handle { board: receiver, pulse, metrics, store, requests, eraser: None, reloads: None })
+    let listening = Arc::default();
+    let (eraser, reloads) = (None, None);
+    let handle =
+        Handle { board: receiver, pulse, metrics, store, requests, eraser, reloads, listening };
+    (feed, handle)
 }
 
 /// A request, and who waits for the answer.
@@ -106,6 +112,8 @@ pub struct Handle {
     eraser: Option<Eraser>,
     /// `None`: the configuration never changes.
     reloads: Option<mpsc::Sender<Reload>>,
+    /// The SIP sockets that are open.
+    listening: Arc<[(Transport, SocketAddr)]>,
 }
 
 impl Handle {
@@ -117,6 +125,21 @@ impl Handle {
     /// The same, which can have the configuration read again.
     pub fn with_reloads(self, reloads: mpsc::Sender<Reload>) -> Self {
         Self { reloads: Some(reloads), ..self }
+    }
+
+    /// The same, which knows the SIP sockets.
+    pub fn with_listening(self, listening: &[(Transport, SocketAddr)]) -> Self {
+        Self { listening: listening.into(), ..self }
+    }
+
+    /// The SIP sockets that are open.
+    pub fn listening(&self) -> &[(Transport, SocketAddr)] {
+        &self.listening
+    }
+
+    /// Shows in the metrics how the checks before an opening came out.
+    pub fn opening(&self, line: &str, at: i64, checks: &[(&'static str, bool)]) {
+        self.metrics.opening(line, at, checks);
     }
 
     /// Has the configuration and the prompts read again at once. Where something is wrong with

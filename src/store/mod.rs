@@ -3,7 +3,7 @@
 //!
 //! Owns [`Store`] (the handle), [`Reader`] (for reports) and their limits. The tables are
 //! [`migrate`]'s; what is in each row is [`cdr`]'s, [`counselors`]', [`duty`]'s, [`carrier`]'s,
-//! [`recording`]'s, [`accounts`]', [`versions`]' and [`audit`]'s; the figures are [`report`]'s.
+//! [`recording`]'s, [`accounts`]', [`versions`]', [`opening`]'s and [`audit`]'s; the figures are [`report`]'s.
 //! There is no column for a caller's number or address.
 //!
 //! ```text
@@ -18,6 +18,7 @@ pub mod cdr;
 pub mod counselors;
 pub mod duty;
 pub mod migrate;
+pub mod opening;
 pub mod recording;
 pub mod report;
 mod retention;

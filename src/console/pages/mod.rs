@@ -5,6 +5,7 @@
 mod account;
 mod accounts;
 mod audit;
+pub(super) mod opening;
 mod prompt;
 mod prompts;
 mod reports;
@@ -28,4 +29,5 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .merge(prompt::routes())
         .merge(version::routes())
         .merge(reports::routes())
+        .merge(opening::routes())
 }
