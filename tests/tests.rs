@@ -1,6 +1,8 @@
 //! The one integration binary: a module for each subject.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "this is test code")]
 
+/// The console in a real browser.
+mod browser;
 /// What counselors dial.
 mod codes;
 /// Configurations for the tests.

@@ -127,6 +127,11 @@ impl Record {
         }
     }
 
+    /// How long the caller has waited, until joined or out.
+    pub(super) fn waited(&self) -> Duration {
+        self.wait
+    }
+
     /// Whether a counselor has talked with the caller.
     pub(super) fn was_joined(&self) -> bool {
         !self.talks.is_empty()

@@ -15,6 +15,7 @@ mod lines;
 mod nearest;
 mod opening;
 pub mod ready;
+mod reports;
 mod secrets;
 mod service;
 mod sheet;
@@ -29,10 +30,11 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-pub use check::check;
+pub use check::{GUIDANCE_MAX, check, guidance_length};
 pub use console::Console;
 pub use diff::{Change, changes};
 pub use opening::{Mail, MailTls, Notify, Opening};
+pub use reports::Reports;
 
 use crate::pii::Pii;
 use crate::{call, media, shell, sip, store};
@@ -78,6 +80,8 @@ pub struct Loaded {
     pub shell: shell::Config,
     /// For the pages.
     pub console: Console,
+    /// For the figures.
+    pub reports: Reports,
     /// For the checks before a line opens.
     pub opening: Opening,
     /// For the database.
@@ -258,6 +262,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
     let sip = service::sip(root);
     let media = service::media(root);
     let console = console::console(root);
+    let reports = reports::reports(root);
     let codes = service::codes(root);
     let supervision = service::supervision(root);
     let prompts = service::prompts(&root.section("prompts"));
@@ -302,6 +307,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
         media: media?,
         shell: shell::Config { sockets, ..service.shell },
         console: console?,
+        reports,
         opening: opening?,
         store: service.store,
         warnings: Vec::new(),

@@ -18,6 +18,7 @@ use super::opening::Opening;
 use super::sign_in::Person;
 use super::sign_in::guesses::Guesses;
 use super::sign_in::sessions::{self, Sessions};
+use super::studio::Studio;
 use crate::chance::Chance;
 use crate::config::Console;
 use crate::config::ready::Ready;
@@ -67,6 +68,8 @@ pub struct Desk {
     pub(super) handle: Handle,
     /// Limits.
     pub(super) limits: Console,
+    /// What the pages about prompts keep in memory.
+    pub(super) studio: Studio,
     current: watch::Receiver<Arc<Ready>>,
     sessions: Mutex<Sessions>,
     guesses: Mutex<Guesses>,
@@ -114,6 +117,7 @@ impl Desk {
             guesses: Mutex::default(),
             notices: Mutex::default(),
             hashing: Semaphore::new(HASHERS),
+            studio: Studio::default(),
             handle,
             limits,
             current,

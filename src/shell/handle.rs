@@ -46,6 +46,8 @@ pub fn channel(store: Store, metrics: Metrics) -> (Feed, Handle) {
 pub struct Asked {
     /// What is asked.
     pub request: Request,
+    /// Who asks: the name of their account.
+    pub who: Arc<str>,
     /// Where the answer goes.
     pub answer: oneshot::Sender<Result<(), Denial>>,
 }
@@ -162,23 +164,20 @@ impl Handle {
     ///
     /// # Errors
     /// When it is not certain what there is and what is gone.
-    pub async fn delete_recordings(
-        &self,
-        call: CallId,
-        who: &'static str,
-    ) -> Result<Erased, Unanswered> {
+    pub async fn delete_recordings(&self, call: CallId, who: &str) -> Result<Erased, Unanswered> {
         let eraser = self.eraser.as_ref().ok_or(Unanswered::Busy)?;
-        let answered = timeout(ERASE_LIMIT, eraser.erase(call, who)).await;
+        let answered = timeout(ERASE_LIMIT, eraser.erase(call, who.into())).await;
         answered.ok().and_then(Result::ok).flatten().ok_or(Unanswered::Busy)
     }
 
-    /// Asks something of the running service, and waits for the answer.
+    /// Asks something of the running service, and waits for the answer. `who`: the name under which
+    /// the audit trail keeps it.
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn ask(&self, request: Request) -> Result<Result<(), Denial>, Unanswered> {
+    pub async fn ask(&self, request: Request, who: &str) -> Result<Result<(), Denial>, Unanswered> {
         let (answer, answered) = oneshot::channel();
-        let asked = Asked { request, answer };
+        let asked = Asked { request, who: who.into(), answer };
         self.requests.try_send(asked).map_err(|_| Unanswered::Busy)?;
         let answered = timeout(STUCK_AFTER, answered).await.map_err(|_| Unanswered::Busy)?;
         answered.map_err(|_| Unanswered::Busy)

@@ -268,7 +268,9 @@ impl Metrics {
             | What::Summoned { .. }
             | What::Ended { .. }
             | What::HelpCleared
-            | What::Recording { .. } => return,
+            | What::Recording { .. }
+            | What::WrapUpEnded
+            | What::WrapUpExtended => return,
         };
         self.0.deeds.get_or_create(&[("act", act.to_owned())]).inc();
     }

@@ -2,9 +2,9 @@
 //! writer thread; the call path hands a record over and never waits.
 //!
 //! Owns [`Store`] (the handle), [`Reader`] (for reports) and their limits. The tables are
-//! [`migrate`]'s; what is in each row is [`cdr`]'s, [`counselors`]', [`recording`]'s,
-//! [`accounts`]', [`opening`]'s and [`audit`]'s; the figures are [`report`]'s. There is no column
-//! for a caller's number or address.
+//! [`migrate`]'s; what is in each row is [`cdr`]'s, [`counselors`]', [`duty`]'s, [`carrier`]'s,
+//! [`recording`]'s, [`accounts`]', [`versions`]', [`opening`]'s and [`audit`]'s; the figures are
+//! [`report`]'s. There is no column for a caller's number or address.
 //!
 //! ```text
 //!  call path ──► bounded backlog ──► writer thread ──► koebashi.db (WAL, secure_delete)
@@ -13,13 +13,16 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod carrier;
 pub mod cdr;
 pub mod counselors;
+pub mod duty;
 pub mod migrate;
 pub mod opening;
 pub mod recording;
 pub mod report;
 mod retention;
+pub mod versions;
 mod writer;
 
 use std::collections::BTreeMap;

@@ -23,7 +23,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sip", &["time", "pii", "chance"]),
     ("media", &["time", "pii", "chance"]),
     ("call", &["time", "pii", "chance", "sip", "media::*", "media::pool", "media::dtmf"]),
-    ("store", &["time", "pii", "call::cdr", "call::config", "call::intention"]),
+    // Chance: advice on staffing is a simulation with a seed.
+    ("store", &["time", "pii", "chance", "call::cdr", "call::config", "call::intention"]),
     ("shell", &["time", "pii", "chance", "sip", "media", "call", "store"]),
     ("config", &["time", "pii", "sip", "media", "call", "store", "shell"]),
     (

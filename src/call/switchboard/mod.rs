@@ -4,6 +4,7 @@
 //! call is that call's; whom to ring is [`settle`](self)'s.
 
 mod arrivals;
+mod choices;
 mod draw;
 mod extensions;
 mod help;
@@ -20,6 +21,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::board::ServiceLevel;
 use super::cdr::{CallId, Outcome};
 use super::config::{Config, Extension, LineId, Override};
 use super::deed::{Denial, Request, Why};
@@ -78,13 +80,6 @@ pub enum Command {
     Drain,
     /// Every call ends now, with a BYE to each side: the time to drain is over.
     Stop,
-    /// A counselor chooses (page, API).
-    Intend {
-        /// Who.
-        extension: Extension,
-        /// What.
-        intention: Intention,
-    },
     /// A recording can't be written any further: it ends, the call goes on.
     RecordingLost(RecordId),
     /// A line is opened or closed by hand, until the next configuration.
@@ -94,8 +89,13 @@ pub enum Command {
         /// How.
         over: Override,
     },
-    /// Somebody asks through the API, and gets [`Output::Answer`].
-    Request(Request),
+    /// Somebody asks through the console, and gets [`Output::Answer`].
+    Request {
+        /// What.
+        request: Request,
+        /// The name of their account.
+        who: Arc<str>,
+    },
 }
 
 /// Why the switchboard wants to be woken.
@@ -173,6 +173,7 @@ enum Mode {
 struct Today {
     day: Option<chrono::NaiveDate>,
     outcomes: BTreeMap<LineId, BTreeMap<Outcome, u32>>,
+    levels: BTreeMap<LineId, ServiceLevel>,
 }
 
 /// The parts of the switchboard that a call may touch, as its [`Io`].
@@ -483,6 +484,7 @@ impl Switchboard {
         if let Some(cdr) = call.record.cdr(&call.id, Some(&call.line_id), call.presentation) {
             if !cdr.test {
                 self.count_today(now, &call.line_id, cdr.outcome);
+                self.count_level(&call.line_id, &cdr);
             }
             self.out.push_back(Output::Cdr(Box::new(cdr)));
         }
@@ -500,13 +502,12 @@ impl Switchboard {
             Command::Configure(config, sip_config) => self.configure(now, config, *sip_config),
             Command::Drain => self.mode = Mode::Draining,
             Command::Stop => self.stop(now),
-            Command::Intend { extension, intention } => self.intend(now, &extension, intention),
             Command::RecordingLost(record) => {
                 let has = |it: &Call| it.recording.current() == Some(record);
                 self.with_call(now, has, Call::recording_lost);
             }
-            Command::Request(request) => {
-                let answer = self.on_asked(now, &request);
+            Command::Request { request, who } => {
+                let answer = self.on_asked(now, &request, &who);
                 self.out.push_back(Output::Answer(answer));
             }
             Command::Override { line, over } => {

@@ -85,7 +85,7 @@ async fn listen(
     let word = chance.token(WORD);
     let from = Pii::new(format!("<sip:{word}@koebashi.invalid>"));
     let trial = Trial { line: line.clone(), from: phone.address(), word: Pii::new(word) };
-    match handle.ask(Request::Trial(trial)).await {
+    match handle.ask(Request::Trial(trial), "system").await {
         Ok(Ok(())) => {}
         Ok(Err(denial)) => return Err(Unheard::Denied(denial.name())),
         Err(_) => return Err(Unheard::Busy),

@@ -3,6 +3,8 @@
 //! Owns [`View`] (what a page's handler is given), [`Page`] (what its frame needs) and the frame
 //! itself (`base.html`). Each page is its own template, made of Japanese and English side by side.
 
+pub(super) mod plot;
+
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::call::cdr::{EndReason, EndedBy, Presentation, Quality};
-use crate::call::config::LineId;
+use crate::call::config::{LineId, Override};
 use crate::call::voice::{News, Side};
 use crate::call::{board, cdr};
 use crate::media::{Recent, Way};
@@ -43,10 +43,13 @@ fn line(id: &str, waiting: u32) -> board::LineView {
         name: String::new(),
         open: true,
         changes_at: None,
+        closes_at: None,
+        over: Override::Auto,
         waiting,
         longest_wait: Duration::ZERO,
         ready: 0,
         today: vec![],
+        service_level: board::ServiceLevel::default(),
     }
 }
 
@@ -130,6 +133,7 @@ fn live_voices_are_seen_while_they_last() {
         phase: PhaseName::Bridge,
         since: Timestamp::UNIX_EPOCH,
         in_phase: Duration::ZERO,
+        waited: None,
         position: None,
         counselors: vec![],
         presentation: Presentation::Shown,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::print::{Format, print};
 use super::*;
-use crate::call::cdr::{CallId, EndReason, EndedBy, LegFigures, Presentation, Whose};
+use crate::call::cdr::{CallId, EndReason, EndedBy, LegFigures, Presentation, Quality, Whose};
 use crate::call::config::TrunkId;
 use crate::time::Timestamp;
 

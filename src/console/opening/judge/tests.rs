@@ -1,5 +1,6 @@
 use super::*;
-use crate::call::board::{CounselorView, TrunkView};
+use crate::call::board::{Chooser, CounselorView, TrunkView};
+use crate::call::intention::Intention;
 use crate::console::opening::facts::{Clock, Disk, Files, Heard};
 use crate::time::Timestamp;
 
@@ -19,6 +20,9 @@ fn counselor_is(state: CounselorState) -> CounselorView {
         name: "A".to_owned(),
         state,
         for_: Duration::ZERO,
+        intention: Intention::Ready,
+        chosen_by: Chooser::Own,
+        wrap_up_left: None,
         missed: 0,
         taken: 0,
         lines: vec!["main".into()],
