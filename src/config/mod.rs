@@ -10,8 +10,10 @@ mod check;
 mod console;
 mod counselors;
 mod diff;
+pub mod edit;
 mod guidance;
 mod lines;
+mod mask;
 mod nearest;
 pub mod ready;
 mod secrets;
@@ -31,6 +33,7 @@ use toml::de::DeTable;
 pub use check::check;
 pub use console::Console;
 pub use diff::{Change, changes};
+pub use mask::masked;
 
 use crate::pii::Pii;
 use crate::{call, media, shell, sip, store};

@@ -51,7 +51,9 @@ pub(in crate::console) const PLACES: &[Place] = &[
     page("/me", &[Counselor, Supervisor], "マイページ", "My page"),
     page("/prompts", &[Operator], "音声", "Prompts"),
     page("/hours", &[Operator], "受付時間", "Hours"),
+    place("/hours/*/override", Some(&[Operator, Supervisor])),
     page("/settings", &[Operator], "設定", "Settings"),
+    page("/settings/history", &[Operator, Auditor], "設定の履歴", "History"),
     page("/opening", &[Operator, Supervisor], "開始前の点検", "Before opening"),
     page("/reports", &[Operator, Supervisor, Auditor], "統計", "Reports"),
     page("/accounts", &[Operator], "アカウント", "Accounts"),
@@ -61,12 +63,20 @@ pub(in crate::console) const PLACES: &[Place] = &[
 
 /// The place that this path belongs to.
 pub(in crate::console) fn place_of(path: &str) -> Option<&'static Place> {
-    let fits = |place: &&Place| match path.strip_prefix(place.path) {
+    let fits = |place: &&Place| match behind(place.path, path) {
         Some("") => true,
         Some(rest) => rest.starts_with('/') || place.path.ends_with('/'),
         None => false,
     };
     PLACES.iter().filter(fits).max_by_key(|place| place.path.len())
+}
+
+/// What of a path is behind a place; `*` in the place stands for one name.
+fn behind<'p>(place: &str, path: &'p str) -> Option<&'p str> {
+    let Some((before, after)) = place.split_once('*') else { return path.strip_prefix(place) };
+    let rest = path.strip_prefix(before)?;
+    let name = rest.find('/').filter(|end| *end > 0)?;
+    rest[name..].strip_prefix(after)
 }
 
 /// Where somebody begins.
@@ -95,6 +105,9 @@ mod tests {
         let of = |path| place_of(path).map(|place| place.path);
         assert_eq!(of("/hours"), Some("/hours"));
         assert_eq!(of("/hours/nijiiro"), Some("/hours"));
+        assert_eq!(of("/hours/nijiiro/override"), Some("/hours/*/override"));
+        assert_eq!(of("/hours//override"), Some("/hours"));
+        assert_eq!(of("/hours/override"), Some("/hours"));
         assert_eq!(of("/account"), Some("/account"));
         assert_eq!(of("/accounts"), Some("/accounts"));
         assert_eq!(of("/accountsx"), None);

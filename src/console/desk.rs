@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::spawn_blocking;
 
+use super::book::Book;
 use super::sign_in::Person;
 use super::sign_in::guesses::Guesses;
 use super::sign_in::sessions::{self, Sessions};
@@ -42,6 +43,8 @@ pub struct Setup {
     pub current: watch::Receiver<Arc<Ready>>,
     /// For tokens and salts.
     pub chance: Chance,
+    /// The configuration's file.
+    pub path: PathBuf,
 }
 
 /// Why there is no console.
@@ -66,6 +69,8 @@ pub struct Desk {
     pub(super) handle: Handle,
     /// Limits.
     pub(super) limits: Console,
+    /// The configuration's file.
+    pub(super) book: Book,
     current: watch::Receiver<Arc<Ready>>,
     sessions: Mutex<Sessions>,
     guesses: Mutex<Guesses>,
@@ -92,7 +97,7 @@ impl Desk {
     /// # Errors
     /// When the database or the folder of state refuses.
     pub async fn open(setup: Setup) -> Result<Arc<Self>, Error> {
-        let Setup { handle, limits, current, mut chance } = setup;
+        let Setup { handle, limits, current, mut chance, path } = setup;
         let now = clock::now().wall;
         let store = handle.store();
         let signed_in = store.run(move |conn| accounts::sessions(conn, now)).await?;
@@ -112,6 +117,7 @@ impl Desk {
             hashing: Semaphore::new(HASHERS),
             handle,
             limits,
+            book: Book::new(path),
             current,
             token,
         }))
@@ -235,6 +241,12 @@ impl Desk {
         self.store().run(move |conn| accounts::sign_in(conn, &kept)).await?;
         lock(&self.sessions).add(&session);
         Ok(token)
+    }
+
+    /// Lets a session in that is not written down.
+    #[cfg(test)]
+    pub(super) fn admit(&self, session: &Session) {
+        lock(&self.sessions).add(session);
     }
 
     /// Signs out.

@@ -7,11 +7,15 @@
 
 mod access;
 mod assets;
+mod book;
+mod complaint;
 mod desk;
 mod enter;
 mod guard;
+mod keys;
 mod pages;
 pub mod routes;
+mod save;
 mod sign_in;
 pub mod status;
 mod ui;

@@ -17,7 +17,7 @@ use super::{Error, database};
 const BUSY: Duration = Duration::from_secs(1);
 
 /// The steps; step `n` leads from version `n` to `n + 1`. A released step never changes.
-const STEPS: &[&str] = &[RECORDS, RECORDINGS, VOICES, RECORDED, LEGS, ACCOUNTS];
+const STEPS: &[&str] = &[RECORDS, RECORDINGS, VOICES, RECORDED, LEGS, ACCOUNTS, VERSIONS];
 
 /// Records, intentions, audit.
 const RECORDS: &str = "
@@ -133,6 +133,19 @@ const ACCOUNTS: &str = "
         account TEXT NOT NULL,
         until_ms INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
+";
+
+/// What the file of the configuration said, and who changed it.
+const VERSIONS: &str = "
+    CREATE TABLE config_version (
+        n INTEGER PRIMARY KEY,
+        at_ms INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        note TEXT NOT NULL,
+        sha256 BLOB NOT NULL,
+        text TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX config_version_sha256 ON config_version (sha256);
 ";
 
 /// The figures of every leg of a call, and whose it was. Of older calls the caller's and the last
@@ -361,6 +374,8 @@ mod tests {
             cdr_leg.rejected cdr_leg.round_trip_ms cdr_leg.sent cdr_leg.side \
             cdr_leg.source_differs cdr_leg.strangers cdr_leg.unheard cdr_talk.call \
             cdr_talk.extension cdr_talk.nth cdr_talk.talk_ms \
+            config_version.at_ms config_version.n config_version.note config_version.sha256 \
+            config_version.text config_version.who \
             intention.extension intention.pause_reason intention.state recording.bytes \
             recording.call recording.deleted_ms recording.deleted_why recording.ended \
             recording.length_ms recording.line recording.part recording.sha256 \

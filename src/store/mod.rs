@@ -2,8 +2,9 @@
 //! writer thread; the call path hands a record over and never waits.
 //!
 //! Owns [`Store`] (the handle), [`Reader`] (for reports) and their limits. The tables are
-//! [`migrate`]'s; what is in each row is [`cdr`]'s, [`counselors`]', [`recording`]'s, [`accounts`]'
-//! and [`audit`]'s; the figures are [`report`]'s. There is no column for a
+//! [`migrate`]'s; what is in each row is [`cdr`]'s, [`counselors`]', [`recording`]'s,
+//! [`accounts`]', [`versions`]' and [`audit`]'s; the figures
+//! are [`report`]'s. There is no column for a
 //! caller's number or address.
 //!
 //! ```text
@@ -19,6 +20,7 @@ pub mod migrate;
 pub mod recording;
 pub mod report;
 mod retention;
+pub mod versions;
 mod writer;
 
 use std::collections::BTreeMap;

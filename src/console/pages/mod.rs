@@ -5,6 +5,8 @@
 mod account;
 mod accounts;
 mod audit;
+mod hours;
+mod saving;
 pub(super) mod sign_in;
 
 use std::sync::Arc;
@@ -20,4 +22,5 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .merge(account::routes())
         .merge(accounts::routes())
         .merge(audit::routes())
+        .merge(hours::routes())
 }
