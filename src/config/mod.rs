@@ -10,8 +10,10 @@ mod check;
 mod console;
 mod counselors;
 mod diff;
+pub mod edit;
 mod guidance;
 mod lines;
+mod mask;
 mod nearest;
 mod opening;
 pub mod ready;
@@ -33,6 +35,7 @@ use toml::de::DeTable;
 pub use check::{GUIDANCE_MAX, check, guidance_length};
 pub use console::Console;
 pub use diff::{Change, changes};
+pub use mask::masked;
 pub use opening::{Mail, MailTls, Notify, Opening};
 pub use reports::Reports;
 

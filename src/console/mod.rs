@@ -7,14 +7,18 @@
 
 mod access;
 mod assets;
+mod book;
+mod complaint;
 mod desk;
 mod duty;
 mod enter;
 mod guard;
+mod keys;
 mod opening;
 mod pages;
 mod prompts;
 pub mod routes;
+mod save;
 mod sign_in;
 pub mod status;
 mod studio;

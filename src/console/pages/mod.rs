@@ -5,10 +5,12 @@
 mod account;
 mod accounts;
 mod audit;
+mod hours;
 pub(super) mod opening;
 mod prompt;
 mod prompts;
 mod reports;
+mod saving;
 pub(super) mod sign_in;
 mod version;
 
@@ -25,6 +27,7 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .merge(account::routes())
         .merge(accounts::routes())
         .merge(audit::routes())
+        .merge(hours::routes())
         .merge(prompts::routes())
         .merge(prompt::routes())
         .merge(version::routes())
