@@ -7,10 +7,12 @@
 
 mod access;
 mod assets;
+mod contacts;
 mod desk;
 mod duty;
 mod enter;
 mod guard;
+mod live;
 mod opening;
 mod pages;
 mod prompts;

@@ -5,26 +5,33 @@
 mod account;
 mod accounts;
 mod audit;
+mod board;
+mod me;
 pub(super) mod opening;
 mod prompt;
 mod prompts;
 mod reports;
 pub(super) mod sign_in;
 mod version;
+mod words;
 
 use std::sync::Arc;
 
 use axum::Router;
 
 use super::desk::Desk;
+use super::live::Seats;
 
 /// Every page.
-pub(super) fn routes() -> Router<Arc<Desk>> {
+pub(super) fn routes(desk: &Desk) -> Router<Arc<Desk>> {
+    let seats = Seats::new(desk.limits.subscribers);
     Router::new()
         .merge(sign_in::routes())
         .merge(account::routes())
         .merge(accounts::routes())
         .merge(audit::routes())
+        .merge(board::routes(seats.clone()))
+        .merge(me::routes(seats))
         .merge(prompts::routes())
         .merge(prompt::routes())
         .merge(version::routes())
