@@ -266,6 +266,8 @@ pub struct CounselorView {
     pub missed: u32,
     /// Calls taken since the process began.
     pub taken: u32,
+    /// The last calls that they took since the process began, the last one last; few of them.
+    pub recent: Vec<CallId>,
     /// Lines.
     pub lines: Vec<LineId>,
     /// Their call for help, while nobody has given any.

@@ -3,14 +3,19 @@
 //! Owns intention, wrap-up, missed rings and the counts that strategies go by. Ringing and talking
 //! are not kept here: they are read off the live calls, so that nobody can get stuck in them.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::board::{Chooser, CounselorState};
+use super::cdr::CallId;
 use super::config::{SignIn, Strategy};
 use super::intention::Intention;
 
 /// The reason of a pause after missed rings.
 pub(super) const MISSED: &str = "missed";
+
+/// The last calls of a counselor that are known: more than may end before their records are kept.
+const RECENT_MAX: usize = 4;
 
 /// What live legs say of a counselor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +48,8 @@ pub(super) struct Counselor {
     pub(super) away_since: Option<Instant>,
     pub(super) missed: u32,
     pub(super) taken: u32,
+    /// The last calls that they took, the last one last.
+    pub(super) recent: VecDeque<CallId>,
     /// Since when they have had no call: `longest_idle`.
     pub(super) idle_since: Instant,
     /// When their phone last rang: `round_robin`.
@@ -70,6 +77,7 @@ impl Counselor {
             away_since: None,
             missed: 0,
             taken: 0,
+            recent: VecDeque::new(),
             idle_since: now,
             rung: 0,
             wrap_up_until: None,
@@ -149,7 +157,11 @@ impl Counselor {
     }
 
     /// They took a call.
-    pub(super) fn on_taken(&mut self) {
+    pub(super) fn on_taken(&mut self, call: CallId) {
+        if self.recent.len() == RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(call);
         self.missed = 0;
         self.taken += 1;
     }

@@ -95,7 +95,7 @@ enum Ask {
     /// any).
     Missed(Extension, Miss, u32),
     /// A counselor has taken the call.
-    Taken(Extension),
+    Taken(Extension, CallId),
     /// A counselor is through with the call: wrap-up begins.
     Freed(Extension, Duration),
 }
@@ -484,7 +484,7 @@ impl Call {
         io.step(&self.id, format!("joined with {extension}"));
         self.record.join(io.now, &extension);
         self.record.takes_part(leg.port(), Whose::Counselor(extension.clone()));
-        self.asks.push(Ask::Taken(extension.clone()));
+        self.asks.push(Ask::Taken(extension.clone(), self.id.clone()));
         let next = with_cx!(self, io, |cx| {
             let bridge = Bridge::join(cx, extension, leg, supervision);
             self.phase = Phase::Bridge(Box::new(bridge));

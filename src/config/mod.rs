@@ -8,6 +8,7 @@
 
 mod check;
 mod console;
+mod contacts;
 mod counselors;
 mod diff;
 pub mod edit;
@@ -34,6 +35,7 @@ use toml::de::DeTable;
 
 pub use check::{GUIDANCE_MAX, check, guidance_length};
 pub use console::Console;
+pub use contacts::Contacts;
 pub use diff::{Change, changes};
 pub use mask::masked;
 pub use opening::{Mail, MailTls, Notify, Opening};
@@ -83,6 +85,8 @@ pub struct Loaded {
     pub shell: shell::Config,
     /// For the pages.
     pub console: Console,
+    /// What counselors can say of a call.
+    pub contacts: Contacts,
     /// For the figures.
     pub reports: Reports,
     /// For the checks before a line opens.
@@ -265,6 +269,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
     let sip = service::sip(root);
     let media = service::media(root);
     let console = console::console(root);
+    let contacts = contacts::contacts(root);
     let reports = reports::reports(root);
     let codes = service::codes(root);
     let supervision = service::supervision(root);
@@ -310,6 +315,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
         media: media?,
         shell: shell::Config { sockets, ..service.shell },
         console: console?,
+        contacts: contacts?,
         reports,
         opening: opening?,
         store: service.store,

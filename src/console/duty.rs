@@ -137,6 +137,7 @@ mod tests {
             wrap_up_left: None,
             missed: 0,
             taken: 0,
+            recent: vec![],
             lines: vec![],
             help: None,
         };

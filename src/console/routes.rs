@@ -9,10 +9,12 @@
 //! | `GET /api/v1/events` | server-sent events: `board` with the board whenever it changed |
 //! | | and before it `help` ([`view::Help`]) when a counselor has asked for help |
 //! | `/api/v1/calls/…` | what is done in calls: see [`deeds`] |
+//! | `/api/v1/calls/…/contact` | what a call was: see [`contacts`] |
 //! | `/api/v1/counselors/…` | what counselors choose: see [`states`] |
 //!
 //! Nothing here ever carries a caller's number: the board has none.
 
+mod contacts;
 mod deeds;
 mod origin;
 mod states;
@@ -94,13 +96,14 @@ pub(super) fn router(desk: &Arc<Desk>) -> Router {
         .route("/api/v1/events", get(events))
         .merge(deeds::routes())
         .merge(states::routes())
+        .merge(contacts::routes())
         .with_state(shared);
     let door = Door {
         hosts: Arc::from(&*desk.limits.hosts),
         upload_max: desk.limits.upload_max,
         policy: policy(),
     };
-    let pages = pages::routes()
+    let pages = pages::routes(desk)
         .fallback(move |view: View, headers: HeaderMap| {
             future::ready(match wants_page(&headers) {
                 true => view.refuse(

@@ -29,7 +29,9 @@ use crate::shell::metrics::Metrics;
 use crate::store::{self, Reader, Store};
 use crate::time::Timestamp;
 
+mod board;
 mod door;
+mod me;
 mod prompts;
 mod states;
 
@@ -236,6 +238,7 @@ fn counselor(extension: &str, name: &str, state: CounselorState) -> CounselorVie
         wrap_up_left: None,
         missed: 0,
         taken: 3,
+        recent: vec![],
         lines: vec![LineId::from("nijiiro")],
         help: (extension == "101").then(|| HelpView {
             call: CallId("k7f2".into()),

@@ -28,6 +28,7 @@ const STEPS: &[&str] = &[
     VERSIONS,
     OPENINGS,
     HISTORY,
+    CONTACTS,
 ];
 
 /// Records, intentions, audit.
@@ -253,6 +254,17 @@ const DUTY_AND_CARRIER: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// What counselors said of their calls. A call may be spoken of before its record is written.
+const CONTACTS: &str = "
+    CREATE TABLE contact (
+        call TEXT NOT NULL,
+        extension TEXT NOT NULL,
+        type TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        PRIMARY KEY (call, extension)
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// The version that this program writes.
 pub const VERSION: i64 = STEPS.len() as i64;
 
@@ -424,7 +436,8 @@ mod tests {
         let mut columns = conn.prepare(sql).unwrap();
         let columns = columns.query_map([], |row| row.get::<_, String>(0)).unwrap();
         let columns = columns.map(Result::unwrap).collect::<Vec<_>>();
-        let mut allowed = "account.extension account.invitation \
+        let mut allowed = "contact.at_ms contact.call contact.extension \
+            contact.type account.extension account.invitation \
             account.invitation_until_ms account.name account.password account.role account.totp \
             account.totp_step session.account session.token session.until_ms \
             audit.at_ms audit.hash audit.n audit.what audit.who audit_anchor.hash \

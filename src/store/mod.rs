@@ -15,6 +15,7 @@ pub mod accounts;
 pub mod audit;
 pub mod carrier;
 pub mod cdr;
+pub mod contact;
 pub mod counselors;
 pub mod duty;
 pub mod history;

@@ -127,6 +127,7 @@ impl Switchboard {
                     .map(|until| until.saturating_duration_since(now.mono)),
                 missed: kept.missed,
                 taken: kept.taken,
+                recent: kept.recent.iter().cloned().collect(),
                 lines: c.lines.clone(),
                 help: help.get(extension).cloned(),
             };

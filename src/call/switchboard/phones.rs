@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{Ask, Errand, Switchboard, Timer};
 use crate::call::config::{Config, Extension};
-use crate::call::counselor::{Counselor, Phone};
+use crate::call::counselor::Phone;
 use crate::call::deed::Actor;
 use crate::call::ring::Miss;
 use crate::sip::header::Name;
@@ -157,8 +157,8 @@ impl Switchboard {
         self.unsettle();
         match ask {
             Ask::Missed(extension, miss, limit) => self.on_missed(now, &extension, miss, limit),
-            Ask::Taken(extension) => {
-                self.counselors.change(&self.config, &extension, Counselor::on_taken);
+            Ask::Taken(extension, call) => {
+                self.counselors.change(&self.config, &extension, |it| it.on_taken(call));
             }
             Ask::Freed(extension, wrap_up) => {
                 let until = (!wrap_up.is_zero()).then(|| now.mono + wrap_up);

@@ -25,6 +25,7 @@ fn counselor_is(state: CounselorState) -> CounselorView {
         wrap_up_left: None,
         missed: 0,
         taken: 0,
+        recent: vec![],
         lines: vec!["main".into()],
         help: None,
     }
