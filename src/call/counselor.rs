@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::board::CounselorState;
+use super::board::{Chooser, CounselorState};
 use super::config::{SignIn, Strategy};
 use super::intention::Intention;
 
@@ -36,6 +36,8 @@ pub(super) enum Phone {
 #[derive(Clone, Debug)]
 pub(super) struct Counselor {
     pub(super) intention: Intention,
+    /// Who chose that.
+    pub(super) chosen_by: Chooser,
     pub(super) phone: Phone,
     /// When the phone was last there, if it is not now and ever was.
     pub(super) away_since: Option<Instant>,
@@ -60,8 +62,10 @@ impl Counselor {
             SignIn::Auto => Intention::Ready,
             SignIn::Manual => Intention::LoggedOut,
         });
+        let is_missed = matches!(&intention, Intention::Paused(why) if why == MISSED);
         Self {
             intention,
+            chosen_by: if is_missed { Chooser::Missed } else { Chooser::Own },
             phone: Phone::Gone,
             away_since: None,
             missed: 0,
@@ -117,12 +121,14 @@ impl Counselor {
             sign_in == SignIn::Auto && self.intention == Intention::LoggedOut && !was_restored;
         signs_in.then(|| {
             self.intention = Intention::Ready;
+            self.chosen_by = Chooser::Own;
             Intention::Ready
         })
     }
 
-    /// They chose.
-    pub(super) fn intend(&mut self, now: Instant, intention: Intention) {
+    /// They chose, or somebody for them.
+    pub(super) fn intend(&mut self, now: Instant, intention: Intention, by: Chooser) {
+        self.chosen_by = by;
         if intention == Intention::Ready {
             self.missed = 0;
             if self.intention != Intention::Ready {
@@ -137,6 +143,7 @@ impl Counselor {
         self.missed += 1;
         (limit > 0 && self.missed >= limit && self.intention == Intention::Ready).then(|| {
             self.intention = Intention::Paused(MISSED.to_owned());
+            self.chosen_by = Chooser::Missed;
             self.intention.clone()
         })
     }

@@ -13,6 +13,7 @@ mod diff;
 mod guidance;
 mod lines;
 mod nearest;
+mod opening;
 pub mod ready;
 mod reports;
 mod secrets;
@@ -29,9 +30,10 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-pub use check::check;
+pub use check::{GUIDANCE_MAX, check, guidance_length};
 pub use console::Console;
 pub use diff::{Change, changes};
+pub use opening::{Mail, MailTls, Notify, Opening};
 pub use reports::Reports;
 
 use crate::pii::Pii;
@@ -80,6 +82,8 @@ pub struct Loaded {
     pub console: Console,
     /// For the figures.
     pub reports: Reports,
+    /// For the checks before a line opens.
+    pub opening: Opening,
     /// For the database.
     pub store: store::Config,
     /// What looks wrong but can be run.
@@ -277,6 +281,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
     let trunks = trunks::trunks(root, &context);
     let lines = lines::lines(root, &context);
     let counselors = counselors::counselors(root, &context);
+    let opening = opening::opening(root, &context);
     root.done();
     let call = call::config::Config {
         timezone: service.timezone,
@@ -303,12 +308,20 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
         shell: shell::Config { sockets, ..service.shell },
         console: console?,
         reports,
+        opening: opening?,
         store: service.store,
         warnings: Vec::new(),
         settings: BTreeMap::new(),
         file: String::new(),
         places: BTreeMap::new(),
     })
+}
+
+impl Loaded {
+    /// The file that it was read from, as it was named.
+    pub fn file(&self) -> &Path {
+        Path::new(&self.file)
+    }
 }
 
 impl Complaint {

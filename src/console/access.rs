@@ -8,7 +8,8 @@ use Role::{Auditor, Counselor, Operator, Supervisor};
 /// A path, with all that is below it.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::console) struct Place {
-    /// The path; with a slash at the end only what is below it, else also itself.
+    /// The path; with a slash at the end only what is below it, else also itself. `*` stands for
+    /// any one name.
     pub(in crate::console) path: &'static str,
     /// Who may; `None`: everybody, signed in or not.
     pub(in crate::console) roles: Option<&'static [Role]>,
@@ -45,12 +46,17 @@ pub(in crate::console) const PLACES: &[Place] = &[
     place("/api/v1/board", Some(&[Operator, Supervisor])),
     place("/api/v1/events", Some(&[Operator, Supervisor])),
     place("/api/v1/calls/", Some(&[Supervisor])),
+    place("/api/v1/calls/*/contact", Some(&[Supervisor, Counselor])),
     place("/api/v1/counselors/", Some(&[Supervisor, Counselor])),
+    place("/api/v1/accounts/", Some(&[Operator])),
+    place("/api/v1/opening", Some(&[Operator, Supervisor])),
     place("/sign-out", ALL),
     page("/board", &[Operator, Supervisor], "ボード", "Board"),
+    place("/board/act", Some(&[Supervisor])),
     page("/me", &[Counselor, Supervisor], "マイページ", "My page"),
     page("/prompts", &[Operator], "音声", "Prompts"),
     page("/hours", &[Operator], "受付時間", "Hours"),
+    place("/hours/*/override", Some(&[Operator, Supervisor])),
     page("/settings", &[Operator], "設定", "Settings"),
     page("/opening", &[Operator, Supervisor], "開始前の点検", "Before opening"),
     page("/reports", &[Operator, Supervisor, Auditor], "統計", "Reports"),
@@ -62,12 +68,7 @@ pub(in crate::console) const PLACES: &[Place] = &[
 
 /// The place that this path belongs to.
 pub(in crate::console) fn place_of(path: &str) -> Option<&'static Place> {
-    let fits = |place: &&Place| match path.strip_prefix(place.path) {
-        Some("") => true,
-        Some(rest) => rest.starts_with('/') || place.path.ends_with('/'),
-        None => false,
-    };
-    PLACES.iter().filter(fits).max_by_key(|place| place.path.len())
+    PLACES.iter().filter(|place| place.holds(path)).max_by_key(|place| place.path.len())
 }
 
 /// Where somebody begins.
@@ -81,6 +82,20 @@ pub(in crate::console) fn home(role: Role) -> &'static str {
 }
 
 impl Place {
+    fn holds(&self, path: &str) -> bool {
+        let (own, is_below) = match self.path.strip_suffix('/') {
+            Some(own) => (own, true),
+            None => (self.path, false),
+        };
+        let mut given = path.split('/');
+        let is_at = |name: &str, given: &str| match name {
+            "*" => !given.is_empty(),
+            name => name == given,
+        };
+        own.split('/').all(|name| given.next().is_some_and(|given| is_at(name, given)))
+            && (!is_below || given.next().is_some())
+    }
+
     /// Whether somebody of this role may go there.
     pub(in crate::console) fn admits(&self, role: Role) -> bool {
         self.roles.is_none_or(|roles| roles.contains(&role))
@@ -103,6 +118,10 @@ mod tests {
         assert_eq!(of("/assets"), None);
         assert_eq!(of("/api/v1/"), None);
         assert_eq!(of("/"), None);
+        assert_eq!(of("/hours/nijiiro/override"), Some("/hours/*/override"));
+        assert_eq!(of("/hours//override"), Some("/hours"));
+        assert_eq!(of("/api/v1/calls/k7f2/contact"), Some("/api/v1/calls/*/contact"));
+        assert_eq!(of("/api/v1/calls/k7f2/supervise"), Some("/api/v1/calls/"));
     }
 
     #[test]

@@ -123,7 +123,8 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::board::{CounselorState, CounselorView};
+    use crate::call::board::{Chooser, CounselorState, CounselorView};
+    use crate::call::intention::Intention;
 
     fn board(states: &[(&str, CounselorState)]) -> Board {
         let counselor = |(extension, state): &(&str, CounselorState)| CounselorView {
@@ -131,6 +132,9 @@ mod tests {
             name: String::new(),
             state: state.clone(),
             for_: Duration::ZERO,
+            intention: Intention::Ready,
+            chosen_by: Chooser::Own,
+            wrap_up_left: None,
             missed: 0,
             taken: 0,
             lines: vec![],

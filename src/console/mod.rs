@@ -11,10 +11,13 @@ mod desk;
 mod duty;
 mod enter;
 mod guard;
+mod opening;
 mod pages;
+mod prompts;
 pub mod routes;
 mod sign_in;
 pub mod status;
+mod studio;
 mod ui;
 pub mod view;
 
@@ -59,6 +62,11 @@ pub async fn serve(listener: TcpListener, desk: Arc<Desk>, shutdown: impl Future
     let (stop, stopped) = oneshot::channel();
     let watching = tokio::spawn(duty::watch(Arc::clone(&desk), stopped));
     let mut connections = JoinSet::new();
+    // Ends with this.
+    let mut beside = JoinSet::new();
+    prompts::source::sweep(&desk);
+    beside.spawn(prompts::plans::watch(Arc::clone(&desk)));
+    beside.spawn(Arc::clone(desk.opening()).watch());
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {

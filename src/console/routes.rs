@@ -8,12 +8,15 @@
 //! | `GET /api/v1/board` | the live board ([`view::Board`]) |
 //! | `GET /api/v1/events` | server-sent events: `board` with the board whenever it changed |
 //! | | and before it `help` ([`view::Help`]) when a counselor has asked for help |
-//! | `/api/v1/calls/…`, `/api/v1/counselors/…` | what is done: see [`deeds`] |
+//! | `/api/v1/calls/…` | what is done in calls: see [`deeds`] |
+//! | `/api/v1/counselors/…` | what counselors choose: see [`states`] |
 //!
 //! Nothing here ever carries a caller's number: the board has none.
 
 mod deeds;
 mod origin;
+mod states;
+mod too_large;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
@@ -59,6 +62,7 @@ const POLICY: HeaderName = HeaderName::from_static("content-security-policy");
 
 #[derive(Clone)]
 struct Shared {
+    desk: Arc<Desk>,
     handle: Handle,
     subscribers: Arc<Semaphore>,
     heartbeat: Duration,
@@ -75,6 +79,7 @@ struct Printed {
 /// All paths.
 pub(super) fn router(desk: &Arc<Desk>) -> Router {
     let shared = Shared {
+        desk: Arc::clone(desk),
         handle: desk.handle.clone(),
         subscribers: Arc::new(Semaphore::new(desk.limits.subscribers)),
         heartbeat: desk.limits.heartbeat,
@@ -88,6 +93,7 @@ pub(super) fn router(desk: &Arc<Desk>) -> Router {
         .route("/api/v1/board", get(board))
         .route("/api/v1/events", get(events))
         .merge(deeds::routes())
+        .merge(states::routes())
         .with_state(shared);
     let door = Door {
         hosts: Arc::from(&*desk.limits.hosts),
@@ -158,7 +164,7 @@ async fn guard(State(door): State<Door>, request: Request, next: Next) -> Respon
     } else if fits && !headers.contains_key(TRANSFER_ENCODING) {
         next.run(request).await
     } else {
-        error(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
+        too_large::answer(request, most).await
     };
     let own = response.headers_mut();
     for (name, value) in HEADERS {

@@ -17,7 +17,8 @@ use super::{Error, database};
 const BUSY: Duration = Duration::from_secs(1);
 
 /// The steps; step `n` leads from version `n` to `n + 1`. A released step never changes.
-const STEPS: &[&str] = &[RECORDS, RECORDINGS, VOICES, RECORDED, LEGS, ACCOUNTS, DUTY_AND_CARRIER];
+const STEPS: &[&str] =
+    &[RECORDS, RECORDINGS, VOICES, RECORDED, LEGS, ACCOUNTS, DUTY_AND_CARRIER, VERSIONS, OPENINGS];
 
 /// Records, intentions, audit.
 const RECORDS: &str = "
@@ -133,6 +134,37 @@ const ACCOUNTS: &str = "
         account TEXT NOT NULL,
         until_ms INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
+";
+
+/// Recordings of prompts, as they were and as they may be.
+const VERSIONS: &str = "
+    CREATE TABLE prompt_version (
+        prompt TEXT NOT NULL,
+        n INTEGER NOT NULL,
+        at_ms INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        text TEXT NOT NULL,
+        voice TEXT NOT NULL,
+        sha256 TEXT NOT NULL,
+        live_ms INTEGER,
+        planned_ms INTEGER,
+        planned_by TEXT,
+        samples BLOB NOT NULL,
+        PRIMARY KEY (prompt, n)
+    ) STRICT;
+";
+
+/// How the checks before each opening came out.
+const OPENINGS: &str = "
+    CREATE TABLE opening_run (
+        id INTEGER PRIMARY KEY,
+        line TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        opens_ms INTEGER,
+        result TEXT NOT NULL,
+        report TEXT NOT NULL
+    ) STRICT;
 ";
 
 /// The figures of every leg of a call, and whose it was. Of older calls the caller's and the last
@@ -386,7 +418,13 @@ mod tests {
             cdr_leg.rejected cdr_leg.round_trip_ms cdr_leg.sent cdr_leg.side \
             cdr_leg.source_differs cdr_leg.strangers cdr_leg.unheard cdr_talk.call \
             cdr_talk.extension cdr_talk.nth cdr_talk.talk_ms \
-            intention.extension intention.pause_reason intention.state recording.bytes \
+            intention.extension intention.pause_reason intention.state opening_run.at_ms \
+            opening_run.id opening_run.line opening_run.opens_ms opening_run.report \
+            opening_run.result opening_run.who prompt_version.at_ms \
+            prompt_version.live_ms prompt_version.n prompt_version.planned_by \
+            prompt_version.planned_ms prompt_version.prompt prompt_version.samples \
+            prompt_version.sha256 prompt_version.text prompt_version.voice prompt_version.who \
+            recording.bytes \
             recording.call recording.deleted_ms recording.deleted_why recording.ended \
             recording.length_ms recording.line recording.part recording.sha256 \
             recording.started_ms"

@@ -21,3 +21,12 @@ document.addEventListener("submit", (event) => {
   const asked = event.target.dataset.confirm;
   if (asked && !window.confirm(asked)) event.preventDefault();
 });
+
+// A file that is too large is told before it is sent: <input type="file" data-most="bytes" data-wrong="…">.
+document.addEventListener("change", (event) => {
+  const { most, wrong } = event.target.dataset || {};
+  if (!most) return;
+  const file = event.target.files[0];
+  event.target.setCustomValidity(file && file.size > Number(most) ? wrong : "");
+  event.target.reportValidity();
+});

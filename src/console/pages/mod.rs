@@ -5,8 +5,12 @@
 mod account;
 mod accounts;
 mod audit;
+pub(super) mod opening;
+mod prompt;
+mod prompts;
 mod reports;
 pub(super) mod sign_in;
+mod version;
 
 use std::sync::Arc;
 
@@ -21,5 +25,9 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .merge(account::routes())
         .merge(accounts::routes())
         .merge(audit::routes())
+        .merge(prompts::routes())
+        .merge(prompt::routes())
+        .merge(version::routes())
         .merge(reports::routes())
+        .merge(opening::routes())
 }

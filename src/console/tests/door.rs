@@ -6,9 +6,9 @@ use crate::store::audit;
 
 /// Somebody's browser: their cookie, and what their forms carry.
 pub(crate) struct Visitor<'a> {
-    server: &'a Server,
-    cookie: String,
-    csrf: String,
+    pub(crate) server: &'a Server,
+    pub(crate) cookie: String,
+    pub(crate) csrf: String,
 }
 
 const PASSWORD: &str = "rainbow over saitama";
