@@ -28,6 +28,7 @@ use crate::store::{self, Reader, Store};
 use crate::time::Timestamp;
 
 mod door;
+mod opening;
 mod prompts;
 mod states;
 
