@@ -32,6 +32,7 @@ use crate::time::Timestamp;
 mod board;
 mod door;
 mod me;
+mod opening;
 mod prompts;
 mod states;
 

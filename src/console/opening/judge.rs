@@ -247,7 +247,7 @@ fn counselors(facts: &Facts) -> Check {
     let lost = match unreachable {
         0 => (String::new(), String::new()),
         n => (
-            format!(" 電話につながらない人が{n}人います。"),
+            format!("電話につながらない人が{n}人います。"),
             format!(" {n} can't be reached by phone."),
         ),
     };
@@ -305,13 +305,14 @@ fn prompts(facts: &Facts) -> Check {
         Ok(files) => fine(
             id,
             said(&files.warnings),
-            format!("使えますが、気になる点が{}件あります。", files.warnings.len()),
-            format!("They can be used; {} things look odd.", files.warnings.len()),
-        )
-        .now(
-            Warn,
-            "急ぎではありません。「設定」か「音声」のページで確かめてください。",
-            "There is no hurry. See the settings or the prompts.",
+            format!(
+                "設定と音声はそろっています。急ぎではない、気になる点が{}件あります。",
+                files.warnings.len()
+            ),
+            format!(
+                "Settings and prompts are there. What looks odd, and is not urgent: {}.",
+                files.warnings.len()
+            ),
         ),
         Err(complaints) => fine(
             id,

@@ -147,6 +147,7 @@ fn post(url: &Pii, json: &str, limit: Duration) -> Tried {
         Ok(answer) => answer.status().as_u16(),
         Err(ureq::Error::Timeout(_)) => return Err(late()),
         Err(ureq::Error::Tls(_) | ureq::Error::Rustls(_)) => return Err(unproven()),
+        Err(error) if is_unproven(&error) => return Err(unproven()),
         Err(_) => return Err(unreachable()),
     };
     match answer {
@@ -211,7 +212,7 @@ fn refused(error: &smtp::Error) -> Words {
     let code = error.status().map(|code| format!(" ({code})")).unwrap_or_default();
     if error.is_timeout() || is_late(error) {
         late()
-    } else if error.is_tls() {
+    } else if error.is_tls() || is_unproven(error) {
         unproven()
     } else if error.is_permanent() {
         Words::new(
@@ -233,6 +234,15 @@ fn refused(error: &smtp::Error) -> Words {
     } else {
         unreachable()
     }
+}
+
+/// TLS hides its own complaints in those of the socket.
+fn is_unproven(error: &(dyn std::error::Error + 'static)) -> bool {
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || inner.is_some_and(|inner| inner.is::<rustls::Error>())
+        || error.source().is_some_and(is_unproven)
+        || matches!(error.downcast_ref(), Some(ureq::Error::Io(inner)) if is_unproven(inner))
 }
 
 /// A socket that waits no longer says that it would block.

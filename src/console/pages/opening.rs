@@ -151,6 +151,15 @@ fn words(l: Lang, words: &Words) -> String {
     l.t(&words.ja, &words.en).to_owned()
 }
 
+/// Who asked, in words where it was no person.
+fn asked_by(who: &str, l: Lang) -> String {
+    match who {
+        "system" => l.t("自動", "by itself").to_owned(),
+        "console" => l.t("コマンド", "command line").to_owned(),
+        name => name.to_owned(),
+    }
+}
+
 fn local(at: Timestamp, tz: Tz) -> String {
     at.with_timezone(&tz).format("%Y-%m-%d %H:%M").to_string()
 }
@@ -197,7 +206,7 @@ fn card(run: &Run, l: Lang, tz: Tz) -> Card {
     Card {
         line: run.report.name.clone(),
         at: local(run.at, tz),
-        who: run.who.clone(),
+        who: asked_by(&run.who, l),
         opens: next.map(|at| local(at, tz)),
         result: run.result(),
         verdict: run.result().sentence(l).to_owned(),
@@ -224,7 +233,7 @@ async fn list(view: View) -> Response {
     let rows = runs.iter().map(|run| Row {
         at: local(run.at, tz),
         line: run.report.name.clone(),
-        who: run.who.clone(),
+        who: asked_by(&run.who, l),
         result: run.result(),
         verdict: run.result().word(l),
         troubles: troubles(run, l),
@@ -255,13 +264,7 @@ async fn run(view: View, Form(Which { line }): Form<Which>) -> Response {
             let worst = runs.iter().map(Run::result).max().unwrap_or_default();
             let said =
                 format!("{} {}", view.t("点検しました。", "Checked."), worst.sentence(view.l));
-            match worst {
-                Verdict::Bad => {
-                    view.desk.tell(&view.person, true, worst.sentence(view.l));
-                    crate::console::ui::see_other("/opening")
-                }
-                Verdict::Ok | Verdict::Unknown | Verdict::Warn => view.go("/opening", said),
-            }
+            view.go("/opening", said)
         }
         Err(Refused::Running) => view.go_wrong(
             "/opening",

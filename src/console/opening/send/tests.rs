@@ -190,11 +190,39 @@ async fn a_mail_server_refuses_in_words_without_secrets() {
     let (address, got) = server(3, |_, stream| smtp_by(stream, GOOD));
     let told_of = told(&opening(None, Some(mail(address, MailTls::StartTls, "pass")))).await;
     assert!(!told_of[0].done, "{told_of:?}");
-    assert!(got.iter().all(|mail| mail.is_empty()));
+    assert!(got.try_iter().all(|mail| mail.is_empty()));
     // Another one wants TLS from the first byte, and gets no such thing.
     let (address, _got) = server(3, |_, stream| smtp_by(stream, GOOD));
     let told_of = told(&opening(None, Some(mail(address, MailTls::Tls, "pass")))).await;
     assert!(!told_of[0].done, "{told_of:?}");
+}
+
+#[tokio::test]
+async fn who_proves_nothing_is_sent_nothing() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .unwrap();
+    let config = Arc::new(config);
+    let (address, got) = server(6, move |_, mut stream| {
+        let mut tls = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+        while tls.is_handshaking() && tls.complete_io(&mut stream).is_ok() {}
+        let mut text = String::new();
+        let mut both = rustls::Stream::new(&mut tls, &mut stream);
+        both.read_to_string(&mut text).ok();
+        text
+    });
+    let port = address.port();
+    let mail = Mail { server: "localhost".to_owned(), ..mail(address, MailTls::Tls, "pass") };
+    let config = opening(Some(format!("https://localhost:{port}/s3cret")), Some(mail));
+    let told = told(&config).await;
+    assert!(told.iter().all(|told| !told.done && told.what.en.contains("encrypted")), "{told:?}");
+    assert!(got.try_iter().all(|text| text.is_empty()));
 }
 
 #[tokio::test]
