@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::{Connection, Row, Rows, named_params};
 
 use super::unknown;
 use crate::call::cdr::{
@@ -90,17 +90,69 @@ pub fn load(
     to: Timestamp,
     mut take: impl FnMut(Cdr),
 ) -> rusqlite::Result<()> {
+    // Three walks side by side in the same order: to ask for each call's rows one by one costs
+    // several times as much.
+    let span = (from.timestamp_millis(), to.timestamp_millis());
     let mut query = conn.prepare(
         "SELECT * FROM cdr WHERE started_ms >= ?1 AND started_ms < ?2 ORDER BY started_ms, rowid",
     )?;
-    let mut rows = query.query((from.timestamp_millis(), to.timestamp_millis()))?;
+    let (mut talks, mut legs) = (conn.prepare(TALKS)?, conn.prepare(LEGS)?);
+    let mut rows = query.query(span)?;
+    let mut talks = Beside::new(talks.query(span)?, read_talk)?;
+    let mut legs = Beside::new(legs.query(span)?, read_leg)?;
     while let Some(row) = rows.next()? {
         let mut cdr = read(row)?;
-        cdr.talks = load_talks(conn, &cdr.call)?;
-        cdr.legs = load_legs(conn, &cdr.call)?;
+        cdr.talks = talks.of(&cdr.call)?;
+        cdr.legs = legs.of(&cdr.call)?;
         take(cdr);
     }
     Ok(())
+}
+
+const TALKS: &str = "
+    SELECT t.call, t.extension, t.talk_ms FROM cdr CROSS JOIN cdr_talk t ON t.call = cdr.call
+    WHERE cdr.started_ms >= ?1 AND cdr.started_ms < ?2
+    ORDER BY cdr.started_ms, cdr.rowid, t.nth";
+
+/// In the order of [`read_leg`].
+const LEGS: &str = "
+    SELECT l.call, side, extension, received, sent, lost, lost_at_peer, jitter_ms, jitter_max_ms,
+        round_trip_ms, strangers, mos, rejected, late, concealed, first_packet_ms, source_differs,
+        level_dbfs, one_way, unheard, mos_at_peer
+    FROM cdr CROSS JOIN cdr_leg l ON l.call = cdr.call
+    WHERE cdr.started_ms >= ?1 AND cdr.started_ms < ?2
+    ORDER BY cdr.started_ms, cdr.rowid, l.nth";
+
+/// Rows that belong to calls, in the order of the calls.
+struct Beside<'s, T> {
+    rows: Rows<'s>,
+    read: fn(&Row<'_>) -> rusqlite::Result<T>,
+    /// The next row, and whose it is.
+    next: Option<(String, T)>,
+}
+
+impl<'s, T> Beside<'s, T> {
+    fn new(rows: Rows<'s>, read: fn(&Row<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<Self> {
+        let mut beside = Self { rows, read, next: None };
+        beside.step()?;
+        Ok(beside)
+    }
+
+    fn step(&mut self) -> rusqlite::Result<Option<T>> {
+        let row = self.rows.next()?;
+        let next = row.map(|row| Ok::<_, rusqlite::Error>((row.get(0)?, (self.read)(row)?)));
+        let current = std::mem::replace(&mut self.next, next.transpose()?);
+        Ok(current.map(|(_, row)| row))
+    }
+
+    /// The rows of a call; calls are to be asked for in their order.
+    fn of(&mut self, call: &CallId) -> rusqlite::Result<Vec<T>> {
+        let mut found = vec![];
+        while self.next.as_ref().is_some_and(|(whose, _)| **whose == *call.0) {
+            found.extend(self.step()?);
+        }
+        Ok(found)
+    }
 }
 
 /// The moment's minute, in milliseconds of Unix time.
@@ -145,39 +197,30 @@ fn insert_leg(
     Ok(())
 }
 
-fn load_legs(conn: &Connection, call: &CallId) -> rusqlite::Result<Vec<LegFigures>> {
-    let sql = "SELECT * FROM cdr_leg WHERE call = ?1 ORDER BY nth";
-    let mut query = conn.prepare_cached(sql)?;
-    let rows = query.query_map([&*call.0], |row| {
-        let whose = whose(&row.get::<_, String>("side")?, row.get("extension")?)?;
-        Ok(LegFigures { whose, quality: read_quality(row)? })
-    })?;
-    rows.collect()
-}
-
-fn read_quality(row: &Row<'_>) -> rusqlite::Result<Quality> {
-    let count =
-        |row: &Row<'_>, name| row.get::<_, i64>(name).map(|n| u64::try_from(n).unwrap_or_default());
-    Ok(Quality {
-        received: count(row, "received")?,
-        sent: count(row, "sent")?,
-        lost: count(row, "lost")?,
-        lost_at_peer: count(row, "lost_at_peer")?,
-        jitter_ms: row.get("jitter_ms")?,
-        jitter_max_ms: row.get::<_, Option<f32>>("jitter_max_ms")?.unwrap_or_default(),
-        round_trip_ms: row.get("round_trip_ms")?,
-        strangers: count(row, "strangers")?,
-        mos: row.get("mos")?,
-        rejected: count(row, "rejected")?,
-        late: count(row, "late")?,
-        concealed: count(row, "concealed")?,
-        first_packet_ms: row.get("first_packet_ms")?,
-        source_differs: row.get("source_differs")?,
-        level_dbfs: row.get("level_dbfs")?,
-        one_way: row.get("one_way")?,
-        unheard: row.get("unheard")?,
-        mos_at_peer: row.get("mos_at_peer")?,
-    })
+fn read_leg(row: &Row<'_>) -> rusqlite::Result<LegFigures> {
+    let count = |nth: usize| row.get::<_, i64>(nth).map(|n| u64::try_from(n).unwrap_or_default());
+    let whose = whose(row.get_ref(1)?.as_str()?, row.get(2)?)?;
+    let quality = Quality {
+        received: count(3)?,
+        sent: count(4)?,
+        lost: count(5)?,
+        lost_at_peer: count(6)?,
+        jitter_ms: row.get(7)?,
+        jitter_max_ms: row.get::<_, Option<f32>>(8)?.unwrap_or_default(),
+        round_trip_ms: row.get(9)?,
+        strangers: count(10)?,
+        mos: row.get(11)?,
+        rejected: count(12)?,
+        late: count(13)?,
+        concealed: count(14)?,
+        first_packet_ms: row.get(15)?,
+        source_differs: row.get(16)?,
+        level_dbfs: row.get(17)?,
+        one_way: row.get(18)?,
+        unheard: row.get(19)?,
+        mos_at_peer: row.get(20)?,
+    };
+    Ok(LegFigures { whose, quality })
 }
 
 fn whose_columns(whose: &Whose) -> (&'static str, Option<&str>) {
@@ -198,13 +241,8 @@ fn whose(side: &str, extension: Option<String>) -> rusqlite::Result<Whose> {
     }
 }
 
-fn load_talks(conn: &Connection, call: &CallId) -> rusqlite::Result<Vec<(Extension, Duration)>> {
-    let sql = "SELECT extension, talk_ms FROM cdr_talk WHERE call = ?1 ORDER BY nth";
-    let mut query = conn.prepare_cached(sql)?;
-    let rows = query.query_map([&*call.0], |row| {
-        Ok((Extension(row.get::<_, String>(0)?.into()), length(row.get(1)?)))
-    })?;
-    rows.collect()
+fn read_talk(row: &Row<'_>) -> rusqlite::Result<(Extension, Duration)> {
+    Ok((Extension(row.get::<_, String>(1)?.into()), length(row.get(2)?)))
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Cdr> {

@@ -33,16 +33,18 @@ pub mod summary;
 pub mod value;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use chrono::{Datelike, NaiveDate, Timelike};
+use chrono::{Datelike, NaiveDate, NaiveDateTime, Timelike};
 use rusqlite::Connection;
 
 use super::carrier::{self, Count};
 use super::{Error, Reader, cdr};
 use crate::call::cdr::{Cdr, Outcome};
 use crate::call::config::{Extension, LineId};
+use crate::time::Timestamp;
 
 pub use duties::Duty;
 use period::Period;
@@ -218,14 +220,14 @@ impl LineFigures {
         ratio(self.counts.of(Outcome::GuidanceAbandoned), self.heard)
     }
 
-    fn add(&mut self, cdr: &Cdr, period: &Period) {
+    /// Counts a call that began at this time of the zone.
+    fn add(&mut self, cdr: &Cdr, local: NaiveDateTime) {
         if cdr.test {
             self.test += 1;
             return;
         }
         self.counts.add(cdr.outcome);
         self.recorded += u64::from(cdr.recorded > 0);
-        let local = period.local(cdr.started);
         let slot = (local.hour() * 60 + local.minute()) / SLOT_MINUTES;
         self.slots.entry(slot).or_default().add(cdr.outcome);
         self.days.entry(local.date()).or_default().add(cdr.outcome);
@@ -277,6 +279,7 @@ impl LineFigures {
 #[derive(Debug)]
 pub struct Tally {
     figures: Figures,
+    span: Range<Timestamp>,
     /// What the carrier counted.
     carrier: BTreeMap<(LineId, NaiveDate), carrier::Day>,
 }
@@ -285,7 +288,9 @@ impl Tally {
     /// Begins with nothing counted.
     pub fn new(period: Period) -> Self {
         let (total, lines, duty) = (LineFigures::default(), BTreeMap::new(), BTreeMap::new());
-        Self { figures: Figures { period, total, lines, duty }, carrier: BTreeMap::new() }
+        let span = period.from()..period.to();
+        let figures = Figures { period, total, lines, duty };
+        Self { figures, span, carrier: BTreeMap::new() }
     }
 
     /// Takes what the carrier counted, before the first call.
@@ -307,15 +312,15 @@ impl Tally {
     /// Counts a call, when it began in the period.
     pub fn add(&mut self, cdr: &Cdr) {
         let Figures { period, total, lines, .. } = &mut self.figures;
-        if !(period.from()..period.to()).contains(&cdr.started) {
+        if !self.span.contains(&cdr.started) {
             return;
         }
-        let day = period.local(cdr.started).date();
-        let of_day = cdr.line.clone().map(|line| (line, day));
+        let local = period.local(cdr.started);
+        let of_day = cdr.line.clone().map(|line| (line, local.date()));
         let is_known = of_day.is_some_and(|key| self.carrier.contains_key(&key));
         let line = lines.entry(cdr.line.clone()).or_default();
         for figures in [total, line] {
-            figures.add(cdr, period);
+            figures.add(cdr, local);
             let is_answered = cdr.outcome == Outcome::Answered && !cdr.test;
             figures.carrier.answered += u64::from(is_known && is_answered);
         }

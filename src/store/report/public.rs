@@ -223,9 +223,11 @@ fn line(figures: &LineFigures, span: Span, min: u64) -> (Vec<(&'static str, Show
         ("answer_rate", share(answered, outcomes.waited)),
         ("answered_of_received", share(answered, Some(outcomes.received))),
         ("abandonment", share(shown(Outcome::Abandoned), outcomes.waited)),
-        ("connection_rate", share(answered, attempts)),
-        ("carrier_attempts", count(attempts)),
     ]);
+    if figures.carrier.count.attempts > 0 {
+        found.push(("connection_rate", share(answered, attempts)));
+        found.push(("carrier_attempts", count(attempts)));
+    }
     let bands = answered.map(|_| protect(&bands(figures), min)).unwrap_or_default();
     found.extend(service_levels(&bands, answered, shown(Outcome::Abandoned)));
     found.extend(lengths(figures, answered, &bands, min));

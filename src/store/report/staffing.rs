@@ -126,8 +126,14 @@ pub fn advise(model: &Model, asked: f64, seed: u64) -> Vec<Row> {
     // Of a large line the small numbers say nothing: every one is tried near what it needs.
     let first = if steps == 1 { 1 } else { (load * 0.6).floor().max(1.0) as usize };
     let step = (most.saturating_sub(first) + 1).div_ceil(ROWS_MAX).max(1);
-    let tried = (first..=most).step_by(step);
-    tried.map(|counselors| play(model, counselors, asked, seed)).collect()
+    let mut rows: Vec<Row> = vec![];
+    for counselors in (first..=most).step_by(step) {
+        if rows.last().is_some_and(|row| row.must_wait < 0.001) {
+            break;
+        }
+        rows.push(play(model, counselors, asked, seed));
+    }
+    rows
 }
 
 /// Plays evenings with this many counselors.

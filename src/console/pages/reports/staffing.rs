@@ -105,6 +105,11 @@ impl Asked {
         })
     }
 
+    /// Whether the table has no column yet for the wait that was asked for.
+    fn is_own_wait(&self) -> bool {
+        !["20", "180"].contains(&self.wait.as_str())
+    }
+
     /// What stands in the form.
     fn filled(self) -> Self {
         let or = |text: String, usual: &str| if text.is_empty() { usual.to_owned() } else { text };
