@@ -15,6 +15,8 @@ mod faults;
 mod loopback;
 /// SIP messages: torture sets, a differential oracle, round trips.
 mod messages;
+/// Checks before a line opens, by the real program.
+mod opening;
 /// Whole calls, claim by claim, in simulated time.
 mod path;
 /// The transition table of a call.

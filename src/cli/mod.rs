@@ -1,11 +1,13 @@
 //! The command line: what can be asked for, and how answers and mistakes are printed.
 //!
 //! Owns arguments, exit codes and standard output. What a command does is in [`run`], [`tools`],
-//! [`prompts`], [`recordings`] and [`audit`]; how configuration and prompts become a service is
-//! [`load`]'s.
+//! [`prompts`], [`recordings`], [`opening`], [`invite`] and [`audit`]; how configuration and
+//! prompts become a service is [`load`]'s.
 
 mod audit;
+mod invite;
 pub mod load;
+mod opening;
 mod prompts;
 mod recordings;
 mod run;
@@ -91,6 +93,11 @@ enum Command {
     /// Print what people did (who listened to whom, asked for help, was not let), and check that
     /// nothing of it was changed or taken away.
     Audit(audit::Which),
+    /// Check whether callers of a line can be served, as before each opening: trunk, counselors,
+    /// prompts, disk, clock, a test call. Ends with exit code 1 when something is wrong.
+    Opening(opening::Which),
+    /// Make a link by which somebody can sign in to the console who can't, or is new.
+    Invite(invite::Whom),
     /// Make a new password for an extension, and its stored form.
     Secret {
         /// The extension, such as 101.
@@ -157,6 +164,8 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Prompts(action) => prompts::run(&path, action),
         Command::Recordings(action) => recordings::run(&path, &action),
         Command::Audit(which) => audit::run(&path, &which),
+        Command::Opening(which) => opening::run(&path, &which),
+        Command::Invite(whom) => invite::run(&path, &whom),
         Command::Secret { extension } => tools::secret(&path, &extension),
     }
 }

@@ -11,8 +11,10 @@ mod console;
 mod contacts;
 mod counselors;
 mod diff;
+pub mod edit;
 mod guidance;
 mod lines;
+mod mask;
 mod nearest;
 mod opening;
 pub mod ready;
@@ -35,6 +37,7 @@ pub use check::{GUIDANCE_MAX, check, guidance_length};
 pub use console::Console;
 pub use contacts::Contacts;
 pub use diff::{Change, changes};
+pub use mask::masked;
 pub use opening::{Mail, MailTls, Notify, Opening};
 pub use reports::Reports;
 

@@ -7,16 +7,20 @@
 
 mod access;
 mod assets;
+mod book;
+mod complaint;
 mod contacts;
 mod desk;
 mod duty;
 mod enter;
 mod guard;
+mod keys;
 mod live;
 mod opening;
 mod pages;
 mod prompts;
 pub mod routes;
+mod save;
 mod sign_in;
 pub mod status;
 mod studio;

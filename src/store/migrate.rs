@@ -27,6 +27,7 @@ const STEPS: &[&str] = &[
     DUTY_AND_CARRIER,
     VERSIONS,
     OPENINGS,
+    HISTORY,
     CONTACTS,
 ];
 
@@ -175,6 +176,19 @@ const OPENINGS: &str = "
         result TEXT NOT NULL,
         report TEXT NOT NULL
     ) STRICT;
+";
+
+/// What the file of the configuration said, and who changed it.
+const HISTORY: &str = "
+    CREATE TABLE config_version (
+        n INTEGER PRIMARY KEY,
+        at_ms INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        note TEXT NOT NULL,
+        sha256 BLOB NOT NULL,
+        text TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX config_version_sha256 ON config_version (sha256);
 ";
 
 /// The figures of every leg of a call, and whose it was. Of older calls the caller's and the last
@@ -440,6 +454,8 @@ mod tests {
             cdr_leg.rejected cdr_leg.round_trip_ms cdr_leg.sent cdr_leg.side \
             cdr_leg.source_differs cdr_leg.strangers cdr_leg.unheard cdr_talk.call \
             cdr_talk.extension cdr_talk.nth cdr_talk.talk_ms \
+            config_version.at_ms config_version.n config_version.note config_version.sha256 \
+            config_version.text config_version.who \
             intention.extension intention.pause_reason intention.state opening_run.at_ms \
             opening_run.id opening_run.line opening_run.opens_ms opening_run.report \
             opening_run.result opening_run.who prompt_version.at_ms \

@@ -28,6 +28,7 @@ pub mod period;
 pub mod print;
 pub mod public;
 mod spread;
+pub mod staffing;
 pub mod summary;
 pub mod value;
 

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! due, or asked ─► find + test_call ─► judge ─► database, metrics, page
+//!                                        └─► message ─► send (webhook, mail)
 //! ```
 
 pub(in crate::console) mod check;
@@ -12,13 +13,15 @@ mod due;
 mod facts;
 mod find;
 mod judge;
+pub(in crate::console) mod message;
+mod send;
 mod test_call;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
@@ -30,12 +33,15 @@ use crate::shell::clock;
 use crate::shell::handle::Handle;
 use crate::store::{self, audit, opening};
 use crate::time::{Now, Timestamp};
-use check::{Report, Run, Verdict};
+use check::{Report, Run, Told, Verdict};
 use facts::{Clock, Facts};
 use find::ClockWatch;
+use message::Message;
 
 /// How often the clock is looked at, and whether a run is due.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Messages that are being sent at once; one more is not.
+const SENDING_MAX: usize = 4;
 /// Who asks for the runs that come by themselves.
 const SYSTEM: &str = "system";
 
@@ -50,6 +56,8 @@ pub(in crate::console) struct Opening {
     /// For which opening of each line the last run was made.
     made: Mutex<BTreeMap<LineId, Timestamp>>,
     clock: Mutex<ClockWatch>,
+    /// Places for messages that are being sent.
+    places: Arc<Semaphore>,
 }
 
 /// Why nothing was checked.
@@ -86,6 +94,7 @@ impl Opening {
             latest: Mutex::new(latest),
             made: Mutex::new(made),
             clock: Mutex::new(ClockWatch::new(clock::now())),
+            places: Arc::new(Semaphore::new(SENDING_MAX)),
         }))
     }
 
@@ -107,8 +116,11 @@ impl Opening {
             let tz = ready.loaded.call.timezone;
             if let Some(opens) = due::due(&line.schedule, tz, before, made, now.wall) {
                 let turn = self.turn.lock().await;
-                self.check(id, SYSTEM, Some(opens)).await;
+                let run = self.check(id, SYSTEM, Some(opens)).await;
                 drop(turn);
+                if message::is_due(ready.loaded.opening.notify, run.result()) {
+                    tokio::spawn(Arc::clone(self).tell(run));
+                }
             }
         }
     }
@@ -133,6 +145,27 @@ impl Opening {
             runs.push(self.check(line, who, None).await);
         }
         Ok(runs)
+    }
+
+    /// Tells whoever is to be told of a run, and writes down how that came out.
+    async fn tell(self: Arc<Self>, mut run: Run) {
+        let ready = self.ready();
+        let message = Message::of(&run, ready.loaded.call.timezone);
+        let config = &ready.loaded.opening;
+        run.report.told = send::tell(config, &message, send::PATIENT, &self.places).await;
+        if run.report.told.is_empty() {
+            return;
+        }
+        if let Some(latest) = lock(&self.latest).get_mut(&run.line).filter(|it| it.id == run.id) {
+            latest.report.told = run.report.told.clone();
+        }
+        self.write(&run).await;
+    }
+
+    /// Sends a message that shows whether messages arrive; how it came out.
+    pub(in crate::console) async fn try_telling(&self, who: &str) -> Vec<Told> {
+        let (ready, message) = (self.ready(), Message::test(who));
+        send::tell(&ready.loaded.opening, &message, send::ONCE, &self.places).await
     }
 
     /// The last run of each line that there is, in order of the lines.
@@ -218,6 +251,13 @@ impl Opening {
         }
     }
 
+    async fn write(&self, run: &Run) {
+        let row = run.row(true);
+        if let Err(error) = self.handle.store().run(move |conn| opening::save(conn, &row)).await {
+            tracing::error!(%error, "how a check came out can't be kept");
+        }
+    }
+
     /// Writes a run down and shows it.
     async fn keep(&self, run: &Run) {
         if let Some(opens) = run.opens {
@@ -225,10 +265,7 @@ impl Opening {
         }
         lock(&self.latest).insert(run.line.clone(), run.clone());
         tell_metrics(&self.handle, run);
-        let row = run.row(true);
-        if let Err(error) = self.handle.store().run(move |conn| opening::save(conn, &row)).await {
-            tracing::error!(%error, "how a check came out can't be kept");
-        }
+        self.write(run).await;
         let (line, result) = (&run.line, run.result().name());
         let what = format!("checked line {line} before its opening: {result}");
         match run.result() {

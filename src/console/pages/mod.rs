@@ -6,11 +6,13 @@ mod account;
 mod accounts;
 mod audit;
 mod board;
+mod hours;
 mod me;
 pub(super) mod opening;
 mod prompt;
 mod prompts;
 mod reports;
+mod saving;
 pub(super) mod sign_in;
 mod version;
 mod words;
@@ -30,6 +32,7 @@ pub(super) fn routes(desk: &Desk) -> Router<Arc<Desk>> {
         .merge(account::routes())
         .merge(accounts::routes())
         .merge(audit::routes())
+        .merge(hours::routes())
         .merge(board::routes(seats.clone()))
         .merge(me::routes(seats))
         .merge(prompts::routes())

@@ -12,15 +12,16 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use chrono::SecondsFormat;
 use chrono_tz::Tz;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::call::config::LineId;
+use crate::config::Notify;
 use crate::console::desk::Desk;
 use crate::console::opening::Refused;
-use crate::console::opening::check::{Check, Run, Verdict, Words};
+use crate::console::opening::check::{Check, Run, Told, Verdict, Words};
+use crate::console::opening::message::form;
 use crate::console::ui::{Lang, Page, View, show};
 use crate::store::opening;
 use crate::time::Timestamp;
@@ -33,6 +34,7 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
     Router::new()
         .route("/opening", get(list))
         .route("/opening/run", post(run))
+        .route("/opening/notice", post(notice))
         .route("/api/v1/opening", get(read).post(ask))
 }
 
@@ -46,6 +48,9 @@ struct Opening {
     runs: Vec<Row>,
     /// How long before an opening it is checked, in minutes; `None`: never by itself.
     before: Option<u64>,
+    /// By what people are told, and whether each time.
+    tells: Vec<&'static str>,
+    is_always: bool,
 }
 
 /// The last run of a line.
@@ -224,12 +229,16 @@ async fn list(view: View) -> Response {
         verdict: run.result().word(l),
         troubles: troubles(run, l),
     });
+    let opening = &current.loaded.opening;
+    let mail = opening.mail.as_ref().map(|_| l.t("メール", "mail"));
     show(&Opening {
+        tells: opening.webhook.as_ref().map(|_| "Webhook").into_iter().chain(mail).collect(),
+        is_always: opening.notify == Notify::Always,
         page: view.page(view.t("開始前の点検", "Before opening")),
         lines: call.lines.iter().map(|(id, line)| (id.to_string(), line.name.clone())).collect(),
         latest: view.desk.opening().latest().iter().map(|run| card(run, l, tz)).collect(),
         runs: rows.collect(),
-        before: current.loaded.opening.before.map(|before| before.as_secs() / 60),
+        before: opening.before.map(|before| before.as_secs() / 60),
     })
 }
 
@@ -267,19 +276,26 @@ async fn run(view: View, Form(Which { line }): Form<Which>) -> Response {
     }
 }
 
-/// A run for machines.
-fn form(run: &Run) -> Value {
-    let moment = |at: Timestamp| at.to_rfc3339_opts(SecondsFormat::Secs, true);
-    json!({
-        "line": &*run.line.0,
-        "name": run.report.name,
-        "at": moment(run.at),
-        "who": run.who,
-        "for_opening_at": run.opens.map(moment),
-        "result": run.result(),
-        "checks": run.report.checks,
-        "told": run.report.told,
-    })
+/// Sends a message that shows whether messages arrive.
+async fn notice(view: View) -> Response {
+    let told = view.desk.opening().try_telling(&view.person.name).await;
+    if told.is_empty() {
+        let text = view.t("送り先が設定されていません。", "Nobody is named who could be told.");
+        return view.go_wrong("/opening", text);
+    }
+    let line = |told: &Told| format!("{}: {}", words(view.l, &told.by), words(view.l, &told.what));
+    let said = told.iter().map(line).collect::<Vec<_>>().join("\n");
+    let names = told.iter().map(|it| format!("{} {}", it.by.en, outcome(it)));
+    let names = names.collect::<Vec<_>>().join(", ");
+    view.desk.audit(&view.person, format!("sent a test notice: {names}"));
+    match told.iter().all(|told| told.done) {
+        true => view.go("/opening", said),
+        false => view.go_wrong("/opening", said),
+    }
+}
+
+fn outcome(told: &Told) -> &'static str {
+    if told.done { "delivered" } else { "not delivered" }
 }
 
 fn forms(runs: &[Run]) -> Response {

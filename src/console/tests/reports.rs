@@ -233,3 +233,19 @@ async fn a_file_that_is_no_good_is_told_in_words_and_nothing_is_kept() {
         assert!(page.contains(said) && page.contains("まだありません"), "{said}\n{page}");
     }
 }
+
+#[tokio::test]
+async fn the_number_of_counselors_is_worked_out_and_assumptions_are_told() {
+    let server = with_calls(vec![]).await;
+    let (status, html) = server.get("/reports/staffing").await;
+    assert_eq!(status, 200);
+    assert!(html.contains("履歴がまだ少ないため、仮の値で計算しています"), "{html}");
+    assert!(html.contains("80 % の人が 180 秒以内につながるには、相談員が"), "{html}");
+    let (_, html) = server.get("/reports/staffing?wait=20&share=95&calls=5&talk=20").await;
+    assert!(html.contains("95 % の人が 20 秒以内") && html.contains("25.0 分"), "{html}");
+    for query in ["wait=-1", "share=0", "share=1e9", "calls=NaN", "talk=x", "calls=inf"] {
+        let (status, html) = server.get(&format!("/reports/staffing?{query}")).await;
+        assert_eq!(status, 200);
+        assert!(html.contains("正しくありません。既定値で計算しました"), "{query}\n{html}");
+    }
+}

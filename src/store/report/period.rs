@@ -83,6 +83,13 @@ impl Period {
         Self { title: String::new(), key: String::new(), first, end, timezone }
     }
 
+    /// The days up to today.
+    pub fn last(days: u64, today: NaiveDate, timezone: Tz) -> Self {
+        let first = today.checked_sub_days(Days::new(days)).unwrap_or(today);
+        let end = today.checked_add_days(Days::new(1)).unwrap_or(today);
+        Self { first, end, ..Self::empty(timezone) }
+    }
+
     /// How long it is.
     pub fn span(&self) -> Span {
         match self.key.len() {

@@ -158,7 +158,7 @@ pub const SUMMARY: &[Figure] = &[
         |f| Value::Calls(f.carrier.count.connected),
     ),
     figure(
-        "carrier_days",
+        "carrier_known_days",
         ("通信事業者の資料がある日数", "Days with a carrier's file"),
         ("", ""),
         |f| Value::Count(f.carrier.days.len() as u64),

@@ -1,5 +1,7 @@
 //! Figures against sums done by hand.
 
+mod queries;
+
 use std::collections::BTreeMap;
 
 use super::print::{Format, print};

@@ -7,6 +7,7 @@ mod asked;
 mod carrier;
 mod charts;
 mod public;
+mod staffing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .route("/reports/csv", get(csv))
         .merge(carrier::routes())
         .merge(public::routes())
+        .merge(staffing::routes())
 }
 
 /// How the figures are put together, and which of them stand on top.
@@ -71,7 +73,7 @@ const GROUPS: &[(Words, &[&str])] = &[
             "connection_rate",
             "carrier_attempts",
             "carrier_connected",
-            "carrier_days",
+            "carrier_known_days",
             "guidance_drop_off",
         ],
     ),
