@@ -269,7 +269,9 @@ impl Brush<'_> {
     }
 
     fn summary(&self, waits: &[&CallView], talking: usize) -> Summary {
-        let is_ready = |it: &&CounselorView| it.state == CounselorState::Ready;
+        // Supervisors may be ready and take no line's calls.
+        let is_ready =
+            |it: &&CounselorView| it.state == CounselorState::Ready && !it.lines.is_empty();
         let oldest = waits.iter().map(|call| call.in_phase).max();
         Summary {
             l: self.l,

@@ -234,8 +234,8 @@ impl Brush<'_> {
             && !reason.is_empty()
         {
             why.push(match l {
-                Lang::Ja => format!("理由: {reason}"),
-                Lang::En => format!("Reason: {reason}"),
+                Lang::Ja => format!("休止の理由: {reason}"),
+                Lang::En => format!("Reason for the pause: {reason}"),
             });
         }
         why
