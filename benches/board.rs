@@ -54,7 +54,8 @@ async fn measure() {
     let current = Arc::new(ready::load(&PathBuf::from("there/is/none.toml")).unwrap());
     let (_sender, current) = watch::channel(current);
     let chance = Chance::from_number(1);
-    let desk = Desk::open(Setup { handle, limits, current, chance }).await.unwrap();
+    let desk =
+        Desk::open(Setup { handle, limits, current, path: PathBuf::new(), chance }).await.unwrap();
     let token = machine_token(&folder).unwrap();
     tokio::spawn(serve(listener, desk, std::future::pending()));
     let alone = cost(&feed).await;

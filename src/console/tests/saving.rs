@@ -5,7 +5,6 @@ use std::fs;
 use super::*;
 use crate::console::sign_in::{Person, sessions};
 use crate::shell::clock;
-use crate::store::Reader;
 use crate::store::accounts::{self, Account, Role};
 
 /// A file with comments and an order of its own.
@@ -112,10 +111,8 @@ impl Office {
             .await
     }
 
-    pub(super) fn audit(&self) -> Vec<String> {
-        // What was handed over before is written before this.
-        let reader = Reader::open(&self.server.database).unwrap();
-        let entries = reader.audit(None, None, 1_000).unwrap();
+    pub(super) async fn audit(&self) -> Vec<String> {
+        let entries = self.server.trail().await;
         entries.into_iter().map(|entry| format!("{}: {}", entry.who, entry.what)).collect()
     }
 }
@@ -157,7 +154,7 @@ async fn hours_are_looked_at_and_then_saved() {
     let (code, _) = office.post("/hours/nijiiro", &hours(&base, "21:15", "save")).await;
     assert_eq!(code, 303);
     assert_eq!(office.text(), FILE.replace("21:30", "21:15"));
-    let audit = office.audit().join("\n");
+    let audit = office.audit().await.join("\n");
     assert!(audit.contains("A: changed line.nijiiro.hours.1.intake_end: 21:30 → 21:15"), "{audit}");
 }
 
