@@ -12,7 +12,11 @@ use super::metrics::Metrics;
 use super::recorder::{Erased, Eraser};
 use crate::call::board::Board;
 use crate::call::cdr::CallId;
+use crate::call::config::Extension;
 use crate::call::deed::{Denial, Request};
+use crate::call::piece::{Finish, Piece};
+use crate::media::Prompt;
+use crate::media::prompt::Clip;
 use crate::store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -32,7 +36,10 @@ pub fn channel(store: Store, metrics: Metrics) -> (Feed, Handle) {
     let pulse = Arc::new(Pulse::default());
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
     let feed = Feed { board, pulse: Arc::clone(&pulse), metrics: metrics.clone(), asked };
-    (feed, Handle { board: receiver, pulse, metrics, store, requests, eraser: None, reloads: None })
+    let (eraser, reloads, rehearsals) = (None, None, None);
+    let handle =
+        Handle { board: receiver, pulse, metrics, store, requests, eraser, reloads, rehearsals };
+    (feed, handle)
 }
 
 /// A request, and who waits for the answer.
@@ -49,6 +56,21 @@ pub struct Asked {
 /// Somebody who wants the configuration and the prompts read again, and waits for what comes of
 /// it: nothing, or everything that is wrong.
 pub type Reload = oneshot::Sender<Result<(), Vec<String>>>;
+
+/// A rehearsal that somebody wants, and where its news go.
+#[derive(Debug)]
+pub struct Rehearsal {
+    /// Whose phone is rung.
+    pub extension: Extension,
+    /// What is done there.
+    pub piece: Piece,
+    /// A prompt that the library does not have, under a name that no file can have.
+    pub clip: Option<(Prompt, Arc<Clip>)>,
+    /// What came of it.
+    pub finish: oneshot::Sender<Finish>,
+    /// What was spoken; no answer: nothing, or not all of it.
+    pub heard: Option<oneshot::Sender<Vec<i16>>>,
+}
 
 /// Why a request has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,9 +128,25 @@ pub struct Handle {
     eraser: Option<Eraser>,
     /// `None`: the configuration never changes.
     reloads: Option<mpsc::Sender<Reload>>,
+    /// `None`: there are no phones.
+    rehearsals: Option<mpsc::Sender<Rehearsal>>,
 }
 
 impl Handle {
+    /// The same, which can ring phones to play or record prompts.
+    pub fn with_rehearsals(self, rehearsals: mpsc::Sender<Rehearsal>) -> Self {
+        Self { rehearsals: Some(rehearsals), ..self }
+    }
+
+    /// Has a phone rung to play or record a prompt.
+    ///
+    /// # Errors
+    /// When there are too many to answer, or no phones.
+    pub fn rehearse(&self, rehearsal: Rehearsal) -> Result<(), Unanswered> {
+        let rehearsals = self.rehearsals.as_ref().ok_or(Unanswered::Busy)?;
+        rehearsals.try_send(rehearsal).map_err(|_| Unanswered::Busy)
+    }
+
     /// The same, with which recordings can be deleted too.
     pub fn with_eraser(self, eraser: Eraser) -> Self {
         Self { eraser: Some(eraser), ..self }

@@ -101,7 +101,7 @@ impl Switchboard {
     fn tell(&mut self, port: PortId, side: Side, news: News) {
         let call = match self.ports.owner(port) {
             Some(Owner::Call(key)) => self.calls.get(&key).map(|call| call.id.clone()),
-            Some(Owner::Internal(_) | Owner::Summons(_)) | None => None,
+            Some(Owner::Internal(_) | Owner::Summons(_) | Owner::Rehearsal(_)) | None => None,
         };
         self.out.push_back(Output::Voice(Voice { call, side, news }));
     }
@@ -124,7 +124,7 @@ impl Switchboard {
                 }
             }
             Some(Owner::Summons(_)) => Side::Supervisor,
-            None => Side::Counselor,
+            Some(Owner::Rehearsal(_)) | None => Side::Counselor,
         }
     }
 

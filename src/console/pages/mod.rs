@@ -5,8 +5,10 @@
 mod account;
 mod accounts;
 mod audit;
+mod phone;
 mod prompt;
 mod prompts;
+mod rehearse;
 mod reports;
 pub(super) mod sign_in;
 mod version;
@@ -26,6 +28,7 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .merge(audit::routes())
         .merge(prompts::routes())
         .merge(prompt::routes())
+        .merge(rehearse::routes())
         .merge(version::routes())
         .merge(reports::routes())
 }
