@@ -15,6 +15,8 @@ mod faults;
 mod loopback;
 /// SIP messages: torture sets, a differential oracle, round trips.
 mod messages;
+/// Checks before a line opens, by the real program.
+mod opening;
 /// Whole calls, claim by claim, in simulated time.
 mod path;
 /// The transition table of a call.
@@ -33,5 +35,7 @@ mod supervision;
 mod tidy;
 /// Transfers.
 mod transfer;
+/// The test call before a line opens.
+mod trial;
 /// What `koebashi when` says.
 mod when;

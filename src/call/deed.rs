@@ -10,6 +10,7 @@ use super::board::Chooser;
 use super::cdr::CallId;
 use super::config::{Extension, SupervisionMode};
 use super::intention::Intention;
+use super::trial::Trial;
 
 /// Something that a person did, or was not let do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,6 +169,12 @@ pub enum Denial {
     UnknownReason,
     /// The counselor has no time for notes at the moment.
     NotWrappingUp,
+    /// There is no such line.
+    UnknownLine,
+    /// Another test call goes on.
+    TestRunning,
+    /// There are as many calls as may be, or no new ones are taken.
+    NoRoom,
 }
 
 impl Denial {
@@ -191,6 +198,9 @@ impl Denial {
             Self::UnknownMode => "unknown_mode",
             Self::UnknownReason => "unknown_reason",
             Self::NotWrappingUp => "not_wrapping_up",
+            Self::UnknownLine => "unknown_line",
+            Self::TestRunning => "test_running",
+            Self::NoRoom => "no_room",
         }
     }
 }
@@ -250,4 +260,6 @@ pub enum Request {
         /// Whether nothing is recorded from here on.
         paused: bool,
     },
+    /// Let a test call come.
+    Trial(Trial),
 }

@@ -179,6 +179,8 @@ pub enum Timer {
     Board,
     /// The hours of some line may have changed.
     Hours,
+    /// The test call's time is over.
+    Trial,
 }
 
 /// The ports of the media plane: numbers, names, and who owns each.

@@ -10,6 +10,7 @@ use super::cdr::{
     CallId, Cdr, EndReason, EndedBy, LEGS_MAX, LegFigures, Outcome, Presentation, Whose,
 };
 use super::config::{Extension, LineId, TrunkId};
+use super::trial;
 use crate::media::{PortId, Quality};
 use crate::time::{Now, Timestamp};
 
@@ -80,6 +81,11 @@ impl Record {
             end: None,
             is_late: false,
         }
+    }
+
+    /// Whether it is a test call of our own.
+    pub(super) fn is_trial(&self) -> bool {
+        trial::is_trial(&self.trunk)
     }
 
     pub(super) fn answered(&mut self, now: Now) {
@@ -219,7 +225,7 @@ impl Record {
             counselor: self.talks.last().map(|(extension, _)| extension.clone()),
             talks: self.talks.clone(),
             recorded: self.recorded,
-            test: false,
+            test: self.is_trial(),
             legs: self.legs(),
         })
     }

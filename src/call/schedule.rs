@@ -106,6 +106,26 @@ pub fn at(schedule: &Schedule, tz: Tz, wall: Timestamp) -> Opening {
     }
 }
 
+/// What the calendar says of a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Day {
+    /// There are hours.
+    Open,
+    /// There would be hours, and the day is closed.
+    Closed(Why),
+    /// There are no hours on such a day.
+    Free,
+}
+
+/// What the calendar says of a day, a person's hand aside.
+pub fn day(schedule: &Schedule, date: NaiveDate) -> Day {
+    match closure(schedule, date) {
+        _ if hours_on(schedule, date).is_empty() => Day::Free,
+        Some(why) => Day::Closed(why),
+        None => Day::Open,
+    }
+}
+
 /// The first moment after `wall` at which the line goes over into another of the three states;
 /// `None`: none in sight.
 pub fn next_change(schedule: &Schedule, tz: Tz, wall: Timestamp) -> Option<Timestamp> {

@@ -1,6 +1,7 @@
 //! A moment in words: how a line stands at a moment, why, and what a caller would hear.
 //!
-//! Owns the wording of `koebashi when`. Decides nothing: the judgment is the schedule's, the way
+//! Owns the wording of `koebashi when`, in English, and in Japanese for pages.
+//! Decides nothing: the judgment is the schedule's, the way
 //! through the guidance follows the configuration. What depends on who else calls then (nobody on
 //! duty, a full queue) is told as what may happen.
 
@@ -24,20 +25,42 @@ pub struct NoSuchLine {
     pub known: Vec<String>,
 }
 
+/// The language of the telling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tongue {
+    /// As the command tells it.
+    English,
+    /// As pages tell it.
+    Japanese,
+}
+
 /// What a caller of the line would hear at `wall`, and why, in lines of text.
 ///
 /// # Errors
 /// When there is no such line.
 pub fn explain(config: &Config, line: &LineId, wall: Timestamp) -> Result<String, NoSuchLine> {
+    explain_in(Tongue::English, config, line, wall)
+}
+
+/// As [`explain`], in either language.
+///
+/// # Errors
+/// When there is no such line.
+pub fn explain_in(
+    tongue: Tongue,
+    config: &Config,
+    line: &LineId,
+    wall: Timestamp,
+) -> Result<String, NoSuchLine> {
     let Some(found) = config.lines.get(line) else {
         let known = config.lines.keys().map(ToString::to_string).collect();
         return Err(NoSuchLine { line: line.clone(), known });
     };
-    let mut words = Words { config, wall, out: String::new(), seen: BTreeSet::new() };
+    let mut words = Words { tongue, config, wall, out: String::new(), seen: BTreeSet::new() };
     let moment = words.moment(wall);
     words.line(0, &format!("{} ({line}), {moment} {}", found.name, config.timezone));
     words.state(0, found);
-    words.line(0, "the caller hears");
+    words.line(0, words.t("the caller hears", "かけた人に聞こえるもの"));
     words.hears(1, line, found);
     words.outlook(found);
     Ok(words.out)
@@ -45,6 +68,7 @@ pub fn explain(config: &Config, line: &LineId, wall: Timestamp) -> Result<String
 
 /// The text as it grows.
 struct Words<'a> {
+    tongue: Tongue,
     config: &'a Config,
     wall: Timestamp,
     out: String,
@@ -53,6 +77,18 @@ struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
+    fn t(&self, en: &'static str, ja: &'static str) -> &'static str {
+        match self.tongue {
+            Tongue::English => en,
+            Tongue::Japanese => ja,
+        }
+    }
+
+    /// One of two texts with the same gap, which is filled in.
+    fn with(&self, en: &'static str, ja: &'static str, what: impl std::fmt::Display) -> String {
+        self.t(en, ja).replacen("{}", &what.to_string(), 1)
+    }
+
     fn line(&mut self, depth: usize, text: &str) {
         self.out.extend(std::iter::repeat_n("  ", depth));
         self.out.push_str(text);
@@ -62,34 +98,47 @@ impl<'a> Words<'a> {
     fn state(&mut self, depth: usize, line: &Line) {
         let text = match at(&line.schedule, self.config.timezone, self.wall) {
             Opening::Open { intake_end, service_end } => match (intake_end, service_end) {
-                (None, _) => "open: no end in sight".to_owned(),
-                (Some(intake), Some(service)) if service > intake => format!(
-                    "open: callers are taken until {}, counseling goes on until {}",
-                    self.moment(intake),
-                    self.moment(service)
-                ),
-                (Some(intake), _) => format!("open: until {}", self.moment(intake)),
+                (None, _) => self.t("open: no end in sight", "受付中: 終わりの予定なし").to_owned(),
+                (Some(intake), Some(service)) if service > intake => {
+                    let intake = self.moment(intake);
+                    let en = "open: callers are taken until {}, counseling goes on until {}";
+                    let ja = "受付中: 新しい電話は {} まで、相談は {} まで";
+                    self.with(en, ja, intake).replacen("{}", &self.moment(service), 1)
+                }
+                (Some(intake), _) => {
+                    self.with("open: until {}", "受付中: {} まで", self.moment(intake))
+                }
             },
             Opening::Winding { service_end } => {
-                format!("no new callers; counseling goes on{}", self.until(service_end))
+                let (en, ja) =
+                    ("no new callers; counseling goes on{}", "新しい電話は受けない(相談は続く){}");
+                self.with(en, ja, self.until(service_end))
             }
-            Opening::Closed { why, .. } => format!("closed: {}", reason(why)),
+            Opening::Closed { why, .. } => {
+                self.with("closed: {}", "受付していない: {}", self.reason(why))
+            }
         };
         self.line(depth, &text);
         match line.schedule.over {
             Override::Open(until) if until.is_none_or(|until| self.wall < until) => {
-                self.line(depth, &format!("a person opened it{}", self.until(until)));
+                let text =
+                    self.with("a person opened it{}", "臨時に開けている{}", self.until(until));
+                self.line(depth, &text);
             }
             Override::Closed(until) if until.is_none_or(|until| self.wall < until) => {
-                self.line(depth, &format!("a person closed it{}", self.until(until)));
+                let text =
+                    self.with("a person closed it{}", "臨時に閉めている{}", self.until(until));
+                self.line(depth, &text);
             }
             Override::Auto | Override::Open(_) | Override::Closed(_) => {}
         }
     }
 
     fn until(&self, until: Option<Timestamp>) -> String {
-        let until = until.map(|until| format!(" until {}", self.moment(until)));
-        until.unwrap_or_else(|| ", without an end".to_owned())
+        match until {
+            Some(until) => self.with(" until {}", " {} まで", self.moment(until)),
+            None => self.t(", without an end", "(期限なし)").to_owned(),
+        }
     }
 
     /// What a caller gets who comes to this line.
@@ -106,12 +155,14 @@ impl<'a> Words<'a> {
     fn way_in(&mut self, depth: usize, id: &LineId, line: &'a Line) {
         match line.answer {
             AnswerMode::Ring => {
-                self.line(depth, "ringing (180, free of charge), until a counselor answers");
+                let en = "ringing (180, free of charge), until a counselor answers";
+                self.line(depth, self.t(en, "呼び出し音(無料)。相談員が出るまで"));
                 self.queue(depth, id, line);
             }
             AnswerMode::Immediate => self.node(depth, id, line, &NodeId::from(START)),
             AnswerMode::EarlyMedia => {
-                self.line(depth, "early media (183), until a counselor answers");
+                let en = "early media (183), until a counselor answers";
+                self.line(depth, self.t(en, "応答せずに音声(無料)。相談員が出るまで"));
                 self.node(depth, id, line, &NodeId::from(START));
             }
         }
@@ -119,15 +170,18 @@ impl<'a> Words<'a> {
 
     fn node(&mut self, depth: usize, id: &LineId, line: &'a Line, at: &NodeId) {
         if !self.seen.insert((id.clone(), Some(at.clone()))) {
-            return self.line(depth, &format!("guidance `{at}`, as above"));
+            return self
+                .line(depth, &self.with("guidance `{}`, as above", "案内 {}(上と同じ)", at));
         }
         let Some(node) = line.guidance.get(at) else {
-            return self.line(depth, &format!("guidance `{at}`: missing"));
+            return self
+                .line(depth, &self.with("guidance `{}`: missing", "案内 {}: ありません", at));
         };
         let played = self.prompts(&node.play);
-        self.line(depth, &format!("guidance `{at}`: {played}"));
+        let text = self.with("guidance `{}`: {}", "案内 {}: {}", at).replacen("{}", &played, 1);
+        self.line(depth, &text);
         for (key, target) in &node.keys {
-            self.line(depth + 1, &format!("key {}:", key.char()));
+            self.line(depth + 1, &self.with("key {}:", "{} を押すと:", key.char()));
             self.target(depth + 2, id, line, target);
         }
         if node.keys.is_empty() {
@@ -135,7 +189,9 @@ impl<'a> Words<'a> {
         }
         let times = u32::from(node.repeats) + 1;
         let wait = seconds(node.timeout);
-        self.line(depth + 1, &format!("no key within {wait}, {times} time(s):"));
+        let (en, ja) = ("no key within {}, {} time(s):", "{} 何も押さないことが {} 回で:");
+        let text = self.with(en, ja, wait).replacen("{}", &times.to_string(), 1);
+        self.line(depth + 1, &text);
         self.target(depth + 2, id, line, &node.next);
     }
 
@@ -150,12 +206,13 @@ impl<'a> Words<'a> {
 
     fn other_line(&mut self, depth: usize, id: &LineId) {
         let Some(line) = self.config.lines.get(id) else {
-            return self.line(depth, &format!("line {id}: missing"));
+            return self.line(depth, &self.with("line {}: missing", "回線 {}: ありません", id));
         };
         if self.seen.contains(&(id.clone(), None)) {
-            return self.line(depth, &format!("line {id}, as above"));
+            return self.line(depth, &self.with("line {}, as above", "回線 {}(上と同じ)", id));
         }
-        self.line(depth, &format!("goes on to line {id} ({})", line.name));
+        let text = self.with("goes on to line {} ({})", "回線 {} へ進む({})", id);
+        self.line(depth, &text.replacen("{}", &line.name, 1));
         self.state(depth + 1, line);
         self.hears(depth + 1, id, line);
     }
@@ -166,23 +223,37 @@ impl<'a> Words<'a> {
         if let Some(prompt) = line.recording.prompt() {
             let told = self.prompts(std::slice::from_ref(prompt));
             let what = match &line.recording {
-                Recording::Ask { .. } => "recording, where the caller presses 1",
-                Recording::Off | Recording::On { .. } => "recording",
+                Recording::Ask { .. } => {
+                    self.t("recording, where the caller presses 1", "録音(1を押した人だけ)")
+                }
+                Recording::Off | Recording::On { .. } => self.t("recording", "録音"),
             };
             self.line(depth, &format!("{what}: {told}"));
         }
         if line.answer == AnswerMode::Ring {
-            self.line(depth, &format!("queue: for {limit} at most"));
+            let text = self.with("queue: for {} at most", "待ち列: 長くて {}", limit);
+            self.line(depth, &text);
         } else {
             let connecting = self.said(line, Said::Connecting);
             let hold = self.prompts(std::slice::from_ref(&queue.hold));
-            self.line(depth, &format!("queue: {connecting}, then {hold} again and again"));
-            self.line(depth + 1, &format!("for {limit} at most"));
+            let (en, ja) =
+                ("queue: {}, then {} again and again", "待ち列: {}、そのあと {} を繰り返し");
+            let text = self.with(en, ja, connecting).replacen("{}", &hold, 1);
+            self.line(depth, &text);
+            self.line(depth + 1, &self.with("for {} at most", "長くて {}", limit));
         }
         let ends: [(&str, Said, &Target); 3] = [
-            ("nobody on duty: ", Said::NoCounselor, &queue.on_no_counselor),
-            ("queue full: ", Said::AllBusy, &queue.on_full),
-            ("waited too long: ", Said::TimedOut, &queue.on_timeout),
+            (
+                self.t("nobody on duty: ", "相談員がいないとき: "),
+                Said::NoCounselor,
+                &queue.on_no_counselor,
+            ),
+            (self.t("queue full: ", "満員のとき: "), Said::AllBusy, &queue.on_full),
+            (
+                self.t("waited too long: ", "待ち時間が過ぎたとき: "),
+                Said::TimedOut,
+                &queue.on_timeout,
+            ),
         ];
         for (when, said, target) in ends {
             self.ending(depth + 1, when, id, line, &[said], target);
@@ -208,11 +279,16 @@ impl<'a> Words<'a> {
         let said = said.join(", ");
         match target {
             Target::Help | Target::Hangup => {
-                self.line(depth, &format!("{when}{said}; then the end"))
+                let end = self.t("; then the end", "、そして終わり");
+                self.line(depth, &format!("{when}{said}{end}"))
             }
-            Target::Queue => self.line(depth, &format!("{when}{said}; then the queue")),
+            Target::Queue => {
+                let queue = self.t("; then the queue", "、そして待ち列");
+                self.line(depth, &format!("{when}{said}{queue}"))
+            }
             Target::Node(_) | Target::Line(_) => {
-                self.line(depth, &format!("{when}{said}; then"));
+                let then = self.t("; then", "、そして");
+                self.line(depth, &format!("{when}{said}{then}"));
                 self.target(depth + 1, id, line, target);
             }
         }
@@ -221,22 +297,24 @@ impl<'a> Words<'a> {
     fn outlook(&mut self, line: &Line) {
         let (schedule, tz) = (&line.schedule, self.config.timezone);
         let change = match next_change(schedule, tz, self.wall) {
-            None => "none in sight".to_owned(),
+            None => self.t("none in sight", "予定なし").to_owned(),
             Some(then) => {
                 let what = match at(schedule, tz, then) {
-                    Opening::Open { .. } => "opens",
-                    Opening::Winding { .. } => "no new callers, counseling goes on",
-                    Opening::Closed { .. } => "closed",
+                    Opening::Open { .. } => self.t("opens", "受付が始まる"),
+                    Opening::Winding { .. } => {
+                        self.t("no new callers, counseling goes on", "受付が終わる(相談は続く)")
+                    }
+                    Opening::Closed { .. } => self.t("closed", "閉まる"),
                 };
                 format!("{}: {what}", self.moment(then))
             }
         };
-        self.line(0, &format!("next change: {change}"));
+        self.line(0, &self.with("next change: {}", "次に変わるとき: {}", change));
         let openings = next_openings(schedule, tz, self.wall, 3);
         let openings: Vec<_> = openings.iter().map(|span| self.moment(span.open)).collect();
-        let openings =
-            if openings.is_empty() { "none in sight".into() } else { openings.join(", ") };
-        self.line(0, &format!("next openings: {openings}"));
+        let none = self.t("none in sight", "予定なし").to_owned();
+        let openings = if openings.is_empty() { none } else { openings.join(", ") };
+        self.line(0, &self.with("next openings: {}", "次の受付: {}", openings));
     }
 
     fn said(&self, line: &Line, said: Said) -> String {
@@ -247,10 +325,24 @@ impl<'a> Words<'a> {
     fn prompts(&self, prompts: &[Prompt]) -> String {
         let one = |prompt: &Prompt| match self.config.prompt_lengths.get(prompt) {
             Some(length) => format!("{} ({})", prompt.0, seconds(*length)),
-            None => format!("{} (no such prompt!)", prompt.0),
+            None => format!("{} {}", prompt.0, self.t("(no such prompt!)", "(音声がありません)")),
         };
         let all: Vec<_> = prompts.iter().map(one).collect();
-        if all.is_empty() { "nothing".to_owned() } else { all.join(", ") }
+        if all.is_empty() { self.t("nothing", "なし").to_owned() } else { all.join(", ") }
+    }
+
+    fn reason(&self, why: Why) -> String {
+        match why {
+            Why::OutsideHours => self.t("outside of the hours", "受付時間の外").to_owned(),
+            Why::Range((m, d), (n, e)) => {
+                let (from, to) = (format!("{m:02}-{d:02}"), format!("{n:02}-{e:02}"));
+                let text = self.with("every year from {} to {}", "毎年 {} から {} まで休み", from);
+                text.replacen("{}", &to, 1)
+            }
+            Why::Date(day) => self.with("{} is a closed date", "{} は休みの日", day),
+            Why::Holiday(name) => self.with("holiday, {}", "祝日({})", name),
+            Why::Override => self.t("a person closed it", "臨時に閉めている").to_owned(),
+        }
     }
 
     /// `2026-12-26 (土) 18:00`
@@ -266,16 +358,6 @@ impl<'a> Words<'a> {
             Weekday::Sun => '日',
         };
         format!("{} ({day}) {}", local.format("%Y-%m-%d"), local.format("%H:%M"))
-    }
-}
-
-fn reason(why: Why) -> String {
-    match why {
-        Why::OutsideHours => "outside of the hours".to_owned(),
-        Why::Range((m, d), (n, e)) => format!("every year from {m:02}-{d:02} to {n:02}-{e:02}"),
-        Why::Date(day) => format!("{day} is a closed date"),
-        Why::Holiday(name) => format!("holiday, {name}"),
-        Why::Override => "a person closed it".to_owned(),
     }
 }
 

@@ -59,7 +59,7 @@ async fn serve(ready: Ready, path: PathBuf, workers: &Handle) -> Result<()> {
     };
     let listener = bound.await.context("the console")?;
     let listener = listener.with_context(|| format!("console.listen: {}", limits.listen))?;
-    let (setup, current) = load::setup(&ready, path)?;
+    let (setup, current) = load::setup(&ready, path.clone())?;
     let setup = Setup { beside: workers.clone(), ..setup };
     let store = setup.store.clone();
     let shell = Shell::start(setup)?;
@@ -67,7 +67,7 @@ async fn serve(ready: Ready, path: PathBuf, workers: &Handle) -> Result<()> {
         tracing::info!("listens on {}://{address}", transport.name());
     }
     let chance = clock::chance()?;
-    let desk = console::Setup { handle: shell.handle(), limits, current, chance };
+    let desk = console::Setup { handle: shell.handle(), limits, current, chance, path };
     let desk = console::Desk::open(desk).await.context("the console")?;
     let address = listener.local_addr()?;
     tracing::info!("console on http://{address}/");

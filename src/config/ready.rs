@@ -67,6 +67,31 @@ pub fn try_text(text: &str, path: &Path) -> Result<(Loaded, Vec<String>), Vec<St
     Ok((loaded, lines(&complaints)))
 }
 
+/// As [`try_text`], without reading prompts that are as they were when `known` was read.
+///
+/// # Errors
+/// As [`try_text`].
+pub fn try_text_beside(
+    text: &str,
+    path: &Path,
+    known: &Ready,
+) -> Result<(Loaded, Vec<String>), Vec<String>> {
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    let loaded = super::parse(text, &path.display().to_string(), folder);
+    let mut loaded = loaded.map_err(|complaints| lines(&complaints))?;
+    let seen = stamps(std::slice::from_ref(&loaded.shell.prompts_dir));
+    if !seen.iter().all(|(file, stamp)| known.stamps.get(file) == Some(stamp)) {
+        return try_text(text, path);
+    }
+    let known = &known.loaded.call.prompt_lengths;
+    let complaints = check(&loaded, known);
+    if complaints.iter().any(|c| c.severity == Severity::Error) {
+        return Err(lines(&complaints));
+    }
+    loaded.call.prompt_lengths.clone_from(known);
+    Ok((loaded, lines(&complaints)))
+}
+
 /// Judges a configuration by its prompts, whose lengths are filled in.
 fn judge(mut loaded: Loaded) -> Result<(Loaded, Library, Vec<Complaint>), Vec<String>> {
     let library = prompts::library(&loaded.shell.prompts_dir)

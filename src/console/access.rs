@@ -48,6 +48,8 @@ pub(in crate::console) const PLACES: &[Place] = &[
     place("/api/v1/calls/", Some(&[Supervisor])),
     place("/api/v1/calls/*/contact", Some(&[Supervisor, Counselor])),
     place("/api/v1/counselors/", Some(&[Supervisor, Counselor])),
+    place("/api/v1/accounts/", Some(&[Operator])),
+    place("/api/v1/opening", Some(&[Operator, Supervisor])),
     place("/sign-out", ALL),
     page("/board", &[Operator, Supervisor], "ボード", "Board"),
     place("/board/act", Some(&[Supervisor])),
@@ -56,8 +58,10 @@ pub(in crate::console) const PLACES: &[Place] = &[
     page("/hours", &[Operator], "受付時間", "Hours"),
     place("/hours/*/override", Some(&[Operator, Supervisor])),
     page("/settings", &[Operator], "設定", "Settings"),
+    page("/settings/history", &[Operator, Auditor], "設定の履歴", "History"),
     page("/opening", &[Operator, Supervisor], "開始前の点検", "Before opening"),
     page("/reports", &[Operator, Supervisor, Auditor], "統計", "Reports"),
+    place("/reports/carrier/", Some(&[Operator])),
     page("/accounts", &[Operator], "アカウント", "Accounts"),
     page("/audit", &[Auditor, Operator], "監査記録", "Audit trail"),
     page("/account", &Role::ALL, "自分の設定", "My account"),
@@ -108,6 +112,9 @@ mod tests {
         let of = |path| place_of(path).map(|place| place.path);
         assert_eq!(of("/hours"), Some("/hours"));
         assert_eq!(of("/hours/nijiiro"), Some("/hours"));
+        assert_eq!(of("/hours/nijiiro/override"), Some("/hours/*/override"));
+        assert_eq!(of("/hours//override"), Some("/hours"));
+        assert_eq!(of("/hours/override"), Some("/hours"));
         assert_eq!(of("/account"), Some("/account"));
         assert_eq!(of("/accounts"), Some("/accounts"));
         assert_eq!(of("/accountsx"), None);

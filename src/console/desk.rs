@@ -14,6 +14,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::spawn_blocking;
 
+use super::book::Book;
+use super::opening::Opening;
 use super::sign_in::Person;
 use super::sign_in::guesses::Guesses;
 use super::sign_in::sessions::{self, Sessions};
@@ -43,6 +45,8 @@ pub struct Setup {
     pub current: watch::Receiver<Arc<Ready>>,
     /// For tokens and salts.
     pub chance: Chance,
+    /// The configuration's file.
+    pub path: PathBuf,
 }
 
 /// Why there is no console.
@@ -69,6 +73,8 @@ pub struct Desk {
     pub(super) limits: Console,
     /// What the pages about prompts keep in memory.
     pub(super) studio: Studio,
+    /// The configuration's file.
+    pub(super) book: Book,
     current: watch::Receiver<Arc<Ready>>,
     sessions: Mutex<Sessions>,
     guesses: Mutex<Guesses>,
@@ -78,6 +84,7 @@ pub struct Desk {
     setup: Mutex<Option<String>>,
     token: String,
     hashing: Semaphore,
+    opening: Arc<Opening>,
 }
 
 /// What the next page says first.
@@ -95,7 +102,7 @@ impl Desk {
     /// # Errors
     /// When the database or the folder of state refuses.
     pub async fn open(setup: Setup) -> Result<Arc<Self>, Error> {
-        let Setup { handle, limits, current, mut chance } = setup;
+        let Setup { handle, limits, current, mut chance, path } = setup;
         let now = clock::now().wall;
         let store = handle.store();
         let signed_in = store.run(move |conn| accounts::sessions(conn, now)).await?;
@@ -106,7 +113,9 @@ impl Desk {
         let folder = store.path().parent().unwrap_or_else(|| Path::new(""));
         let file = folder.join(TOKEN_FILE);
         write(&file, &token).map_err(|source| Error::Token { path: file, source })?;
+        let opening = Opening::open(handle.clone(), current.clone(), chance.split()).await?;
         Ok(Arc::new(Self {
+            opening,
             setup: Mutex::new((!has_operator).then(|| chance.token(24))),
             sessions: Mutex::new(Sessions::new(signed_in)),
             chance: Mutex::new(chance),
@@ -116,6 +125,7 @@ impl Desk {
             studio: Studio::default(),
             handle,
             limits,
+            book: Book::new(path),
             current,
             token,
         }))
@@ -139,6 +149,11 @@ impl Desk {
             *setup = None;
         }
         fits
+    }
+
+    /// The checks before an opening.
+    pub(super) fn opening(&self) -> &Arc<Opening> {
+        &self.opening
     }
 
     /// The configuration that is in force.
@@ -239,6 +254,12 @@ impl Desk {
         self.store().run(move |conn| accounts::sign_in(conn, &kept)).await?;
         lock(&self.sessions).add(&session);
         Ok(token)
+    }
+
+    /// Lets a session in that is not written down.
+    #[cfg(test)]
+    pub(super) fn admit(&self, session: &Session) {
+        lock(&self.sessions).add(session);
     }
 
     /// Signs out.

@@ -7,13 +7,18 @@
 
 mod access;
 mod assets;
+mod book;
+mod complaint;
 mod desk;
 mod duty;
 mod enter;
 mod guard;
+mod keys;
+mod opening;
 mod pages;
 mod prompts;
 pub mod routes;
+mod save;
 mod sign_in;
 pub mod status;
 mod studio;
@@ -65,6 +70,7 @@ pub async fn serve(listener: TcpListener, desk: Arc<Desk>, shutdown: impl Future
     let mut beside = JoinSet::new();
     prompts::source::sweep(&desk);
     beside.spawn(prompts::plans::watch(Arc::clone(&desk)));
+    beside.spawn(Arc::clone(desk.opening()).watch());
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {

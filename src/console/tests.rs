@@ -12,6 +12,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+mod saving;
+
 use super::*;
 use crate::call::board::*;
 use crate::call::cdr::{CallId, Outcome, Presentation, Quality};
@@ -40,6 +42,7 @@ struct Server {
     task: JoinHandle<()>,
     /// What commands on this machine show.
     token: String,
+    desk: Arc<Desk>,
 }
 
 impl Drop for Server {
@@ -69,11 +72,12 @@ impl Server {
         let ready = ready::load(Path::new("there/is/none.toml")).unwrap();
         let (_, current) = watch::channel(Arc::new(ready));
         let chance = Chance::from_number(nth.into());
-        let desk = Setup { handle, limits, current, chance };
+        let path = database.with_file_name("koebashi.toml");
+        let desk = Setup { handle, limits, current, chance, path };
         let desk = Desk::open(desk).await.unwrap();
         let token = machine_token(database.parent().unwrap()).unwrap();
-        let task = tokio::spawn(serve(listener, desk, std::future::pending()));
-        Self { address, feed, metrics, store, database, task, token }
+        let task = tokio::spawn(serve(listener, Arc::clone(&desk), std::future::pending()));
+        Self { address, feed, metrics, store, database, task, token, desk }
     }
 
     /// Status and whole answer.

@@ -4,6 +4,7 @@
 //! waits for a reader: the board is a watch channel that keeps the last picture only. Who asks
 //! something of the loop waits for the answer; the loop answers at once.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use crate::call::deed::{Denial, Request};
 use crate::call::piece::{Finish, Piece};
 use crate::media::Prompt;
 use crate::media::prompt::Clip;
+use crate::sip::Transport;
 use crate::store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -36,9 +38,19 @@ pub fn channel(store: Store, metrics: Metrics) -> (Feed, Handle) {
     let pulse = Arc::new(Pulse::default());
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
     let feed = Feed { board, pulse: Arc::clone(&pulse), metrics: metrics.clone(), asked };
+    let listening = Arc::default();
     let (eraser, reloads, rehearsals) = (None, None, None);
-    let handle =
-        Handle { board: receiver, pulse, metrics, store, requests, eraser, reloads, rehearsals };
+    let handle = Handle {
+        board: receiver,
+        pulse,
+        metrics,
+        store,
+        requests,
+        eraser,
+        reloads,
+        rehearsals,
+        listening,
+    };
     (feed, handle)
 }
 
@@ -130,6 +142,8 @@ pub struct Handle {
     reloads: Option<mpsc::Sender<Reload>>,
     /// `None`: there are no phones.
     rehearsals: Option<mpsc::Sender<Rehearsal>>,
+    /// The SIP sockets that are open.
+    listening: Arc<[(Transport, SocketAddr)]>,
 }
 
 impl Handle {
@@ -155,6 +169,21 @@ impl Handle {
     /// The same, which can have the configuration read again.
     pub fn with_reloads(self, reloads: mpsc::Sender<Reload>) -> Self {
         Self { reloads: Some(reloads), ..self }
+    }
+
+    /// The same, which knows the SIP sockets.
+    pub fn with_listening(self, listening: &[(Transport, SocketAddr)]) -> Self {
+        Self { listening: listening.into(), ..self }
+    }
+
+    /// The SIP sockets that are open.
+    pub fn listening(&self) -> &[(Transport, SocketAddr)] {
+        &self.listening
+    }
+
+    /// Shows in the metrics how the checks before an opening came out.
+    pub fn opening(&self, line: &str, at: i64, checks: &[(&'static str, bool)]) {
+        self.metrics.opening(line, at, checks);
     }
 
     /// Has the configuration and the prompts read again at once. Where something is wrong with

@@ -15,6 +15,7 @@ pub mod log;
 pub mod media_thread;
 pub mod metrics;
 mod news;
+pub mod phone;
 pub mod process;
 pub mod prompts;
 pub mod recorder;
@@ -203,7 +204,10 @@ impl Shell {
         let hangup = signals::hangup()?;
         let (feed, handle) = handle::channel(setup.store.clone(), metrics.clone());
         let (reload_sender, reloads) = mpsc::channel(RELOADS_MAX);
-        let handle = handle.with_eraser(recorder.eraser()).with_reloads(reload_sender);
+        let handle = handle
+            .with_eraser(recorder.eraser())
+            .with_reloads(reload_sender)
+            .with_listening(sockets.listening());
         let (rehearsal_sender, asked) = mpsc::channel(REHEARSALS_MAX);
         let handle = handle.with_rehearsals(rehearsal_sender);
         let rehearsals = Rehearsals::new(asked, Arc::clone(&setup.fresh.library));

@@ -17,8 +17,18 @@ use super::{Error, database};
 const BUSY: Duration = Duration::from_secs(1);
 
 /// The steps; step `n` leads from version `n` to `n + 1`. A released step never changes.
-const STEPS: &[&str] =
-    &[RECORDS, RECORDINGS, VOICES, RECORDED, LEGS, ACCOUNTS, DUTY_AND_CARRIER, VERSIONS];
+const STEPS: &[&str] = &[
+    RECORDS,
+    RECORDINGS,
+    VOICES,
+    RECORDED,
+    LEGS,
+    ACCOUNTS,
+    DUTY_AND_CARRIER,
+    VERSIONS,
+    OPENINGS,
+    HISTORY,
+];
 
 /// Records, intentions, audit.
 const RECORDS: &str = "
@@ -154,6 +164,32 @@ const VERSIONS: &str = "
     ) STRICT;
 ";
 
+/// How the checks before each opening came out.
+const OPENINGS: &str = "
+    CREATE TABLE opening_run (
+        id INTEGER PRIMARY KEY,
+        line TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        opens_ms INTEGER,
+        result TEXT NOT NULL,
+        report TEXT NOT NULL
+    ) STRICT;
+";
+
+/// What the file of the configuration said, and who changed it.
+const HISTORY: &str = "
+    CREATE TABLE config_version (
+        n INTEGER PRIMARY KEY,
+        at_ms INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        note TEXT NOT NULL,
+        sha256 BLOB NOT NULL,
+        text TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX config_version_sha256 ON config_version (sha256);
+";
+
 /// The figures of every leg of a call, and whose it was. Of older calls the caller's and the last
 /// counselor's are known, and the jitter of their last seconds only.
 const LEGS: &str = "
@@ -195,7 +231,7 @@ const LEGS: &str = "
     DROP TABLE cdr_quality;
 ";
 
-/// When counselors were on duty, and what the carrier counted: numbers of calls, nothing of a caller.
+/// When counselors were on duty, and what the carrier counted: sums, nothing of a caller.
 const DUTY_AND_CARRIER: &str = "
     CREATE TABLE duty (
         extension TEXT NOT NULL,
@@ -394,7 +430,8 @@ mod tests {
             audit.at_ms audit.hash audit.n audit.what audit.who audit_anchor.hash \
             audit_anchor.n audit_anchor.only carrier.at_ms carrier.attempts carrier.connected \
             carrier.day carrier.hour carrier.line carrier.who \
-            duty.extension duty.from_ms duty.state duty.to_ms cdr.answered_after_ms cdr.call cdr.counselor \
+            duty.extension duty.from_ms duty.state duty.to_ms \
+            cdr.answered_after_ms cdr.call cdr.counselor \
             cdr.ended_by cdr.guidance_ms cdr.lasted_ms cdr.line cdr.offers cdr.outcome \
             cdr.paid_wait_ms cdr.position cdr.presentation cdr.recorded cdr.reason cdr.reason_code \
             cdr.started_ms cdr.talk_ms cdr.test cdr.trunk cdr.wait_ms cdr_leg.call \
@@ -404,7 +441,11 @@ mod tests {
             cdr_leg.rejected cdr_leg.round_trip_ms cdr_leg.sent cdr_leg.side \
             cdr_leg.source_differs cdr_leg.strangers cdr_leg.unheard cdr_talk.call \
             cdr_talk.extension cdr_talk.nth cdr_talk.talk_ms \
-            intention.extension intention.pause_reason intention.state prompt_version.at_ms \
+            config_version.at_ms config_version.n config_version.note config_version.sha256 \
+            config_version.text config_version.who \
+            intention.extension intention.pause_reason intention.state opening_run.at_ms \
+            opening_run.id opening_run.line opening_run.opens_ms opening_run.report \
+            opening_run.result opening_run.who prompt_version.at_ms \
             prompt_version.live_ms prompt_version.n prompt_version.planned_by \
             prompt_version.planned_ms prompt_version.prompt prompt_version.samples \
             prompt_version.sha256 prompt_version.text prompt_version.voice prompt_version.who \

@@ -3,8 +3,8 @@
 //!
 //! Owns [`Store`] (the handle), [`Reader`] (for reports) and their limits. The tables are
 //! [`migrate`]'s; what is in each row is [`cdr`]'s, [`counselors`]', [`duty`]'s, [`carrier`]'s,
-//! [`recording`]'s, [`accounts`]', [`versions`]' and [`audit`]'s; the figures are [`report`]'s.
-//! There is no column for a caller's number or address.
+//! [`recording`]'s, [`accounts`]', [`versions`]', [`history`]'s, [`opening`]'s and [`audit`]'s; the
+//! figures are [`report`]'s. There is no column for a caller's number or address.
 //!
 //! ```text
 //!  call path ──► bounded backlog ──► writer thread ──► koebashi.db (WAL, secure_delete)
@@ -17,7 +17,9 @@ pub mod carrier;
 pub mod cdr;
 pub mod counselors;
 pub mod duty;
+pub mod history;
 pub mod migrate;
+pub mod opening;
 pub mod recording;
 pub mod report;
 mod retention;

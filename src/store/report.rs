@@ -8,12 +8,13 @@
 //! |---|---|
 //! | received | all calls but test calls |
 //! | queued | answered + short_abandoned + abandoned + timed_out + no_counselor + failed |
+//! | waited | queued − short_abandoned |
 //! | answer rate | answered ÷ (queued − short_abandoned) |
 //! | abandonment | abandoned ÷ (queued − short_abandoned) |
 //! | connection rate | answered ÷ the carrier's attempts, of days of which its file is known |
 //! | service level T | (answered with wait ≤ T) ÷ (answered + abandoned) |
 //! | … of answered | (answered with wait ≤ T) ÷ answered |
-//! | … SL2 | (answered + hung up in the queue, each within T) ÷ (answered + all who hung up in it) |
+//! | … SL2 | (answered + hung up waiting, each within T) ÷ (answered + hung up waiting) |
 //! | guidance drop-off | guidance_abandoned ÷ calls that heard the system |
 //! | caller-paid waiting | Σ from our 200 until joined or out |
 //!
@@ -25,6 +26,7 @@ pub mod columns;
 mod duties;
 pub mod period;
 pub mod print;
+pub mod public;
 mod spread;
 pub mod summary;
 pub mod value;
@@ -110,10 +112,12 @@ pub struct LineFigures {
 }
 
 /// What the carrier counted on days of which its file is known, and our calls of the same days.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Carrier {
-    /// Days.
-    pub days: u64,
+    /// Days, of all lines where the figures are.
+    pub days: BTreeMap<NaiveDate, Count>,
+    /// By hour, of those days whose file has hours.
+    pub hours: BTreeMap<u32, Count>,
     /// Calls of these days.
     pub count: Count,
     /// Of our calls of these days, those that a counselor answered.
@@ -147,9 +151,14 @@ impl Counts {
         ])
     }
 
+    /// Those of them who did not hang up at once: what rates divide by.
+    pub fn waited(&self) -> u64 {
+        self.queued() - self.of(Outcome::ShortAbandoned)
+    }
+
     /// Answered ÷ (queued − short abandoned).
     pub fn answer_rate(&self) -> Option<f64> {
-        ratio(self.of(Outcome::Answered), self.queued() - self.of(Outcome::ShortAbandoned))
+        ratio(self.of(Outcome::Answered), self.waited())
     }
 
     /// Answered ÷ received: the other usual definition.
@@ -159,7 +168,7 @@ impl Counts {
 
     /// Abandoned ÷ (queued − short abandoned).
     pub fn abandonment(&self) -> Option<f64> {
-        ratio(self.of(Outcome::Abandoned), self.queued() - self.of(Outcome::ShortAbandoned))
+        ratio(self.of(Outcome::Abandoned), self.waited())
     }
 
     fn sum(&self, outcomes: &[Outcome]) -> u64 {
@@ -281,11 +290,14 @@ impl Tally {
     /// Takes what the carrier counted, before the first call.
     fn with_carrier(mut self, days: BTreeMap<(LineId, NaiveDate), carrier::Day>) -> Self {
         let Figures { total, lines, .. } = &mut self.figures;
-        for ((line, _), day) in &days {
+        for ((line, date), day) in &days {
             let line = lines.entry(Some(line.clone())).or_default();
-            for figures in [total as &mut LineFigures, line] {
-                figures.carrier.days += 1;
-                figures.carrier.count.add(day.all);
+            for carrier in [&mut total.carrier, &mut line.carrier] {
+                carrier.count.add(day.all);
+                carrier.days.entry(*date).or_default().add(day.all);
+                for (hour, count) in &day.hours {
+                    carrier.hours.entry(*hour).or_default().add(*count);
+                }
             }
         }
         Self { carrier: days, ..self }

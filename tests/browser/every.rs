@@ -9,6 +9,10 @@ const WEIGHT_MAX: u64 = 100_000;
 
 /// Name of the picture, and path.
 const PAGES: &[(&str, &str)] = &[
+    ("prompts", "/prompts"),
+    ("prompt", "/prompts/welcome"),
+    ("opening", "/opening"),
+    ("reports", "/reports"),
     ("account", "/account"),
     ("account-code", "/account/code"),
     ("accounts", "/accounts"),
@@ -20,18 +24,22 @@ fn every_page_is_light_fits_a_telephone_and_pleases_axe() {
     let place = Place::new("browser-every");
     let service = Service::start(&place, &Setup::default());
     let browser = set_up(&place, &service);
+    let mut wrong = vec![];
     for (name, path) in PAGES {
         browser.open(path);
         assert_eq!(browser.path(), *path);
         let weight = browser.weight();
-        assert!(weight <= WEIGHT_MAX, "{path}: {weight} bytes");
-        browser.look(name);
+        if weight > WEIGHT_MAX {
+            wrong.push(format!("{path}: {weight} bytes"));
+        }
+        wrong.extend(browser.look(name));
     }
     browser.open("/account");
     browser.click("header form[action='/language'] button");
     browser.wait_text("h1", "My account");
-    browser.look("account-en");
+    wrong.extend(browser.look("account-en"));
     browser.click("header form[action='/sign-out'] button");
     browser.wait_text("h1", "Sign in");
-    browser.look("sign-in");
+    wrong.extend(browser.look("sign-in"));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -33,7 +33,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "time",
             "pii",
             "chance",
-            "sip::auth",
+            // The test call is a telephone's.
+            "sip",
             "media::*",
             "media::prompt",
             "call",
@@ -41,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "shell::handle",
             "shell::metrics",
             "shell::clock",
+            "shell::phone",
             "shell::prompts",
             "config",
         ],

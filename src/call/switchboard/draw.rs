@@ -185,6 +185,9 @@ impl Switchboard {
     }
 
     fn call_view(&self, call: &Call, now: Now) -> Option<CallView> {
+        if call.record.is_trial() {
+            return None;
+        }
         let (phase, position, counselors) = match &call.phase {
             Phase::Trunk(_) => (PhaseName::Trunk, None, Vec::new()),
             Phase::Guidance(_) | Phase::Message(_) | Phase::Consent(_) => {

@@ -14,6 +14,7 @@ mod roster;
 mod settle;
 mod supervise;
 mod transfer;
+mod trial;
 mod trunks;
 mod voices;
 
@@ -42,6 +43,7 @@ use crate::sip::{self, ClientTx, Flow, SessionId};
 use crate::time::{Now, Timers};
 use phones::FixedPhones;
 use roster::Roster;
+use trial::Expected;
 use trunks::Trunks;
 use voices::Voices;
 
@@ -141,6 +143,8 @@ pub struct Switchboard {
     ports: Ports,
     voices: Voices,
     fixed_phones: FixedPhones,
+    /// The test call that may come or goes on.
+    expected: Option<Expected>,
     timers: Timers<Timer>,
     chance: Chance,
     out: VecDeque<Output>,
@@ -227,6 +231,7 @@ impl Switchboard {
             ports: Ports::new(media),
             voices: Voices::default(),
             fixed_phones: FixedPhones::new(&config),
+            expected: None,
             timers: Timers::default(),
             chance,
             out: VecDeque::new(),
@@ -328,6 +333,7 @@ impl Switchboard {
                 Timer::Registration(trunk, n) => self.on_registration_timer(now, &trunk, n),
                 Timer::Ping(trunk) => self.ping(now, &trunk),
                 Timer::Board => self.draw(now),
+                Timer::Trial => self.on_trial_timer(now),
                 Timer::Hours => {
                     self.unsettle();
                     self.timers.set(Timer::Hours, now.mono + HOURS_EVERY);
@@ -494,8 +500,10 @@ impl Switchboard {
             }
         }
         if let Some(cdr) = call.record.cdr(&call.id, Some(&call.line_id), call.presentation) {
-            self.count_today(now, &call.line_id, cdr.outcome);
-            self.count_level(&call.line_id, &cdr);
+            if !cdr.test {
+                self.count_today(now, &call.line_id, cdr.outcome);
+                self.count_level(&call.line_id, &cdr);
+            }
             self.out.push_back(Output::Cdr(Box::new(cdr)));
         }
     }

@@ -183,6 +183,7 @@ impl Switchboard {
         let key = match of {
             Of::Call(call) => self.call_named(call),
             Of::Counselor(extension) => self.call_with(extension),
+            Of::Nobody => None,
         };
         let whom = match request {
             Request::Supervise { extension, .. } => Some(extension.clone()),
@@ -196,7 +197,8 @@ impl Switchboard {
             | Request::Intend { .. }
             | Request::EndWrapUp(_)
             | Request::ExtendWrapUp(_)
-            | Request::PauseRecording { .. } => None,
+            | Request::PauseRecording { .. }
+            | Request::Trial(_) => None,
         };
         let done = self.do_asked(now, request, key, &who);
         done.map_err(|why| match request {
@@ -209,7 +211,8 @@ impl Switchboard {
             | Request::EndSupervision { .. }
             | Request::AskHelp(_)
             | Request::ClearHelp(_)
-            | Request::PauseRecording { .. } => self.denied(who, key, (asked, whom), why),
+            | Request::PauseRecording { .. }
+            | Request::Trial(_) => self.denied(who, key, (asked, whom), why),
         })
     }
 
@@ -245,6 +248,7 @@ impl Switchboard {
             Request::PauseRecording { paused, .. } => {
                 self.pause_recording(now, call?, who, *paused)
             }
+            Request::Trial(trial) => self.expect_trial(now, trial),
         }
     }
 
@@ -450,6 +454,8 @@ impl Switchboard {
 enum Of<'a> {
     Call(&'a CallId),
     Counselor(&'a Extension),
+    /// Nobody's: it begins something.
+    Nobody,
 }
 
 /// What a request asks for, by its name in the audit trail, and whose it is about.
@@ -463,6 +469,7 @@ fn subject(request: &Request) -> (&'static str, Of<'_>) {
         Request::AskHelp(counselor) => ("help", Of::Counselor(counselor)),
         Request::ClearHelp(counselor) => ("help_cleared", Of::Counselor(counselor)),
         Request::PauseRecording { call, .. } => ("recording", Of::Call(call)),
+        Request::Trial(_) => ("test_call", Of::Nobody),
         Request::EndWrapUp(counselor) => ("end_wrap_up", Of::Counselor(counselor)),
         Request::ExtendWrapUp(counselor) => ("extend_wrap_up", Of::Counselor(counselor)),
         Request::Intend { extension, intention, .. } => {

@@ -5,11 +5,14 @@
 mod account;
 mod accounts;
 mod audit;
+mod hours;
+pub(super) mod opening;
 mod phone;
 mod prompt;
 mod prompts;
 mod rehearse;
 mod reports;
+mod saving;
 pub(super) mod sign_in;
 mod version;
 
@@ -26,9 +29,11 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .merge(account::routes())
         .merge(accounts::routes())
         .merge(audit::routes())
+        .merge(hours::routes())
         .merge(prompts::routes())
         .merge(prompt::routes())
         .merge(rehearse::routes())
         .merge(version::routes())
         .merge(reports::routes())
+        .merge(opening::routes())
 }

@@ -163,10 +163,12 @@ pub(super) async fn ask(
 
 fn status(denial: Denial) -> StatusCode {
     match denial {
-        Denial::UnknownCall | Denial::UnknownExtension => StatusCode::NOT_FOUND,
+        Denial::UnknownCall | Denial::UnknownExtension | Denial::UnknownLine => {
+            StatusCode::NOT_FOUND
+        }
         Denial::NotSupervisor | Denial::ModeOff => StatusCode::FORBIDDEN,
         Denial::UnknownMode | Denial::UnknownReason => StatusCode::UNPROCESSABLE_ENTITY,
-        Denial::NoPort => StatusCode::SERVICE_UNAVAILABLE,
+        Denial::NoPort | Denial::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
         Denial::NotInCall
         | Denial::NoAudio
         | Denial::OwnCall
@@ -176,6 +178,7 @@ fn status(denial: Denial) -> StatusCode {
         | Denial::NotSupervised
         | Denial::NoHelpAsked
         | Denial::NotWrappingUp
+        | Denial::TestRunning
         | Denial::NotRecorded => StatusCode::CONFLICT,
     }
 }

@@ -122,7 +122,9 @@ impl Station {
         let chance = Chance::from_number(7);
         let (phones, rehearsals) = mpsc::channel(8);
         let handle = handle.with_reloads(reloads).with_rehearsals(phones);
-        let desk = Desk::open(Setup { handle, limits, current, chance }).await.unwrap();
+        let desk = Desk::open(Setup { handle, limits, current, path: PathBuf::new(), chance })
+            .await
+            .unwrap();
         let serving = tokio::spawn(serve(listener, Arc::clone(&desk), std::future::pending()));
         let (cookie, csrf) = (String::new(), String::new());
         let tasks = vec![reloading, serving];

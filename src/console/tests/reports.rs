@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use super::Server;
 use crate::call::cdr::{CallId, Cdr, EndReason, EndedBy, Outcome, Presentation};
 use crate::call::config::{Extension, LineId, TrunkId};
@@ -132,4 +135,101 @@ async fn who_is_on_duty_is_written_down() {
         tokio::time::timeout(Duration::from_secs(10), seen).await.unwrap(),
         ["ringing", "paused"]
     );
+}
+
+#[tokio::test]
+async fn what_is_published_names_no_counselor_and_no_small_count() {
+    use Outcome::{Abandoned, Answered, Closed};
+    let outcomes = [vec![Answered; 12], vec![Abandoned; 7], vec![Closed; 6]].concat();
+    let calls = outcomes.into_iter().enumerate().map(|(n, o)| call(n, o, "9101"));
+    let server = with_calls(calls.collect()).await;
+    let (status, html) = server.get("/reports/public?span=month&date=2026-11-30").await;
+    assert_eq!(status, 200);
+    assert!(html.contains("5未満") && html.contains("63.2 %"), "{html}");
+    assert!(!html.contains("9101"), "{html}");
+    let (_, csv) = server.get("/reports/public/csv?span=month&date=2026-11-30").await;
+    assert!(csv.contains("2026-11,demo,Demo,summary,,failed,当方の障害,5未満,,"), "{csv}");
+    assert!(!csv.contains("9101") && !csv.contains(",*,"), "{csv}");
+    // There is none of a single day.
+    let (_, day) = server.get("/reports/public?span=day&date=2026-11-07").await;
+    assert!(day.contains("<h2>2026年11月</h2>"), "{day}");
+    let (_, empty) = server.get("/reports/public?span=year&date=2001-01-01").await;
+    assert!(empty.contains("この期間の通話記録はありません"), "{empty}");
+}
+
+/// Brings a file in a form of the browser's.
+async fn bring(server: &Server, line: &str, file: &[u8]) -> u16 {
+    let mut body = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"line\"\r\n\r\n{line}\r\n\
+         --b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"../x.csv\"\r\n\r\n"
+    )
+    .into_bytes();
+    body.extend_from_slice(file);
+    body.extend_from_slice(b"\r\n--b--\r\n");
+    let head = format!(
+        "POST /reports/carrier/import HTTP/1.1\r\nHost: localhost\r\n\
+         Authorization: Bearer {}\r\nContent-Type: multipart/form-data; boundary=b\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        server.token,
+        body.len()
+    );
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap()
+}
+
+#[tokio::test]
+async fn a_carriers_file_gives_the_connection_rate_and_can_be_replaced_and_deleted() {
+    let calls = (0..4).map(|n| call(n, Outcome::Answered, "101"));
+    let server = with_calls(calls.collect()).await;
+    let report = "/reports?span=month&date=2026-11-30";
+    let first = "日付,時間帯,呼数,接続数\n2026-11-07,18:00,10,8\n2026-11-14,18:00,5,5\n";
+    assert_eq!(bring(&server, "demo", first.as_bytes()).await, 303);
+    let (_, page) = server.get("/reports/carrier").await;
+    assert!(page.contains("2026-11-07 から 2026-11-14 まで、2日分、発信 15 件"), "{page}");
+    assert!(server.get(report).await.1.contains("26.7 %"));
+    // The same day again takes the place of what was there.
+    let again = "日付,呼数,接続数\n2026-11-07,11,8\n";
+    assert_eq!(bring(&server, "demo", again.as_bytes()).await, 303);
+    let (_, page) = server.get(report).await;
+    assert!(page.contains("25.0 %"), "{page}");
+    let (_, page) = server.get("/reports/carrier").await;
+    let at = |n| page.split("name=\"at\" value=\"").nth(n).unwrap().split('"').next().unwrap();
+    assert_eq!(page.matches("name=\"at\"").count(), 2, "{page}");
+    let body = format!("line=demo&at={}", at(1));
+    let request = format!(
+        "POST /reports/carrier/remove HTTP/1.1\r\nHost: localhost\r\n\
+         Authorization: Bearer {}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        server.token,
+        body.len()
+    );
+    assert_eq!(server.send(&request).await.0, 303);
+    let (_, page) = server.get("/reports/carrier").await;
+    assert!(page.contains("削除しました") && page.matches("name=\"at\"").count() == 1, "{page}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_good_is_told_in_words_and_nothing_is_kept() {
+    let server = with_calls(vec![]).await;
+    let bomb = vec![b'\n'; 3_000_000];
+    let files: [(&str, &[u8], &str); 6] = [
+        (
+            "demo",
+            "date,calls,connected\n2026-11-07,1,1,09012345678\n".as_bytes(),
+            "2行目に電話番号",
+        ),
+        ("demo", b"PK\x03\x04\x00\xff\xfe", "CSVとして読めません"),
+        ("demo", "日,件\n".as_bytes(), "「発信件数」の列が見つかりません"),
+        ("demo", b"", "ファイルを選んでください"),
+        ("nowhere", "date,calls,connected\n2026-11-07,1,1\n".as_bytes(), "回線を選んで"),
+        ("demo", &bomb, "ファイルが大きすぎます"),
+    ];
+    for (line, file, said) in files {
+        assert_eq!(bring(&server, line, file).await, 303, "{said}");
+        let (_, page) = server.get("/reports/carrier").await;
+        assert!(page.contains(said) && page.contains("まだありません"), "{said}\n{page}");
+    }
 }

@@ -3,6 +3,7 @@
 //! Owns [`View`] (what a page's handler is given), [`Page`] (what its frame needs) and the frame
 //! itself (`base.html`). Each page is its own template, made of Japanese and English side by side.
 
+pub(in crate::console) mod diff;
 pub(super) mod plot;
 
 use std::convert::Infallible;
@@ -15,7 +16,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 
-use super::access::{PLACES, Place};
+use super::access::{PLACES, Place, place_of};
 use super::assets;
 use super::desk::{Desk, Notice};
 use super::sign_in::Person;
@@ -111,10 +112,10 @@ impl View {
     pub(super) fn page(&self, title: &str) -> Page {
         let is_known = !self.person.name.is_empty();
         let may = |place: &&Place| place.menu.is_some() && place.admits(self.person.role);
+        let here = place_of(&self.path);
         let menu = PLACES.iter().filter(may).filter_map(|place| {
             let (ja, en) = place.menu?;
-            let rest = self.path.strip_prefix(place.path);
-            let is_here = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            let is_here = here.is_some_and(|here| here.path == place.path);
             Some(Entry { path: place.path, name: self.t(ja, en), is_here })
         });
         Page {

@@ -28,7 +28,7 @@ const DIGIT: f64 = 7.0;
 /// What is drawn.
 pub(in crate::console) struct Plot {
     /// Names it within the page.
-    pub(in crate::console) id: &'static str,
+    pub(in crate::console) id: String,
     /// What is seen.
     pub(in crate::console) title: String,
     /// What the bars are, and what their height is.
@@ -49,7 +49,7 @@ impl Plot {
         let top = highest.div_ceil(step).max(1) * step;
         let has_legend = self.parts.len() > 1;
         let height = HEIGHT + if has_legend { LEGEND } else { 0.0 };
-        let id = self.id;
+        let id = &self.id;
         let mut out = format!(
             "<svg viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
              role=\"img\" aria-labelledby=\"{id}-t {id}-d\" fill=\"currentColor\">\
@@ -231,7 +231,7 @@ mod tests {
 
     fn plot(bars: Vec<(String, Vec<u64>)>) -> Plot {
         Plot {
-            id: "p",
+            id: "p".to_owned(),
             title: "a <b> & \"c\"".to_owned(),
             axes: ("時間帯".to_owned(), "件".to_owned()),
             parts: vec!["応答".to_owned(), "放棄".to_owned()],

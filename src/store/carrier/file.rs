@@ -382,7 +382,7 @@ mod tests {
         let utf16 = "\u{feff}日付,呼数,完了数\n20261107,3,2\n".encode_utf16();
         let utf16 = utf16.flat_map(u16::to_le_bytes).collect::<Vec<_>>();
         assert_eq!(try_bytes(&utf16), Ok(vec![day("2026-11-07", 0, 3, 2)]));
-        // Hours in the date's own column, twice a half hour; a day's sum below does not count twice.
+        // Two half hours are an hour; a day's sum below them does not count twice.
         let halves = "日付,時間帯,呼数,接続数\n2026-11-07,18:00,1,1\n2026-11-07,18:30,2,1\n\
                       2026-11-07,合計,3,2\n";
         assert_eq!(try_text(halves), Ok(vec![day("2026-11-07", 1, 3, 2)]));

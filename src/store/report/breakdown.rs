@@ -11,6 +11,7 @@ use super::value::Value;
 use super::{Counts, Duty, LineFigures, SERVICE_LEVELS, SLOT_MINUTES, Spread};
 use crate::call::cdr::Outcome;
 use crate::call::config::Extension;
+use crate::store::carrier::Count;
 use crate::store::duty::State;
 
 /// Seconds of guidance that are told apart.
@@ -89,6 +90,20 @@ pub fn breakdowns(
             contacts(figures),
         ),
         table(
+            "carrier_days",
+            ("通信事業者の件数（日別）", "The carrier's figures by day"),
+            "day",
+            day,
+            carrier(&figures.carrier.days, |day| day.to_string()),
+        ),
+        table(
+            "carrier_hours",
+            ("通信事業者の件数（時間別）", "The carrier's figures by hour"),
+            "hour",
+            ("時", "Hour"),
+            carrier(&figures.carrier.hours, |hour| format!("{hour:02}:00")),
+        ),
+        table(
             "counselors",
             ("相談員別", "By counselor"),
             "counselor",
@@ -141,13 +156,19 @@ fn waits(figures: &LineFigures) -> Vec<Row> {
 
 fn wait_row(from: u64, to: Option<u64>, count: u64) -> Row {
     let columns = vec![("answered", ("応答", "Answered"), Value::Calls(count))];
+    let (key, (ja, en)) = wait_label(from, to);
+    Row::new(key, columns).named(ja, en)
+}
+
+/// Key and names of waits longer than `from` seconds, up to `to`.
+pub(super) fn wait_label(from: u64, to: Option<u64>) -> (String, (String, String)) {
     let key = to.map_or_else(|| format!("over_{from}"), |to| format!("up_to_{to}"));
-    let (ja, en) = match to {
+    let names = match to {
         Some(to) if from == 0 => (format!("{to}秒以内"), format!("up to {to} s")),
         Some(to) => (format!("{from}秒を超え{to}秒以内"), format!("over {from} s, up to {to} s")),
         None => (format!("{from}秒を超える"), format!("over {from} s")),
     };
-    Row::new(key, columns).named(ja, en)
+    (key, names)
 }
 
 /// Seconds in which nobody hung up are left out.
@@ -163,6 +184,18 @@ fn guidance(figures: &LineFigures) -> Vec<Row> {
         }
     };
     steps.map(row).collect()
+}
+
+fn carrier<K>(counts: &BTreeMap<K, Count>, name: impl Fn(&K) -> String) -> Vec<Row> {
+    let row = |(key, count): (&K, &Count)| {
+        let Count { attempts, connected } = *count;
+        let columns = vec![
+            ("attempts", ("発信", "Attempts"), Value::Calls(attempts)),
+            ("connected", ("接続", "Connected"), Value::Calls(connected)),
+        ];
+        Row::new(name(key), columns)
+    };
+    counts.iter().map(row).collect()
 }
 
 fn contacts(figures: &LineFigures) -> Vec<Row> {
@@ -213,7 +246,7 @@ fn time(talks: &Spread, duty: &Duty) -> [Column; 6] {
 }
 
 /// What people call an outcome, in a few letters.
-pub fn outcome_label(outcome: Outcome) -> Words {
+fn outcome_label(outcome: Outcome) -> Words {
     match outcome {
         Outcome::Answered => ("応答", "Answered"),
         Outcome::Abandoned => ("放棄", "Abandoned"),
@@ -241,7 +274,7 @@ pub fn clock_time(slot: u32) -> String {
     format!("{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
-fn weekday(day: NaiveDate) -> Words {
+pub(super) fn weekday(day: NaiveDate) -> Words {
     match day.weekday() {
         Weekday::Mon => ("月", "Mon"),
         Weekday::Tue => ("火", "Tue"),

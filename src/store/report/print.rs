@@ -114,23 +114,8 @@ fn text(figures: &Figures, names: &BTreeMap<LineId, String>) -> String {
 
 /// Prints these sections for spreadsheets.
 pub fn csv(period: &Period, sections: &[Section<'_>]) -> String {
-    let mut out = "\u{feff}".to_owned();
-    let mut line = |cells: [&str; 10]| {
-        out += &cells.map(csv_cell).join(",");
-        out += "\r\n";
-    };
-    line([
-        "period",
-        "line",
-        "line_name",
-        "table",
-        "row",
-        "key",
-        "label",
-        "value",
-        "unit",
-        "definition",
-    ]);
+    let mut lines: Vec<[String; COLUMNS]> = vec![];
+    let mut line = |cells: [&str; COLUMNS]| lines.push(cells.map(str::to_owned));
     let period = period.key.as_str();
     for Section { id, name, figures, duty } in sections {
         for Figure { key, label, definition, of } in SUMMARY {
@@ -148,12 +133,29 @@ pub fn csv(period: &Period, sections: &[Section<'_>]) -> String {
             }
         }
     }
+    csv_lines(&lines)
+}
+
+/// Columns of a file for spreadsheets. Their names don't change.
+const HEAD: [&str; COLUMNS] =
+    ["period", "line", "line_name", "table", "row", "key", "label", "value", "unit", "definition"];
+const COLUMNS: usize = 10;
+
+/// The file of these lines, with its head.
+pub(super) fn csv_lines(lines: &[[String; COLUMNS]]) -> String {
+    let mut out = "\u{feff}".to_owned();
+    out += &HEAD.join(",");
+    out += "\r\n";
+    for line in lines {
+        out += &line.iter().map(|cell| csv_cell(cell)).collect::<Vec<_>>().join(",");
+        out += "\r\n";
+    }
     out
 }
 
 /// A cell that a spreadsheet would take for a formula gets an apostrophe in front (CWE-1236);
 /// NUL has no place in text.
-pub fn csv_cell(text: &str) -> String {
+fn csv_cell(text: &str) -> String {
     let text = text.replace('\0', "");
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
     let text = if is_formula { format!("'{text}") } else { text };

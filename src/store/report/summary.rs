@@ -101,6 +101,12 @@ pub const SUMMARY: &[Figure] = &[
         |f| Value::Calls(f.counts.queued()),
     ),
     figure(
+        "waited",
+        ("待った着信", "Waited for a counselor"),
+        ("待ち行列に入った − 短時間放棄", "wanted a counselor − abandoned at once"),
+        |f| Value::Calls(f.counts.waited()),
+    ),
+    figure(
         "test",
         ("試験通話（別計）", "Test calls"),
         ("他のどの数にも含まない", "counted in no other figure"),
@@ -155,7 +161,7 @@ pub const SUMMARY: &[Figure] = &[
         "carrier_days",
         ("通信事業者の資料がある日数", "Days with a carrier's file"),
         ("", ""),
-        |f| Value::Count(f.carrier.days),
+        |f| Value::Count(f.carrier.days.len() as u64),
     ),
     figure(
         "abandonment",

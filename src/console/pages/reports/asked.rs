@@ -102,6 +102,14 @@ impl Asked {
         }
     }
 
+    /// As [`Asked::period`], but no single day: of the version for the public there is none.
+    pub(super) fn whole_period(&self, zone: Tz) -> (period::Period, Option<Wrong>) {
+        match self.span.as_str() {
+            "day" => Self { span: "month".to_owned(), ..self.clone() }.period(zone),
+            _ => self.period(zone),
+        }
+    }
+
     /// The id of the section that was asked for.
     pub(super) fn section(&self) -> &str {
         match self.line.as_str() {

@@ -47,7 +47,7 @@ pub(super) fn charts(
     let tables = breakdowns(figures, duty).into_iter();
     let fits = |table: &Breakdown| match table.key {
         "months" => span == Span::Year,
-        "days" => span != Span::Day && table.rows.len() <= DAYS_MAX,
+        "days" | "carrier_days" => span != Span::Day && table.rows.len() <= DAYS_MAX,
         _ => true,
     };
     tables.filter(|table| !table.rows.is_empty() && fits(table)).map(|it| chart(l, &it)).collect()
@@ -105,7 +105,7 @@ fn plot(l: Lang, table: &Breakdown) -> Option<Plot> {
         _ => bars,
     };
     Some(Plot {
-        id: table.key,
+        id: table.key.to_owned(),
         title: t(table.label),
         axes: (t(table.row_label), l.t("件", "calls").to_owned()),
         parts,

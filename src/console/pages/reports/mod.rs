@@ -4,7 +4,9 @@
 //! `store::report`'s; plots are drawn by [`plot`](crate::console::ui::plot).
 
 mod asked;
+mod carrier;
 mod charts;
+mod public;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,7 +32,11 @@ use charts::{Chart, charts};
 
 /// The paths of this folder.
 pub(super) fn routes() -> Router<Arc<Desk>> {
-    Router::new().route("/reports", get(page)).route("/reports/csv", get(csv))
+    Router::new()
+        .route("/reports", get(page))
+        .route("/reports/csv", get(csv))
+        .merge(carrier::routes())
+        .merge(public::routes())
 }
 
 /// How the figures are put together, and which of them stand on top.
@@ -51,6 +57,7 @@ const GROUPS: &[(Words, &[&str])] = &[
             "failed",
             "in_hours",
             "queued",
+            "waited",
             "test",
             "recorded",
         ],

@@ -1,0 +1,220 @@
+//! The one way by which pages change the configuration.
+//!
+//! Owns the order: read the file, see whether it is what the form was made from, change its text,
+//! judge the whole as `koebashi check` does, write it, have it read by the service, write down who
+//! did what. A file that somebody changed by hand is noticed here and goes into the history.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::task::spawn_blocking;
+
+use super::book::{Leaf, sha256};
+use super::desk::Desk;
+use super::sign_in::Person;
+use super::ui::Lang;
+use crate::config::edit::{self, Edit};
+use crate::config::{Change, Loaded, changes, parse, ready};
+use crate::shell::clock;
+use crate::store;
+use crate::store::history::{self, Version};
+
+/// Who changed a file that no page changed.
+pub(super) const BY_HAND: &str = "by hand";
+/// Changes of one save that are told one by one in the audit trail.
+const TOLD_MAX: usize = 200;
+/// Characters of a value in the audit trail.
+const VALUE_MAX: usize = 200;
+
+/// Why something could not be saved or shown.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The file can't be read.
+    Unreadable(PathBuf, io::Error),
+    /// The file can't be written.
+    Unwritable(PathBuf, io::Error),
+    /// The file is not what it was.
+    Changed,
+    /// The text is wrong as a whole: each as `file:line: key: what`.
+    Wrong(Vec<String>),
+    /// The database refuses.
+    Store(store::Error),
+}
+
+impl Failure {
+    /// In words.
+    pub(super) fn say(&self, l: Lang) -> String {
+        match self {
+            Self::Unreadable(path, error) => {
+                let what = l.t("設定ファイルを読めません。", "The configuration can't be read.");
+                format!("{what} {}: {error}", path.display())
+            }
+            Self::Unwritable(path, error) => unwritable(l, path, error),
+            Self::Changed => l
+                .t(
+                    "保存の直前に設定ファイルが変わりました。もう一度確認してください。",
+                    "The configuration changed just before saving. Please look at it again.",
+                )
+                .to_owned(),
+            Self::Wrong(complaints) => complaints.join("\n"),
+            Self::Store(error) => error.to_string(),
+        }
+    }
+}
+
+/// That the file may not be written, and what to do.
+pub(super) fn unwritable(l: Lang, path: &Path, error: &io::Error) -> String {
+    let folder = path.parent().unwrap_or_else(|| Path::new("")).display();
+    let path = path.display();
+    match l {
+        Lang::Ja => format!(
+            "この画面からは保存できません。サービスに {path} へ書き込む権限がありません({error})。\n\
+             機器の管理者に、フォルダー {folder} への書き込みを許可するよう頼んでください。"
+        ),
+        Lang::En => format!(
+            "Nothing can be saved from here: the service may not write {path} ({error}).\n\
+             Ask whoever looks after the machine to let it write into the folder {folder}."
+        ),
+    }
+}
+
+/// A text that could be saved.
+pub(super) struct Draft {
+    /// All of it.
+    pub(super) text: String,
+    /// What differs from what the file says now.
+    pub(super) changes: Vec<Change>,
+    /// What looks wrong but can be run.
+    pub(super) warnings: Vec<String>,
+}
+
+/// What became of a save.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Saved {
+    /// It is in force.
+    InForce,
+    /// The file is written; the service reads it within seconds.
+    Soon,
+}
+
+/// What the file says now. A text that is not the last in the history goes into it.
+pub(super) async fn leaf(desk: &Desk) -> Result<Leaf, Failure> {
+    let path = || desk.book.path().to_owned();
+    let leaf = desk.book.read().await.map_err(|error| Failure::Unreadable(path(), error))?;
+    let last = desk.read(|db| db.read(history::last)).await.map_err(Failure::Store)?;
+    let is_known = last.as_ref().is_some_and(|last| last.text == leaf.text);
+    if !is_known {
+        keep(desk, BY_HAND, "", &leaf.text).await?;
+        if last.is_some() {
+            desk.audit_of("system", "saw that the configuration was changed by hand");
+        }
+    }
+    Ok(leaf)
+}
+
+async fn keep(desk: &Desk, who: &str, note: &str, text: &str) -> Result<(), Failure> {
+    let version = Version {
+        n: 0,
+        at: clock::now().wall,
+        who: who.to_owned(),
+        note: note.to_owned(),
+        sha256: sha256(text),
+        text: text.to_owned(),
+    };
+    let kept = desk.store().run(move |conn| history::add(conn, &version)).await;
+    kept.map(|_| ()).map_err(Failure::Store)
+}
+
+/// The text that a form was made from; `None`: it is not known any more.
+pub(super) async fn based(desk: &Desk, base: &str) -> Result<Option<Leaf>, Failure> {
+    let hash: Option<Vec<u8>> = (0..base.len() / 2)
+        .map(|n| u8::from_str_radix(base.get(2 * n..2 * n + 2)?, 16).ok())
+        .collect();
+    let Some(hash) = hash.filter(|hash| hash.len() == 32) else { return Ok(None) };
+    let found = desk.read(move |db| db.read(|conn| history::of_text(conn, &hash))).await;
+    Ok(found.map_err(Failure::Store)?.map(|version| Leaf::new(version.text)))
+}
+
+/// What a text means, with the prompts that the service has now.
+pub(super) fn read(desk: &Desk, text: &str) -> Result<Loaded, Vec<String>> {
+    let path = desk.book.path();
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    let mut loaded = parse(text, &path.display().to_string(), folder)
+        .map_err(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    loaded.call.prompt_lengths.clone_from(&desk.current().loaded.call.prompt_lengths);
+    Ok(loaded)
+}
+
+/// The text of a leaf after changes, judged as a whole.
+pub(super) async fn draft(desk: &Desk, leaf: &Leaf, edits: &[Edit]) -> Result<Draft, Failure> {
+    let wrong = |error: edit::Error| Failure::Wrong(vec![error.to_string()]);
+    let begun = edit::begun(&leaf.text).map_err(wrong)?;
+    let text = edit::apply(&begun, edits).map_err(wrong)?;
+    judged(desk, leaf, text).await
+}
+
+/// A whole text in the place of a leaf's, judged.
+pub(super) async fn judged(desk: &Desk, leaf: &Leaf, text: String) -> Result<Draft, Failure> {
+    let (path, tried) = (desk.book.path().to_owned(), text.clone());
+    let known = desk.current();
+    let judged = spawn_blocking(move || ready::try_text_beside(&tried, &path, &known)).await;
+    let judged = judged.unwrap_or_else(|error| Err(vec![error.to_string()]));
+    let (loaded, warnings) = judged.map_err(Failure::Wrong)?;
+    // Where the file is no good, what is in force is what is changed.
+    let current = desk.current();
+    let old = read(desk, &leaf.text);
+    let changes = changes(old.as_ref().unwrap_or(&current.loaded), &loaded);
+    Ok(Draft { text, changes, warnings })
+}
+
+/// Writes a draft in the place of the leaf that it was made from, and has it read.
+pub(super) async fn save(
+    desk: &Desk,
+    who: &Person,
+    leaf: &Leaf,
+    draft: &Draft,
+    note: &str,
+) -> Result<Saved, Failure> {
+    let _turn = desk.book.turn().await;
+    if self::leaf(desk).await?.base != leaf.base {
+        return Err(Failure::Changed);
+    }
+    let path = || desk.book.path().to_owned();
+    let write = async |text: &str| {
+        desk.book.write(text).await.map_err(|error| Failure::Unwritable(path(), error))
+    };
+    write(&draft.text).await?;
+    let saved = match desk.handle.reload().await {
+        Ok(Ok(())) => Saved::InForce,
+        Err(_) => Saved::Soon,
+        Ok(Err(complaints)) => {
+            // What the service does not take is not left to its next start.
+            write(&leaf.text).await?;
+            return Err(Failure::Wrong(complaints));
+        }
+    };
+    tell(desk, who, &draft.changes);
+    if let Err(failure) = keep(desk, &who.name, note, &draft.text).await {
+        tracing::error!(?failure, "a version of the configuration is not in the history");
+    }
+    Ok(saved)
+}
+
+/// Writes each change down, without secrets.
+fn tell(desk: &Desk, who: &Person, changes: &[Change]) {
+    for change in changes.iter().take(TOLD_MAX) {
+        let value = |setting: Option<String>| {
+            let text = setting.unwrap_or_else(|| "–".to_owned());
+            text.chars().take(VALUE_MAX).collect::<String>()
+        };
+        let old = value(change.old.as_ref().map(ToString::to_string));
+        let new = value(change.new.as_ref().map(ToString::to_string));
+        desk.audit(who, format!("changed {}: {old} → {new}", change.key));
+    }
+    if changes.len() > TOLD_MAX {
+        desk.audit(who, format!("changed {} more keys", changes.len() - TOLD_MAX));
+    }
+    if changes.is_empty() {
+        desk.audit(who, "changed the text of the configuration and no key");
+    }
+}
