@@ -57,7 +57,7 @@ use media_thread::{MediaHandle, MediaThreads};
 use metrics::Metrics;
 use news::News;
 use recorder::Recorder;
-use rehearsals::{REHEARSALS_MAX, Rehearsals};
+use rehearsals::Rehearsals;
 use reload::{Fresh, Source};
 use signals::Signals;
 use sip_socket::{Arrived, Limits, Sockets};
@@ -204,13 +204,9 @@ impl Shell {
         let hangup = signals::hangup()?;
         let (feed, handle) = handle::channel(setup.store.clone(), metrics.clone());
         let (reload_sender, reloads) = mpsc::channel(RELOADS_MAX);
-        let handle = handle
-            .with_eraser(recorder.eraser())
-            .with_reloads(reload_sender)
-            .with_listening(sockets.listening());
-        let (rehearsal_sender, asked) = mpsc::channel(REHEARSALS_MAX);
-        let handle = handle.with_rehearsals(rehearsal_sender);
-        let rehearsals = Rehearsals::new(asked, Arc::clone(&setup.fresh.library));
+        let handle = handle.with_eraser(recorder.eraser()).with_reloads(reload_sender);
+        let handle = handle.with_listening(sockets.listening());
+        let (rehearsals, handle) = Rehearsals::attach(handle, &setup.fresh.library);
         feed.bound(true);
         let watching = setup
             .source

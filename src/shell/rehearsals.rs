@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::handle::Rehearsal;
+use super::handle::{Handle, Rehearsal};
 use crate::call::piece::{Finish, Rehearse, Rehearsed};
 use crate::media::prompt::{Clip, Library};
 use crate::media::{Prompt, RecordId};
 
 /// Rehearsals that wait for the loop.
-pub(super) const REHEARSALS_MAX: usize = 8;
+const REHEARSALS_MAX: usize = 8;
 
 /// Rehearsals on their way.
 pub(super) struct Rehearsals {
@@ -41,8 +41,12 @@ pub(super) struct Wanted {
 }
 
 impl Rehearsals {
-    pub(super) fn new(asked: mpsc::Receiver<Rehearsal>, library: Arc<Library>) -> Self {
-        Self { asked, waiting: BTreeMap::new(), count: 0, library }
+    /// With the handle by which rehearsals are asked for, and the library that is in force.
+    pub(super) fn attach(handle: Handle, library: &Arc<Library>) -> (Self, Handle) {
+        let (sender, asked) = mpsc::channel(REHEARSALS_MAX);
+        let library = Arc::clone(library);
+        let rehearsals = Self { asked, waiting: BTreeMap::new(), count: 0, library };
+        (rehearsals, handle.with_rehearsals(sender))
     }
 
     /// Another library is in force: what the media threads are given.
