@@ -23,6 +23,8 @@ mod path;
 mod phases;
 /// The program as people start it.
 mod program;
+/// Prompts by phone.
+mod rehearsal;
 /// The loop with real sockets.
 mod shell;
 /// The simulated world.

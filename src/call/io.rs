@@ -12,6 +12,7 @@ use super::cdr::{CallId, Cdr};
 use super::config::{Extension, LineId, SupervisionMode, TrunkId};
 use super::deed::{Actor, Deed, Denial};
 use super::intention::Intention;
+use super::piece::Rehearsed;
 use super::voice::Voice;
 use crate::chance::Chance;
 use crate::media::pool::PortPool;
@@ -50,6 +51,8 @@ pub enum Output {
     Answer(Result<(), Denial>),
     /// News of a leg's voice, for the log and the metrics.
     Voice(Voice),
+    /// News of a rehearsal, for whoever wanted it.
+    Rehearsed(Rehearsed),
 }
 
 /// What the writer of recordings is told; what is said itself comes from the media plane.
@@ -93,6 +96,8 @@ pub enum Owner {
     Internal(u64),
     /// A supervisor's phone being rung.
     Summons(u64),
+    /// A phone to which a prompt is played, or by which one is recorded.
+    Rehearsal(u64),
 }
 
 /// A deadline of a call; at most one of each at a time.

@@ -459,6 +459,13 @@ impl Leg {
         self.down(io);
     }
 
+    /// The same, where the peer has not done so already.
+    pub(super) fn hang_up_once(&mut self, io: &mut Io<'_>) {
+        if !self.is_down() {
+            self.hang_up(io, None);
+        }
+    }
+
     /// The peer ended it.
     pub(super) fn gone(&mut self, io: &mut Io<'_>) {
         if let Some(session) = self.session() {

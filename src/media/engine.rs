@@ -190,8 +190,7 @@ impl Engine {
 
     fn record(&mut self, record: RecordId, sides: [PortId; 2]) {
         let are_open = sides.iter().all(|side| self.seats.slot(side.n).is_some());
-        let is_possible =
-            are_open && sides[0] != sides[1] && self.recordings.len() < self.seats.len();
+        let is_possible = are_open && self.recordings.len() < self.seats.len();
         self.recordings.begin(record, sides, is_possible, &mut self.voices);
         sides.iter().for_each(|side| self.note_taps(*side));
     }

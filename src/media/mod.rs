@@ -314,7 +314,8 @@ pub enum Command {
         /// The key.
         digit: Digit,
     },
-    /// Record what two ports' peers say, one on each channel of a stereo recording, 8 kHz.
+    /// Record what two ports' peers say, one on each channel of a stereo recording, 8 kHz. The same
+    /// port twice: what its peer says, on both.
     Record {
         /// The recording's name from here on.
         record: RecordId,

@@ -169,6 +169,13 @@ impl Library {
         self
     }
 
+    /// The same with one more clip.
+    #[must_use]
+    pub fn with(mut self, name: Prompt, clip: Arc<Clip>) -> Self {
+        self.clips.insert(name, clip);
+        self
+    }
+
     /// The clip of that name.
     pub fn clip(&self, name: &Prompt) -> Option<&Arc<Clip>> {
         self.clips.get(name)

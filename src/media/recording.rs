@@ -2,7 +2,8 @@
 //!
 //! Owns the recordings of one media thread. Only a talk is recorded: while one of the two does not
 //! hear the other (one hears music, a transfer rings), both sides are silence, so that nobody is
-//! recorded who believes that nobody listens, and times stay true. The sound comes from the same
+//! recorded who believes that nobody listens, and times stay true. A recording of one port alone is
+//! what its peer says into it, knowing that. The sound comes from the same
 //! ears as a mix ([`crate::media::voices`]) and goes out frame by frame; what becomes of it is the
 //! shell's. Who may be recorded is the call path's.
 
@@ -118,7 +119,7 @@ impl Recordings {
     ) {
         for recording in self.all.values().filter(|recording| !recording.is_paused) {
             let [one, other] = recording.sides;
-            let is_talk = hears(one, other) && hears(other, one);
+            let is_talk = one == other || (hears(one, other) && hears(other, one));
             let [left, right] = recording.sides.map(|side| {
                 let mut frame = [0; FRAME];
                 if is_talk && let Some(heard) = voices.frame(side, Rate::Narrow) {

@@ -13,7 +13,11 @@ use super::metrics::Metrics;
 use super::recorder::{Erased, Eraser};
 use crate::call::board::Board;
 use crate::call::cdr::CallId;
+use crate::call::config::Extension;
 use crate::call::deed::{Denial, Request};
+use crate::call::piece::{Finish, Piece};
+use crate::media::Prompt;
+use crate::media::prompt::Clip;
 use crate::sip::Transport;
 use crate::store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -35,9 +39,18 @@ pub fn channel(store: Store, metrics: Metrics) -> (Feed, Handle) {
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
     let feed = Feed { board, pulse: Arc::clone(&pulse), metrics: metrics.clone(), asked };
     let listening = Arc::default();
-    let (eraser, reloads) = (None, None);
-    let handle =
-        Handle { board: receiver, pulse, metrics, store, requests, eraser, reloads, listening };
+    let (eraser, reloads, rehearsals) = (None, None, None);
+    let handle = Handle {
+        board: receiver,
+        pulse,
+        metrics,
+        store,
+        requests,
+        eraser,
+        reloads,
+        rehearsals,
+        listening,
+    };
     (feed, handle)
 }
 
@@ -55,6 +68,21 @@ pub struct Asked {
 /// Somebody who wants the configuration and the prompts read again, and waits for what comes of
 /// it: nothing, or everything that is wrong.
 pub type Reload = oneshot::Sender<Result<(), Vec<String>>>;
+
+/// A rehearsal that somebody wants, and where its news go.
+#[derive(Debug)]
+pub struct Rehearsal {
+    /// Whose phone is rung.
+    pub extension: Extension,
+    /// What is done there.
+    pub piece: Piece,
+    /// A prompt that the library does not have, under a name that no file can have.
+    pub clip: Option<(Prompt, Arc<Clip>)>,
+    /// What came of it.
+    pub finish: oneshot::Sender<Finish>,
+    /// What was spoken; no answer: nothing, or not all of it.
+    pub heard: Option<oneshot::Sender<Vec<i16>>>,
+}
 
 /// Why a request has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,11 +140,27 @@ pub struct Handle {
     eraser: Option<Eraser>,
     /// `None`: the configuration never changes.
     reloads: Option<mpsc::Sender<Reload>>,
+    /// `None`: there are no phones.
+    rehearsals: Option<mpsc::Sender<Rehearsal>>,
     /// The SIP sockets that are open.
     listening: Arc<[(Transport, SocketAddr)]>,
 }
 
 impl Handle {
+    /// The same, which can ring phones to play or record prompts.
+    pub fn with_rehearsals(self, rehearsals: mpsc::Sender<Rehearsal>) -> Self {
+        Self { rehearsals: Some(rehearsals), ..self }
+    }
+
+    /// Has a phone rung to play or record a prompt.
+    ///
+    /// # Errors
+    /// When there are too many to answer, or no phones.
+    pub fn rehearse(&self, rehearsal: Rehearsal) -> Result<(), Unanswered> {
+        let rehearsals = self.rehearsals.as_ref().ok_or(Unanswered::Busy)?;
+        rehearsals.try_send(rehearsal).map_err(|_| Unanswered::Busy)
+    }
+
     /// The same, with which recordings can be deleted too.
     pub fn with_eraser(self, eraser: Eraser) -> Self {
         Self { eraser: Some(eraser), ..self }

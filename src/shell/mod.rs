@@ -19,6 +19,7 @@ pub mod phone;
 pub mod process;
 pub mod prompts;
 pub mod recorder;
+mod rehearsals;
 pub mod reload;
 mod resolve;
 mod signals;
@@ -45,16 +46,18 @@ use crate::call::deed::{Deed, Denial, What};
 use crate::call::intention::Intention;
 use crate::call::switchboard::{Command, Input, Output, Step, Switchboard};
 use crate::chance::Chance;
+use crate::media::prompt::Library;
 use crate::media::{self, Quality};
 use crate::sip::Transport;
 use crate::sip::endpoint::Direction;
 use crate::store::Store;
 use certificate::Certificate;
-use handle::{Asked, Feed, Handle};
+use handle::{Asked, Feed, Handle, Rehearsal};
 use media_thread::{MediaHandle, MediaThreads};
 use metrics::Metrics;
 use news::News;
 use recorder::Recorder;
+use rehearsals::Rehearsals;
 use reload::{Fresh, Source};
 use signals::Signals;
 use sip_socket::{Arrived, Limits, Sockets};
@@ -134,6 +137,7 @@ pub struct Shell {
     store: Store,
     recorder: Recorder,
     metrics: Metrics,
+    rehearsals: Rehearsals,
     feed: Feed,
     news: News,
     handle: Handle,
@@ -163,6 +167,7 @@ enum Woken {
     Media(media::Event),
     Command(Command),
     Asked(Asked),
+    Rehearsal(Box<Rehearsal>),
     Change(Box<Fresh>),
     Signal(&'static str),
     Time,
@@ -199,10 +204,9 @@ impl Shell {
         let hangup = signals::hangup()?;
         let (feed, handle) = handle::channel(setup.store.clone(), metrics.clone());
         let (reload_sender, reloads) = mpsc::channel(RELOADS_MAX);
-        let handle = handle
-            .with_eraser(recorder.eraser())
-            .with_reloads(reload_sender)
-            .with_listening(sockets.listening());
+        let handle = handle.with_eraser(recorder.eraser()).with_reloads(reload_sender);
+        let handle = handle.with_listening(sockets.listening());
+        let (rehearsals, handle) = Rehearsals::attach(handle, &setup.fresh.library);
         feed.bound(true);
         let watching = setup
             .source
@@ -232,6 +236,7 @@ impl Shell {
             store: setup.store,
             recorder,
             metrics,
+            rehearsals,
             feed,
             news: News::default(),
             handle,
@@ -318,6 +323,7 @@ impl Shell {
                 Woken::Media(event) => self.give(Input::Media(event)),
                 Woken::Command(command) => self.command(command),
                 Woken::Asked(asked) => self.ask(asked),
+                Woken::Rehearsal(asked) => self.rehearse(*asked),
                 Woken::Change(fresh) => self.change(*fresh),
                 Woken::Signal(name) => self.on_signal(name),
             }
@@ -332,6 +338,7 @@ impl Shell {
             Some(event) = self.events.recv() => Woken::Media(event),
             Some(command) = self.commands.recv() => Woken::Command(command),
             Some(asked) = self.feed.next_asked() => Woken::Asked(asked),
+            Some(asked) = self.rehearsals.asked.recv() => Woken::Rehearsal(Box::new(asked)),
             Some(fresh) = self.changes.recv() => Woken::Change(Box::new(fresh)),
             name = self.signals.next() => Woken::Signal(name),
             () = sleep_until(until.into()) => Woken::Time,
@@ -407,6 +414,15 @@ impl Shell {
                     // Whoever asked may have gone.
                     self.asker.take().map(|asker| asker.send(answer).ok());
                 }
+                Output::Rehearsed(news) => {
+                    let wanted = self.rehearsals.tell(&news);
+                    if let Some((record, to)) = wanted.dictation {
+                        self.recorder.dictate(record, to);
+                    }
+                    if let Some(library) = wanted.library {
+                        self.set_library(&library);
+                    }
+                }
                 Output::Voice(voice) => {
                     news::voice(&voice);
                     self.metrics.voice(&voice);
@@ -477,9 +493,8 @@ impl Shell {
             tracing::info!("{note}");
             self.store.audit(news::entry(news::SYSTEM, format!("configuration: {note}")));
         }
-        if let Err(error) = self.media.set_library(&fresh.library) {
-            tracing::error!(%error, "the prompts stay as they were on some media thread");
-        }
+        let library = self.rehearsals.set_library(&fresh.library);
+        self.set_library(&library);
         if let Some(tls) = fresh.tls.take() {
             self.certificate = Certificate::new(Some(&tls));
             self.sockets.set_tls(Some(tls));
@@ -490,6 +505,20 @@ impl Shell {
         let command = Command::Configure(Arc::new(fresh.call), Box::new(fresh.sip));
         self.give(Input::Command(command));
         tracing::info!("the configuration is taken over; live calls keep theirs");
+    }
+
+    fn set_library(&self, library: &Arc<Library>) {
+        if let Err(error) = self.media.set_library(library) {
+            tracing::error!(%error, "the prompts stay as they were on some media thread");
+        }
+    }
+
+    fn rehearse(&mut self, asked: Rehearsal) {
+        let (order, library) = self.rehearsals.begin(asked);
+        if let Some(library) = library {
+            self.set_library(&library);
+        }
+        self.give(Input::Command(Command::Rehearse(order)));
     }
 
     fn command(&mut self, command: Command) {
@@ -588,6 +617,7 @@ impl Shell {
                 | Woken::Time
                 | Woken::Command(_)
                 | Woken::Asked(_)
+                | Woken::Rehearsal(_)
                 | Woken::Change(_)
                 | Woken::Signal(_) => {}
             }

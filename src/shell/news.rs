@@ -151,7 +151,10 @@ pub(super) fn deed(deed: &Deed) -> Entry {
 /// What an operator told the running service; `None`: it is written down elsewhere.
 pub(super) fn command(command: &Command) -> Option<Entry> {
     match command {
-        Command::Configure(..) | Command::Request { .. } | Command::RecordingLost(_) => None,
+        Command::Configure(..)
+        | Command::Rehearse(_)
+        | Command::Request { .. }
+        | Command::RecordingLost(_) => None,
         Command::Drain => Some(entry(SYSTEM, "told to end: no new calls".to_owned())),
         Command::Stop => Some(entry(SYSTEM, "ended the calls that were left".to_owned())),
         Command::Override { line, over } => Some(entry("operator", format!("{line}: {over:?}"))),

@@ -2,7 +2,8 @@
 //! encrypted, on a thread of its own.
 //!
 //! Owns the queue between, the limits, and what becomes of a recording that can't be written: it
-//! ends, everybody is told, and the call goes on. Neither the loop nor a media thread ever waits
+//! ends, everybody is told, and the call goes on. What somebody speaks as a prompt is no
+//! conversation: it stays in memory ([`dictation`]). Neither the loop nor a media thread ever waits
 //! for it. The form of the files is [`mod@file`]'s, their end [`retention`]'s. Who may be recorded
 //! is the call path's to know: nothing arrives here otherwise.
 //!
@@ -12,6 +13,7 @@
 //!  media threads ── 20 ms frames ──┘            └─► the loop: Command::RecordingLost
 //! ```
 
+mod dictation;
 mod file;
 pub mod retention;
 #[cfg(test)]
@@ -38,6 +40,7 @@ use crate::media::{Chunk, RecordId, Recorded};
 use crate::store::recording::{Ended, Recording, Written};
 use crate::store::{Reader, Store};
 use crate::time::Timestamp;
+use dictation::Dictations;
 use file::Tape;
 use retention::{Reconciled, Shelf};
 
@@ -56,6 +59,8 @@ const LAST_FRAMES: Duration = Duration::from_secs(3);
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// Orders of the loop that wait while the queue is full.
 const OWED_MAX: usize = 65_536;
+/// Frames that may wait where no conversation is recorded: of prompts that are spoken by phone.
+const ROOM_MIN: usize = 256;
 /// Recordings that were told as lost and may still send.
 const LOST_MAX: usize = 1_024;
 
@@ -81,6 +86,7 @@ pub struct Config {
 enum Item {
     Order(Order),
     Sound(Recorded),
+    Dictate { record: RecordId, to: oneshot::Sender<Vec<i16>> },
     Erase { call: CallId, who: Arc<str>, answer: oneshot::Sender<Option<Erased>> },
     Stop,
 }
@@ -172,7 +178,7 @@ impl Recorder {
         metrics: Metrics,
         on_lost: impl Fn(RecordId) + Send + 'static,
     ) -> io::Result<Self> {
-        let room = if config.recipients.is_empty() { 16 } else { config.queue };
+        let room = if config.recipients.is_empty() { ROOM_MIN } else { config.queue };
         let (queue, items) = sync_channel(room);
         let overruns = Arc::<Overruns>::default();
         let thread = Thread {
@@ -182,6 +188,7 @@ impl Recorder {
             overruns: Arc::clone(&overruns),
             on_lost: Box::new(on_lost),
             open: BTreeMap::new(),
+            dictations: Dictations::default(),
             lost: BTreeSet::new(),
             next_look: Instant::now(),
             next_sweep: Instant::now(),
@@ -194,6 +201,13 @@ impl Recorder {
     /// An end for a media thread.
     pub fn tap(&self) -> Tap {
         self.tap.clone()
+    }
+
+    /// What comes under this name goes to whoever waits for it and is written nowhere. To be told
+    /// before the media threads are. No answer: it is not whole.
+    pub fn dictate(&self, record: RecordId, to: oneshot::Sender<Vec<i16>>) {
+        // No room: the sender is dropped, which is no answer.
+        drop(self.tap.queue.try_send(Item::Dictate { record, to }));
     }
 
     /// An end for those who have recordings deleted.
@@ -266,6 +280,7 @@ struct Thread {
     overruns: Arc<Overruns>,
     on_lost: Box<dyn Fn(RecordId) + Send>,
     open: BTreeMap<RecordId, Open>,
+    dictations: Dictations,
     /// Told as lost; what still comes of them is dropped.
     lost: BTreeSet<RecordId>,
     next_look: Instant,
@@ -279,6 +294,7 @@ impl Thread {
             match items.recv_timeout(self.next_look.saturating_duration_since(Instant::now())) {
                 Ok(Item::Order(order)) => self.on_order(order),
                 Ok(Item::Sound(recorded)) => self.on_sound(&recorded),
+                Ok(Item::Dictate { record, to }) => self.dictations.begin(record, to),
                 Ok(Item::Erase { call, who, answer }) => {
                     // Whoever asked may have gone.
                     answer.send(self.erase(&call, &who)).ok();
@@ -338,6 +354,9 @@ impl Thread {
 
     fn on_sound(&mut self, recorded: &Recorded) {
         let record = recorded.record;
+        if self.dictations.take(recorded) {
+            return;
+        }
         let Some(open) = self.open.get_mut(&record) else {
             // Nobody said that it may be written.
             if matches!(recorded.chunk, Chunk::Frame { .. }) && !self.lost.contains(&record) {
@@ -361,6 +380,9 @@ impl Thread {
 
     /// The recording ends before its conversation.
     fn lose(&mut self, record: RecordId, ended: Ended) {
+        if self.dictations.lose(record) {
+            return;
+        }
         self.finish(record, ended);
         self.tell_lost(record);
     }

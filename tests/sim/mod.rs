@@ -10,6 +10,7 @@ pub(crate) mod link;
 pub(crate) mod phone;
 pub(crate) mod raw;
 mod recording;
+mod rehearsals;
 pub(crate) mod world;
 
 pub(crate) use phone::{Answer, PhoneId};

@@ -24,6 +24,7 @@ use koebashi::time::{Now, Timestamp};
 use super::link::Link;
 use super::phone::{Phone, PhoneId};
 use super::recording::Tapes;
+use super::rehearsals::Rehearsals;
 
 /// Where the service listens.
 pub(crate) const SERVER: &str = "10.0.0.1:5060";
@@ -102,6 +103,8 @@ pub(crate) struct World {
     pub strays: Vec<(Instant, SocketAddr)>,
     /// What was recorded.
     pub tapes: Tapes,
+    /// What came of rehearsals.
+    pub rehearsals: Rehearsals,
     /// Whether each line records.
     pub recordings: BTreeMap<String, Recording>,
     /// Where the open media ports are.
@@ -158,6 +161,7 @@ impl World {
             parcel_count: 0,
             ports: BTreeMap::new(),
             tapes: Tapes::default(),
+            rehearsals: Rehearsals::default(),
             recordings,
             wire: Vec::new(),
             cdrs: Vec::new(),
@@ -430,6 +434,7 @@ impl World {
             }
             while let Some(recorded) = self.engine.poll_recorded() {
                 self.tapes.on_sound(self.now, &recorded);
+                self.rehearsals.on_sound(&recorded);
             }
             while let Some(event) = self.engine.poll_event() {
                 if let media::Event::Digit { port, digit } = &event {
@@ -480,6 +485,7 @@ impl World {
             }
             Output::Deed(deed) => self.deeds.push(deed),
             Output::Answer(answer) => self.answer = Some(answer),
+            Output::Rehearsed(news) => self.on_rehearsed(&news),
         }
     }
 

@@ -9,6 +9,7 @@ mod draw;
 mod extensions;
 mod help;
 mod phones;
+mod rehearse;
 mod roster;
 mod settle;
 mod supervise;
@@ -29,6 +30,8 @@ use super::intention::Intention;
 use super::internal::Internal;
 pub use super::io::{CallTimer, Output, Owner, Recording, Step, Timer};
 use super::io::{Floor, Io, Ports};
+use super::piece::{Finish, Rehearse};
+use super::rehearsal::Rehearsal;
 use super::summons::Summons;
 use super::{Ask, Call, Phase};
 use crate::chance::Chance;
@@ -74,6 +77,8 @@ pub enum Input<'a> {
 /// What an operator wants.
 #[derive(Clone, Debug)]
 pub enum Command {
+    /// A prompt is to be played to a phone, or recorded by one; told by [`Output::Rehearsed`].
+    Rehearse(Rehearse),
     /// Another configuration. Live calls keep theirs, but what supervisors may do there.
     Configure(Arc<Config>, Box<sip::Config>),
     /// No new calls: they hear the help message.
@@ -132,6 +137,7 @@ pub struct Switchboard {
     calls: BTreeMap<u64, Call>,
     internals: BTreeMap<u64, Internal>,
     summonses: BTreeMap<u64, Summons>,
+    rehearsals: BTreeMap<u64, Rehearsal>,
     sessions: BTreeMap<SessionId, Owner>,
     errands: BTreeMap<ClientTx, Errand>,
     ports: Ports,
@@ -219,6 +225,7 @@ impl Switchboard {
             calls: BTreeMap::new(),
             internals: BTreeMap::new(),
             summonses: BTreeMap::new(),
+            rehearsals: BTreeMap::new(),
             sessions: BTreeMap::new(),
             errands: BTreeMap::new(),
             ports: Ports::new(media),
@@ -308,7 +315,10 @@ impl Switchboard {
 
     /// Whether no call is left: a draining process may end.
     pub fn is_idle(&self) -> bool {
-        self.calls.is_empty() && self.internals.is_empty() && self.summonses.is_empty()
+        self.calls.is_empty()
+            && self.internals.is_empty()
+            && self.summonses.is_empty()
+            && self.rehearsals.is_empty()
     }
 
     fn on_timeout(&mut self, now: Now) {
@@ -339,6 +349,7 @@ impl Switchboard {
             Owned::Call(call) => call.on_timer(io, timer),
             Owned::Internal(internal) => internal.on_timer(io, timer),
             Owned::Summons(summons) => summons.on_timer(io, timer),
+            Owned::Rehearsal(rehearsal) => rehearsal.on_timer(io, timer),
         });
     }
 
@@ -371,6 +382,7 @@ impl Switchboard {
                 Owned::Call(call) => call.on_media(io, event),
                 Owned::Internal(internal) => internal.on_media(io, event),
                 Owned::Summons(summons) => summons.on_media(io, event),
+                Owned::Rehearsal(rehearsal) => rehearsal.on_media(io, event),
             });
         }
     }
@@ -399,6 +411,7 @@ impl Switchboard {
                 Owned::Call(call) => call.on_sip(io, event),
                 Owned::Internal(internal) => internal.on_sip(io, event),
                 Owned::Summons(summons) => summons.on_sip(io, event),
+                Owned::Rehearsal(rehearsal) => rehearsal.on_sip(io, event),
             });
         }
     }
@@ -451,6 +464,11 @@ impl Switchboard {
                     self.on_summoned(now, key, outcome);
                 }
             }
+            Owner::Rehearsal(key) => {
+                let Some(rehearsal) = self.rehearsals.get_mut(&key) else { return };
+                f(Owned::Rehearsal(rehearsal), &mut io);
+                self.end_rehearsal(key);
+            }
         }
     }
 
@@ -500,6 +518,7 @@ impl Switchboard {
         self.unsettle();
         match command {
             Command::Configure(config, sip_config) => self.configure(now, config, *sip_config),
+            Command::Rehearse(order) => self.rehearse(now, order),
             Command::Drain => self.mode = Mode::Draining,
             Command::Stop => self.stop(now),
             Command::RecordingLost(record) => {
@@ -525,11 +544,14 @@ impl Switchboard {
         let calls = self.calls.keys().map(|key| Owner::Call(*key));
         let internals = self.internals.keys().map(|key| Owner::Internal(*key));
         let summonses = self.summonses.keys().map(|key| Owner::Summons(*key));
-        for owner in calls.chain(internals).chain(summonses).collect::<Vec<_>>() {
+        let rehearsals = self.rehearsals.keys().map(|key| Owner::Rehearsal(*key));
+        let owners = calls.chain(internals).chain(summonses).chain(rehearsals);
+        for owner in owners.collect::<Vec<_>>() {
             self.with_owner(now, owner, |owned, io| match owned {
                 Owned::Call(call) => call.stop(io),
                 Owned::Internal(internal) => internal.end(io),
                 Owned::Summons(summons) => summons.cancel(io, Why::CallOver),
+                Owned::Rehearsal(rehearsal) => rehearsal.end(io, Finish::CutShort),
             });
         }
     }
@@ -549,4 +571,5 @@ enum Owned<'a> {
     Call(&'a mut Call),
     Internal(&'a mut Internal),
     Summons(&'a mut Summons),
+    Rehearsal(&'a mut Rehearsal),
 }

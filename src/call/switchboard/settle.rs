@@ -14,6 +14,7 @@ use crate::call::intention::Intention;
 use crate::call::io::{CallTimer, Floor, Order};
 use crate::call::leg::Place;
 use crate::call::queue::Waiting;
+use crate::call::rehearsal::Rehearsal;
 use crate::call::ring::Candidate;
 use crate::media::Codec;
 use crate::sip::header::Name;
@@ -78,6 +79,10 @@ impl Switchboard {
                 .internals
                 .get(&key)
                 .map(|internal| Standing { busy: internal.extensions(), ..Standing::default() }),
+            Owner::Rehearsal(key) => self.rehearsals.get(&key).map(|rehearsal| {
+                let busy = rehearsal.busy().into_iter().collect();
+                Standing { busy, ..Standing::default() }
+            }),
             Owner::Summons(key) => self.summonses.get(&key).map(|summons| {
                 let ringing = summons.extensions().into_iter().map(|e| (e, Activity::Ringing));
                 Standing { busy: ringing.collect(), ..Standing::default() }
@@ -133,6 +138,9 @@ impl Switchboard {
         }
         for summons in self.summonses.values().filter(|_| is_seen) {
             summons.extensions().iter().for_each(|extension| f(extension, Activity::Ringing));
+        }
+        for (extension, activity) in self.rehearsals.values().filter_map(Rehearsal::busy) {
+            f(&extension, activity);
         }
     }
 

@@ -32,7 +32,7 @@ impl Switchboard {
         let refused = match self.sessions.get(&session).copied() {
             Some(Owner::Call(key)) => self.refer_of_call(now, key, session, tx, &target, replaces),
             Some(Owner::Internal(key)) => self.refer_of_consult(now, key, session, tx, replaces),
-            Some(Owner::Summons(_)) | None => Err(403),
+            Some(Owner::Summons(_) | Owner::Rehearsal(_)) | None => Err(403),
         };
         if let Err(code) = refused {
             self.sip.respond_code(now.mono, tx, code);

@@ -105,7 +105,7 @@ impl Switchboard {
                 Some(call) if call.record.is_trial() => return,
                 call => call.map(|call| call.id.clone()),
             },
-            Some(Owner::Internal(_) | Owner::Summons(_)) | None => None,
+            Some(Owner::Internal(_) | Owner::Summons(_) | Owner::Rehearsal(_)) | None => None,
         };
         self.out.push_back(Output::Voice(Voice { call, side, news }));
     }
@@ -128,7 +128,7 @@ impl Switchboard {
                 }
             }
             Some(Owner::Summons(_)) => Side::Supervisor,
-            None => Side::Counselor,
+            Some(Owner::Rehearsal(_)) | None => Side::Counselor,
         }
     }
 

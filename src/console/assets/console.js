@@ -129,3 +129,10 @@ document.addEventListener("change", (event) => {
   event.target.setCustomValidity(file && file.size > Number(most) ? wrong : "");
   event.target.reportValidity();
 });
+
+// A page that waits for something looks again: <p data-again="seconds">, unless somebody is typing.
+for (const waits of document.querySelectorAll("[data-again]")) {
+  let typed = false;
+  document.addEventListener("input", () => { typed = true; });
+  setTimeout(() => { if (!typed) location.reload(); }, Number(waits.dataset.again) * 1000);
+}

@@ -9,8 +9,10 @@ mod board;
 mod hours;
 mod me;
 pub(super) mod opening;
+mod phone;
 mod prompt;
 mod prompts;
+mod rehearse;
 mod reports;
 mod saving;
 pub(super) mod sign_in;
@@ -37,6 +39,7 @@ pub(super) fn routes(desk: &Desk) -> Router<Arc<Desk>> {
         .merge(me::routes(seats))
         .merge(prompts::routes())
         .merge(prompt::routes())
+        .merge(rehearse::routes())
         .merge(version::routes())
         .merge(reports::routes())
         .merge(opening::routes())

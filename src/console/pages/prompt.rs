@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 
+use super::phone::Phone;
 use crate::console::desk::{Desk, Notice};
 use crate::console::prompts::source::{self, Temporary};
 use crate::console::prompts::{self, Draft, FILE, Live, Trouble, svg, uses};
@@ -42,6 +43,9 @@ struct PromptPage {
     uses: Vec<uses::Place>,
     versions: Vec<Row>,
     may_remove: bool,
+    phone: Phone,
+    /// The version that the phone plays: none, what is on air.
+    played: Option<u32>,
     /// What was typed.
     text: String,
     /// Megabytes and minutes of a file at most.
@@ -208,8 +212,11 @@ async fn page(
     };
     let mut page = view.page(&title);
     page.notice = wrong.map(|text| Notice { is_bad: true, text }).or(page.notice);
+    let phone = Phone::of(view, name, &mut page);
     let template = PromptPage {
         page,
+        phone,
+        played: None,
         name: name.to_owned(),
         versions: known.iter().map(|it| row(view, it, sha256.as_deref())).collect(),
         may_remove: !is_shipped && uses.is_empty() && (live.is_some() || !known.is_empty()),

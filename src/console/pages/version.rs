@@ -12,6 +12,7 @@ use chrono::{NaiveDateTime, TimeDelta, TimeZone as _};
 use serde::Deserialize;
 use similar::{ChangeTag, TextDiff};
 
+use super::phone::Phone;
 use super::prompt::{Row, facts, named, row, sound};
 use crate::console::desk::{Desk, Notice};
 use crate::console::prompts::{self, Hand, Trouble, plans, svg};
@@ -46,6 +47,9 @@ struct VersionPage {
     /// Versions to compare with; `0`: what is on air.
     others: Vec<(u32, String)>,
     is_planned: bool,
+    phone: Phone,
+    /// The version that the phone plays.
+    played: Option<u32>,
     /// What was typed as a moment, and the first that may be.
     at: String,
     least: String,
@@ -154,8 +158,11 @@ async fn page(
         false => StatusCode::OK,
     };
     let label = version_n(n);
+    let phone = Phone::of(view, name, &mut page);
     let template = VersionPage {
         page,
+        phone,
+        played: Some(n),
         name: name.to_owned(),
         row: row(view, &version, sha256.as_deref()),
         facts: facts(clip.pcm(), view.l),

@@ -3,9 +3,11 @@
 //!
 //! Owns the order of the steps, so that what is on air is always whole: a version is kept first,
 //! then written into the folder, then taken over by the service; where that fails the folder is put
-//! back. How sounds become versions is [`source`]'s, planned moments are [`plans`]'; where each
+//! back. How sounds become versions is [`source`]'s, planned moments are [`plans`]', phones
+//! [`phone`]'s; where each
 //! prompt is played [`uses`]', pictures [`svg`]'s.
 
+pub(super) mod phone;
 mod picture;
 pub(super) mod plans;
 pub(super) mod source;
@@ -46,6 +48,8 @@ pub(super) enum Trouble {
     Folder(manifest::Error),
     /// The file that was brought.
     File(Unplayable),
+    /// There is no program that speaks.
+    NoVoice,
     /// The voice: what it is called, and what is wrong with it.
     Voice(String),
     /// Something else is wrong with configuration or prompts, so that nothing can be taken over.
@@ -97,6 +101,12 @@ impl Trouble {
                 ),
             ),
             Self::File(wrong) => source::words(wrong, l),
+            Self::NoVoice => t(
+                "この機械には読み上げのプログラムがありません。ファイルか電話で作るか、管理者に \
+                 Open JTalk か service.voice_command の用意を頼んでください。",
+                "There is no program that speaks on this machine. Please bring a file or record by \
+                 phone, or have Open JTalk or service.voice_command set up.",
+            ),
             Self::Voice(what) => t(
                 &format!("読み上げのプログラムが動きませんでした。({what})"),
                 &format!("The program that speaks did not work. ({what})"),

@@ -136,7 +136,7 @@ pub(in crate::console) async fn speak(
     text: String,
 ) -> Result<(String, Vec<i16>), Trouble> {
     let command = make::voice(&folder(desk), &desk.current().loaded.shell.voice_command);
-    let command = command.map_err(|error| Trouble::Voice(error.to_string()))?;
+    let command = command.map_err(|_| Trouble::NoVoice)?;
     let voice = make::program_name(&command);
     // The program makes the file itself; here only its name is taken, and that it goes.
     let out = Temporary::new(desk)?;

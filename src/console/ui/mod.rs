@@ -35,6 +35,9 @@ pub(super) enum Lang {
 }
 
 impl Lang {
+    /// All of them.
+    pub(super) const ALL: [Self; 2] = [Self::Ja, Self::En];
+
     /// The text of this language.
     pub(super) fn t<'a>(self, ja: &'a str, en: &'a str) -> &'a str {
         match self {
