@@ -32,7 +32,7 @@ use toml::de::DeTable;
 
 pub use check::check;
 pub use console::Console;
-pub use diff::{Change, changes};
+pub use diff::{Change, changes, waits};
 pub use mask::masked;
 
 use crate::pii::Pii;

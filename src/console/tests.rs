@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 mod saving;
+mod settings;
 
 use super::*;
 use crate::call::board::*;

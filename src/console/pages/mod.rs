@@ -7,6 +7,7 @@ mod accounts;
 mod audit;
 mod hours;
 mod saving;
+mod settings;
 pub(super) mod sign_in;
 
 use std::sync::Arc;
@@ -23,4 +24,5 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .merge(accounts::routes())
         .merge(audit::routes())
         .merge(hours::routes())
+        .merge(settings::routes())
 }
