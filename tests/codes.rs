@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use koebashi::call::board::CounselorState;
+use koebashi::call::board::{Chooser, CounselorState};
 use koebashi::call::config::Extension;
+use koebashi::call::deed::{Actor, Denial, Request, What};
 use koebashi::call::intention::Intention;
 use koebashi::pii::Pii;
 use koebashi::sip::Cause;
@@ -186,4 +187,110 @@ fn a_code_call_ends_though_the_phone_says_nothing_more() {
     assert!(world.board.is_idle(), "{}", world.story());
     assert_eq!(world.board.counts().sessions, 0);
     assert_eq!(world.open_ports(), 0);
+}
+
+/// The same as by code, asked through the console by somebody else.
+fn intend(extension: &str, intention: Intention) -> Request {
+    Request::Intend { extension: extension.into(), intention, by: Chooser::Other }
+}
+
+#[test]
+fn what_is_asked_through_the_console_is_what_codes_do() {
+    let (mut world, _) = world();
+    let paused = |why: &str| Intention::Paused(why.to_owned());
+    let table = [
+        (paused(""), CounselorState::Paused(String::new())),
+        (Intention::Ready, CounselorState::Ready),
+        (paused("休憩"), CounselorState::Paused("休憩".to_owned())),
+        (Intention::LoggedOut, CounselorState::Offline),
+        (Intention::Ready, CounselorState::Ready),
+    ];
+    for (chosen, state) in table {
+        assert_eq!(world.ask(intend("101", chosen.clone())), Ok(()));
+        world.run(S);
+        assert_eq!(intention(&world), Some(&chosen));
+        assert_eq!(world.state_of("101"), state);
+        let view = &world.shown.counselors[0];
+        assert_eq!((&view.intention, view.chosen_by), (&chosen, Chooser::Other));
+    }
+    assert!(world.deeds.is_empty(), "each is told with what is kept");
+}
+
+#[test]
+fn what_does_not_fit_is_denied_by_name_and_told() {
+    let (mut world, _) = world();
+    let paused = |why: &str| Intention::Paused(why.to_owned());
+    let own = || Extension::from("101");
+    let stranger = || Extension::from("09011112222");
+    let table = [
+        (intend("101", paused("昼寝")), "pause", Some(own()), Denial::UnknownReason),
+        (intend("09011112222", Intention::Ready), "ready", None, Denial::UnknownExtension),
+        (intend("999", Intention::LoggedOut), "log_out", None, Denial::UnknownExtension),
+        (Request::EndWrapUp(own()), "end_wrap_up", Some(own()), Denial::NotWrappingUp),
+        (Request::ExtendWrapUp(own()), "extend_wrap_up", Some(own()), Denial::NotWrappingUp),
+        (Request::EndWrapUp(stranger()), "end_wrap_up", None, Denial::UnknownExtension),
+    ];
+    for (request, asked, counselor, why) in table {
+        assert_eq!(world.ask(request), Err(why));
+        let deed = world.deeds.pop().unwrap();
+        assert_eq!((deed.who, deed.counselor), (Actor::Person("hana".into()), counselor));
+        assert_eq!(deed.what, What::Denied { asked, whom: None, why });
+    }
+    world.run(S);
+    assert!(world.deeds.is_empty() && intention(&world).is_none());
+    assert_eq!(world.state_of("101"), CounselorState::Ready);
+}
+
+#[test]
+fn wrap_up_is_extended_and_ended_through_the_console() {
+    let (mut world, _) = wrapping_up();
+    let left = |world: &World| world.shown.counselors[0].wrap_up_left.unwrap();
+    assert!((15 * S..20 * S).contains(&left(&world)));
+    assert_eq!(world.ask(Request::ExtendWrapUp("101".into())), Ok(()));
+    world.run(S);
+    assert!((35 * S..40 * S).contains(&left(&world)));
+    world.run(28 * S);
+    assert_eq!(world.state_of("101"), CounselorState::WrapUp);
+    assert_eq!(world.ask(Request::EndWrapUp("101".into())), Ok(()));
+    world.run(S);
+    assert_eq!(world.state_of("101"), CounselorState::Ready);
+    assert_eq!(world.shown.counselors[0].wrap_up_left, None);
+    assert_eq!(intention(&world), None, "it is no choice");
+    let told: Vec<_> = world.deeds.iter().map(|deed| (&deed.who, &deed.what)).collect();
+    let hana = Actor::Person("hana".into());
+    assert_eq!(told, [(&hana, &What::WrapUpExtended), (&hana, &What::WrapUpEnded)]);
+}
+
+#[test]
+fn ready_ends_the_wrap_up_by_code_and_through_the_console() {
+    for by_code in [true, false] {
+        let (mut world, id) = wrapping_up();
+        if by_code {
+            assert_eq!(dial(&mut world, id, "*21"), ["ready"]);
+        } else {
+            assert_eq!(world.ask(intend("101", Intention::Ready)), Ok(()));
+            world.run(S);
+        }
+        assert_eq!(world.state_of("101"), CounselorState::Ready);
+    }
+}
+
+#[test]
+fn the_board_says_how_long_they_waited_and_how_soon_they_were_answered() {
+    let (mut world, id) = world();
+    world.phone(id).answer = Answer::After(15 * S);
+    let caller = world.add_caller(1, 0x2a);
+    world.dial(caller);
+    world.run(10 * S);
+    assert_eq!((world.shown.calls[0].waited, world.shown.lines[0].service_level.of), (None, 0));
+    world.until("both talk", 30 * S, |w| w.phones[id.0].is_talking());
+    world.run(2 * S);
+    let waited = world.shown.calls[0].waited.unwrap();
+    assert!((14 * S..17 * S).contains(&waited), "{waited:?}");
+    let level = world.shown.lines[0].service_level;
+    assert_eq!((level.within, level.of), ([1, 1, 1], 1), "whoever talks counts already");
+    world.with(caller, |phone, now| phone.hang_up(now));
+    world.come_to_rest();
+    world.run(S);
+    assert_eq!(world.shown.lines[0].service_level, level, "and no second time");
 }

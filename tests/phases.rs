@@ -63,7 +63,7 @@ impl Scene {
 
     fn intend(&mut self, intention: Intention) {
         let extension = Extension::from("101");
-        self.world.command(Command::Intend { extension, intention });
+        self.world.intend(extension, intention);
     }
 
     fn phase(&self) -> &'static str {

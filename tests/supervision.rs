@@ -170,7 +170,7 @@ fn phone(world: &mut World, extension: &str, voice: u8) -> PhoneId {
 fn words(deed: &Deed) -> String {
     let who = match &deed.who {
         Actor::Extension(extension) => extension.to_string(),
-        Actor::Console => "console".to_owned(),
+        Actor::Person(name) => name.to_string(),
         Actor::System => "system".to_owned(),
     };
     let whose = deed.counselor.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
@@ -192,6 +192,8 @@ fn words(deed: &Deed) -> String {
         What::HelpUnanswered => "help unanswered".to_owned(),
         What::HelpCleared => "help cleared".to_owned(),
         What::Recording { paused } => format!("recording paused: {paused}"),
+        What::WrapUpEnded => "wrap-up ended".to_owned(),
+        What::WrapUpExtended => "wrap-up extended".to_owned(),
     };
     assert!(deed.call.is_some() || deed.counselor.is_none(), "{deed:?}");
     format!("{who} @{whose} {what}")
@@ -406,10 +408,10 @@ fn every_refusal_is_told() {
         let asked = Request::UnknownMode { call: call.clone(), extension };
         assert_eq!(scene.world.ask(asked), Err(Denial::UnknownMode));
     }
-    let anonymous = "console @101 denied supervise: unknown_mode";
+    let anonymous = "hana @101 denied supervise: unknown_mode";
     assert_eq!(
         scene.told(),
-        ["console @101 denied supervise by 201: unknown_mode", anonymous, anonymous]
+        ["hana @101 denied supervise by 201: unknown_mode", anonymous, anonymous]
     );
     assert!(!format!("{:?}", scene.world.deeds).contains("0901111"), "it may be a number");
     scene.end();
@@ -471,10 +473,7 @@ fn a_supervisor_whose_phone_rings_for_a_caller_answers_that_first() {
         SUPERVISORS.replace("role = \"supervisor\"", "role = \"supervisor\"\nlines = [\"main\"]");
     let mut scene = Scene::of(&toml);
     scene.world.phone(scene.boss).answer = Answer::After(5 * S);
-    scene.world.command(Command::Intend {
-        extension: Extension::from("102"),
-        intention: Intention::Paused(String::new()),
-    });
+    scene.world.intend(Extension::from("102"), Intention::Paused(String::new()));
     let second = scene.world.add_caller(2, 0x2b);
     scene.world.dial(second);
     scene.world.run(2 * S);
@@ -739,12 +738,12 @@ fn the_api_rings_the_supervisor_and_joins() {
     let denied = scene.world.ask(Request::EndSupervision { call });
     assert_eq!(denied, Err(Denial::NotSupervised));
     let expected = [
-        "console @101 rings 201: whisper",
-        "console @101 denied listen by 202: already_supervised",
+        "hana @101 rings 201: whisper",
+        "hana @101 denied listen by 202: already_supervised",
         "201 @101 201 begins: whisper",
-        "console @101 201: join",
-        "console @101 201 ends: told by the console",
-        "console @101 denied end: not_supervised",
+        "hana @101 201: join",
+        "hana @101 201 ends: told by the console",
+        "hana @101 denied end: not_supervised",
     ];
     assert_eq!(scene.told(), expected);
     scene.end();
@@ -843,7 +842,7 @@ fn the_api_says_what_stands_against_it() {
     assert_eq!(before, 10, "each is told once: {:#?}", scene.told());
     assert_eq!(scene.world.ask(help("101")), Ok(()));
     assert_eq!(scene.world.ask(clear("101")), Ok(()));
-    let told = ["console @101 help", "system @101 rings for help: []", "console @101 help cleared"];
+    let told = ["hana @101 help", "system @101 rings for help: []", "hana @101 help cleared"];
     assert_eq!(scene.told()[before..], told);
     scene.end();
 }

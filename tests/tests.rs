@@ -1,6 +1,8 @@
 //! The one integration binary: a module for each subject.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "this is test code")]
 
+/// The console in a real browser.
+mod browser;
 /// What counselors dial.
 mod codes;
 /// Configurations for the tests.
@@ -13,6 +15,8 @@ mod faults;
 mod loopback;
 /// SIP messages: torture sets, a differential oracle, round trips.
 mod messages;
+/// Checks before a line opens, by the real program.
+mod opening;
 /// Whole calls, claim by claim, in simulated time.
 mod path;
 /// The transition table of a call.
@@ -29,5 +33,7 @@ mod supervision;
 mod tidy;
 /// Transfers.
 mod transfer;
+/// The test call before a line opens.
+mod trial;
 /// What `koebashi when` says.
 mod when;

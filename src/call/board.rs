@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use super::cdr::{CallId, Outcome, Presentation, Quality};
-use super::config::{Extension, LineId, SupervisionMode, TrunkId};
+use super::config::{Extension, LineId, Override, SupervisionMode, TrunkId};
+use super::intention::Intention;
 use super::voice::Side;
 use crate::media::Recent;
 use crate::time::Timestamp;
@@ -38,6 +39,10 @@ pub struct LineView {
     pub open: bool,
     /// When that changes next, if it ever does.
     pub changes_at: Option<Timestamp>,
+    /// When counseling ends, while there is any and an end is in sight.
+    pub closes_at: Option<Timestamp>,
+    /// Whether a person has opened or closed it.
+    pub over: Override,
     /// How many wait.
     pub waiting: u32,
     /// How long the first of them has waited.
@@ -46,6 +51,31 @@ pub struct LineView {
     pub ready: u32,
     /// Calls that ended since midnight, by outcome.
     pub today: Vec<(Outcome, u32)>,
+    /// How soon those of today were answered who waited for it.
+    pub service_level: ServiceLevel,
+}
+
+/// The waits of a [`ServiceLevel`].
+pub const SERVICE_LEVELS: [Duration; 3] =
+    [Duration::from_secs(20), Duration::from_secs(60), Duration::from_secs(180)];
+
+/// How soon callers were answered since midnight: those who talk count already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServiceLevel {
+    /// Answered within each of [`SERVICE_LEVELS`].
+    pub within: [u32; 3],
+    /// Answered at all, or abandoned (but for those who hung up at once).
+    pub of: u32,
+}
+
+impl ServiceLevel {
+    /// One more was answered after this wait.
+    pub fn answered(&mut self, wait: Duration) {
+        self.of += 1;
+        for (within, limit) in self.within.iter_mut().zip(SERVICE_LEVELS) {
+            *within += u32::from(wait <= limit);
+        }
+    }
 }
 
 /// Which stage of its path a call is in.
@@ -93,6 +123,8 @@ pub struct CallView {
     pub since: Timestamp,
     /// How long it has been in this stage.
     pub in_phase: Duration,
+    /// How long it had waited when it was answered; `None`: it was not yet.
+    pub waited: Option<Duration>,
     /// Place in the queue, from 1.
     pub position: Option<u32>,
     /// Who rings or talks.
@@ -190,6 +222,29 @@ impl CounselorState {
     }
 }
 
+/// Who chose a counselor's intention.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Chooser {
+    /// They themselves, by phone or page; or the phone that was switched on.
+    #[default]
+    Own,
+    /// Somebody else at the console.
+    Other,
+    /// Nobody: too many rings in a row were missed.
+    Missed,
+}
+
+impl Chooser {
+    /// Its name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Other => "other",
+            Self::Missed => "missed",
+        }
+    }
+}
+
 /// A counselor at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CounselorView {
@@ -201,10 +256,18 @@ pub struct CounselorView {
     pub state: CounselorState,
     /// How long it has been so.
     pub for_: Duration,
+    /// What is chosen for the time when no call and no wrap-up has them.
+    pub intention: Intention,
+    /// Who chose it.
+    pub chosen_by: Chooser,
+    /// How long the time for notes still lasts; `None`: there is none.
+    pub wrap_up_left: Option<Duration>,
     /// Rings missed in a row.
     pub missed: u32,
     /// Calls taken since the process began.
     pub taken: u32,
+    /// The last calls that they took since the process began, the last one last; few of them.
+    pub recent: Vec<CallId>,
     /// Lines.
     pub lines: Vec<LineId>,
     /// Their call for help, while nobody has given any.

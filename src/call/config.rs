@@ -4,6 +4,7 @@
 //! defaults in text and error positions are `crate::config`'s; what there is to say is `said`'s.
 
 mod said;
+mod used;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use chrono::{NaiveDate, NaiveTime, Weekday};
 pub use said::{Prompts, Said};
+pub use used::Use;
 
 use crate::media::{Digit, Prompt};
 

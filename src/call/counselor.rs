@@ -3,14 +3,19 @@
 //! Owns intention, wrap-up, missed rings and the counts that strategies go by. Ringing and talking
 //! are not kept here: they are read off the live calls, so that nobody can get stuck in them.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::board::CounselorState;
+use super::board::{Chooser, CounselorState};
+use super::cdr::CallId;
 use super::config::{SignIn, Strategy};
 use super::intention::Intention;
 
 /// The reason of a pause after missed rings.
 pub(super) const MISSED: &str = "missed";
+
+/// The last calls of a counselor that are known: more than may end before their records are kept.
+const RECENT_MAX: usize = 4;
 
 /// What live legs say of a counselor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,11 +41,15 @@ pub(super) enum Phone {
 #[derive(Clone, Debug)]
 pub(super) struct Counselor {
     pub(super) intention: Intention,
+    /// Who chose that.
+    pub(super) chosen_by: Chooser,
     pub(super) phone: Phone,
     /// When the phone was last there, if it is not now and ever was.
     pub(super) away_since: Option<Instant>,
     pub(super) missed: u32,
     pub(super) taken: u32,
+    /// The last calls that they took, the last one last.
+    pub(super) recent: VecDeque<CallId>,
     /// Since when they have had no call: `longest_idle`.
     pub(super) idle_since: Instant,
     /// When their phone last rang: `round_robin`.
@@ -60,12 +69,15 @@ impl Counselor {
             SignIn::Auto => Intention::Ready,
             SignIn::Manual => Intention::LoggedOut,
         });
+        let is_missed = matches!(&intention, Intention::Paused(why) if why == MISSED);
         Self {
             intention,
+            chosen_by: if is_missed { Chooser::Missed } else { Chooser::Own },
             phone: Phone::Gone,
             away_since: None,
             missed: 0,
             taken: 0,
+            recent: VecDeque::new(),
             idle_since: now,
             rung: 0,
             wrap_up_until: None,
@@ -117,12 +129,14 @@ impl Counselor {
             sign_in == SignIn::Auto && self.intention == Intention::LoggedOut && !was_restored;
         signs_in.then(|| {
             self.intention = Intention::Ready;
+            self.chosen_by = Chooser::Own;
             Intention::Ready
         })
     }
 
-    /// They chose.
-    pub(super) fn intend(&mut self, now: Instant, intention: Intention) {
+    /// They chose, or somebody for them.
+    pub(super) fn intend(&mut self, now: Instant, intention: Intention, by: Chooser) {
+        self.chosen_by = by;
         if intention == Intention::Ready {
             self.missed = 0;
             if self.intention != Intention::Ready {
@@ -137,12 +151,17 @@ impl Counselor {
         self.missed += 1;
         (limit > 0 && self.missed >= limit && self.intention == Intention::Ready).then(|| {
             self.intention = Intention::Paused(MISSED.to_owned());
+            self.chosen_by = Chooser::Missed;
             self.intention.clone()
         })
     }
 
     /// They took a call.
-    pub(super) fn on_taken(&mut self) {
+    pub(super) fn on_taken(&mut self, call: CallId) {
+        if self.recent.len() == RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(call);
         self.missed = 0;
         self.taken += 1;
     }

@@ -1,11 +1,16 @@
-//! What people do in and to other people's calls: listening in, speaking in, asking for help. Each
-//! is told once, for the audit trail, the log and the metrics.
+//! What people do in and to other people's calls and states: listening in, speaking in, asking for
+//! help, ending a time for notes. Each is told once, for the audit trail, the log and the metrics.
 //!
 //! Owns the types. The words are the shell's; who may do what is the switchboard's. No caller is in
 //! any of it.
 
+use std::sync::Arc;
+
+use super::board::Chooser;
 use super::cdr::CallId;
 use super::config::{Extension, SupervisionMode};
+use super::intention::Intention;
+use super::trial::Trial;
 
 /// Something that a person did, or was not let do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +19,7 @@ pub struct Deed {
     pub who: Actor,
     /// In which call; `None`: in none that there is.
     pub call: Option<CallId>,
-    /// Whose call it is; `None`: nobody's.
+    /// Whose call it is, or whose state; `None`: nobody's.
     pub counselor: Option<Extension>,
     /// What.
     pub what: What,
@@ -25,8 +30,8 @@ pub struct Deed {
 pub enum Actor {
     /// Whoever has this extension, by their phone.
     Extension(Extension),
-    /// Somebody at the console, which asks for no name.
-    Console,
+    /// Somebody at the console, by their account's name.
+    Person(Arc<str>),
     /// Nobody: it follows from something else.
     System,
 }
@@ -65,7 +70,8 @@ pub enum What {
     /// It was not allowed, or could not be.
     Denied {
         /// What for: a mode's name, `supervise` (in a mode that there is not), `end`, `help`,
-        /// `help_cleared` or `recording`.
+        /// `help_cleared`, `recording`, `ready`, `pause`, `log_out`, `end_wrap_up` or
+        /// `extend_wrap_up`.
         asked: &'static str,
         /// The supervisor whom it was about, where they are one of the configuration's extensions;
         /// anything else may be a number.
@@ -89,6 +95,10 @@ pub enum What {
         /// Whether nothing is recorded from here on.
         paused: bool,
     },
+    /// The counselor's time for notes ends before its time.
+    WrapUpEnded,
+    /// The counselor's time for notes lasts longer.
+    WrapUpExtended,
 }
 
 /// Why a supervisor takes part no longer.
@@ -155,6 +165,16 @@ pub enum Denial {
     NoAudio,
     /// There is no such mode.
     UnknownMode,
+    /// There is no such reason for a pause.
+    UnknownReason,
+    /// The counselor has no time for notes at the moment.
+    NotWrappingUp,
+    /// There is no such line.
+    UnknownLine,
+    /// Another test call goes on.
+    TestRunning,
+    /// There are as many calls as may be, or no new ones are taken.
+    NoRoom,
 }
 
 impl Denial {
@@ -176,6 +196,11 @@ impl Denial {
             Self::NoPort => "no_media_port",
             Self::NoAudio => "no_usable_audio",
             Self::UnknownMode => "unknown_mode",
+            Self::UnknownReason => "unknown_reason",
+            Self::NotWrappingUp => "not_wrapping_up",
+            Self::UnknownLine => "unknown_line",
+            Self::TestRunning => "test_running",
+            Self::NoRoom => "no_room",
         }
     }
 }
@@ -215,6 +240,19 @@ pub enum Request {
     AskHelp(Extension),
     /// The counselor needs no help any more.
     ClearHelp(Extension),
+    /// The counselor is ready, paused or logged out from here on.
+    Intend {
+        /// Who.
+        extension: Extension,
+        /// What.
+        intention: Intention,
+        /// Whether they chose it themselves.
+        by: Chooser,
+    },
+    /// The counselor's time for notes ends.
+    EndWrapUp(Extension),
+    /// The counselor's time for notes lasts once more as long.
+    ExtendWrapUp(Extension),
     /// Pause the recording of the call, or let it go on.
     PauseRecording {
         /// The call.
@@ -222,4 +260,6 @@ pub enum Request {
         /// Whether nothing is recorded from here on.
         paused: bool,
     },
+    /// Let a test call come.
+    Trial(Trial),
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::board::Board;
 use super::cdr::{CallId, Cdr};
 use super::config::{Extension, LineId, SupervisionMode, TrunkId};
-use super::deed::{Deed, Denial};
+use super::deed::{Actor, Deed, Denial};
 use super::intention::Intention;
 use super::voice::Voice;
 use crate::chance::Chance;
@@ -35,6 +35,8 @@ pub enum Output {
         extension: Extension,
         /// What.
         intention: Intention,
+        /// Who chose it.
+        who: Actor,
     },
     /// The board has changed.
     Board(Box<Board>),
@@ -172,6 +174,8 @@ pub enum Timer {
     Board,
     /// The hours of some line may have changed.
     Hours,
+    /// The test call's time is over.
+    Trial,
 }
 
 /// The ports of the media plane: numbers, names, and who owns each.

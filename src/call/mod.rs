@@ -39,6 +39,7 @@ pub mod schedule;
 mod summons;
 mod supervision;
 pub mod switchboard;
+pub mod trial;
 mod trunk;
 pub mod voice;
 pub mod when;
@@ -94,7 +95,7 @@ enum Ask {
     /// any).
     Missed(Extension, Miss, u32),
     /// A counselor has taken the call.
-    Taken(Extension),
+    Taken(Extension, CallId),
     /// A counselor is through with the call: wrap-up begins.
     Freed(Extension, Duration),
 }
@@ -206,14 +207,19 @@ impl Call {
         self.config.lines.get(&self.line_id)
     }
 
+    /// How the line answers; a test call is answered at once, whose caller pays nothing.
     fn mode(&self) -> AnswerMode {
-        self.line().map_or(AnswerMode::Immediate, |line| line.answer)
+        let line = self.line().filter(|_| !self.record.is_trial());
+        line.map_or(AnswerMode::Immediate, |line| line.answer)
     }
 
     /// The media port is open: what does the caller get?
     fn on_arrived(&mut self, io: &mut Io<'_>) {
         let presentation = self.presentation;
-        let next = with_cx!(self, io, |cx| trunk::arrive(cx, presentation));
+        let next = match self.record.is_trial() {
+            true => Next::to(Target::Node(trunk::start())),
+            false => with_cx!(self, io, |cx| trunk::arrive(cx, presentation)),
+        };
         self.go(io, next);
     }
 
@@ -252,6 +258,9 @@ impl Call {
             (true, Target::Line(line)) => {
                 io.step(&self.id, format!("goes on to line {line}"));
                 self.line_id = line;
+                if self.record.is_trial() {
+                    return Next::to(Target::Node(trunk::start()));
+                }
                 let presentation = self.presentation;
                 with_cx!(self, io, |cx| trunk::first(cx, presentation))
             }
@@ -335,6 +344,10 @@ impl Call {
     }
 
     fn enter_queue(&mut self, io: &mut Io<'_>) -> Next {
+        if self.record.is_trial() {
+            // It has heard what there was to hear, and takes nobody's place.
+            return Next::said_all();
+        }
         if let Next::Go { say, target, outcome } =
             with_cx!(self, io, |cx| trunk::no_room(cx).unwrap_or(Next::Stay))
         {
@@ -471,7 +484,7 @@ impl Call {
         io.step(&self.id, format!("joined with {extension}"));
         self.record.join(io.now, &extension);
         self.record.takes_part(leg.port(), Whose::Counselor(extension.clone()));
-        self.asks.push(Ask::Taken(extension.clone()));
+        self.asks.push(Ask::Taken(extension.clone(), self.id.clone()));
         let next = with_cx!(self, io, |cx| {
             let bridge = Bridge::join(cx, extension, leg, supervision);
             self.phase = Phase::Bridge(Box::new(bridge));

@@ -10,6 +10,7 @@ use super::cdr::{
     CallId, Cdr, EndReason, EndedBy, LEGS_MAX, LegFigures, Outcome, Presentation, Whose,
 };
 use super::config::{Extension, LineId, TrunkId};
+use super::trial;
 use crate::media::{PortId, Quality};
 use crate::time::{Now, Timestamp};
 
@@ -82,6 +83,11 @@ impl Record {
         }
     }
 
+    /// Whether it is a test call of our own.
+    pub(super) fn is_trial(&self) -> bool {
+        trial::is_trial(&self.trunk)
+    }
+
     pub(super) fn answered(&mut self, now: Now) {
         self.answered.get_or_insert(now);
     }
@@ -119,6 +125,11 @@ impl Record {
         if let (Some(since), Some((_, talk))) = (self.bridge_since.take(), self.talks.last_mut()) {
             *talk += now.mono.saturating_duration_since(since);
         }
+    }
+
+    /// How long the caller has waited, until joined or out.
+    pub(super) fn waited(&self) -> Duration {
+        self.wait
     }
 
     /// Whether a counselor has talked with the caller.
@@ -214,7 +225,7 @@ impl Record {
             counselor: self.talks.last().map(|(extension, _)| extension.clone()),
             talks: self.talks.clone(),
             recorded: self.recorded,
-            test: false,
+            test: self.is_trial(),
             legs: self.legs(),
         })
     }

@@ -161,7 +161,7 @@ pub fn next_openings(schedule: &Schedule, tz: Tz, wall: Timestamp, n: usize) -> 
 }
 
 /// The override that counts at `wall`: one whose end has come no longer does.
-fn in_force(over: Override, wall: Timestamp) -> Override {
+pub(super) fn in_force(over: Override, wall: Timestamp) -> Override {
     match over {
         Override::Open(Some(until)) | Override::Closed(Some(until)) if until <= wall => {
             Override::Auto

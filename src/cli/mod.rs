@@ -1,11 +1,13 @@
 //! The command line: what can be asked for, and how answers and mistakes are printed.
 //!
 //! Owns arguments, exit codes and standard output. What a command does is in [`run`], [`tools`],
-//! [`prompts`], [`recordings`] and [`audit`]; how configuration and prompts become a service is
-//! [`load`]'s.
+//! [`prompts`], [`recordings`], [`opening`], [`invite`] and [`audit`]; how configuration and
+//! prompts become a service is [`load`]'s.
 
 mod audit;
+mod invite;
 pub mod load;
+mod opening;
 mod prompts;
 mod recordings;
 mod run;
@@ -57,17 +59,24 @@ enum Command {
         /// Such as 2026-12-26T18:00, on the clock of the configuration's zone.
         time: String,
     },
-    /// Print the figures of a month (this one, unless said) or fiscal year.
+    /// Print the figures of a month (this one, unless said), a day or a fiscal year.
     Report {
         /// Such as 2026-11.
         #[arg(long, conflicts_with = "year")]
         month: Option<String>,
+        /// Such as 2026-11-07.
+        #[arg(long, conflicts_with_all = ["month", "year", "public"])]
+        day: Option<String>,
         /// The year in which the fiscal year begins, such as 2026.
         #[arg(long)]
         year: Option<String>,
         /// text, csv or json.
         #[arg(long, default_value = "text")]
         format: String,
+        /// The version that may be published: small counts are not shown, nor from what they could
+        /// be computed, nor counselors.
+        #[arg(long)]
+        public: bool,
     },
     /// Print the live board of the running service.
     Status {
@@ -84,6 +93,11 @@ enum Command {
     /// Print what people did (who listened to whom, asked for help, was not let), and check that
     /// nothing of it was changed or taken away.
     Audit(audit::Which),
+    /// Check whether callers of a line can be served, as before each opening: trunk, counselors,
+    /// prompts, disk, clock, a test call. Ends with exit code 1 when something is wrong.
+    Opening(opening::Which),
+    /// Make a link by which somebody can sign in to the console who can't, or is new.
+    Invite(invite::Whom),
     /// Make a new password for an extension, and its stored form.
     Secret {
         /// The extension, such as 101.
@@ -103,6 +117,8 @@ enum StatusFormat {
 /// What a report is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Period {
+    /// A day, as written.
+    Day(String),
     /// A month, as written.
     Month(String),
     /// A fiscal year, as written.
@@ -138,18 +154,18 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Demo => Ok(demo::run()?),
         Command::Check => tools::check(&path),
         Command::When { line, time } => tools::when(&path, &line, &time),
-        Command::Report { month, year, format } => {
-            let period = match (month, year) {
-                (Some(month), _) => Period::Month(month),
-                (None, Some(year)) => Period::Year(year),
-                (None, None) => Period::ThisMonth,
-            };
-            tools::report(&path, &period, &format)
+        Command::Report { month, day, year, format, public } => {
+            let day = day.map(Period::Day);
+            let longer = month.map(Period::Month).or_else(|| year.map(Period::Year));
+            let period = day.or(longer).unwrap_or(Period::ThisMonth);
+            tools::report(&path, &period, &format, public)
         }
         Command::Status { format } => tools::status(&path, format),
         Command::Prompts(action) => prompts::run(&path, action),
         Command::Recordings(action) => recordings::run(&path, &action),
         Command::Audit(which) => audit::run(&path, &which),
+        Command::Opening(which) => opening::run(&path, &which),
+        Command::Invite(whom) => invite::run(&path, &whom),
         Command::Secret { extension } => tools::secret(&path, &extension),
     }
 }

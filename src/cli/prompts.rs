@@ -29,7 +29,8 @@ pub(super) enum Action {
     /// Let a voice speak the prompts that have a text but no recording.
     Render {
         /// After `--`, a program and its arguments: it gets the text on standard input, and as last
-        /// argument the WAV file to write. Without one: the folder's render.sh, else Open JTalk.
+        /// argument the WAV file to write. Without one: service.voice_command, else the folder's
+        /// render.sh, else Open JTalk.
         #[arg(last = true)]
         voice: Vec<OsString>,
     },
@@ -51,6 +52,8 @@ pub(super) fn run(path: &Path, action: Action) -> Result<()> {
         }
         Action::Render { voice } => {
             let mut told = Ok(());
+            let named = loaded.shell.voice_command.iter().map(OsString::from).collect();
+            let voice = if voice.is_empty() { named } else { voice };
             let command = (!voice.is_empty()).then_some(voice.as_slice());
             let made = make::render(folder, command, |name, length| {
                 let said = say(&format!("{name}: {:.2} s", length.as_secs_f64()));

@@ -13,7 +13,7 @@ use crate::config::ready;
 use crate::console::status;
 use crate::shell::clock;
 use crate::sip::auth::{self, Algorithm};
-use crate::store::report::{self, period, print};
+use crate::store::report::{self, period, print, public};
 
 /// `koebashi check`.
 pub(super) fn check(path: &Path) -> Result<()> {
@@ -54,11 +54,12 @@ pub(super) fn when(path: &Path, line: &str, time: &str) -> Result<()> {
 }
 
 /// `koebashi report`.
-pub(super) fn report(path: &Path, period: &Period, format: &str) -> Result<()> {
+pub(super) fn report(path: &Path, period: &Period, format: &str, is_public: bool) -> Result<()> {
     let loaded = config::load_or_demo(path).map_err(|all| refuse(&complaints(&all)))?;
     let zone = loaded.call.timezone;
     let period = match period {
         Period::Month(month) => period::Period::month(month, zone)?,
+        Period::Day(day) => period::Period::day(day, zone)?,
         Period::Year(year) => period::Period::fiscal_year(year, zone)?,
         Period::ThisMonth => {
             let now = clock::now().wall.with_timezone(&zone);
@@ -68,7 +69,12 @@ pub(super) fn report(path: &Path, period: &Period, format: &str) -> Result<()> {
     let format = format.parse::<print::Format>().map_err(|error| anyhow!(error))?;
     let figures = report::read(must_exist(&loaded.store.path)?, period)?;
     let names = loaded.call.lines.iter().map(|(id, line)| (id.clone(), line.name.clone()));
-    say(print::print(&figures, &names.collect(), format).trim_end())
+    let names = names.collect();
+    if is_public {
+        let public = public::public(&figures, loaded.reports.min_cell);
+        return say(public::print::print(&public, &names, format).trim_end());
+    }
+    say(print::print(&figures, &names, format).trim_end())
 }
 
 /// `koebashi status`.

@@ -8,9 +8,7 @@ use std::time::Duration;
 use super::nearest::hint;
 use super::sheet::Section;
 use super::{Complaint, Loaded, Severity, place, service};
-use crate::call::config::{
-    AnswerMode, Config, Line, LineId, Node, NodeId, Recording, Said, Srtp, Target,
-};
+use crate::call::config::{AnswerMode, Config, Line, Node, NodeId, Recording, Srtp, Target, Use};
 use crate::call::graph::{Exit, Fault, Place, START, faults};
 use crate::media::Prompt;
 use crate::shell::recorder::Config as RecorderConfig;
@@ -18,7 +16,7 @@ use crate::sip::Transport;
 use crate::sip::uri::Uri;
 
 /// A guidance longer than this loses callers, who pay for it.
-const GUIDANCE: Duration = Duration::from_secs(20);
+pub const GUIDANCE_MAX: Duration = Duration::from_secs(20);
 
 /// The shipped prompt that says that nothing is recorded.
 const NOT_RECORDED: &str = "not_recorded";
@@ -194,12 +192,9 @@ pub fn check(loaded: &Loaded, library: &BTreeMap<Prompt, Duration>) -> Vec<Compl
         line: place(&loaded.places, key),
         message: format!("{key}: {what}"),
     };
-    let mut named: BTreeSet<(String, Prompt)> = Said::ALL
-        .map(|said| (format!("prompts.{}", said.name()), config.prompt(None, said)))
-        .into();
-    for (id, line) in &config.lines {
-        named.extend(prompts_of(id, line));
-    }
+    let uses = config.uses().into_iter();
+    let named: BTreeSet<(String, Prompt)> =
+        uses.map(|(place, prompt)| (use_key(&place), prompt)).collect();
     for (key, prompt) in named {
         if !library.contains_key(&prompt) {
             let near = hint(&prompt.0, library.keys().map(|name| &*name.0));
@@ -209,11 +204,11 @@ pub fn check(loaded: &Loaded, library: &BTreeMap<Prompt, Duration>) -> Vec<Compl
     }
     for (id, line) in &config.lines {
         let length = guidance_length(line, library);
-        if length > GUIDANCE {
+        if length > GUIDANCE_MAX {
             let seconds = length.as_secs();
             let what = format!(
                 "{seconds} s until the queue or the first choice; callers give up (at most {} s)",
-                GUIDANCE.as_secs()
+                GUIDANCE_MAX.as_secs()
             );
             complaints.push(complain(Severity::Warning, &format!("line.{id}.guidance"), what));
         }
@@ -222,28 +217,21 @@ pub fn check(loaded: &Loaded, library: &BTreeMap<Prompt, Duration>) -> Vec<Compl
     complaints
 }
 
-/// The prompts that a line names itself, with their keys.
-fn prompts_of(id: &LineId, line: &Line) -> Vec<(String, Prompt)> {
-    let mut prompts = vec![(format!("line.{id}.queue.hold"), line.queue.hold.clone())];
-    for (said, prompt) in &line.prompts.0 {
-        prompts.push((format!("line.{id}.prompts.{}", said.name()), prompt.clone()));
+/// The key that names a prompt.
+fn use_key(place: &Use) -> String {
+    match place {
+        Use::Said(said) => format!("prompts.{}", said.name()),
+        Use::LineSaid(line, said) => format!("line.{line}.prompts.{}", said.name()),
+        Use::Node(line, node) => format!("line.{line}.guidance.{node}.play"),
+        Use::Hold(line) => format!("line.{line}.queue.hold"),
+        Use::Recording(line) => format!("line.{line}.recording.prompt"),
+        Use::Tone(line, _) => format!("line.{line}.counselor_tones"),
     }
-    for (node, Node { play, .. }) in &line.guidance {
-        let key = format!("line.{id}.guidance.{node}.play");
-        prompts.extend(play.iter().map(|prompt| (key.clone(), prompt.clone())));
-    }
-    if let Some(prompt) = line.recording.prompt() {
-        prompts.push((format!("line.{id}.recording.prompt"), prompt.clone()));
-    }
-    for (_, prompt) in &line.counselor_tones {
-        prompts.push((format!("line.{id}.counselor_tones"), prompt.clone()));
-    }
-    prompts
 }
 
 /// How long a caller listens who presses nothing, until the queue or the first choice: the prompts
 /// along `next` from the start.
-fn guidance_length(line: &Line, library: &BTreeMap<Prompt, Duration>) -> Duration {
+pub fn guidance_length(line: &Line, library: &BTreeMap<Prompt, Duration>) -> Duration {
     let mut length = Duration::ZERO;
     let mut node_id = NodeId::from(START);
     let mut seen = BTreeSet::new();

@@ -8,6 +8,7 @@
 
 mod check;
 mod console;
+mod contacts;
 mod counselors;
 mod diff;
 pub mod edit;
@@ -15,7 +16,9 @@ mod guidance;
 mod lines;
 mod mask;
 mod nearest;
+mod opening;
 pub mod ready;
+mod reports;
 mod secrets;
 mod service;
 mod sheet;
@@ -30,10 +33,13 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-pub use check::check;
+pub use check::{GUIDANCE_MAX, check, guidance_length};
 pub use console::Console;
+pub use contacts::Contacts;
 pub use diff::{Change, changes, waits};
 pub use mask::masked;
+pub use opening::{Mail, MailTls, Notify, Opening};
+pub use reports::Reports;
 
 use crate::pii::Pii;
 use crate::{call, media, shell, sip, store};
@@ -79,6 +85,12 @@ pub struct Loaded {
     pub shell: shell::Config,
     /// For the pages.
     pub console: Console,
+    /// What counselors can say of a call.
+    pub contacts: Contacts,
+    /// For the figures.
+    pub reports: Reports,
+    /// For the checks before a line opens.
+    pub opening: Opening,
     /// For the database.
     pub store: store::Config,
     /// What looks wrong but can be run.
@@ -257,6 +269,8 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
     let sip = service::sip(root);
     let media = service::media(root);
     let console = console::console(root);
+    let contacts = contacts::contacts(root);
+    let reports = reports::reports(root);
     let codes = service::codes(root);
     let supervision = service::supervision(root);
     let prompts = service::prompts(&root.section("prompts"));
@@ -275,6 +289,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
     let trunks = trunks::trunks(root, &context);
     let lines = lines::lines(root, &context);
     let counselors = counselors::counselors(root, &context);
+    let opening = opening::opening(root, &context);
     root.done();
     let call = call::config::Config {
         timezone: service.timezone,
@@ -300,12 +315,22 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
         media: media?,
         shell: shell::Config { sockets, ..service.shell },
         console: console?,
+        contacts: contacts?,
+        reports,
+        opening: opening?,
         store: service.store,
         warnings: Vec::new(),
         settings: BTreeMap::new(),
         file: String::new(),
         places: BTreeMap::new(),
     })
+}
+
+impl Loaded {
+    /// The file that it was read from, as it was named.
+    pub fn file(&self) -> &Path {
+        Path::new(&self.file)
+    }
 }
 
 impl Complaint {

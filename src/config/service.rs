@@ -1,6 +1,7 @@
 //! The sections that are there once: `[service]`, `[store]`, `[recording]`, `[sip]`, `[media]`,
 //! `[codes]`, `[supervision]`, `[prompts]`.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -52,6 +53,7 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
     let timezone = section.parsed("timezone", "Asia/Tokyo", value::timezone);
     let state_dir = section.parsed("state_dir", "state", folder);
     let prompts_dir = section.parsed("prompts_dir", "prompts", folder);
+    let voice_command = voice_command(&section);
     let limits = limits(&section);
     let log = section.section("log");
     let formats = [("text", shell::LogFormat::Text), ("json", shell::LogFormat::Json)];
@@ -88,6 +90,7 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
         },
         shell: shell::Config {
             prompts_dir: prompts_dir?,
+            voice_command: voice_command?,
             log_format: log_format?,
             log_level: log_level?,
             recorder: recorder(&root.section("recording"), &state_dir)?,
@@ -96,6 +99,19 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
             sockets: SocketLimits::default(),
         },
     })
+}
+
+/// A program and its arguments, of which two may be the same.
+fn voice_command(section: &Section<'_>) -> Option<Vec<String>> {
+    let count = Cell::new(0);
+    let words = section.list("voice_command", &[], |text| {
+        count.set(count.get() + 1);
+        match (count.get(), text) {
+            (1, "") => Err("names no program".to_owned()),
+            (nth, text) => Ok((nth, text.to_owned())),
+        }
+    });
+    Some(words?.into_iter().map(|(_, word)| word).collect())
 }
 
 /// `[recording]`.

@@ -230,6 +230,7 @@ fn the_manual_names_every_key_and_its_examples_are_right() {
     insta::assert_snapshot!(
         without_places.join("\n"),
         @r#"
+    opening.mail.password_file: there is a password too: keep one of them
     trunk.navi.register.password_file: there is a password too: keep one of them
     warning: line.nijiiro.override_until: means nothing while override is "auto"
     counselor.101.password_file: there is a password too: keep one of them

@@ -8,7 +8,8 @@ use Role::{Auditor, Counselor, Operator, Supervisor};
 /// A path, with all that is below it.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::console) struct Place {
-    /// The path; with a slash at the end only what is below it, else also itself.
+    /// The path; with a slash at the end only what is below it, else also itself. `*` stands for
+    /// any one name.
     pub(in crate::console) path: &'static str,
     /// Who may; `None`: everybody, signed in or not.
     pub(in crate::console) roles: Option<&'static [Role]>,
@@ -45,9 +46,13 @@ pub(in crate::console) const PLACES: &[Place] = &[
     place("/api/v1/board", Some(&[Operator, Supervisor])),
     place("/api/v1/events", Some(&[Operator, Supervisor])),
     place("/api/v1/calls/", Some(&[Supervisor])),
+    place("/api/v1/calls/*/contact", Some(&[Supervisor, Counselor])),
     place("/api/v1/counselors/", Some(&[Supervisor, Counselor])),
+    place("/api/v1/accounts/", Some(&[Operator])),
+    place("/api/v1/opening", Some(&[Operator, Supervisor])),
     place("/sign-out", ALL),
     page("/board", &[Operator, Supervisor], "ボード", "Board"),
+    place("/board/act", Some(&[Supervisor])),
     page("/me", &[Counselor, Supervisor], "マイページ", "My page"),
     page("/prompts", &[Operator], "音声", "Prompts"),
     page("/hours", &[Operator], "受付時間", "Hours"),
@@ -56,6 +61,7 @@ pub(in crate::console) const PLACES: &[Place] = &[
     page("/settings/history", &[Operator, Auditor], "設定の履歴", "History"),
     page("/opening", &[Operator, Supervisor], "開始前の点検", "Before opening"),
     page("/reports", &[Operator, Supervisor, Auditor], "統計", "Reports"),
+    place("/reports/carrier/", Some(&[Operator])),
     page("/accounts", &[Operator], "アカウント", "Accounts"),
     page("/audit", &[Auditor, Operator], "監査記録", "Audit trail"),
     page("/account", &Role::ALL, "自分の設定", "My account"),
@@ -63,20 +69,7 @@ pub(in crate::console) const PLACES: &[Place] = &[
 
 /// The place that this path belongs to.
 pub(in crate::console) fn place_of(path: &str) -> Option<&'static Place> {
-    let fits = |place: &&Place| match behind(place.path, path) {
-        Some("") => true,
-        Some(rest) => rest.starts_with('/') || place.path.ends_with('/'),
-        None => false,
-    };
-    PLACES.iter().filter(fits).max_by_key(|place| place.path.len())
-}
-
-/// What of a path is behind a place; `*` in the place stands for one name.
-fn behind<'p>(place: &str, path: &'p str) -> Option<&'p str> {
-    let Some((before, after)) = place.split_once('*') else { return path.strip_prefix(place) };
-    let rest = path.strip_prefix(before)?;
-    let name = rest.find('/').filter(|end| *end > 0)?;
-    rest[name..].strip_prefix(after)
+    PLACES.iter().filter(|place| place.holds(path)).max_by_key(|place| place.path.len())
 }
 
 /// Where somebody begins.
@@ -90,6 +83,20 @@ pub(in crate::console) fn home(role: Role) -> &'static str {
 }
 
 impl Place {
+    fn holds(&self, path: &str) -> bool {
+        let (own, is_below) = match self.path.strip_suffix('/') {
+            Some(own) => (own, true),
+            None => (self.path, false),
+        };
+        let mut given = path.split('/');
+        let is_at = |name: &str, given: &str| match name {
+            "*" => !given.is_empty(),
+            name => name == given,
+        };
+        own.split('/').all(|name| given.next().is_some_and(|given| is_at(name, given)))
+            && (!is_below || given.next().is_some())
+    }
+
     /// Whether somebody of this role may go there.
     pub(in crate::console) fn admits(&self, role: Role) -> bool {
         self.roles.is_none_or(|roles| roles.contains(&role))
@@ -115,6 +122,10 @@ mod tests {
         assert_eq!(of("/assets"), None);
         assert_eq!(of("/api/v1/"), None);
         assert_eq!(of("/"), None);
+        assert_eq!(of("/hours/nijiiro/override"), Some("/hours/*/override"));
+        assert_eq!(of("/hours//override"), Some("/hours"));
+        assert_eq!(of("/api/v1/calls/k7f2/contact"), Some("/api/v1/calls/*/contact"));
+        assert_eq!(of("/api/v1/calls/k7f2/supervise"), Some("/api/v1/calls/"));
     }
 
     #[test]

@@ -15,9 +15,11 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::spawn_blocking;
 
 use super::book::Book;
+use super::opening::Opening;
 use super::sign_in::Person;
 use super::sign_in::guesses::Guesses;
 use super::sign_in::sessions::{self, Sessions};
+use super::studio::Studio;
 use crate::chance::Chance;
 use crate::config::Console;
 use crate::config::ready::Ready;
@@ -69,6 +71,8 @@ pub struct Desk {
     pub(super) handle: Handle,
     /// Limits.
     pub(super) limits: Console,
+    /// What the pages about prompts keep in memory.
+    pub(super) studio: Studio,
     /// The configuration's file.
     pub(super) book: Book,
     current: watch::Receiver<Arc<Ready>>,
@@ -80,6 +84,7 @@ pub struct Desk {
     setup: Mutex<Option<String>>,
     token: String,
     hashing: Semaphore,
+    opening: Arc<Opening>,
 }
 
 /// What the next page says first.
@@ -108,13 +113,16 @@ impl Desk {
         let folder = store.path().parent().unwrap_or_else(|| Path::new(""));
         let file = folder.join(TOKEN_FILE);
         write(&file, &token).map_err(|source| Error::Token { path: file, source })?;
+        let opening = Opening::open(handle.clone(), current.clone(), chance.split()).await?;
         Ok(Arc::new(Self {
+            opening,
             setup: Mutex::new((!has_operator).then(|| chance.token(24))),
             sessions: Mutex::new(Sessions::new(signed_in)),
             chance: Mutex::new(chance),
             guesses: Mutex::default(),
             notices: Mutex::default(),
             hashing: Semaphore::new(HASHERS),
+            studio: Studio::default(),
             handle,
             limits,
             book: Book::new(path),
@@ -141,6 +149,11 @@ impl Desk {
             *setup = None;
         }
         fits
+    }
+
+    /// The checks before an opening.
+    pub(super) fn opening(&self) -> &Arc<Opening> {
+        &self.opening
     }
 
     /// The configuration that is in force.
@@ -226,6 +239,11 @@ impl Desk {
             csrf: sessions::csrf(token),
             must_enroll,
         })
+    }
+
+    /// Whether this token's session goes on. Reads nothing from disk.
+    pub(super) fn is_signed_in(&self, token: &str) -> bool {
+        lock(&self.sessions).account(token, clock::now().wall).is_some()
     }
 
     /// Signs an account in: the token for its cookie.

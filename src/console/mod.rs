@@ -9,15 +9,21 @@ mod access;
 mod assets;
 mod book;
 mod complaint;
+mod contacts;
 mod desk;
+mod duty;
 mod enter;
 mod guard;
 mod keys;
+mod live;
+mod opening;
 mod pages;
+mod prompts;
 pub mod routes;
 mod save;
 mod sign_in;
 pub mod status;
+mod studio;
 mod ui;
 pub mod view;
 
@@ -32,6 +38,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::config::Console;
@@ -53,15 +60,23 @@ pub async fn bind(config: &Console) -> io::Result<TcpListener> {
     TcpListener::bind(config.listen).await
 }
 
-/// Serves until `shutdown`; connections that are open then are closed.
+/// Serves until `shutdown`; connections that are open then are closed. Meanwhile it is written down
+/// who is on duty.
 pub async fn serve(listener: TcpListener, desk: Arc<Desk>, shutdown: impl Future<Output = ()>) {
     let config = desk.limits.clone();
     let router = routes::router(&desk);
+    let (stop, stopped) = oneshot::channel();
+    let watching = tokio::spawn(duty::watch(Arc::clone(&desk), stopped));
     let mut connections = JoinSet::new();
+    // Ends with this.
+    let mut beside = JoinSet::new();
+    prompts::source::sweep(&desk);
+    beside.spawn(prompts::plans::watch(Arc::clone(&desk)));
+    beside.spawn(Arc::clone(desk.opening()).watch());
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
-            () = &mut shutdown => return,
+            () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) if connections.len() < config.connections => {
@@ -75,6 +90,10 @@ pub async fn serve(listener: TcpListener, desk: Arc<Desk>, shutdown: impl Future
                 }
             },
         }
+    }
+    drop((connections, stop));
+    if let Err(error) = watching.await {
+        tracing::error!(%error, "times on duty are not written");
     }
 }
 

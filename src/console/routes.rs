@@ -8,12 +8,17 @@
 //! | `GET /api/v1/board` | the live board ([`view::Board`]) |
 //! | `GET /api/v1/events` | server-sent events: `board` with the board whenever it changed |
 //! | | and before it `help` ([`view::Help`]) when a counselor has asked for help |
-//! | `/api/v1/calls/…`, `/api/v1/counselors/…` | what is done: see [`deeds`] |
+//! | `/api/v1/calls/…` | what is done in calls: see [`deeds`] |
+//! | `/api/v1/calls/…/contact` | what a call was: see [`contacts`] |
+//! | `/api/v1/counselors/…` | what counselors choose: see [`states`] |
 //!
 //! Nothing here ever carries a caller's number: the board has none.
 
+mod contacts;
 mod deeds;
 mod origin;
+mod states;
+mod too_large;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
@@ -22,8 +27,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -38,7 +43,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::desk::Desk;
 use super::enter::{self, FORM_MAX};
-use super::ui::STYLE;
+use super::ui::{STYLE, View};
 use super::{assets, pages, view};
 use crate::call::board::Board;
 use crate::shell::handle::Handle;
@@ -48,16 +53,18 @@ const BODY_MAX: usize = 64 * 1024;
 /// Shortest time between two events of one subscriber; what changes in between is in the next.
 const EVENT_PAUSE: Duration = Duration::from_millis(250);
 
-/// Headers of every answer: nothing is cached, guessed at, framed or told to other sites.
+/// Headers of every answer: nothing is cached, guessed at, framed or told to other sites. (With
+/// "no-referrer" browsers say of our own forms that they come from nowhere.)
 const HEADERS: [(HeaderName, HeaderValue); 3] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff")),
-    (HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer")),
+    (HeaderName::from_static("referrer-policy"), HeaderValue::from_static("same-origin")),
 ];
 const POLICY: HeaderName = HeaderName::from_static("content-security-policy");
 
 #[derive(Clone)]
 struct Shared {
+    desk: Arc<Desk>,
     handle: Handle,
     subscribers: Arc<Semaphore>,
     heartbeat: Duration,
@@ -74,6 +81,7 @@ struct Printed {
 /// All paths.
 pub(super) fn router(desk: &Arc<Desk>) -> Router {
     let shared = Shared {
+        desk: Arc::clone(desk),
         handle: desk.handle.clone(),
         subscribers: Arc::new(Semaphore::new(desk.limits.subscribers)),
         heartbeat: desk.limits.heartbeat,
@@ -87,14 +95,26 @@ pub(super) fn router(desk: &Arc<Desk>) -> Router {
         .route("/api/v1/board", get(board))
         .route("/api/v1/events", get(events))
         .merge(deeds::routes())
+        .merge(states::routes())
+        .merge(contacts::routes())
         .with_state(shared);
     let door = Door {
         hosts: Arc::from(&*desk.limits.hosts),
         upload_max: desk.limits.upload_max,
         policy: policy(),
     };
-    api.merge(pages::routes().with_state(Arc::clone(desk)))
-        .fallback(|| future::ready(error(StatusCode::NOT_FOUND, "not_found")))
+    let pages = pages::routes(desk)
+        .fallback(move |view: View, headers: HeaderMap| {
+            future::ready(match wants_page(&headers) {
+                true => view.refuse(
+                    StatusCode::NOT_FOUND,
+                    view.t("このページはありません。", "There is no such page."),
+                ),
+                false => error(StatusCode::NOT_FOUND, "not_found"),
+            })
+        })
+        .with_state(Arc::clone(desk));
+    api.merge(pages)
         .method_not_allowed_fallback(|| {
             future::ready(error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"))
         })
@@ -114,6 +134,12 @@ fn policy() -> HeaderValue {
     );
     let nothing = "default-src 'none'; frame-ancestors 'none'";
     HeaderValue::from_str(&policy).unwrap_or_else(|_| HeaderValue::from_static(nothing))
+}
+
+/// Whether a person asks, not a program.
+fn wants_page(headers: &HeaderMap) -> bool {
+    let wanted = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    wanted.is_some_and(|wanted| wanted.contains("text/html"))
 }
 
 /// What holds for every path.
@@ -141,7 +167,7 @@ async fn guard(State(door): State<Door>, request: Request, next: Next) -> Respon
     } else if fits && !headers.contains_key(TRANSFER_ENCODING) {
         next.run(request).await
     } else {
-        error(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
+        too_large::answer(request, most).await
     };
     let own = response.headers_mut();
     for (name, value) in HEADERS {

@@ -17,7 +17,7 @@ use crate::config::edit::{self, Edit};
 use crate::config::{Change, Loaded, changes, parse, ready};
 use crate::shell::clock;
 use crate::store;
-use crate::store::versions::{self, Version};
+use crate::store::history::{self, Version};
 
 /// Who changed a file that no page changed.
 pub(super) const BY_HAND: &str = "by hand";
@@ -101,7 +101,7 @@ pub(super) enum Saved {
 pub(super) async fn leaf(desk: &Desk) -> Result<Leaf, Failure> {
     let path = || desk.book.path().to_owned();
     let leaf = desk.book.read().await.map_err(|error| Failure::Unreadable(path(), error))?;
-    let last = desk.read(|db| db.read(versions::last)).await.map_err(Failure::Store)?;
+    let last = desk.read(|db| db.read(history::last)).await.map_err(Failure::Store)?;
     let is_known = last.as_ref().is_some_and(|last| last.text == leaf.text);
     if !is_known {
         keep(desk, BY_HAND, "", &leaf.text).await?;
@@ -121,7 +121,7 @@ async fn keep(desk: &Desk, who: &str, note: &str, text: &str) -> Result<(), Fail
         sha256: sha256(text),
         text: text.to_owned(),
     };
-    let kept = desk.store().run(move |conn| versions::add(conn, &version)).await;
+    let kept = desk.store().run(move |conn| history::add(conn, &version)).await;
     kept.map(|_| ()).map_err(Failure::Store)
 }
 
@@ -131,7 +131,7 @@ pub(super) async fn based(desk: &Desk, base: &str) -> Result<Option<Leaf>, Failu
         .map(|n| u8::from_str_radix(base.get(2 * n..2 * n + 2)?, 16).ok())
         .collect();
     let Some(hash) = hash.filter(|hash| hash.len() == 32) else { return Ok(None) };
-    let found = desk.read(move |db| db.read(|conn| versions::of_text(conn, &hash))).await;
+    let found = desk.read(move |db| db.read(|conn| history::of_text(conn, &hash))).await;
     Ok(found.map_err(Failure::Store)?.map(|version| Leaf::new(version.text)))
 }
 

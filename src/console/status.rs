@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use chrono_tz::Tz;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -22,6 +23,8 @@ use crate::time::Timestamp;
 const LIMIT: Duration = Duration::from_secs(5);
 /// How long it may take to delete recordings.
 const DELETE_LIMIT: Duration = Duration::from_secs(30);
+/// How long it may take to check every line.
+const OPENING_LIMIT: Duration = Duration::from_secs(600);
 /// Bytes of an answer at most.
 const SIZE_MAX: u64 = 16 * 1024 * 1024;
 
@@ -59,7 +62,7 @@ pub enum Error {
 /// # Errors
 /// When nobody answers, or somebody else.
 pub async fn fetch(listen: SocketAddr, token: &str) -> Result<String, Error> {
-    request(listen, "GET /api/v1/board", token, LIMIT).await
+    request(listen, "GET /api/v1/board", None, token, LIMIT).await
 }
 
 /// Has the service whose console listens on `listen` delete every recording of a call.
@@ -72,23 +75,62 @@ pub async fn delete_recordings(
     call: &CallId,
 ) -> Result<(), Error> {
     let what = format!("DELETE /api/v1/calls/{call}/recording");
-    request(listen, &what, token, DELETE_LIMIT).await.map(drop)
+    request(listen, &what, None, token, DELETE_LIMIT).await.map(drop)
+}
+
+/// Has the service check a line before its opening, or all of them; or, where `is_last`, has it say
+/// how the last checks came out. As JSON.
+///
+/// # Errors
+/// When it does not answer, or checks nothing.
+pub async fn opening(
+    listen: SocketAddr,
+    token: &str,
+    line: Option<&str>,
+    is_last: bool,
+) -> Result<String, Error> {
+    if is_last {
+        return request(listen, "GET /api/v1/opening", None, token, LIMIT).await;
+    }
+    let body = json!({ "line": line.unwrap_or_default() }).to_string();
+    request(listen, "POST /api/v1/opening", Some(&body), token, OPENING_LIMIT).await
+}
+
+/// Has the service make an invitation: its answer as JSON.
+///
+/// # Errors
+/// When it does not answer, or makes none.
+pub async fn invite(
+    listen: SocketAddr,
+    token: &str,
+    name: &str,
+    role: Option<&str>,
+    extension: Option<&str>,
+) -> Result<String, Error> {
+    let body = json!({ "name": name, "role": role, "extension": extension }).to_string();
+    request(listen, "POST /api/v1/accounts/invitations", Some(&body), token, LIMIT).await
+}
+
+/// Where a browser on this machine finds the console that listens on `listen`.
+pub fn address(listen: SocketAddr) -> SocketAddr {
+    SocketAddr::new(reachable(listen.ip()), listen.port())
 }
 
 async fn request(
     listen: SocketAddr,
     what: &str,
+    body: Option<&str>,
     token: &str,
     limit: Duration,
 ) -> Result<String, Error> {
-    let address = SocketAddr::new(reachable(listen.ip()), listen.port());
-    let asked = timeout(limit, ask(address, what, token)).await;
+    let address = address(listen);
+    let asked = timeout(limit, ask(address, what, body, token)).await;
     let asked = asked.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let answer = asked.map_err(|source| Error::Unreachable { address, source })?;
     if let Some(why) = refusal(&answer) {
         return Err(Error::Refused { address, why });
     }
-    body(&answer).map_err(|what| Error::Foreign { address, what })
+    read_body(&answer).map_err(|what| Error::Foreign { address, what })
 }
 
 /// The board in a service's answer.
@@ -108,11 +150,20 @@ fn reachable(listen: IpAddr) -> IpAddr {
     }
 }
 
-async fn ask(address: SocketAddr, what: &str, token: &str) -> io::Result<Vec<u8>> {
+async fn ask(
+    address: SocketAddr,
+    what: &str,
+    body: Option<&str>,
+    token: &str,
+) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address).await?;
+    let length = body.map(|body| {
+        format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())
+    });
+    let (length, body) = (length.unwrap_or_default(), body.unwrap_or_default());
     let request = format!(
-        "{what} HTTP/1.1\r\nHost: {address}\r\nAccept: application/json\r\n\
-         Authorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+        "{what} HTTP/1.1\r\nHost: {address}\r\nAccept: application/json\r\n{length}\
+         Authorization: Bearer {token}\r\nConnection: close\r\n\r\n{body}"
     );
     stream.write_all(request.as_bytes()).await?;
     let mut answer = vec![];
@@ -128,7 +179,7 @@ fn refusal(answer: &[u8]) -> Option<String> {
 }
 
 /// The body of a whole answer with status 200 and a stated length (RFC 9112 §6).
-fn body(answer: &[u8]) -> Result<String, String> {
+fn read_body(answer: &[u8]) -> Result<String, String> {
     let text = std::str::from_utf8(answer).map_err(|_| "it is not UTF-8".to_owned())?;
     let (head, body) = text.split_once("\r\n\r\n").ok_or("it has no head")?;
     let mut lines = head.split("\r\n");

@@ -1,5 +1,7 @@
 //! The console on a real socket of loopback, asked as a browser or a scraper would.
 
+mod reports;
+
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,16 +18,23 @@ mod settings;
 use super::*;
 use crate::call::board::*;
 use crate::call::cdr::{CallId, Outcome, Presentation, Quality};
-use crate::call::config::{Extension, LineId, SupervisionMode, TrunkId};
+use crate::call::config::{Extension, LineId, Override, SupervisionMode, TrunkId};
 use crate::call::deed::{Denial, Request, What};
+use crate::call::intention::Intention;
 use crate::call::voice::Side;
 use crate::chance::Chance;
 use crate::config::ready;
 use crate::media::Recent;
 use crate::shell::handle::{Asked, Feed, channel};
 use crate::shell::metrics::Metrics;
-use crate::store::{self, Store};
+use crate::store::{self, Reader, Store};
 use crate::time::Timestamp;
+
+mod board;
+mod door;
+mod me;
+mod prompts;
+mod states;
 
 struct Server {
     address: SocketAddr,
@@ -104,7 +113,8 @@ impl Server {
         tokio::select! {
             read = stream.read_to_string(&mut text) => { read.unwrap(); }
             request = self.feed.next_asked() => {
-                let Asked { request, answer: answers } = request.unwrap();
+                let Asked { request, who, answer: answers } = request.unwrap();
+                assert_eq!(&*who, "console", "the machine's own name");
                 asked = Some(request);
                 answers.send(answer).unwrap();
                 stream.read_to_string(&mut text).await.unwrap();
@@ -159,10 +169,13 @@ fn board() -> Board {
             name: "にじいろ県民相談".to_owned(),
             open: true,
             changes_at: Some(at + seconds(3 * 3_600)),
+            closes_at: Some(at + seconds(3 * 3_600 + 1_800)),
+            over: Override::Open(None),
             waiting: 1,
             longest_wait: seconds(75),
             ready: 1,
             today: vec![(Outcome::Answered, 4), (Outcome::Closed, 0)],
+            service_level: ServiceLevel { within: [2, 3, 4], of: 5 },
         }],
         calls: vec![CallView {
             call: CallId("k7f2".into()),
@@ -170,6 +183,7 @@ fn board() -> Board {
             phase: PhaseName::Ringing,
             since: at - seconds(90),
             in_phase: seconds(75),
+            waited: None,
             position: Some(1),
             counselors: vec![Extension::from("101")],
             presentation: Presentation::Withheld,
@@ -220,8 +234,12 @@ fn counselor(extension: &str, name: &str, state: CounselorState) -> CounselorVie
         name: name.to_owned(),
         state,
         for_: Duration::from_secs(4_000),
+        intention: Intention::Ready,
+        chosen_by: Chooser::Own,
+        wrap_up_left: None,
         missed: 0,
         taken: 3,
+        recent: vec![],
         lines: vec![LineId::from("nijiiro")],
         help: (extension == "101").then(|| HelpView {
             call: CallId("k7f2".into()),
@@ -442,6 +460,8 @@ async fn what_is_asked_of_the_loop_is_answered_by_it() {
         (Denial::NotSupervisor, 403, "not_a_supervisor"),
         (Denial::Taken, 409, "already_supervised"),
         (Denial::NotRecorded, 409, "not_recorded"),
+        (Denial::NotWrappingUp, 409, "not_wrapping_up"),
+        (Denial::UnknownReason, 422, "unknown_reason"),
         (Denial::NoPort, 503, "no_media_port"),
     ];
     for (denial, status, name) in denials {
@@ -491,7 +511,7 @@ async fn a_loop_that_answers_nothing_is_said_so() {
     let server = Server::start(Console::default()).await;
     let (feed, handle) = channel(server.store.clone(), Metrics::default());
     drop(feed);
-    let asked = handle.ask(Request::AskHelp(Extension::from("101"))).await;
+    let asked = handle.ask(Request::AskHelp(Extension::from("101")), "hana").await;
     assert_eq!(asked, Err(crate::shell::handle::Unanswered::Busy));
 }
 
@@ -529,13 +549,14 @@ async fn fields_and_labels_are_those_allowed() {
     let json = status::fetch(server.address, &server.token).await.unwrap();
     let mut fields = BTreeSet::new();
     names(&serde_json::from_str(&json).unwrap(), &mut fields);
-    let allowed = "answered at call calls changes_at closed concealed counselors draining \
+    let allowed = "answered at call calls changes_at chosen chosen_by closed closes_at concealed counselors draining \
         extension first_packet_ms for_seconds help_rings help_seconds in_phase_seconds jitter_max_ms jitter_ms \
         late legs level_dbfs line lines longest_wait_seconds lost lost_at_peer missed \
-        mode mos mos_at_peer name one_way one_way_count open pause_reason phase position \
-        presentation ready reason received recent_jitter_ms recent_loss recent_mos recording rejected round_trip_ms sent side \
+        mode mos mos_at_peer name of one_way one_way_count open override override_until pause_reason phase position \
+        presentation ready reason received recent_jitter_ms recent_loss recent_mos recording rejected round_trip_ms sent service_level side \
         since source_differs state strangers supervisor taken today trunk trunks \
-        unheard unheard_count waiting";
+        unheard unheard_count waited_seconds waiting within_180 within_20 within_60 \
+        wrap_up_left_seconds";
     assert_eq!(fields.iter().map(String::as_str).collect::<Vec<_>>().join(" "), allowed);
     server.metrics.deed(&What::HelpAsked);
     let (_, metrics) = server.get("/metrics").await;

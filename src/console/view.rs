@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::board;
 use crate::call::board::CounselorState;
+use crate::call::config::Override;
+use crate::call::intention::Intention;
 use crate::time::Timestamp;
 
 /// Everything that a supervisor sees at one moment.
@@ -41,6 +43,15 @@ pub struct Line {
     pub open: bool,
     /// When that changes next, if it ever does.
     pub changes_at: Option<String>,
+    /// When counseling ends, while there is any and an end is in sight.
+    #[serde(default)]
+    pub closes_at: Option<String>,
+    /// Whether a person has opened or closed it: auto, open, closed.
+    #[serde(default)]
+    pub r#override: String,
+    /// Until when they have, if that has an end.
+    #[serde(default)]
+    pub override_until: Option<String>,
     /// How many wait.
     pub waiting: u32,
     /// How long the first of them has waited.
@@ -49,6 +60,22 @@ pub struct Line {
     pub ready: u32,
     /// Calls that ended since midnight, by outcome.
     pub today: BTreeMap<String, u32>,
+    /// How soon callers were answered since midnight.
+    #[serde(default)]
+    pub service_level: ServiceLevel,
+}
+
+/// How many of those who waited were answered soon; those who talk count already.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceLevel {
+    /// Answered within 20 s.
+    pub within_20: u32,
+    /// Answered within 60 s.
+    pub within_60: u32,
+    /// Answered within 180 s.
+    pub within_180: u32,
+    /// Answered at all, or abandoned (but for those who hung up at once).
+    pub of: u32,
 }
 
 /// A call.
@@ -64,6 +91,9 @@ pub struct Call {
     pub since: String,
     /// How long it has been in this stage.
     pub in_phase_seconds: u64,
+    /// How long it had waited when it was answered; null: it was not yet.
+    #[serde(default)]
+    pub waited_seconds: Option<u64>,
     /// Place in the queue, from 1.
     pub position: Option<u32>,
     /// Extensions that ring or talk.
@@ -159,6 +189,15 @@ pub struct Counselor {
     pub state: String,
     /// Why they are paused.
     pub pause_reason: Option<String>,
+    /// What is chosen for the time when no call and no wrap-up has them: offline, ready, paused.
+    #[serde(default)]
+    pub chosen: String,
+    /// Who chose that: own, other (somebody at the console), missed (nobody: rings were missed).
+    #[serde(default)]
+    pub chosen_by: String,
+    /// How long the time for notes still lasts; null: there is none.
+    #[serde(default)]
+    pub wrap_up_left_seconds: Option<u64>,
     /// How long the state has lasted.
     pub for_seconds: u64,
     /// Rings missed in a row.
@@ -237,10 +276,26 @@ impl From<&board::LineView> for Line {
             name: line.name.clone(),
             open: line.open,
             changes_at: line.changes_at.map(moment),
+            closes_at: line.closes_at.map(moment),
+            r#override: match line.over {
+                Override::Auto => "auto",
+                Override::Open(_) => "open",
+                Override::Closed(_) => "closed",
+            }
+            .to_owned(),
+            override_until: match line.over {
+                Override::Auto => None,
+                Override::Open(until) | Override::Closed(until) => until.map(moment),
+            },
             waiting: line.waiting,
             longest_wait_seconds: seconds(line.longest_wait),
             ready: line.ready,
             today: line.today.iter().map(|(o, n)| (o.name().to_owned(), *n)).collect(),
+            service_level: {
+                let board::ServiceLevel { within: [within_20, within_60, within_180], of } =
+                    line.service_level;
+                ServiceLevel { within_20, within_60, within_180, of }
+            },
         }
     }
 }
@@ -253,6 +308,7 @@ impl From<&board::CallView> for Call {
             phase: call.phase.name().to_owned(),
             since: moment(call.since),
             in_phase_seconds: seconds(call.in_phase),
+            waited_seconds: call.waited.map(seconds),
             position: call.position,
             counselors: call.counselors.iter().map(ToString::to_string).collect(),
             presentation: call.presentation.name().to_owned(),
@@ -316,6 +372,14 @@ impl From<&board::CounselorView> for Counselor {
             name: counselor.name.clone(),
             state: counselor.state.name().to_owned(),
             pause_reason: reason,
+            chosen: match counselor.intention {
+                Intention::LoggedOut => "offline",
+                Intention::Ready => "ready",
+                Intention::Paused(_) => "paused",
+            }
+            .to_owned(),
+            chosen_by: counselor.chosen_by.name().to_owned(),
+            wrap_up_left_seconds: counselor.wrap_up_left.map(seconds),
             for_seconds: seconds(counselor.for_),
             missed: counselor.missed,
             taken: counselor.taken,

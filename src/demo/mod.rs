@@ -5,12 +5,10 @@
 //! things (`scenario`) and what is printed. Every part of it is real: sockets, SIP, RTP, records.
 //!
 //! ```text
-//! scenario ─► service (the shell)      phone, audio (two telephones)
+//! scenario ─► service (the shell)      shell::phone (two telephones, with their voices)
 //!     └─────► verdict ─► track (what was heard), tone (to measure it), voice (what was said)
 //! ```
 
-mod audio;
-mod phone;
 mod scenario;
 mod service;
 mod tone;

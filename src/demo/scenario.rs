@@ -13,8 +13,6 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
 
 use super::Error;
-use super::audio::{Audio, Recording};
-use super::phone::{News, Phone, Rung};
 use super::service::{Service, library};
 use super::track;
 use super::verdict::Talk;
@@ -24,6 +22,8 @@ use crate::call::switchboard::Step;
 use crate::chance::Chance;
 use crate::pii::Pii;
 use crate::shell::clock;
+use crate::shell::phone::audio::{Audio, Recording};
+use crate::shell::phone::{News, Phone, Rung};
 use crate::sip::Cause;
 use crate::sip::sdp::Agreed;
 

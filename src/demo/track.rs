@@ -7,9 +7,9 @@ use std::io;
 use std::path::Path;
 use std::time::Instant;
 
-use super::audio::Heard;
 use crate::media::Law;
 use crate::media::g711::decode;
+use crate::shell::phone::audio::Heard;
 
 /// Samples a second.
 const RATE: u32 = 8000;

@@ -4,12 +4,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::audio::Recording;
 use super::tone::{Measured, measure, strongest};
 use super::track::{Track, place};
 use super::voice::{CALLER, COUNSELOR, TURN, Voice};
 use crate::media::Law;
 use crate::media::g711::{decode, encode};
+use crate::shell::phone::audio::Recording;
 
 /// Samples at both ends of a turn that are not judged: the packets' way, and the start of a tick.
 const MARGIN: usize = 800;
@@ -156,7 +156,7 @@ fn ms(duration: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::audio::Heard;
+    use crate::shell::phone::audio::Heard;
 
     fn prompt() -> Vec<i16> {
         (0..16_000_i32).map(|n| ((n * n / 7) % 9_000 - 4_500) as i16).collect()

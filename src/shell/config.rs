@@ -21,6 +21,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Where the operator's prompts lie.
     pub prompts_dir: PathBuf,
+    /// The program that speaks a prompt's text, and its arguments; none: the one that is found.
+    pub voice_command: Vec<String>,
     /// How log lines look.
     pub log_format: LogFormat,
     /// What is logged: this level and what is graver.

@@ -4,6 +4,7 @@
 //! waits for a reader: the board is a watch channel that keeps the last picture only. Who asks
 //! something of the loop waits for the answer; the loop answers at once.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use super::recorder::{Erased, Eraser};
 use crate::call::board::Board;
 use crate::call::cdr::CallId;
 use crate::call::deed::{Denial, Request};
+use crate::sip::Transport;
 use crate::store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -32,7 +34,11 @@ pub fn channel(store: Store, metrics: Metrics) -> (Feed, Handle) {
     let pulse = Arc::new(Pulse::default());
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
     let feed = Feed { board, pulse: Arc::clone(&pulse), metrics: metrics.clone(), asked };
-    (feed, Handle { board: receiver, pulse, metrics, store, requests, eraser: None, reloads: None })
+    let listening = Arc::default();
+    let (eraser, reloads) = (None, None);
+    let handle =
+        Handle { board: receiver, pulse, metrics, store, requests, eraser, reloads, listening };
+    (feed, handle)
 }
 
 /// A request, and who waits for the answer.
@@ -40,6 +46,8 @@ pub fn channel(store: Store, metrics: Metrics) -> (Feed, Handle) {
 pub struct Asked {
     /// What is asked.
     pub request: Request,
+    /// Who asks: the name of their account.
+    pub who: Arc<str>,
     /// Where the answer goes.
     pub answer: oneshot::Sender<Result<(), Denial>>,
 }
@@ -104,6 +112,8 @@ pub struct Handle {
     eraser: Option<Eraser>,
     /// `None`: the configuration never changes.
     reloads: Option<mpsc::Sender<Reload>>,
+    /// The SIP sockets that are open.
+    listening: Arc<[(Transport, SocketAddr)]>,
 }
 
 impl Handle {
@@ -115,6 +125,21 @@ impl Handle {
     /// The same, which can have the configuration read again.
     pub fn with_reloads(self, reloads: mpsc::Sender<Reload>) -> Self {
         Self { reloads: Some(reloads), ..self }
+    }
+
+    /// The same, which knows the SIP sockets.
+    pub fn with_listening(self, listening: &[(Transport, SocketAddr)]) -> Self {
+        Self { listening: listening.into(), ..self }
+    }
+
+    /// The SIP sockets that are open.
+    pub fn listening(&self) -> &[(Transport, SocketAddr)] {
+        &self.listening
+    }
+
+    /// Shows in the metrics how the checks before an opening came out.
+    pub fn opening(&self, line: &str, at: i64, checks: &[(&'static str, bool)]) {
+        self.metrics.opening(line, at, checks);
     }
 
     /// Has the configuration and the prompts read again at once. Where something is wrong with
@@ -139,23 +164,20 @@ impl Handle {
     ///
     /// # Errors
     /// When it is not certain what there is and what is gone.
-    pub async fn delete_recordings(
-        &self,
-        call: CallId,
-        who: &'static str,
-    ) -> Result<Erased, Unanswered> {
+    pub async fn delete_recordings(&self, call: CallId, who: &str) -> Result<Erased, Unanswered> {
         let eraser = self.eraser.as_ref().ok_or(Unanswered::Busy)?;
-        let answered = timeout(ERASE_LIMIT, eraser.erase(call, who)).await;
+        let answered = timeout(ERASE_LIMIT, eraser.erase(call, who.into())).await;
         answered.ok().and_then(Result::ok).flatten().ok_or(Unanswered::Busy)
     }
 
-    /// Asks something of the running service, and waits for the answer.
+    /// Asks something of the running service, and waits for the answer. `who`: the name under which
+    /// the audit trail keeps it.
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn ask(&self, request: Request) -> Result<Result<(), Denial>, Unanswered> {
+    pub async fn ask(&self, request: Request, who: &str) -> Result<Result<(), Denial>, Unanswered> {
         let (answer, answered) = oneshot::channel();
-        let asked = Asked { request, answer };
+        let asked = Asked { request, who: who.into(), answer };
         self.requests.try_send(asked).map_err(|_| Unanswered::Busy)?;
         let answered = timeout(STUCK_AFTER, answered).await.map_err(|_| Unanswered::Busy)?;
         answered.map_err(|_| Unanswered::Busy)

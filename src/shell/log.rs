@@ -57,6 +57,11 @@ pub fn start(format: LogFormat, level: Level) -> io::Result<Log> {
         .with_default_directive(Directive::from(LevelFilter::from_level(level)))
         .with_env_var(VARIABLE)
         .from_env_lossy();
+    // What a file of somebody's has in it is told to them, not to the log.
+    let filter = match "symphonia=off".parse() {
+        Ok(quiet) => filter.add_directive(quiet),
+        Err(_) => filter,
+    };
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())

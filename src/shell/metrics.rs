@@ -5,6 +5,7 @@
 
 mod live;
 mod media;
+mod openings;
 mod voices;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ use crate::store::recording::Ended;
 use live::Live;
 use media::Media;
 pub use media::MediaFigures;
+use openings::Openings;
 use voices::Voices;
 
 /// Bounds of the waits, in seconds.
@@ -85,6 +87,7 @@ struct Inner {
     live: Arc<Live>,
     media: Arc<Media>,
     gauges: Arc<Gauges>,
+    openings: Arc<Openings>,
 }
 
 impl fmt::Debug for Metrics {
@@ -130,6 +133,8 @@ impl Default for Metrics {
         registry.register_collector(Box::new(Arc::clone(&live)));
         registry.register_collector(Box::new(Arc::clone(&media)));
         registry.register_collector(Box::new(Arc::clone(&gauges)));
+        let openings = Arc::new(Openings::default());
+        registry.register_collector(Box::new(Arc::clone(&openings)));
         let inner = Inner {
             registry,
             calls,
@@ -146,6 +151,7 @@ impl Default for Metrics {
             live,
             media,
             gauges,
+            openings,
         };
         Self(Arc::new(inner))
     }
@@ -245,6 +251,11 @@ impl Metrics {
         self.0.media.set(figures);
     }
 
+    /// Takes how the checks of a line came out, and when they were made (seconds since 1970).
+    pub fn opening(&self, line: &str, at: i64, checks: &[(&'static str, bool)]) {
+        self.0.openings.set(line, at, checks);
+    }
+
     /// Counts what a supervisor did, or a counselor who asked for help.
     pub fn deed(&self, what: &What) {
         let act = match what {
@@ -257,7 +268,9 @@ impl Metrics {
             | What::Summoned { .. }
             | What::Ended { .. }
             | What::HelpCleared
-            | What::Recording { .. } => return,
+            | What::Recording { .. }
+            | What::WrapUpEnded
+            | What::WrapUpExtended => return,
         };
         self.0.deeds.get_or_create(&[("act", act.to_owned())]).inc();
     }

@@ -15,6 +15,7 @@ pub mod log;
 pub mod media_thread;
 pub mod metrics;
 mod news;
+pub mod phone;
 pub mod process;
 pub mod prompts;
 pub mod recorder;
@@ -198,7 +199,10 @@ impl Shell {
         let hangup = signals::hangup()?;
         let (feed, handle) = handle::channel(setup.store.clone(), metrics.clone());
         let (reload_sender, reloads) = mpsc::channel(RELOADS_MAX);
-        let handle = handle.with_eraser(recorder.eraser()).with_reloads(reload_sender);
+        let handle = handle
+            .with_eraser(recorder.eraser())
+            .with_reloads(reload_sender)
+            .with_listening(sockets.listening());
         feed.bound(true);
         let watching = setup
             .source
@@ -385,8 +389,8 @@ impl Shell {
                     self.metrics.cdr(&cdr);
                     self.store.cdr(*cdr);
                 }
-                Output::Intention { extension, intention } => {
-                    self.store.audit(news::intention(&extension, &intention));
+                Output::Intention { extension, intention, who } => {
+                    self.store.audit(news::intention(&extension, &intention, &who));
                     self.store.intention(extension, intention);
                 }
                 Output::Recording(order) => self.recorder.tell(order),
@@ -422,7 +426,9 @@ impl Shell {
             | What::Ended { .. }
             | What::Denied { .. }
             | What::HelpCleared
-            | What::Recording { .. } => false,
+            | What::Recording { .. }
+            | What::WrapUpEnded
+            | What::WrapUpExtended => false,
         };
         if is_urgent {
             tracing::warn!("{}: {}", entry.who, entry.what);
@@ -435,8 +441,9 @@ impl Shell {
 
     /// A request, which is answered before anything else is done.
     fn ask(&mut self, asked: Asked) {
-        self.asker = Some(asked.answer);
-        self.give(Input::Command(Command::Request(asked.request)));
+        let Asked { request, who, answer } = asked;
+        self.asker = Some(answer);
+        self.give(Input::Command(Command::Request { request, who }));
         // A fault of ours on the way: whoever asked learns that there is no answer.
         self.asker = None;
     }

@@ -87,30 +87,36 @@ pub(super) fn entry(who: &str, what: String) -> Entry {
     Entry { at: clock::now().wall, who: who.to_owned(), what }
 }
 
-/// What a counselor chose, or what was chosen for them after missed rings.
-pub(super) fn intention(extension: &Extension, intention: &Intention) -> Entry {
-    match intention {
-        Intention::Ready => entry(&extension.0, "ready".to_owned()),
-        Intention::LoggedOut => entry(&extension.0, "logged out".to_owned()),
-        Intention::Paused(why) if why == "missed" => {
-            entry(SYSTEM, format!("{extension} paused: missed rings"))
-        }
-        Intention::Paused(why) if why.is_empty() => entry(&extension.0, "paused".to_owned()),
-        Intention::Paused(why) => entry(&extension.0, format!("paused: {why}")),
+/// What a counselor chose, or what was chosen for them: by somebody at the console, or after missed
+/// rings.
+pub(super) fn intention(extension: &Extension, intention: &Intention, who: &Actor) -> Entry {
+    let what = match intention {
+        Intention::Ready => "ready".to_owned(),
+        Intention::LoggedOut => "logged out".to_owned(),
+        Intention::Paused(_) if *who == Actor::System => "paused: missed rings".to_owned(),
+        Intention::Paused(why) if why.is_empty() => "paused".to_owned(),
+        Intention::Paused(why) => format!("paused: {why}"),
+    };
+    let is_own = *who == Actor::Extension(extension.clone());
+    entry(&name(who), if is_own { what } else { format!("{extension} {what}") })
+}
+
+/// Who stands in the audit trail.
+fn name(who: &Actor) -> String {
+    match who {
+        Actor::Extension(extension) => extension.to_string(),
+        Actor::Person(name) => name.to_string(),
+        Actor::System => SYSTEM.to_owned(),
     }
 }
 
 /// Who listened to whom, spoke, asked for help, or was not let.
 pub(super) fn deed(deed: &Deed) -> Entry {
-    let who = match &deed.who {
-        Actor::Extension(extension) => extension.to_string(),
-        Actor::Console => "console".to_owned(),
-        Actor::System => SYSTEM.to_owned(),
-    };
     let whose = match (&deed.counselor, &deed.call) {
         (Some(counselor), Some(call)) => format!(" (call {call} of {counselor})"),
         (None, Some(call)) => format!(" (call {call})"),
-        (_, None) => String::new(),
+        (Some(counselor), None) => format!(" (of {counselor})"),
+        (None, None) => String::new(),
     };
     let what = match &deed.what {
         What::Summoned { supervisor, mode } => format!("rings {supervisor} to {}", mode.name()),
@@ -136,17 +142,16 @@ pub(super) fn deed(deed: &Deed) -> Entry {
         What::HelpCleared => "the call for help is cleared".to_owned(),
         What::Recording { paused: true } => "the recording is paused".to_owned(),
         What::Recording { paused: false } => "the recording goes on".to_owned(),
+        What::WrapUpEnded => "ends the wrap-up".to_owned(),
+        What::WrapUpExtended => "extends the wrap-up".to_owned(),
     };
-    entry(&who, what + &whose)
+    entry(&name(&deed.who), what + &whose)
 }
 
 /// What an operator told the running service; `None`: it is written down elsewhere.
 pub(super) fn command(command: &Command) -> Option<Entry> {
     match command {
-        Command::Configure(..)
-        | Command::Intend { .. }
-        | Command::Request(_)
-        | Command::RecordingLost(_) => None,
+        Command::Configure(..) | Command::Request { .. } | Command::RecordingLost(_) => None,
         Command::Drain => Some(entry(SYSTEM, "told to end: no new calls".to_owned())),
         Command::Stop => Some(entry(SYSTEM, "ended the calls that were left".to_owned())),
         Command::Override { line, over } => Some(entry("operator", format!("{line}: {over:?}"))),
@@ -181,8 +186,8 @@ mod tests {
         let whom = Some(Extension::from("102"));
         let denied = What::Denied { asked: "listen", whom, why: Denial::NotSupervisor };
         assert_eq!(
-            words(Actor::Console, None, None, denied.clone()),
-            ("console".to_owned(), "denied listen by 102: not_a_supervisor".to_owned())
+            words(Actor::Person("hana".into()), None, None, denied.clone()),
+            ("hana".to_owned(), "denied listen by 102: not_a_supervisor".to_owned())
         );
         assert_eq!(
             words(Actor::Extension(Extension::from("102")), None, None, denied),
@@ -200,9 +205,21 @@ mod tests {
     #[test]
     fn a_pause_after_missed_rings_is_nobodys_choice() {
         let extension = Extension::from("101");
-        let who = |chosen| intention(&extension, &chosen).who;
-        assert_eq!(who(Intention::Paused("missed".to_owned())), SYSTEM);
-        assert_eq!(who(Intention::Paused("休憩".to_owned())), "101");
-        assert_eq!(who(Intention::Ready), "101");
+        let words = |chosen, who| {
+            let told = intention(&extension, &chosen, &who);
+            (told.who, told.what)
+        };
+        let paused = |why: &str| Intention::Paused(why.to_owned());
+        let own = Actor::Extension(extension.clone());
+        let table = [
+            (paused("missed"), Actor::System, SYSTEM, "101 paused: missed rings"),
+            (paused("休憩"), own.clone(), "101", "paused: 休憩"),
+            (Intention::Ready, own, "101", "ready"),
+            (paused("休憩"), Actor::Person("hana".into()), "hana", "101 paused: 休憩"),
+            (Intention::LoggedOut, Actor::Person("hana".into()), "hana", "101 logged out"),
+        ];
+        for (chosen, by, who, what) in table {
+            assert_eq!(words(chosen, by), (who.to_owned(), what.to_owned()));
+        }
     }
 }

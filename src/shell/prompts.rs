@@ -5,6 +5,7 @@
 //! importing recordings is [`make`]'s, the texts are [`manifest`]'s; what is inside of a recording
 //! the media plane knows. Reads and writes files, so none of it belongs on the loop.
 
+pub mod decode;
 pub mod make;
 pub mod manifest;
 #[cfg(test)]
@@ -113,6 +114,8 @@ pub struct Row {
     pub level: Option<f64>,
     /// What it says; empty when nobody wrote that down.
     pub text: String,
+    /// Who says it; `None` when nobody wrote that down.
+    pub voice: Option<String>,
     /// What a person must verify before it goes on air.
     pub check: Option<String>,
 }
@@ -182,13 +185,14 @@ impl Row {
             length: Duration::ZERO,
             level: None,
             text: known.map(|entry| entry.text.clone()).unwrap_or_default(),
+            voice: known.and_then(|entry| entry.voice.clone()),
             check: known.and_then(|entry| entry.check.clone()),
         }
     }
 }
 
-/// dBFS RMS.
-fn level(pcm: &[i16]) -> Option<f64> {
+/// dBFS RMS; `None`: nothing is to be heard.
+pub fn level(pcm: &[i16]) -> Option<f64> {
     let power: f64 = pcm.iter().map(|s| f64::from(*s) * f64::from(*s)).sum();
     let full = 32_768.0 * 32_768.0;
     (power > 0.0).then(|| 10.0 * (power / pcm.len() as f64 / full).log10())

@@ -81,7 +81,7 @@ pub struct Config {
 enum Item {
     Order(Order),
     Sound(Recorded),
-    Erase { call: CallId, who: &'static str, answer: oneshot::Sender<Option<Erased>> },
+    Erase { call: CallId, who: Arc<str>, answer: oneshot::Sender<Option<Erased>> },
     Stop,
 }
 
@@ -98,7 +98,7 @@ impl Eraser {
     /// Has every recording of a call deleted; one that is being written ends. The answer comes when
     /// the files are gone for certain; `None`: it can't be known which there are. No answer:
     /// nothing is certain.
-    pub fn erase(&self, call: CallId, who: &'static str) -> oneshot::Receiver<Option<Erased>> {
+    pub fn erase(&self, call: CallId, who: Arc<str>) -> oneshot::Receiver<Option<Erased>> {
         let (answer, answered) = oneshot::channel();
         // No room, or no recorder any more: the sender is dropped, which is no answer.
         drop(self.queue.try_send(Item::Erase { call, who, answer }));
@@ -281,7 +281,7 @@ impl Thread {
                 Ok(Item::Sound(recorded)) => self.on_sound(&recorded),
                 Ok(Item::Erase { call, who, answer }) => {
                     // Whoever asked may have gone.
-                    answer.send(self.erase(&call, who)).ok();
+                    answer.send(self.erase(&call, &who)).ok();
                 }
                 Ok(Item::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}

@@ -17,7 +17,19 @@ use super::{Error, database};
 const BUSY: Duration = Duration::from_secs(1);
 
 /// The steps; step `n` leads from version `n` to `n + 1`. A released step never changes.
-const STEPS: &[&str] = &[RECORDS, RECORDINGS, VOICES, RECORDED, LEGS, ACCOUNTS, VERSIONS];
+const STEPS: &[&str] = &[
+    RECORDS,
+    RECORDINGS,
+    VOICES,
+    RECORDED,
+    LEGS,
+    ACCOUNTS,
+    DUTY_AND_CARRIER,
+    VERSIONS,
+    OPENINGS,
+    HISTORY,
+    CONTACTS,
+];
 
 /// Records, intentions, audit.
 const RECORDS: &str = "
@@ -135,8 +147,39 @@ const ACCOUNTS: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// What the file of the configuration said, and who changed it.
+/// Recordings of prompts, as they were and as they may be.
 const VERSIONS: &str = "
+    CREATE TABLE prompt_version (
+        prompt TEXT NOT NULL,
+        n INTEGER NOT NULL,
+        at_ms INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        text TEXT NOT NULL,
+        voice TEXT NOT NULL,
+        sha256 TEXT NOT NULL,
+        live_ms INTEGER,
+        planned_ms INTEGER,
+        planned_by TEXT,
+        samples BLOB NOT NULL,
+        PRIMARY KEY (prompt, n)
+    ) STRICT;
+";
+
+/// How the checks before each opening came out.
+const OPENINGS: &str = "
+    CREATE TABLE opening_run (
+        id INTEGER PRIMARY KEY,
+        line TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        opens_ms INTEGER,
+        result TEXT NOT NULL,
+        report TEXT NOT NULL
+    ) STRICT;
+";
+
+/// What the file of the configuration said, and who changed it.
+const HISTORY: &str = "
     CREATE TABLE config_version (
         n INTEGER PRIMARY KEY,
         at_ms INTEGER NOT NULL,
@@ -187,6 +230,39 @@ const LEGS: &str = "
         q.level_dbfs, q.one_way, q.mos
     FROM cdr_quality q JOIN cdr ON cdr.call = q.call;
     DROP TABLE cdr_quality;
+";
+
+/// When counselors were on duty, and what the carrier counted: sums, nothing of a caller.
+const DUTY_AND_CARRIER: &str = "
+    CREATE TABLE duty (
+        extension TEXT NOT NULL,
+        from_ms INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        to_ms INTEGER NOT NULL,
+        PRIMARY KEY (extension, from_ms)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX duty_to ON duty (to_ms);
+    CREATE TABLE carrier (
+        line TEXT NOT NULL,
+        day TEXT NOT NULL,
+        hour INTEGER NOT NULL,
+        attempts INTEGER NOT NULL,
+        connected INTEGER NOT NULL,
+        at_ms INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        PRIMARY KEY (line, day, hour)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// What counselors said of their calls. A call may be spoken of before its record is written.
+const CONTACTS: &str = "
+    CREATE TABLE contact (
+        call TEXT NOT NULL,
+        extension TEXT NOT NULL,
+        type TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        PRIMARY KEY (call, extension)
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// The version that this program writes.
@@ -360,11 +436,15 @@ mod tests {
         let mut columns = conn.prepare(sql).unwrap();
         let columns = columns.query_map([], |row| row.get::<_, String>(0)).unwrap();
         let columns = columns.map(Result::unwrap).collect::<Vec<_>>();
-        let mut allowed = "account.extension account.invitation \
+        let mut allowed = "contact.at_ms contact.call contact.extension \
+            contact.type account.extension account.invitation \
             account.invitation_until_ms account.name account.password account.role account.totp \
             account.totp_step session.account session.token session.until_ms \
             audit.at_ms audit.hash audit.n audit.what audit.who audit_anchor.hash \
-            audit_anchor.n audit_anchor.only cdr.answered_after_ms cdr.call cdr.counselor \
+            audit_anchor.n audit_anchor.only carrier.at_ms carrier.attempts carrier.connected \
+            carrier.day carrier.hour carrier.line carrier.who \
+            duty.extension duty.from_ms duty.state duty.to_ms \
+            cdr.answered_after_ms cdr.call cdr.counselor \
             cdr.ended_by cdr.guidance_ms cdr.lasted_ms cdr.line cdr.offers cdr.outcome \
             cdr.paid_wait_ms cdr.position cdr.presentation cdr.recorded cdr.reason cdr.reason_code \
             cdr.started_ms cdr.talk_ms cdr.test cdr.trunk cdr.wait_ms cdr_leg.call \
@@ -376,7 +456,13 @@ mod tests {
             cdr_talk.extension cdr_talk.nth cdr_talk.talk_ms \
             config_version.at_ms config_version.n config_version.note config_version.sha256 \
             config_version.text config_version.who \
-            intention.extension intention.pause_reason intention.state recording.bytes \
+            intention.extension intention.pause_reason intention.state opening_run.at_ms \
+            opening_run.id opening_run.line opening_run.opens_ms opening_run.report \
+            opening_run.result opening_run.who prompt_version.at_ms \
+            prompt_version.live_ms prompt_version.n prompt_version.planned_by \
+            prompt_version.planned_ms prompt_version.prompt prompt_version.samples \
+            prompt_version.sha256 prompt_version.text prompt_version.voice prompt_version.who \
+            recording.bytes \
             recording.call recording.deleted_ms recording.deleted_why recording.ended \
             recording.length_ms recording.line recording.part recording.sha256 \
             recording.started_ms"

@@ -2,10 +2,9 @@
 //! writer thread; the call path hands a record over and never waits.
 //!
 //! Owns [`Store`] (the handle), [`Reader`] (for reports) and their limits. The tables are
-//! [`migrate`]'s; what is in each row is [`cdr`]'s, [`counselors`]', [`recording`]'s,
-//! [`accounts`]', [`versions`]' and [`audit`]'s; the figures
-//! are [`report`]'s. There is no column for a
-//! caller's number or address.
+//! [`migrate`]'s; what is in each row is [`cdr`]'s, [`counselors`]', [`duty`]'s, [`carrier`]'s,
+//! [`recording`]'s, [`accounts`]', [`versions`]', [`history`]'s, [`opening`]'s and [`audit`]'s; the
+//! figures are [`report`]'s. There is no column for a caller's number or address.
 //!
 //! ```text
 //!  call path ──► bounded backlog ──► writer thread ──► koebashi.db (WAL, secure_delete)
@@ -14,9 +13,14 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod carrier;
 pub mod cdr;
+pub mod contact;
 pub mod counselors;
+pub mod duty;
+pub mod history;
 pub mod migrate;
+pub mod opening;
 pub mod recording;
 pub mod report;
 mod retention;

@@ -1,35 +1,52 @@
 //! The figures that the public office gets, counted from the records of a month or fiscal year.
 //!
-//! Owns what is counted and how: every call exactly once by its outcome, test calls apart. Printing
-//! is [`mod@print`]'s, months and years [`period`]'s, finding the records `store::cdr`'s.
+//! Owns what is counted and how: every call exactly once by its outcome, test calls apart. Names of
+//! the figures are [`summary`]'s and [`breakdown`]'s, printing is [`mod@print`]'s, days, months and
+//! years [`period`]'s, finding the records `store::cdr`'s.
 //!
 //! | figure | formula |
 //! |---|---|
 //! | received | all calls but test calls |
 //! | queued | answered + short_abandoned + abandoned + timed_out + no_counselor + failed |
+//! | waited | queued − short_abandoned |
 //! | answer rate | answered ÷ (queued − short_abandoned) |
 //! | abandonment | abandoned ÷ (queued − short_abandoned) |
+//! | connection rate | answered ÷ the carrier's attempts, of days of which its file is known |
 //! | service level T | (answered with wait ≤ T) ÷ (answered + abandoned) |
+//! | … of answered | (answered with wait ≤ T) ÷ answered |
+//! | … SL2 | (answered + hung up waiting, each within T) ÷ (answered + hung up waiting) |
 //! | guidance drop-off | guidance_abandoned ÷ calls that heard the system |
 //! | caller-paid waiting | Σ from our 200 until joined or out |
 //!
-//! `full` counts as busy, so it is not queued. `failed` is our fault, and counts against us.
+//! `full` counts as busy, so it is not queued. `failed` is our fault, and counts against us. Each
+//! figure's query in SQL stands in `report/queries.md`; a test holds the two together.
 
+pub mod breakdown;
 pub mod columns;
+mod duties;
 pub mod period;
 pub mod print;
+pub mod public;
+mod spread;
+pub mod staffing;
+pub mod summary;
+pub mod value;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use chrono::{NaiveDate, Timelike};
+use chrono::{Datelike, NaiveDate, Timelike};
+use rusqlite::Connection;
 
-use super::{Error, Reader};
-use crate::call::cdr::{Cdr, Outcome, Quality};
+use super::carrier::{self, Count};
+use super::{Error, Reader, cdr};
+use crate::call::cdr::{Cdr, Outcome};
 use crate::call::config::{Extension, LineId};
 
+pub use duties::Duty;
 use period::Period;
+pub use spread::{Spread, Voice};
 
 /// The waits of the service levels, in seconds.
 pub const SERVICE_LEVELS: [u64; 3] = [20, 60, 180];
@@ -46,6 +63,8 @@ pub struct Figures {
     pub total: LineFigures,
     /// Each line; `None`: calls to numbers that belong to no line.
     pub lines: BTreeMap<Option<LineId>, LineFigures>,
+    /// What each counselor did when, on whatever line.
+    pub duty: BTreeMap<Extension, Duty>,
 }
 
 /// The figures of one line, or of all.
@@ -63,6 +82,10 @@ pub struct LineFigures {
     pub heard: u64,
     /// Calls joined within each of [`SERVICE_LEVELS`].
     pub within: [u64; 3],
+    /// Calls whose callers hung up in the queue within each of [`SERVICE_LEVELS`].
+    pub left_within: [u64; 3],
+    /// Guidance that those heard who hung up in it, in milliseconds.
+    pub guidance_left: Spread,
     /// Waits of answered calls, in milliseconds.
     pub wait_answered: Spread,
     /// Waits of abandoned calls (not the short ones), in milliseconds.
@@ -75,6 +98,12 @@ pub struct LineFigures {
     pub slots: BTreeMap<u32, Counts>,
     /// Calls by the day on which they began, for days on which the line took calls.
     pub days: BTreeMap<NaiveDate, Counts>,
+    /// Calls by the month in which they began: year and month.
+    pub months: BTreeMap<(i32, u32), Counts>,
+    /// What counselors said that calls were about, and how often.
+    pub contacts: BTreeMap<String, u64>,
+    /// What the carrier counted, where its file is known.
+    pub carrier: Carrier,
     /// Each counselor's talks, in milliseconds; a transfer gives one to each.
     pub counselors: BTreeMap<Extension, Spread>,
     /// The callers' voices, of answered calls.
@@ -83,26 +112,22 @@ pub struct LineFigures {
     pub counselor_voice: Voice,
 }
 
+/// What the carrier counted on days of which its file is known, and our calls of the same days.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Carrier {
+    /// Days, of all lines where the figures are.
+    pub days: BTreeMap<NaiveDate, Count>,
+    /// By hour, of those days whose file has hours.
+    pub hours: BTreeMap<u32, Count>,
+    /// Calls of these days.
+    pub count: Count,
+    /// Of our calls of these days, those that a counselor answered.
+    pub answered: u64,
+}
+
 /// Calls by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts([u64; Outcome::ALL.len()]);
-
-/// Measured values, in order.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Spread(Vec<f64>);
-
-/// How voices did, a value for each call that has one.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Voice {
-    /// MOS (ITU-T G.107).
-    pub mos: Spread,
-    /// Share of packets that never came, 0 to 1.
-    pub loss: Spread,
-    /// Jitter in milliseconds.
-    pub jitter_ms: Spread,
-    /// Round trip in milliseconds.
-    pub round_trip_ms: Spread,
-}
 
 impl Counts {
     /// Calls with this outcome.
@@ -127,9 +152,14 @@ impl Counts {
         ])
     }
 
+    /// Those of them who did not hang up at once: what rates divide by.
+    pub fn waited(&self) -> u64 {
+        self.queued() - self.of(Outcome::ShortAbandoned)
+    }
+
     /// Answered ÷ (queued − short abandoned).
     pub fn answer_rate(&self) -> Option<f64> {
-        ratio(self.of(Outcome::Answered), self.queued() - self.of(Outcome::ShortAbandoned))
+        ratio(self.of(Outcome::Answered), self.waited())
     }
 
     /// Answered ÷ received: the other usual definition.
@@ -139,7 +169,7 @@ impl Counts {
 
     /// Abandoned ÷ (queued − short abandoned).
     pub fn abandonment(&self) -> Option<f64> {
-        ratio(self.of(Outcome::Abandoned), self.queued() - self.of(Outcome::ShortAbandoned))
+        ratio(self.of(Outcome::Abandoned), self.waited())
     }
 
     fn sum(&self, outcomes: &[Outcome]) -> u64 {
@@ -157,80 +187,30 @@ impl Counts {
     }
 }
 
-impl Spread {
-    /// How many values there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Their sum.
-    pub fn total(&self) -> f64 {
-        self.0.iter().fold(0.0, |sum, x| sum + x)
-    }
-
-    /// Their mean.
-    pub fn mean(&self) -> Option<f64> {
-        (!self.is_empty()).then(|| self.total() / self.len() as f64)
-    }
-
-    /// The middle value; of an even number of values, the mean of both in the middle.
-    pub fn median(&self) -> Option<f64> {
-        let upper = self.0.get(self.len() / 2)?;
-        let lower = self.0.get((self.len() - 1) / 2)?;
-        Some(lower.midpoint(*upper))
-    }
-
-    /// The smallest value that at least 90 % of the values do not exceed (nearest rank).
-    pub fn p90(&self) -> Option<f64> {
-        let rank = (self.len() * 9).div_ceil(10);
-        self.0.get(rank.checked_sub(1)?).copied()
-    }
-
-    /// The greatest.
-    pub fn max(&self) -> Option<f64> {
-        self.0.last().copied()
-    }
-
-    fn push(&mut self, value: f64) {
-        self.0.push(value);
-    }
-
-    fn push_length(&mut self, length: Duration) {
-        self.push(length.as_millis() as f64);
-    }
-
-    fn sort(&mut self) {
-        self.0.sort_by(f64::total_cmp);
-    }
-}
-
-impl Voice {
-    fn add(&mut self, quality: &Quality) {
-        let expected = quality.received.saturating_add(quality.lost);
-        if expected == 0 {
-            return;
-        }
-        self.loss.push(quality.lost as f64 / expected as f64);
-        self.jitter_ms.push(f64::from(quality.jitter_ms));
-        self.mos.0.extend(quality.mos.map(f64::from));
-        self.round_trip_ms.0.extend(quality.round_trip_ms.map(f64::from));
-    }
-
-    fn spreads(&mut self) -> [&mut Spread; 4] {
-        [&mut self.mos, &mut self.loss, &mut self.jitter_ms, &mut self.round_trip_ms]
-    }
-}
-
 impl LineFigures {
     /// Share of the calls joined within each of [`SERVICE_LEVELS`].
     pub fn service_levels(&self) -> [Option<f64>; 3] {
         let of = self.counts.of(Outcome::Answered) + self.counts.of(Outcome::Abandoned);
         self.within.map(|within| ratio(within, of))
+    }
+
+    /// The same of answered calls only, which flatters.
+    pub fn service_levels_of_answered(&self) -> [Option<f64>; 3] {
+        self.within.map(|within| ratio(within, self.counts.of(Outcome::Answered)))
+    }
+
+    /// The same as Asterisk's SL2: who hung up in time counts as served.
+    pub fn service_levels_2(&self) -> [Option<f64>; 3] {
+        let ended = [Outcome::Answered, Outcome::Abandoned, Outcome::ShortAbandoned];
+        let of = self.counts.sum(&ended);
+        let mut both = self.within;
+        both.iter_mut().zip(self.left_within).for_each(|(within, left)| *within += left);
+        both.map(|within| ratio(within, of))
+    }
+
+    /// Answered ÷ the carrier's attempts.
+    pub fn connection_rate(&self) -> Option<f64> {
+        ratio(self.carrier.answered, self.carrier.count.attempts)
     }
 
     /// Share of those who heard us and hung up during the guidance.
@@ -249,6 +229,7 @@ impl LineFigures {
         let slot = (local.hour() * 60 + local.minute()) / SLOT_MINUTES;
         self.slots.entry(slot).or_default().add(cdr.outcome);
         self.days.entry(local.date()).or_default().add(cdr.outcome);
+        self.months.entry((local.year(), local.month())).or_default().add(cdr.outcome);
 
         let guided = cdr.outcome == Outcome::GuidanceAbandoned || !cdr.guidance.is_zero();
         self.heard += u64::from(cdr.answered.is_some() || guided);
@@ -262,6 +243,12 @@ impl LineFigures {
         if cdr.outcome == Outcome::Abandoned {
             self.wait_abandoned.push_length(cdr.wait);
         }
+        if [Outcome::Abandoned, Outcome::ShortAbandoned].contains(&cdr.outcome) {
+            count_within(&mut self.left_within, cdr.wait);
+        }
+        if cdr.outcome == Outcome::GuidanceAbandoned {
+            self.guidance_left.push_length(cdr.guidance);
+        }
         if cdr.outcome == Outcome::Answered {
             self.add_answered(cdr);
         }
@@ -270,9 +257,7 @@ impl LineFigures {
     fn add_answered(&mut self, cdr: &Cdr) {
         self.wait_answered.push_length(cdr.wait);
         self.talk.push_length(cdr.talk);
-        for (within, limit) in self.within.iter_mut().zip(SERVICE_LEVELS) {
-            *within += u64::from(cdr.wait <= Duration::from_secs(limit));
-        }
+        count_within(&mut self.within, cdr.wait);
         self.caller_voice.add(&cdr.caller_quality());
         cdr.counselor_qualities().for_each(|quality| self.counselor_voice.add(&quality));
     }
@@ -280,7 +265,7 @@ impl LineFigures {
     fn finish(&mut self) {
         self.days.retain(|_, counts| counts.was_open());
         let waits = [&mut self.wait_answered, &mut self.wait_abandoned];
-        let lengths = [&mut self.talk, &mut self.paid_wait];
+        let lengths = [&mut self.talk, &mut self.paid_wait, &mut self.guidance_left];
         let voices = [&mut self.caller_voice, &mut self.counselor_voice];
         let spreads = waits.into_iter().chain(lengths);
         let spreads = spreads.chain(voices.into_iter().flat_map(Voice::spreads));
@@ -290,26 +275,55 @@ impl LineFigures {
 
 /// Counts records one by one, so that a year's need not be in memory at once.
 #[derive(Debug)]
-pub struct Tally(Figures);
+pub struct Tally {
+    figures: Figures,
+    /// What the carrier counted.
+    carrier: BTreeMap<(LineId, NaiveDate), carrier::Day>,
+}
 
 impl Tally {
     /// Begins with nothing counted.
     pub fn new(period: Period) -> Self {
-        Self(Figures { period, total: LineFigures::default(), lines: BTreeMap::new() })
+        let (total, lines, duty) = (LineFigures::default(), BTreeMap::new(), BTreeMap::new());
+        Self { figures: Figures { period, total, lines, duty }, carrier: BTreeMap::new() }
+    }
+
+    /// Takes what the carrier counted, before the first call.
+    fn with_carrier(mut self, days: BTreeMap<(LineId, NaiveDate), carrier::Day>) -> Self {
+        let Figures { total, lines, .. } = &mut self.figures;
+        for ((line, date), day) in &days {
+            let line = lines.entry(Some(line.clone())).or_default();
+            for carrier in [&mut total.carrier, &mut line.carrier] {
+                carrier.count.add(day.all);
+                carrier.days.entry(*date).or_default().add(day.all);
+                for (hour, count) in &day.hours {
+                    carrier.hours.entry(*hour).or_default().add(*count);
+                }
+            }
+        }
+        Self { carrier: days, ..self }
     }
 
     /// Counts a call, when it began in the period.
     pub fn add(&mut self, cdr: &Cdr) {
-        let Figures { period, total, lines } = &mut self.0;
-        if (period.from()..period.to()).contains(&cdr.started) {
-            total.add(cdr, period);
-            lines.entry(cdr.line.clone()).or_default().add(cdr, period);
+        let Figures { period, total, lines, .. } = &mut self.figures;
+        if !(period.from()..period.to()).contains(&cdr.started) {
+            return;
+        }
+        let day = period.local(cdr.started).date();
+        let of_day = cdr.line.clone().map(|line| (line, day));
+        let is_known = of_day.is_some_and(|key| self.carrier.contains_key(&key));
+        let line = lines.entry(cdr.line.clone()).or_default();
+        for figures in [total, line] {
+            figures.add(cdr, period);
+            let is_answered = cdr.outcome == Outcome::Answered && !cdr.test;
+            figures.carrier.answered += u64::from(is_known && is_answered);
         }
     }
 
     /// The figures.
     pub fn finish(self) -> Figures {
-        let mut figures = self.0;
+        let mut figures = self.figures;
         figures.total.finish();
         figures.lines.values_mut().for_each(LineFigures::finish);
         figures
@@ -328,10 +342,50 @@ pub fn figures(rows: &[Cdr], period: Period) -> Figures {
 /// # Errors
 /// When there is no database, or it can't be read.
 pub fn read(database: &Path, period: Period) -> Result<Figures, Error> {
+    Reader::open(database)?.read(|conn| count(conn, period))
+}
+
+/// The figures of the database's records.
+///
+/// # Errors
+/// When the database can't be read.
+pub fn count(conn: &Connection, period: Period) -> rusqlite::Result<Figures> {
     let (from, to) = (period.from(), period.to());
-    let mut tally = Tally::new(period);
-    Reader::open(database)?.cdrs(from, to, |cdr| tally.add(&cdr))?;
+    let days = carrier::load(conn, period.first, period.end)?;
+    let mut tally = Tally::new(period).with_carrier(days);
+    cdr::load(conn, from, to, |cdr| tally.add(&cdr))?;
+    duties::load(conn, from, to, &mut tally.figures.duty)?;
+    contacts(conn, &mut tally.figures)?;
     Ok(tally.finish())
+}
+
+/// What counselors said that calls were about, where that is written down.
+fn contacts(conn: &Connection, figures: &mut Figures) -> rusqlite::Result<()> {
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'contact'";
+    if conn.query_row(sql, [], |row| row.get::<_, i64>(0))? == 0 {
+        return Ok(());
+    }
+    let Figures { period, total, lines, .. } = figures;
+    let mut query = conn.prepare(
+        "SELECT cdr.line, contact.type, count(*) FROM contact JOIN cdr ON cdr.call = contact.call
+         WHERE cdr.started_ms >= ?1 AND cdr.started_ms < ?2 AND cdr.test = 0 GROUP BY 1, 2",
+    )?;
+    let span = (period.from().timestamp_millis(), period.to().timestamp_millis());
+    let mut rows = query.query(span)?;
+    while let Some(row) = rows.next()? {
+        let line = row.get::<_, Option<String>>(0)?.map(|line| LineId(line.into()));
+        let (kind, count): (String, i64) = (row.get(1)?, row.get(2)?);
+        for figures in [&mut *total, lines.entry(line).or_default()] {
+            *figures.contacts.entry(kind.clone()).or_default() += count.unsigned_abs();
+        }
+    }
+    Ok(())
+}
+
+fn count_within(within: &mut [u64; 3], wait: Duration) {
+    for (within, limit) in within.iter_mut().zip(SERVICE_LEVELS) {
+        *within += u64::from(wait <= Duration::from_secs(limit));
+    }
 }
 
 fn ratio(part: u64, whole: u64) -> Option<f64> {

@@ -1,151 +1,265 @@
-//! The configuration's history: every text that its file had, as far as it was seen.
+//! Versions of prompts: recordings as they were, and as they may be.
 //!
-//! Owns the table `config_version`. A text may hold secrets, as the file does; both are their
-//! owner's alone, and nobody shows them.
+//! Owns the table `prompt_version`. Which of them is heard is not written here: it is the one whose
+//! sound the folder of prompts holds. A version never changes but for its plan.
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::time::Timestamp;
 
-/// Versions that are kept; one more takes the place of the oldest.
-pub const VERSIONS_MAX: u32 = 500;
-/// Bytes of all of them.
-const BYTES_MAX: i64 = 64 << 20;
+/// Versions of one prompt that are kept; one more takes the place of the oldest that is neither
+/// heard, planned nor the first.
+pub const VERSIONS_MAX: u32 = 50;
+/// Moments that are planned, of all prompts.
+pub const PLANS_MAX: u32 = 200;
 
-/// A text of the configuration, and how it came about.
+/// A version of a prompt, without its sound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
-    /// Its number, given when it is written down.
-    pub n: i64,
-    /// When it was saved, or seen for the first time.
+    /// Whose.
+    pub prompt: String,
+    /// From 1.
+    pub n: u32,
+    /// When it was made.
     pub at: Timestamp,
-    /// Who saved it.
+    /// Who made it.
     pub who: String,
-    /// What they said about it.
-    pub note: String,
-    /// Of the text.
-    pub sha256: Vec<u8>,
-    /// All of it.
+    /// What it says.
     pub text: String,
+    /// How it was made: a word of the console's, or the voice that speaks.
+    pub voice: String,
+    /// The checksum of its sound, hex.
+    pub sha256: String,
+    /// Its length in samples.
+    pub samples: u32,
+    /// When it was last put on air.
+    pub live: Option<Timestamp>,
+    /// When it is to be put on air, and who wants it so.
+    pub planned: Option<(Timestamp, String)>,
 }
 
-const COLUMNS: &str = "n, at_ms, who, note, sha256, text";
+/// A version to be kept.
+#[derive(Clone, Debug)]
+pub struct New {
+    /// Whose.
+    pub prompt: String,
+    /// Now.
+    pub at: Timestamp,
+    /// Who made it.
+    pub who: String,
+    /// What it says.
+    pub text: String,
+    /// How it was made.
+    pub voice: String,
+    /// The checksum of its sound, hex.
+    pub sha256: String,
+    /// Its sound: 8 kHz, 16 bit, little-endian.
+    pub samples: Vec<u8>,
+}
 
-/// Writes a version down, unless it is the last one already. True: it was not.
+const COLUMNS: &str = "prompt, n, at_ms, who, text, voice, sha256, length(samples) / 2 AS samples,
+                       live_ms, planned_ms, planned_by";
+
+/// Keeps a version, and returns its number. `live`: the checksum of what is heard at the moment.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn add(conn: &Connection, version: &Version) -> rusqlite::Result<bool> {
-    if last(conn)?.is_some_and(|last| last.sha256 == version.sha256) {
-        return Ok(false);
-    }
-    let sql = "INSERT INTO config_version (at_ms, who, note, sha256, text)
-               VALUES (?1, ?2, ?3, ?4, ?5)";
-    let at = version.at.timestamp_millis();
-    conn.execute(sql, (at, &version.who, &version.note, &version.sha256, &version.text))?;
-    let sql = "DELETE FROM config_version WHERE n < (SELECT max(n) FROM config_version) AND n IN (
-                   SELECT n FROM (
-                       SELECT n, row_number() OVER newest AS nth,
-                           sum(length(CAST(text AS BLOB))) OVER newest AS bytes
-                       FROM config_version WINDOW newest AS (ORDER BY n DESC)
-                   ) WHERE nth > ?1 OR bytes > ?2)";
-    conn.execute(sql, (VERSIONS_MAX, BYTES_MAX))?;
-    Ok(true)
+pub fn add(conn: &Connection, new: &New, live: Option<&str>) -> rusqlite::Result<u32> {
+    let sql = "SELECT coalesce(max(n), 0) + 1 FROM prompt_version WHERE prompt = ?1";
+    let n: u32 = conn.query_row(sql, [&new.prompt], |row| row.get(0))?;
+    let sql = "INSERT INTO prompt_version (prompt, n, at_ms, who, text, voice, sha256, samples)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let at = new.at.timestamp_millis();
+    conn.execute(
+        sql,
+        (&new.prompt, n, at, &new.who, &new.text, &new.voice, &new.sha256, &new.samples),
+    )?;
+    let sql = "DELETE FROM prompt_version WHERE prompt = ?1 AND n IN (
+                   SELECT n FROM prompt_version
+                   WHERE prompt = ?1 AND n NOT IN (1, ?2) AND planned_ms IS NULL
+                       AND sha256 IS NOT ?3
+                   ORDER BY n LIMIT max(0, (SELECT count(*) FROM prompt_version
+                                            WHERE prompt = ?1) - ?4))";
+    conn.execute(sql, (&new.prompt, n, live, VERSIONS_MAX))?;
+    Ok(n)
 }
 
-/// The newest version.
+/// Every version of a prompt, the latest first.
 ///
 /// # Errors
 /// When the database can't be read.
-pub fn last(conn: &Connection) -> rusqlite::Result<Option<Version>> {
-    let sql = format!("SELECT {COLUMNS} FROM config_version ORDER BY n DESC LIMIT 1");
-    conn.query_row(&sql, [], read).optional()
+pub fn all(conn: &Connection, prompt: &str) -> rusqlite::Result<Vec<Version>> {
+    let sql = format!("SELECT {COLUMNS} FROM prompt_version WHERE prompt = ?1 ORDER BY n DESC");
+    conn.prepare(&sql)?.query_map([prompt], read)?.collect()
 }
 
-/// All of them, newest first.
+/// A version.
 ///
 /// # Errors
 /// When the database can't be read.
-pub fn all(conn: &Connection) -> rusqlite::Result<Vec<Version>> {
-    let sql = format!("SELECT {COLUMNS} FROM config_version ORDER BY n DESC");
+pub fn find(conn: &Connection, prompt: &str, n: u32) -> rusqlite::Result<Option<Version>> {
+    let sql = format!("SELECT {COLUMNS} FROM prompt_version WHERE prompt = ?1 AND n = ?2");
+    conn.query_row(&sql, (prompt, n), read).optional()
+}
+
+/// The sound of a version.
+///
+/// # Errors
+/// When the database can't be read.
+pub fn sound(conn: &Connection, prompt: &str, n: u32) -> rusqlite::Result<Option<Vec<u8>>> {
+    let sql = "SELECT samples FROM prompt_version WHERE prompt = ?1 AND n = ?2";
+    conn.query_row(sql, (prompt, n), |row| row.get(0)).optional()
+}
+
+/// Every version that is planned, the next first.
+///
+/// # Errors
+/// When the database can't be read.
+pub fn planned(conn: &Connection) -> rusqlite::Result<Vec<Version>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM prompt_version WHERE planned_ms IS NOT NULL
+         ORDER BY planned_ms, prompt, n"
+    );
     conn.prepare(&sql)?.query_map([], read)?.collect()
 }
 
-/// The version of this number.
+/// Prompts that were recorded but are not on air yet, and how many such versions each has.
 ///
 /// # Errors
 /// When the database can't be read.
-pub fn find(conn: &Connection, n: i64) -> rusqlite::Result<Option<Version>> {
-    let sql = format!("SELECT {COLUMNS} FROM config_version WHERE n = ?1");
-    conn.query_row(&sql, [n], read).optional()
+pub fn drafts(conn: &Connection) -> rusqlite::Result<Vec<(String, u32)>> {
+    let sql = "SELECT prompt, count(*) FROM prompt_version
+               WHERE live_ms IS NULL GROUP BY prompt ORDER BY prompt";
+    conn.prepare(sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
-/// The version before that of this number.
+/// Plans a version, or takes its plan back. False: there is no such version, or as much is planned
+/// as may be.
 ///
 /// # Errors
-/// When the database can't be read.
-pub fn before(conn: &Connection, n: i64) -> rusqlite::Result<Option<Version>> {
-    let sql = format!("SELECT {COLUMNS} FROM config_version WHERE n < ?1 ORDER BY n DESC LIMIT 1");
-    conn.query_row(&sql, [n], read).optional()
+/// When the database refuses.
+pub fn plan(
+    conn: &Connection,
+    prompt: &str,
+    n: u32,
+    plan: Option<(Timestamp, &str)>,
+) -> rusqlite::Result<bool> {
+    let sql = "UPDATE prompt_version SET planned_ms = ?3, planned_by = ?4
+               WHERE prompt = ?1 AND n = ?2 AND (?3 IS NULL OR planned_ms IS NOT NULL OR
+                   (SELECT count(*) FROM prompt_version WHERE planned_ms IS NOT NULL) < ?5)";
+    let at = plan.map(|(at, _)| at.timestamp_millis());
+    let by = plan.map(|(_, by)| by);
+    Ok(conn.execute(sql, (prompt, n, at, by, PLANS_MAX))? == 1)
 }
 
-/// The newest version with this text.
+/// A version was put on air: its plan is carried out.
 ///
 /// # Errors
-/// When the database can't be read.
-pub fn of_text(conn: &Connection, sha256: &[u8]) -> rusqlite::Result<Option<Version>> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM config_version WHERE sha256 = ?1 ORDER BY n DESC LIMIT 1");
-    conn.query_row(&sql, [sha256], read).optional()
+/// When the database refuses.
+pub fn went_live(conn: &Connection, prompt: &str, n: u32, at: Timestamp) -> rusqlite::Result<()> {
+    let sql = "UPDATE prompt_version SET live_ms = ?3, planned_ms = NULL, planned_by = NULL
+               WHERE prompt = ?1 AND n = ?2";
+    conn.execute(sql, (prompt, n, at.timestamp_millis()))?;
+    Ok(())
+}
+
+/// Removes a prompt's versions.
+///
+/// # Errors
+/// When the database refuses.
+pub fn remove(conn: &Connection, prompt: &str) -> rusqlite::Result<()> {
+    conn.execute("DELETE FROM prompt_version WHERE prompt = ?1", [prompt])?;
+    Ok(())
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Version> {
+    let moment = |name: &str| -> rusqlite::Result<Option<Timestamp>> {
+        Ok(row.get::<_, Option<i64>>(name)?.and_then(Timestamp::from_timestamp_millis))
+    };
+    let by: Option<String> = row.get("planned_by")?;
     Ok(Version {
+        prompt: row.get("prompt")?,
         n: row.get("n")?,
-        at: Timestamp::from_timestamp_millis(row.get("at_ms")?).unwrap_or_default(),
+        at: moment("at_ms")?.unwrap_or_default(),
         who: row.get("who")?,
-        note: row.get("note")?,
-        sha256: row.get("sha256")?,
         text: row.get("text")?,
+        voice: row.get("voice")?,
+        sha256: row.get("sha256")?,
+        samples: row.get("samples")?,
+        live: moment("live_ms")?,
+        planned: moment("planned_ms")?.zip(by),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::migrate;
 
-    fn version(text: &str) -> Version {
-        Version {
-            n: 0,
-            at: Timestamp::UNIX_EPOCH,
-            who: "A".to_owned(),
-            note: String::new(),
-            sha256: text.as_bytes().to_vec(),
-            text: text.to_owned(),
+    fn new(prompt: &str, sha256: &str) -> New {
+        New {
+            prompt: prompt.to_owned(),
+            at: Timestamp::default(),
+            who: "op".to_owned(),
+            text: "t".to_owned(),
+            voice: "file".to_owned(),
+            sha256: sha256.to_owned(),
+            samples: vec![1, 0, 2, 0],
         }
     }
 
+    fn database(name: &str) -> (std::path::PathBuf, Connection) {
+        let name = format!("koebashi-versions-{}-{name}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        drop(std::fs::remove_dir_all(&folder));
+        let conn = migrate::open(&folder.join("koebashi.db")).unwrap();
+        (folder, conn)
+    }
+
     #[test]
-    fn the_last_versions_are_kept() {
-        let folder = std::env::temp_dir().join(format!("koebashi-versions-{}", std::process::id()));
-        let conn = crate::store::migrate::open(&folder.join("k.db")).unwrap();
-        assert!(add(&conn, &version("a")).unwrap());
-        assert!(!add(&conn, &version("a")).unwrap());
-        assert!(add(&conn, &version("b")).unwrap());
-        assert_eq!(before(&conn, 2).unwrap().unwrap().text, "a");
-        assert_eq!(of_text(&conn, b"a").unwrap().unwrap().n, 1);
-        for n in 0..VERSIONS_MAX {
-            add(&conn, &version(&n.to_string())).unwrap();
+    fn only_so_many_versions_are_kept_and_those_in_use_stay() {
+        let (folder, conn) = database("many");
+        for n in 1..=VERSIONS_MAX {
+            assert_eq!(add(&conn, &new("a", &format!("s{n}")), Some("s2")).unwrap(), n);
         }
-        let all = all(&conn).unwrap();
-        assert_eq!(all.len(), VERSIONS_MAX as usize);
-        assert_eq!(all[0].text, (VERSIONS_MAX - 1).to_string());
-        assert_eq!(find(&conn, 2).unwrap(), None);
-        // Large ones push out more; the newest stays whatever it has.
-        let large = "x".repeat(40 << 20);
-        add(&conn, &version(&large)).unwrap();
-        add(&conn, &version(&large.replace('x', "y"))).unwrap();
-        assert_eq!(super::all(&conn).unwrap().len(), 1);
+        add(&conn, &new("b", "s1"), None).unwrap();
+        assert!(plan(&conn, "a", 3, Some((Timestamp::MAX_UTC, "op"))).unwrap());
+        for n in VERSIONS_MAX + 1..=VERSIONS_MAX + 3 {
+            assert_eq!(add(&conn, &new("a", "s"), Some("s2")).unwrap(), n);
+        }
+        let kept: Vec<u32> = all(&conn, "a").unwrap().iter().map(|version| version.n).collect();
+        assert_eq!(kept.len(), VERSIONS_MAX as usize);
+        // The first, the one that is heard and the planned one stay, and the oldest others go.
+        assert_eq!(kept.iter().rev().take(5).copied().collect::<Vec<_>>(), [1, 2, 3, 7, 8]);
+        assert_eq!(all(&conn, "b").unwrap().len(), 1);
+        drop(conn);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_plan_is_kept_taken_back_and_carried_out() {
+        let (folder, conn) = database("plan");
+        let at = Timestamp::from_timestamp_millis(5_000).unwrap();
+        add(&conn, &new("a", "x"), None).unwrap();
+        add(&conn, &new("a", "y"), None).unwrap();
+        assert!(!plan(&conn, "a", 9, Some((at, "op"))).unwrap());
+        assert!(plan(&conn, "a", 2, Some((at, "op"))).unwrap());
+        let due = planned(&conn).unwrap();
+        assert_eq!(due.len(), 1);
+        assert_eq!((due[0].n, due[0].planned.clone()), (2, Some((at, "op".to_owned()))));
+        assert!(plan(&conn, "a", 2, None).unwrap());
+        assert_eq!(planned(&conn).unwrap(), []);
+        assert!(plan(&conn, "a", 2, Some((at, "op"))).unwrap());
+        assert_eq!(drafts(&conn).unwrap(), [("a".to_owned(), 2)]);
+        went_live(&conn, "a", 2, at).unwrap();
+        assert_eq!(planned(&conn).unwrap(), []);
+        assert_eq!(find(&conn, "a", 2).unwrap().unwrap().live, Some(at));
+        assert_eq!(sound(&conn, "a", 2).unwrap().unwrap(), [1, 0, 2, 0]);
+        assert_eq!(find(&conn, "a", 2).unwrap().unwrap().samples, 2);
+        assert_eq!(drafts(&conn).unwrap(), [("a".to_owned(), 1)]);
+        remove(&conn, "a").unwrap();
+        assert_eq!(all(&conn, "a").unwrap(), []);
+        drop(conn);
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -30,7 +30,7 @@ mod operation;
 /// Several phones: forking, transfer, a phone that vanishes, SHA-256.
 mod phones;
 /// Folder, ports and child processes of one test; bounded waiting.
-mod place;
+pub(crate) mod place;
 /// A call that is recorded.
 mod recording;
 /// Callers who give up, are refused, or come at the wrong time.
@@ -40,7 +40,7 @@ mod rtp_peer;
 /// Encrypted voice with phones of other makes.
 mod secure;
 /// The program under test: configuration, console, records.
-mod service;
+pub(crate) mod service;
 /// SIPp runs from the scenarios of `tests/sipp`.
 mod sipp;
 /// Supervisors: who hears whom, by tone.

@@ -140,6 +140,7 @@ impl Process {
                     "sipp" => "sip-tester",
                     "baresip" => "baresip-core",
                     "linphonec" => "linphone-cli",
+                    "chromedriver" => "chromium-driver chromium",
                     other => other,
                 };
                 panic!("{program} is missing: apt-get install -y {package}");

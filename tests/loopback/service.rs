@@ -140,6 +140,11 @@ impl Service {
         service
     }
 
+    /// Where its console is.
+    pub(crate) fn console(&self) -> SocketAddr {
+        self.console
+    }
+
     /// Asks the console; `None`: nobody answers.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
         self.ask(&format!("GET {path} HTTP/1.1\r\n"), "")
@@ -157,7 +162,12 @@ impl Service {
         let mut stream = TcpStream::connect_timeout(&self.console, limit).ok()?;
         stream.set_read_timeout(Some(limit)).unwrap();
         let host = self.console;
-        let request = format!("{head}Host: {host}\r\nConnection: close\r\n\r\n{body}");
+        // There from the moment that the console answers.
+        let token = fs::read_to_string(self.database.with_file_name("console.token"));
+        let token = token.unwrap_or_default();
+        let request = format!(
+            "{head}Host: {host}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n{body}"
+        );
         stream.write_all(request.as_bytes()).ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;

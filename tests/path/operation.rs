@@ -152,7 +152,7 @@ fn whoever_has_logged_out_stays_so_until_the_phone_is_switched_on_again() {
     let counselor = world.add_counselor("101", COUNSELOR);
     let extension = Extension::from("101");
     let intention = Intention::LoggedOut;
-    world.command(Command::Intend { extension, intention });
+    world.intend(extension, intention);
     // Out of reach for minutes, and back.
     world.phone(counselor).is_alive = false;
     let address = world.phones[counselor.0].sip;
@@ -176,7 +176,7 @@ fn where_sign_in_is_manual_a_phone_alone_makes_nobody_ready() {
     let counselor = world.add_counselor("101", COUNSELOR);
     assert_eq!(state(&mut world, "101"), CounselorState::Offline);
     let extension = Extension::from("101");
-    world.command(Command::Intend { extension, intention: Intention::Ready });
+    world.intend(extension, Intention::Ready);
     let caller = world.add_caller(1, CALLER);
     world.dial(caller);
     world.run(5 * S);

@@ -2,7 +2,6 @@ use koebashi::call::board::{CounselorState, PhaseName};
 use koebashi::call::cdr::{EndReason, Outcome};
 use koebashi::call::config::Extension;
 use koebashi::call::intention::Intention;
-use koebashi::call::switchboard::Command;
 
 use super::{CALLER, COUNSELOR, MS, S, only_outcome, only_record, rings};
 use crate::config::{alone, basic};
@@ -24,7 +23,7 @@ fn state(world: &mut World, extension: &str) -> CounselorState {
 
 fn ready(world: &mut World, extension: &str) {
     let extension = Extension::from(extension);
-    world.command(Command::Intend { extension, intention: Intention::Ready });
+    world.intend(extension, Intention::Ready);
 }
 
 #[test]
@@ -352,7 +351,7 @@ fn a_queue_that_nobody_serves_any_more_lets_its_callers_go() {
     world.run(3 * S);
     let extension = Extension::from("101");
     let intention = Intention::LoggedOut;
-    world.command(Command::Intend { extension, intention });
+    world.intend(extension, intention);
     world.run(25 * S);
     let said = world.said(caller);
     assert_eq!(said[said.len() - 2..], ["no_counselor", "help"]);

@@ -423,8 +423,11 @@ fn the_counselor_pauses_and_resumes_by_the_code_and_the_audit_knows_who() {
     scene.command(true);
     let told: Vec<_> = scene.world.deeds.iter().map(|d| (d.who.clone(), d.what.clone())).collect();
     let (own, paused) = (Actor::Extension("101".into()), |paused| What::Recording { paused });
-    let expected =
-        [(own.clone(), paused(true)), (own, paused(false)), (Actor::Console, paused(true))];
+    let expected = [
+        (own.clone(), paused(true)),
+        (own, paused(false)),
+        (Actor::Person("hana".into()), paused(true)),
+    ];
     assert_eq!(told, expected);
     let heard =
         scene.world.phones[scene.caller.0].heard.iter().filter(|heard| heard.payload == 101);
@@ -490,7 +493,10 @@ fn a_recording_resumed_while_nobody_talks_is_a_deed_too() {
     scene.world.deeds.clear();
     scene.command(false);
     let [deed] = scene.world.deeds.as_slice() else { panic!("{:?}", scene.world.deeds) };
-    assert_eq!((&deed.who, &deed.what), (&Actor::Console, &What::Recording { paused: false }));
+    assert_eq!(
+        (&deed.who, &deed.what),
+        (&Actor::Person("hana".into()), &What::Recording { paused: false })
+    );
     assert_eq!(
         deed.call.as_ref().map(ToString::to_string),
         Some(scene.world.tapes.all[0].call.clone())

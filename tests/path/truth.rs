@@ -1,7 +1,6 @@
 use koebashi::call::board::CounselorState;
 use koebashi::call::config::Extension;
 use koebashi::call::intention::Intention;
-use koebashi::call::switchboard::Command;
 
 use super::{COUNSELOR, S, Talk, talk};
 use crate::config::alone;
@@ -53,7 +52,7 @@ fn who_waits_for_a_counselor_who_pauses_is_told_at_once() {
     world.dial(waiting);
     world.run(2 * S);
     let extension = Extension::from("101");
-    world.command(Command::Intend { extension, intention: Intention::Paused(String::new()) });
+    world.intend(extension, Intention::Paused(String::new()));
     world.with(caller, |phone, now| phone.hang_up(now));
     world.run(3 * S);
     let said = world.said(waiting);

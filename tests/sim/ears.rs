@@ -77,7 +77,9 @@ impl World {
                 | What::HelpRung { .. }
                 | What::HelpUnanswered
                 | What::HelpCleared
-                | What::Recording { .. } => {}
+                | What::Recording { .. }
+                | What::WrapUpEnded
+                | What::WrapUpExtended => {}
             }
         }
         watching

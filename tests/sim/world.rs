@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use koebashi::call::board::Board;
+use koebashi::call::board::{Board, Chooser};
 use koebashi::call::cdr::Cdr;
 use koebashi::call::config::{Extension, Recording};
 use koebashi::call::deed::{Deed, Denial, Request};
@@ -256,10 +256,16 @@ impl World {
         self.flush();
     }
 
-    /// Asks as the API does.
+    /// Asks as the console does.
     pub(crate) fn ask(&mut self, request: Request) -> Result<(), Denial> {
-        self.command(Command::Request(request));
+        self.command(Command::Request { request, who: "hana".into() });
         self.answer.take().expect("a request is answered at once")
+    }
+
+    /// Chooses for a counselor, who is known.
+    pub(crate) fn intend(&mut self, extension: Extension, intention: Intention) {
+        let by = Chooser::Own;
+        assert_eq!(self.ask(Request::Intend { extension, intention, by }), Ok(()));
     }
 
     /// Sends raw bytes to the service from an address.
@@ -462,7 +468,7 @@ impl World {
             Output::Sip(transmit) => self.send(server(), transmit.flow.remote, &transmit.bytes),
             Output::Media(command) => self.on_command(command),
             Output::Cdr(cdr) => self.cdrs.push(*cdr),
-            Output::Intention { extension, intention } => {
+            Output::Intention { extension, intention, .. } => {
                 self.intentions.insert(extension, intention);
             }
             Output::Board(board) => self.shown = *board,

@@ -89,7 +89,7 @@ fn what_ends_the_call_for_help_ends_the_ringing() {
         assert_eq!((states(&scene), waits(&scene)), (FREE, None), "{how}");
         let by = match how {
             "code" | "dialed" => "101",
-            "api" => "console",
+            "api" => "hana",
             _ => "system",
         };
         assert_eq!(scene.told()[2..], [format!("{by} @101 help cleared")], "{how}");
@@ -104,10 +104,7 @@ fn what_ends_the_call_for_help_ends_the_ringing() {
 fn who_is_busy_paused_away_or_the_counselor_is_not_rung() {
     let mut scene = Scene::talking();
     scene.dial(scene.boss, "102");
-    scene.world.command(Command::Intend {
-        extension: Extension::from("202"),
-        intention: Intention::Paused(String::new()),
-    });
+    scene.world.intend(Extension::from("202"), Intention::Paused(String::new()));
     ask(&mut scene);
     assert_eq!(scene.told(), ["101 @101 help", "system @101 rings for help: []"]);
     assert_eq!(scene.world.overlays(scene.a), ["tone_help"], "it stands on the board");

@@ -23,7 +23,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sip", &["time", "pii", "chance"]),
     ("media", &["time", "pii", "chance"]),
     ("call", &["time", "pii", "chance", "sip", "media::*", "media::pool", "media::dtmf"]),
-    ("store", &["time", "pii", "call::cdr", "call::config", "call::intention"]),
+    // Chance: advice on staffing is a simulation with a seed.
+    ("store", &["time", "pii", "chance", "call::cdr", "call::config", "call::intention"]),
     ("shell", &["time", "pii", "chance", "sip", "media", "call", "store"]),
     ("config", &["time", "pii", "sip", "media", "call", "store", "shell"]),
     (
@@ -32,7 +33,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "time",
             "pii",
             "chance",
-            "sip::auth",
+            // The test call is a telephone's.
+            "sip",
             "media::*",
             "media::prompt",
             "call",
@@ -40,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "shell::handle",
             "shell::metrics",
             "shell::clock",
+            "shell::phone",
             "shell::prompts",
             "config",
         ],

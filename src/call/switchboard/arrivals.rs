@@ -15,9 +15,9 @@ use crate::call::io::{Io, Owner};
 use crate::call::leg::{Fault, Leg, Place};
 use crate::call::record::Record;
 use crate::call::recording::Recording;
-use crate::call::trunk::Arrival;
-use crate::call::{Phase, identity};
+use crate::call::{Phase, identity, trial, trunk};
 use crate::media::Keys;
+use crate::pii::Pii;
 use crate::sip::auth::{Accounts, Ha1, Source, Verdict};
 use crate::sip::header::Name;
 use crate::sip::message::{Message, Method};
@@ -35,8 +35,20 @@ pub(super) enum Origin {
     Phone,
     /// A trunk.
     Trunk(TrunkId),
+    /// The test call's.
+    Trial,
     /// Nobody's.
     Stranger,
+}
+
+/// An INVITE by a trunk.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) session: SessionId,
+    pub(super) trunk: TrunkId,
+    /// `None`: the called number belongs to none.
+    pub(super) line: Option<LineId>,
+    pub(super) presentation: Presentation,
 }
 
 impl Switchboard {
@@ -45,6 +57,10 @@ impl Switchboard {
     /// stream of its own (RFC 3261 §18.1.1): a stream from such an address is a phone's, whose
     /// digest says which.
     pub(super) fn origin(&self, flow: &Flow) -> Origin {
+        // Its socket is held by the test: whoever had that port before has it no longer.
+        if self.is_trial_flow(flow) {
+            return Origin::Trial;
+        }
         if self.registrar.owner_of_flow(flow).is_some() {
             return Origin::Phone;
         }
@@ -68,6 +84,10 @@ impl Switchboard {
         match self.origin(flow) {
             Origin::Phone => Admit::Peer(self.phone_policy()),
             Origin::Trunk(id) => Admit::Peer(self.trunk_policy(&id)),
+            Origin::Trial => {
+                let advertised = Some(flow.remote.ip());
+                Admit::Peer(Policy { advertised, ..self.phone_policy() })
+            }
             Origin::Stranger => Admit::Stranger,
         }
     }
@@ -104,6 +124,7 @@ impl Switchboard {
                 self.on_phone_invite(now, session, flow, &request);
             }
             Origin::Trunk(id) => self.on_trunk_invite(now, session, flow, &request, &id),
+            Origin::Trial => self.on_trial_invite(now, session, flow, &request),
             Origin::Stranger => self.sip.refuse(now.mono, session, 403, &[]),
         }
     }
@@ -123,6 +144,8 @@ impl Switchboard {
         let line = called.as_deref().and_then(|called| {
             config.lines.iter().find(|(_, line)| line.numbers.iter().any(|n| n == called))
         });
+        // A test call takes nobody's place.
+        let calls = self.calls.len() - self.trials();
         let refusal = match line {
             None => Some((404, Outcome::Refused)),
             Some((_, line))
@@ -130,19 +153,35 @@ impl Switchboard {
             {
                 Some((433, Outcome::Refused))
             }
-            Some(_) if self.calls.len() >= config.limits.max_calls => Some((503, Outcome::Full)),
+            Some(_) if calls >= config.limits.max_calls => Some((503, Outcome::Full)),
             Some(_) => None,
         };
-        let line_id = line.map(|(id, _)| id.clone());
-        if let Some((code, outcome)) = refusal {
-            return self.turn_away(now, session, trunk_id, line_id, code, outcome, presentation);
+        let line = line.map(|(id, _)| id.clone());
+        let arrival = Arrival { session, trunk: trunk_id.clone(), line, presentation };
+        match refusal {
+            Some((code, outcome)) => self.turn_away(now, arrival, code, outcome),
+            None => self.take_in(now, arrival, flow, request, trunk, number),
         }
-        let Some(line_id) = line_id else { return };
+    }
+
+    /// An INVITE becomes a call, where there is audio and a port for it.
+    pub(super) fn take_in(
+        &mut self,
+        now: Now,
+        arrival: Arrival,
+        flow: Flow,
+        request: &Message,
+        trunk: &Trunk,
+        number: Option<Pii>,
+    ) {
+        let Some(line_id) = arrival.line.clone() else { return };
         let key = self.next_key();
         let place = self.trunk_place(trunk, flow, key);
         let id = self.new_call_id();
+        let Arrival { session, presentation, .. } = arrival;
         let mut io = io!(self, now, Owner::Call(key));
-        io.step(&id, format!("INVITE by trunk {trunk_id} for line {line_id} ({presentation:?})"));
+        let by = &arrival.trunk;
+        io.step(&id, format!("INVITE by trunk {by} for line {line_id} ({presentation:?})"));
         let mut caller = match Leg::incoming(&mut io, session, request.sdp(), place) {
             Ok(leg) => leg,
             Err(fault) => {
@@ -150,29 +189,20 @@ impl Switchboard {
                     Fault::Media => (488, Outcome::Refused),
                     Fault::NoPort => (503, Outcome::Failed),
                 };
-                let line_id = Some(line_id);
-                return self.turn_away(
-                    now,
-                    session,
-                    trunk_id,
-                    line_id,
-                    code,
-                    outcome,
-                    presentation,
-                );
+                return self.turn_away(now, arrival, code, outcome);
             }
         };
         // In every mode at once: a carrier that hears nothing for seconds gives up.
         caller.ring(&mut io);
         let call = Call {
             id,
-            config: Arc::clone(&config),
+            config: Arc::clone(&self.config),
             line_id,
             caller,
             _number: number,
             presentation,
-            phase: Phase::Trunk(Arrival::Opening),
-            record: Record::new(now, trunk_id.clone()),
+            phase: Phase::Trunk(trunk::Arrival::Opening),
+            record: Record::new(now, arrival.trunk),
             recording: Recording::new(),
             order: Order(0),
             asks: Vec::new(),
@@ -198,28 +228,20 @@ impl Switchboard {
     }
 
     /// Refuses an INVITE that never becomes a call, and records it.
-    #[expect(clippy::too_many_arguments, reason = "each is a column of the record")]
-    fn turn_away(
-        &mut self,
-        now: Now,
-        session: SessionId,
-        trunk: &TrunkId,
-        line: Option<LineId>,
-        code: u16,
-        outcome: Outcome,
-        presentation: Presentation,
-    ) {
+    pub(super) fn turn_away(&mut self, now: Now, arrival: Arrival, code: u16, outcome: Outcome) {
+        let Arrival { session, trunk, line, presentation } = arrival;
         self.sip.refuse(now.mono, session, code, &retry_after(code));
         self.sessions.remove(&session);
         let call = self.new_call_id();
         let what = format!("INVITE by trunk {trunk} refused with {code}");
         self.out.push_back(Output::Step(super::Step { call: call.clone(), what }));
-        if let Some(line) = &line {
+        let test = trial::is_trial(&trunk);
+        if let Some(line) = line.as_ref().filter(|_| !test) {
             self.count_today(now, line, outcome);
         }
         self.out.push_back(Output::Cdr(Box::new(Cdr {
             call,
-            trunk: trunk.clone(),
+            trunk,
             line,
             started: now.wall,
             answered: None,
@@ -237,7 +259,7 @@ impl Switchboard {
             counselor: None,
             talks: Vec::new(),
             recorded: 0,
-            test: false,
+            test,
             legs: Vec::new(),
         })));
     }

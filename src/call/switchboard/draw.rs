@@ -8,9 +8,10 @@ use super::settle::Watchers;
 use super::{BOARD_EVERY, BOARD_SOON, Output, Phase, Switchboard, Timer};
 use crate::call::Call;
 use crate::call::board::{
-    Board, CallView, CounselorState, CounselorView, HelpView, LineView, PhaseName, SupervisorView,
+    Board, CallView, CounselorState, CounselorView, HelpView, LineView, PhaseName, ServiceLevel,
+    SupervisorView,
 };
-use crate::call::cdr::Outcome;
+use crate::call::cdr::{Cdr, Outcome};
 use crate::call::config::{Extension, LineId};
 use crate::call::counselor::Activity;
 use crate::call::schedule::{self, Opening};
@@ -56,6 +57,13 @@ impl Switchboard {
                 name: line.name.clone(),
                 open: matches!(opening, Opening::Open { .. }),
                 changes_at: schedule::next_change(&line.schedule, tz, now.wall),
+                closes_at: match opening {
+                    Opening::Open { service_end, .. } | Opening::Winding { service_end } => {
+                        service_end
+                    }
+                    Opening::Closed { .. } => None,
+                },
+                over: schedule::in_force(line.schedule.over, now.wall),
                 waiting: waits.len() as u32,
                 longest_wait: waits.into_iter().max().unwrap_or_default(),
                 ready: counselors
@@ -63,6 +71,7 @@ impl Switchboard {
                     .filter(|c| c.state == CounselorState::Ready && c.lines.contains(id))
                     .count() as u32,
                 today: self.today_of(id),
+                service_level: self.level_of(id),
             });
         }
         views
@@ -111,8 +120,14 @@ impl Switchboard {
                 name: c.name.clone(),
                 state: kept.shown.0.clone(),
                 for_: now.mono.saturating_duration_since(kept.shown.1),
+                intention: kept.intention.clone(),
+                chosen_by: kept.chosen_by,
+                wrap_up_left: kept
+                    .wrap_up_until
+                    .map(|until| until.saturating_duration_since(now.mono)),
                 missed: kept.missed,
                 taken: kept.taken,
+                recent: kept.recent.iter().cloned().collect(),
                 lines: c.lines.clone(),
                 help: help.get(extension).cloned(),
             };
@@ -134,6 +149,7 @@ impl Switchboard {
         if self.today.day != Some(day) {
             self.today.day = Some(day);
             self.today.outcomes.clear();
+            self.today.levels.clear();
         }
     }
 
@@ -142,7 +158,37 @@ impl Switchboard {
         outcomes.map(|(outcome, count)| (*outcome, *count)).collect()
     }
 
+    /// Counts a call that is over into its line's service level, by the rule of the reports.
+    pub(super) fn count_level(&mut self, line: &LineId, cdr: &Cdr) {
+        let level = self.today.levels.entry(line.clone()).or_default();
+        match cdr.outcome {
+            Outcome::Answered => level.answered(cdr.wait),
+            Outcome::Abandoned => level.of += 1,
+            Outcome::ShortAbandoned
+            | Outcome::GuidanceAbandoned
+            | Outcome::TimedOut
+            | Outcome::Full
+            | Outcome::NoCounselor
+            | Outcome::Closed
+            | Outcome::Refused
+            | Outcome::Failed => {}
+        }
+    }
+
+    /// The line's service level today; whoever talks was answered.
+    fn level_of(&self, line: &LineId) -> ServiceLevel {
+        let mut level = self.today.levels.get(line).copied().unwrap_or_default();
+        let of_line = self.calls.values().filter(|call| call.line_id == *line);
+        for call in of_line.filter(|call| call.record.was_joined()) {
+            level.answered(call.record.waited());
+        }
+        level
+    }
+
     fn call_view(&self, call: &Call, now: Now) -> Option<CallView> {
+        if call.record.is_trial() {
+            return None;
+        }
         let (phase, position, counselors) = match &call.phase {
             Phase::Trunk(_) => (PhaseName::Trunk, None, Vec::new()),
             Phase::Guidance(_) | Phase::Message(_) | Phase::Consent(_) => {
@@ -160,6 +206,7 @@ impl Switchboard {
             phase,
             since: call.record.started.wall,
             in_phase: now.mono.saturating_duration_since(call.record.phase_since(phase)),
+            waited: call.record.was_joined().then(|| call.record.waited()),
             position,
             counselors,
             presentation: call.presentation,

@@ -38,16 +38,16 @@ impl Switchboard {
         }
     }
 
-    pub(super) fn ask_help(&mut self, now: Now, key: u64) -> Result<(), Denial> {
+    pub(super) fn ask_help(&mut self, now: Now, key: u64, who: Actor) -> Result<(), Denial> {
         self.in_bridge_of(now, key, |bridge, cx| {
-            bridge.ask_help(cx, Actor::Console);
+            bridge.ask_help(cx, who);
             Ok(())
         })
     }
 
-    pub(super) fn clear_help(&mut self, now: Now, key: u64) -> Result<(), Denial> {
+    pub(super) fn clear_help(&mut self, now: Now, key: u64, who: Actor) -> Result<(), Denial> {
         self.in_bridge_of(now, key, |bridge, cx| {
-            if bridge.clear_help(cx, Actor::Console) { Ok(()) } else { Err(Denial::NoHelpAsked) }
+            if bridge.clear_help(cx, who) { Ok(()) } else { Err(Denial::NoHelpAsked) }
         })
     }
 

@@ -4,6 +4,7 @@
 //! call is that call's; whom to ring is [`settle`](self)'s.
 
 mod arrivals;
+mod choices;
 mod draw;
 mod extensions;
 mod help;
@@ -12,6 +13,7 @@ mod roster;
 mod settle;
 mod supervise;
 mod transfer;
+mod trial;
 mod trunks;
 mod voices;
 
@@ -19,6 +21,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::board::ServiceLevel;
 use super::cdr::{CallId, Outcome};
 use super::config::{Config, Extension, LineId, Override};
 use super::deed::{Denial, Request, Why};
@@ -37,6 +40,7 @@ use crate::sip::{self, ClientTx, Flow, SessionId};
 use crate::time::{Now, Timers};
 use phones::FixedPhones;
 use roster::Roster;
+use trial::Expected;
 use trunks::Trunks;
 use voices::Voices;
 
@@ -76,13 +80,6 @@ pub enum Command {
     Drain,
     /// Every call ends now, with a BYE to each side: the time to drain is over.
     Stop,
-    /// A counselor chooses (page, API).
-    Intend {
-        /// Who.
-        extension: Extension,
-        /// What.
-        intention: Intention,
-    },
     /// A recording can't be written any further: it ends, the call goes on.
     RecordingLost(RecordId),
     /// A line is opened or closed by hand, until the next configuration.
@@ -92,8 +89,13 @@ pub enum Command {
         /// How.
         over: Override,
     },
-    /// Somebody asks through the API, and gets [`Output::Answer`].
-    Request(Request),
+    /// Somebody asks through the console, and gets [`Output::Answer`].
+    Request {
+        /// What.
+        request: Request,
+        /// The name of their account.
+        who: Arc<str>,
+    },
 }
 
 /// Why the switchboard wants to be woken.
@@ -135,6 +137,8 @@ pub struct Switchboard {
     ports: Ports,
     voices: Voices,
     fixed_phones: FixedPhones,
+    /// The test call that may come or goes on.
+    expected: Option<Expected>,
     timers: Timers<Timer>,
     chance: Chance,
     out: VecDeque<Output>,
@@ -169,6 +173,7 @@ enum Mode {
 struct Today {
     day: Option<chrono::NaiveDate>,
     outcomes: BTreeMap<LineId, BTreeMap<Outcome, u32>>,
+    levels: BTreeMap<LineId, ServiceLevel>,
 }
 
 /// The parts of the switchboard that a call may touch, as its [`Io`].
@@ -219,6 +224,7 @@ impl Switchboard {
             ports: Ports::new(media),
             voices: Voices::default(),
             fixed_phones: FixedPhones::new(&config),
+            expected: None,
             timers: Timers::default(),
             chance,
             out: VecDeque::new(),
@@ -317,6 +323,7 @@ impl Switchboard {
                 Timer::Registration(trunk, n) => self.on_registration_timer(now, &trunk, n),
                 Timer::Ping(trunk) => self.ping(now, &trunk),
                 Timer::Board => self.draw(now),
+                Timer::Trial => self.on_trial_timer(now),
                 Timer::Hours => {
                     self.unsettle();
                     self.timers.set(Timer::Hours, now.mono + HOURS_EVERY);
@@ -475,7 +482,10 @@ impl Switchboard {
             }
         }
         if let Some(cdr) = call.record.cdr(&call.id, Some(&call.line_id), call.presentation) {
-            self.count_today(now, &call.line_id, cdr.outcome);
+            if !cdr.test {
+                self.count_today(now, &call.line_id, cdr.outcome);
+                self.count_level(&call.line_id, &cdr);
+            }
             self.out.push_back(Output::Cdr(Box::new(cdr)));
         }
     }
@@ -492,13 +502,12 @@ impl Switchboard {
             Command::Configure(config, sip_config) => self.configure(now, config, *sip_config),
             Command::Drain => self.mode = Mode::Draining,
             Command::Stop => self.stop(now),
-            Command::Intend { extension, intention } => self.intend(now, &extension, intention),
             Command::RecordingLost(record) => {
                 let has = |it: &Call| it.recording.current() == Some(record);
                 self.with_call(now, has, Call::recording_lost);
             }
-            Command::Request(request) => {
-                let answer = self.on_asked(now, &request);
+            Command::Request { request, who } => {
+                let answer = self.on_asked(now, &request, &who);
                 self.out.push_back(Output::Answer(answer));
             }
             Command::Override { line, over } => {

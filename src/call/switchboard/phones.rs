@@ -7,12 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Ask, Errand, Output, Switchboard, Timer, io};
+use super::{Ask, Errand, Switchboard, Timer};
 use crate::call::config::{Config, Extension};
-use crate::call::counselor::{Counselor, Phone};
-use crate::call::intention::Intention;
-use crate::call::internal::{Choice, Confirmed};
-use crate::call::io::{Io, Owner};
+use crate::call::counselor::Phone;
+use crate::call::deed::Actor;
 use crate::call::ring::Miss;
 use crate::sip::header::Name;
 use crate::sip::message::{Message, Method};
@@ -107,7 +105,7 @@ impl Switchboard {
             Some(signed_in)
         });
         if let Some(intention) = signed_in.flatten() {
-            self.keep(extension, intention);
+            self.keep(extension, intention, Actor::Extension(extension.clone()));
         }
     }
 
@@ -159,8 +157,8 @@ impl Switchboard {
         self.unsettle();
         match ask {
             Ask::Missed(extension, miss, limit) => self.on_missed(now, &extension, miss, limit),
-            Ask::Taken(extension) => {
-                self.counselors.change(&self.config, &extension, Counselor::on_taken);
+            Ask::Taken(extension, call) => {
+                self.counselors.change(&self.config, &extension, |it| it.on_taken(call));
             }
             Ask::Freed(extension, wrap_up) => {
                 let until = (!wrap_up.is_zero()).then(|| now.mono + wrap_up);
@@ -189,94 +187,10 @@ impl Switchboard {
                 let paused =
                     self.counselors.change(&self.config, extension, |it| it.on_missed(limit));
                 if let Some(intention) = paused.flatten() {
-                    self.keep(extension, intention);
+                    self.keep(extension, intention, Actor::System);
                 }
             }
         }
-    }
-
-    pub(super) fn end_wrap_up(&mut self, now: Now, extension: &Extension) {
-        self.unsettle();
-        self.timers.clear(&Timer::WrapUp(extension.clone()));
-        self.counselors.change(&self.config, extension, |counselor| {
-            if counselor.wrap_up_until.take().is_some() {
-                counselor.idle_since = now.mono;
-            }
-        });
-    }
-
-    /// A counselor chose.
-    pub(super) fn intend(&mut self, now: Now, extension: &Extension, intention: Intention) {
-        self.unsettle();
-        let chosen = intention.clone();
-        let is_known = self.counselors.change(&self.config, extension, |counselor| {
-            counselor.intend(now.mono, chosen);
-        });
-        if is_known.is_some() {
-            self.keep(extension, intention);
-        }
-    }
-
-    fn keep(&mut self, extension: &Extension, intention: Intention) {
-        self.out.push_back(Output::Intention { extension: extension.clone(), intention });
-    }
-
-    /// A code was dialed: do it, and say so to whoever dialed.
-    pub(super) fn on_choice(&mut self, now: Now, key: u64, extension: &Extension, choice: &Choice) {
-        let confirmed = match choice {
-            Choice::Intend(intention) => {
-                self.intend(now, extension, intention.clone());
-                if *intention == Intention::Ready {
-                    self.end_wrap_up(now, extension);
-                }
-                Confirmed::Done
-            }
-            Choice::EndWrapUp => self.when_wrapping_up(now, extension, |board, extension| {
-                board.end_wrap_up(now, extension);
-            }),
-            Choice::ExtendWrapUp => self.when_wrapping_up(now, extension, |board, extension| {
-                let more = board.wrap_up_of(extension);
-                let until = board.counselors.change(&board.config, extension, |counselor| {
-                    let until = counselor.wrap_up_until.unwrap_or(now.mono) + more;
-                    *counselor.wrap_up_until.insert(until)
-                });
-                let Some(until) = until else { return };
-                board.timers.set(Timer::WrapUp(extension.clone()), until);
-            }),
-            Choice::Supervise(mode, counselor) => {
-                match self.supervise_by_code(now, key, extension, *mode, counselor) {
-                    Ok(()) => return,
-                    Err(_) => Confirmed::Refused,
-                }
-            }
-            Choice::Help => self.turn_help_by_code(now, extension),
-        };
-        let mut io = io!(self, now, Owner::Internal(key));
-        if let Some(internal) = self.internals.get_mut(&key) {
-            internal.confirm(&mut io, confirmed);
-        }
-    }
-
-    fn when_wrapping_up(
-        &mut self,
-        _now: Now,
-        extension: &Extension,
-        f: impl FnOnce(&mut Self, &Extension),
-    ) -> Confirmed {
-        let wraps_up = |c: &Counselor| c.wrap_up_until.is_some();
-        if !self.counselors.get(extension).is_some_and(wraps_up) {
-            return Confirmed::Refused;
-        }
-        f(self, extension);
-        self.unsettle();
-        Confirmed::Done
-    }
-
-    /// The longest wrap-up of the counselor's lines.
-    fn wrap_up_of(&self, extension: &Extension) -> Duration {
-        let lines = self.config.counselors.get(extension).into_iter().flat_map(|c| &c.lines);
-        let lines = lines.filter_map(|id| self.config.lines.get(id));
-        lines.map(|line| line.queue.wrap_up).max().unwrap_or_default()
     }
 
     /// Another configuration: counselors keep what they chose, calls keep the old one.

@@ -3,12 +3,15 @@
 //! Owns what is allowed. What a supervisor hears is the call's; who is rung for help is
 //! [`help`](super::help)'s. Whatever is refused is told too.
 
+use std::sync::Arc;
+
 use super::{Owned, Owner, Switchboard, io};
 use crate::call::bridge::{Bridge, HelpRing};
 use crate::call::cdr::{CallId, Whose};
 use crate::call::config::{Extension, Role, SupervisionMode};
 use crate::call::counselor::Activity;
 use crate::call::deed::{Actor, Deed, Denial, Request, What, Why};
+use crate::call::intention::Intention;
 use crate::call::internal::{Choice, Internal};
 use crate::call::io::{Io, Output};
 use crate::call::leg::Leg;
@@ -168,17 +171,19 @@ impl Switchboard {
         });
     }
 
-    /// Somebody asks through the API.
-    pub(super) fn on_asked(&mut self, now: Now, request: &Request) -> Result<(), Denial> {
-        let (asked, key) = match request {
-            Request::Supervise { call, mode, .. } | Request::Switch { call, mode } => {
-                (mode.name(), self.call_named(call))
-            }
-            Request::UnknownMode { call, .. } => ("supervise", self.call_named(call)),
-            Request::EndSupervision { call } => ("end", self.call_named(call)),
-            Request::AskHelp(counselor) => ("help", self.call_with(counselor)),
-            Request::ClearHelp(counselor) => ("help_cleared", self.call_with(counselor)),
-            Request::PauseRecording { call, .. } => ("recording", self.call_named(call)),
+    /// Somebody asks through the console.
+    pub(super) fn on_asked(
+        &mut self,
+        now: Now,
+        request: &Request,
+        who: &Arc<str>,
+    ) -> Result<(), Denial> {
+        let who = Actor::Person(Arc::clone(who));
+        let (asked, of) = subject(request);
+        let key = match of {
+            Of::Call(call) => self.call_named(call),
+            Of::Counselor(extension) => self.call_with(extension),
+            Of::Nobody => None,
         };
         let whom = match request {
             Request::Supervise { extension, .. } => Some(extension.clone()),
@@ -189,30 +194,78 @@ impl Switchboard {
             Request::EndSupervision { .. }
             | Request::AskHelp(_)
             | Request::ClearHelp(_)
-            | Request::PauseRecording { .. } => None,
+            | Request::Intend { .. }
+            | Request::EndWrapUp(_)
+            | Request::ExtendWrapUp(_)
+            | Request::PauseRecording { .. }
+            | Request::Trial(_) => None,
         };
-        let done = match request {
-            Request::Supervise { extension, mode, .. } => key
-                .ok_or(Denial::UnknownCall)
-                .and_then(|key| self.summon(now, key, extension, *mode)),
-            Request::Switch { mode, .. } => key.ok_or(Denial::UnknownCall).and_then(|key| {
-                self.in_bridge_of(now, key, |b, cx| b.switch(cx, Actor::Console, *mode))
-            }),
-            Request::UnknownMode { .. } => Err(Denial::UnknownMode),
-            Request::EndSupervision { .. } => {
-                key.ok_or(Denial::UnknownCall).and_then(|key| self.end_supervision(now, key))
+        let done = self.do_asked(now, request, key, &who);
+        done.map_err(|why| match request {
+            Request::Intend { extension, .. }
+            | Request::EndWrapUp(extension)
+            | Request::ExtendWrapUp(extension) => self.denied_state(who, extension, asked, why),
+            Request::Supervise { .. }
+            | Request::Switch { .. }
+            | Request::UnknownMode { .. }
+            | Request::EndSupervision { .. }
+            | Request::AskHelp(_)
+            | Request::ClearHelp(_)
+            | Request::PauseRecording { .. }
+            | Request::Trial(_) => self.denied(who, key, (asked, whom), why),
+        })
+    }
+
+    fn do_asked(
+        &mut self,
+        now: Now,
+        request: &Request,
+        key: Option<u64>,
+        who: &Actor,
+    ) -> Result<(), Denial> {
+        let call = key.ok_or(Denial::UnknownCall);
+        let who = who.clone();
+        match request {
+            Request::Supervise { extension, mode, .. } => {
+                self.summon(now, call?, who, extension, *mode)
             }
+            Request::Switch { mode, .. } => {
+                self.in_bridge_of(now, call?, |bridge, cx| bridge.switch(cx, who, *mode))
+            }
+            Request::UnknownMode { .. } => Err(Denial::UnknownMode),
+            Request::EndSupervision { .. } => self.end_supervision(now, call?, who),
             Request::AskHelp(counselor) => {
-                self.of_counselor(key, counselor).and_then(|key| self.ask_help(now, key))
+                self.of_counselor(key, counselor).and_then(|key| self.ask_help(now, key, who))
             }
             Request::ClearHelp(counselor) => {
-                self.of_counselor(key, counselor).and_then(|key| self.clear_help(now, key))
+                self.of_counselor(key, counselor).and_then(|key| self.clear_help(now, key, who))
             }
-            Request::PauseRecording { paused, .. } => key
-                .ok_or(Denial::UnknownCall)
-                .and_then(|key| self.pause_recording(now, key, *paused)),
-        };
-        done.map_err(|why| self.denied(Actor::Console, key, (asked, whom), why))
+            Request::Intend { extension, intention, by } => {
+                self.intend(now, who, extension, intention.clone(), *by)
+            }
+            Request::EndWrapUp(extension) => self.cut_wrap_up(now, who, extension),
+            Request::ExtendWrapUp(extension) => self.extend_wrap_up(now, who, extension),
+            Request::PauseRecording { paused, .. } => {
+                self.pause_recording(now, call?, who, *paused)
+            }
+            Request::Trial(trial) => self.expect_trial(now, trial),
+        }
+    }
+
+    /// Tells of a refusal that is about a counselor's state, and passes it on.
+    fn denied_state(
+        &mut self,
+        who: Actor,
+        extension: &Extension,
+        asked: &'static str,
+        why: Denial,
+    ) -> Denial {
+        // What is no extension of ours is not kept: it may be anybody's number.
+        let is_known = self.config.counselors.contains_key(extension);
+        let counselor = is_known.then(|| extension.clone());
+        let what = What::Denied { asked, whom: None, why };
+        self.out.push_back(Output::Deed(Deed { who, call: None, counselor, what }));
+        why
     }
 
     fn of_counselor(&self, found: Option<u64>, counselor: &Extension) -> Result<u64, Denial> {
@@ -225,6 +278,7 @@ impl Switchboard {
         &mut self,
         now: Now,
         key: u64,
+        who: Actor,
         supervisor: &Extension,
         mode: SupervisionMode,
     ) -> Result<(), Denial> {
@@ -238,7 +292,7 @@ impl Switchboard {
             return Err(Denial::Unreachable);
         }
         let what = What::Summoned { supervisor: supervisor.clone(), mode };
-        self.tell_of(key, Actor::Console, what);
+        self.tell_of(key, who, what);
         let rung = self.start_summons(now, For::Console(supervisor.clone()), mode, key, candidates);
         if rung.is_empty() { Err(Denial::NoPort) } else { Ok(()) }
     }
@@ -344,7 +398,7 @@ impl Switchboard {
         });
     }
 
-    fn end_supervision(&mut self, now: Now, key: u64) -> Result<(), Denial> {
+    fn end_supervision(&mut self, now: Now, key: u64, who: Actor) -> Result<(), Denial> {
         let mut summonses = self.summonses.iter();
         let is_asked = |it: &Summons| it.call == key && it.by != For::Help;
         if let Some((summons, _)) = summonses.find(|(_, summons)| is_asked(summons)) {
@@ -356,16 +410,22 @@ impl Switchboard {
             if bridge.supervisor().is_none() {
                 return Err(Denial::NotSupervised);
             }
-            bridge.stop_watching(cx, Actor::Console, Why::Console);
+            bridge.stop_watching(cx, who, Why::Console);
             Ok(())
         })
     }
 
-    fn pause_recording(&mut self, now: Now, key: u64, paused: bool) -> Result<(), Denial> {
+    fn pause_recording(
+        &mut self,
+        now: Now,
+        key: u64,
+        who: Actor,
+        paused: bool,
+    ) -> Result<(), Denial> {
         let mut answer = Err(Denial::NotRecorded);
         self.with_owner(now, Owner::Call(key), |owned, io| {
             if let Owned::Call(call) = owned {
-                answer = call.pause_recording(io, Actor::Console, paused);
+                answer = call.pause_recording(io, who, paused);
             }
         });
         answer
@@ -387,5 +447,38 @@ impl Switchboard {
             }
         });
         answer
+    }
+}
+
+/// Whose a request is about.
+enum Of<'a> {
+    Call(&'a CallId),
+    Counselor(&'a Extension),
+    /// Nobody's: it begins something.
+    Nobody,
+}
+
+/// What a request asks for, by its name in the audit trail, and whose it is about.
+fn subject(request: &Request) -> (&'static str, Of<'_>) {
+    match request {
+        Request::Supervise { call, mode, .. } | Request::Switch { call, mode } => {
+            (mode.name(), Of::Call(call))
+        }
+        Request::UnknownMode { call, .. } => ("supervise", Of::Call(call)),
+        Request::EndSupervision { call } => ("end", Of::Call(call)),
+        Request::AskHelp(counselor) => ("help", Of::Counselor(counselor)),
+        Request::ClearHelp(counselor) => ("help_cleared", Of::Counselor(counselor)),
+        Request::PauseRecording { call, .. } => ("recording", Of::Call(call)),
+        Request::Trial(_) => ("test_call", Of::Nobody),
+        Request::EndWrapUp(counselor) => ("end_wrap_up", Of::Counselor(counselor)),
+        Request::ExtendWrapUp(counselor) => ("extend_wrap_up", Of::Counselor(counselor)),
+        Request::Intend { extension, intention, .. } => {
+            let asked = match intention {
+                Intention::Ready => "ready",
+                Intention::Paused(_) => "pause",
+                Intention::LoggedOut => "log_out",
+            };
+            (asked, Of::Counselor(extension))
+        }
     }
 }

@@ -100,7 +100,11 @@ impl Switchboard {
 
     fn tell(&mut self, port: PortId, side: Side, news: News) {
         let call = match self.ports.owner(port) {
-            Some(Owner::Call(key)) => self.calls.get(&key).map(|call| call.id.clone()),
+            Some(Owner::Call(key)) => match self.calls.get(&key) {
+                // A test call is in no figure.
+                Some(call) if call.record.is_trial() => return,
+                call => call.map(|call| call.id.clone()),
+            },
             Some(Owner::Internal(_) | Owner::Summons(_)) | None => None,
         };
         self.out.push_back(Output::Voice(Voice { call, side, news }));

@@ -129,10 +129,20 @@ pub(super) fn insert_block(text: &str, end: End, lines: &str) -> String {
     let at = match end.0 {
         // The root ends where the text does.
         None => text.len(),
-        Some(end) => line_end(text, end),
+        Some(end) => behind_comments(text, line_end(text, end)),
     };
     let blank = if at == 0 { "" } else { newline(text) };
     insert_lines(text, at, &format!("{blank}{lines}"))
+}
+
+/// Behind the lines of comment that follow at once: examples of further keys, mostly. Not behind
+/// those that stand right above a header: they are about what follows.
+fn behind_comments(text: &str, at: usize) -> usize {
+    let is_comment = |line: &&str| line.trim_start().starts_with('#');
+    let lines = || text[at..].split_inclusive('\n');
+    let length = lines().take_while(is_comment).map(str::len).sum::<usize>();
+    let next = lines().find(|line| !is_comment(line)).unwrap_or_default();
+    if next.trim_start().starts_with('[') { at } else { at + length }
 }
 
 fn insert_lines(text: &str, at: usize, lines: &str) -> String {

@@ -1,14 +1,18 @@
-//! Accounts: who may sign in, as what; invitations.
+//! Accounts: who may sign in, as what; invitations, also for the command line (`POST
+//! /api/v1/accounts/invitations`).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
-use axum::Router;
 use axum::extract::Form;
-use axum::response::Response;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Json, Router};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::sign_in::wrong_name;
 use crate::call::config::Extension;
@@ -16,6 +20,7 @@ use crate::console::desk::Desk;
 use crate::console::sign_in::sessions;
 use crate::console::ui::{Lang, Page, View, show};
 use crate::shell::clock;
+use crate::store;
 use crate::store::accounts::{self, ACCOUNTS_MAX, Account, Role};
 
 /// How long an invitation is good.
@@ -28,6 +33,7 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .route("/accounts/invite", post(invite))
         .route("/accounts/change", post(change))
         .route("/accounts/remove", post(remove))
+        .route("/api/v1/accounts/invitations", post(invite_by_api))
 }
 
 /// A role's name on pages.
@@ -178,16 +184,96 @@ async fn create(view: View, Form(new): Form<New>) -> Response {
 
 /// Makes a new link for an account, and shows it once.
 async fn send_invitation(view: &View, account: Account) -> Response {
+    let name = account.name.clone();
+    match new_invitation(view, account).await {
+        Ok(path) => page(view, Some((name, path))).await,
+        Err(error) => view.fault(&error),
+    }
+}
+
+/// Writes an account down with a new invitation, and returns the path of it.
+async fn new_invitation(view: &View, account: Account) -> Result<String, store::Error> {
     let token = view.desk.token(24);
     let until = clock::now().wall + INVITATION;
     let invitation = Some((sessions::hash(&token), until));
     let (name, account) = (account.name.clone(), Account { invitation, ..account });
-    let saved = view.desk.store().run(move |conn| accounts::save(conn, &account)).await;
-    if let Err(error) = saved {
-        return view.fault(&error);
-    }
+    view.desk.store().run(move |conn| accounts::save(conn, &account)).await?;
     view.desk.audit(&view.person, format!("made an invitation for {name:?}"));
-    page(view, Some((name, format!("/invitation/{token}")))).await
+    Ok(format!("/invitation/{token}"))
+}
+
+/// Whom a machine invites. Who has an account keeps what is not said.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Invited {
+    name: String,
+    role: Option<String>,
+    extension: Option<String>,
+}
+
+async fn invite_by_api(view: View, body: Result<Json<Invited>, JsonRejection>) -> Response {
+    let refuse =
+        |status: StatusCode, what: &str| (status, Json(json!({ "error": what }))).into_response();
+    let Ok(Json(invited)) = body else { return refuse(StatusCode::BAD_REQUEST, "bad_body") };
+    let Ok(all) = all(&view).await else {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "no_answer");
+    };
+    let account = match whom(&view, &all, invited) {
+        Ok(account) => account,
+        Err(what) => return refuse(StatusCode::UNPROCESSABLE_ENTITY, what),
+    };
+    let (name, role) = (account.name.clone(), account.role.name());
+    match new_invitation(&view, account).await {
+        Ok(path) => {
+            let days = INVITATION.as_secs() / 86_400;
+            let answer = json!({ "name": name, "role": role, "path": path, "days": days });
+            Json(answer).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "an invitation can't be written down");
+            refuse(StatusCode::SERVICE_UNAVAILABLE, "not_written")
+        }
+    }
+}
+
+/// The account that is invited, new or as it is; the error is its name in the API.
+fn whom(view: &View, all: &[Account], invited: Invited) -> Result<Account, &'static str> {
+    let name = invited.name.trim().to_owned();
+    let known = all.iter().find(|account| account.name.to_lowercase() == name.to_lowercase());
+    if known.is_none() && wrong_name(view, &name).is_some() {
+        return Err("bad_name");
+    }
+    if name == view.person.name {
+        return Err("own_account");
+    }
+    if known.is_none() && all.len() >= ACCOUNTS_MAX {
+        return Err("too_many_accounts");
+    }
+    let role = match invited.role {
+        Some(role) => Role::named(&role).ok_or("unknown_role")?,
+        None => known.ok_or("needs_a_role")?.role,
+    };
+    let given =
+        invited.extension.filter(|it| !it.is_empty()).map(|it| Extension::from(it.as_str()));
+    let current = view.desk.current();
+    let is_known = |it: &Extension| current.loaded.call.counselors.contains_key(it);
+    if given.as_ref().is_some_and(|it| !is_known(it)) {
+        return Err("unknown_extension");
+    }
+    let extension = given.or_else(|| known.and_then(|account| account.extension.clone()));
+    if role == Role::Counselor && extension.is_none() {
+        return Err("needs_an_extension");
+    }
+    let nobody = || Account {
+        name,
+        role,
+        extension: None,
+        password: None,
+        totp: None,
+        totp_step: 0,
+        invitation: None,
+    };
+    Ok(Account { role, extension, ..known.cloned().unwrap_or_else(nobody) })
 }
 
 /// The account of this name, but not one's own: nobody shuts themselves out.

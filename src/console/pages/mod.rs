@@ -5,19 +5,29 @@
 mod account;
 mod accounts;
 mod audit;
+mod board;
 mod hours;
+mod me;
+pub(super) mod opening;
+mod prompt;
+mod prompts;
+mod reports;
 mod saving;
 mod settings;
 pub(super) mod sign_in;
+mod version;
+mod words;
 
 use std::sync::Arc;
 
 use axum::Router;
 
 use super::desk::Desk;
+use super::live::Seats;
 
 /// Every page.
-pub(super) fn routes() -> Router<Arc<Desk>> {
+pub(super) fn routes(desk: &Desk) -> Router<Arc<Desk>> {
+    let seats = Seats::new(desk.limits.subscribers);
     Router::new()
         .merge(sign_in::routes())
         .merge(account::routes())
@@ -25,4 +35,11 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .merge(audit::routes())
         .merge(hours::routes())
         .merge(settings::routes())
+        .merge(board::routes(seats.clone()))
+        .merge(me::routes(seats))
+        .merge(prompts::routes())
+        .merge(prompt::routes())
+        .merge(version::routes())
+        .merge(reports::routes())
+        .merge(opening::routes())
 }

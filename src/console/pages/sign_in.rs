@@ -156,11 +156,12 @@ impl Given {
 
 async fn sign_in(
     view: View,
-    Extension(From(from)): Extension<From>,
+    Extension(peer): Extension<From>,
     headers: HeaderMap,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Response {
     let given = Given::of(fields);
+    let from = peer.or_forwarded(&headers);
     let Given { name, next, kept, .. } = &given;
     let refuse = |status, text: String| {
         form(&view, status, Some((true, text)), next.clone(), name.clone(), kept.clone())
@@ -176,7 +177,7 @@ async fn sign_in(
     let account = match judge(&view, &given).await {
         Ok(Some(account)) => account,
         Ok(None) => {
-            view.desk.audit_of("system", format!("a sign-in as {:?} was refused", cut(name)));
+            view.desk.audit_of("system", refused(&view, name).await);
             let text = view.t(
                 "名前、パスワード、または確認コードが違います。",
                 "Name, password or code is not right.",
@@ -224,8 +225,15 @@ async fn judge(view: &View, given: &Given) -> Result<Option<Account>, crate::sto
     Ok(Some(account))
 }
 
-fn cut(name: &str) -> String {
-    name.chars().take(32).collect()
+/// What the audit trail says. What was typed is told only where it is an account's name: it may be
+/// a password in the wrong field.
+async fn refused(view: &View, name: &str) -> String {
+    let known = name.to_owned();
+    let found = view.desk.read(move |db| db.read(|conn| accounts::find(conn, &known))).await;
+    match found {
+        Ok(Some(account)) => format!("a sign-in as {:?} was refused", account.name),
+        Ok(None) | Err(_) => "a sign-in under an unknown name was refused".to_owned(),
+    }
 }
 
 /// A cookie goes over TLS only where the page came over it.

@@ -1,13 +1,11 @@
 //! What is done in calls through the API: supervisors are rung and let in, switch, leave;
-//! counselors ask for help; recordings pause.
+//! recordings pause.
 //!
 //! | path | body | does |
 //! |---|---|---|
 //! | `POST /api/v1/calls/{call}/supervise` | `{"extension": "201", "mode": "listen"}` | rings 201 |
 //! | `PUT …` | `{"mode": "whisper"}` | another way from here on: `listen`, `whisper`, `join` |
 //! | `DELETE …` | | the supervisor, or the ringing for one, is ended |
-//! | `POST /api/v1/counselors/{extension}/help` | `{}` | the counselor needs help |
-//! | `DELETE …` | | the call for help is cleared |
 //! | `POST /api/v1/calls/{call}/recording` | `{"paused": true}` | nothing is recorded; or again |
 //! | `DELETE …` | | every recording of the call is deleted; one that goes on ends |
 //!
@@ -27,9 +25,7 @@ use super::{Shared, error};
 use crate::call::cdr::CallId;
 use crate::call::config::{Extension, SupervisionMode};
 use crate::call::deed::{Denial, Request};
-
-/// Who deletes recordings here.
-const CONSOLE: &str = "console";
+use crate::console::sign_in::Person;
 
 /// Who shall take part, and how.
 #[derive(Deserialize)]
@@ -56,19 +52,19 @@ struct Pause {
 /// Nothing more to say: `{}`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+pub(super) struct Nothing {}
 
 /// The paths of this file.
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/api/v1/calls/{call}/supervise", post(supervise).put(switch).delete(end))
-        .route("/api/v1/counselors/{extension}/help", post(ask_help).delete(clear_help))
         .route("/api/v1/calls/{call}/recording", post(pause).delete(delete))
 }
 
 async fn supervise(
     State(shared): State<Shared>,
     Path(call): Path<String>,
+    axum::Extension(person): axum::Extension<Person>,
     body: Result<Json<Summons>, JsonRejection>,
 ) -> Response {
     let Json(Summons { extension, mode }) = match body {
@@ -80,12 +76,13 @@ async fn supervise(
         Some(mode) => Request::Supervise { call, extension, mode },
         None => Request::UnknownMode { call, extension: Some(extension) },
     };
-    ask(&shared, request, StatusCode::ACCEPTED).await
+    ask(&shared, &person, request, StatusCode::ACCEPTED).await
 }
 
 async fn switch(
     State(shared): State<Shared>,
     Path(call): Path<String>,
+    axum::Extension(person): axum::Extension<Person>,
     body: Result<Json<Switch>, JsonRejection>,
 ) -> Response {
     let Json(Switch { mode }) = match body {
@@ -97,44 +94,40 @@ async fn switch(
         Some(mode) => Request::Switch { call, mode },
         None => Request::UnknownMode { call, extension: None },
     };
-    ask(&shared, request, StatusCode::OK).await
+    ask(&shared, &person, request, StatusCode::OK).await
 }
 
-async fn end(State(shared): State<Shared>, Path(call): Path<String>) -> Response {
-    ask(&shared, Request::EndSupervision { call: CallId(call.into()) }, StatusCode::OK).await
-}
-
-async fn ask_help(
+async fn end(
     State(shared): State<Shared>,
-    Path(extension): Path<String>,
-    body: Result<Json<Nothing>, JsonRejection>,
+    Path(call): Path<String>,
+    axum::Extension(person): axum::Extension<Person>,
 ) -> Response {
-    if let Err(rejection) = body {
-        return error(rejection.status(), "bad_body");
-    }
-    ask(&shared, Request::AskHelp(extension.as_str().into()), StatusCode::OK).await
-}
-
-async fn clear_help(State(shared): State<Shared>, Path(extension): Path<String>) -> Response {
-    ask(&shared, Request::ClearHelp(extension.as_str().into()), StatusCode::OK).await
+    let request = Request::EndSupervision { call: CallId(call.into()) };
+    ask(&shared, &person, request, StatusCode::OK).await
 }
 
 async fn pause(
     State(shared): State<Shared>,
     Path(call): Path<String>,
+    axum::Extension(person): axum::Extension<Person>,
     body: Result<Json<Pause>, JsonRejection>,
 ) -> Response {
     let Json(Pause { paused }) = match body {
         Ok(body) => body,
         Err(rejection) => return error(rejection.status(), "bad_body"),
     };
-    ask(&shared, Request::PauseRecording { call: CallId(call.into()), paused }, StatusCode::OK)
-        .await
+    let request = Request::PauseRecording { call: CallId(call.into()), paused };
+    ask(&shared, &person, request, StatusCode::OK).await
 }
 
 /// Done only when every file is gone for certain.
-async fn delete(State(shared): State<Shared>, Path(call): Path<String>) -> Response {
-    let Ok(parts) = shared.handle.delete_recordings(CallId(call.into()), CONSOLE).await else {
+async fn delete(
+    State(shared): State<Shared>,
+    Path(call): Path<String>,
+    axum::Extension(person): axum::Extension<Person>,
+) -> Response {
+    let deleted = shared.handle.delete_recordings(CallId(call.into()), &person.name).await;
+    let Ok(parts) = deleted else {
         return error(StatusCode::SERVICE_UNAVAILABLE, "no_answer");
     };
     if parts.is_empty() {
@@ -154,8 +147,14 @@ fn mode_named(name: &str) -> Option<SupervisionMode> {
     SupervisionMode::ALL.into_iter().find(|mode| mode.name() == name)
 }
 
-async fn ask(shared: &Shared, request: Request, done: StatusCode) -> Response {
-    match shared.handle.ask(request).await {
+/// Asks in the name of a person.
+pub(super) async fn ask(
+    shared: &Shared,
+    person: &Person,
+    request: Request,
+    done: StatusCode,
+) -> Response {
+    match shared.handle.ask(request, &person.name).await {
         Ok(Ok(())) => (done, Json(json!({}))).into_response(),
         Ok(Err(denial)) => error(status(denial), denial.name()),
         Err(_) => error(StatusCode::SERVICE_UNAVAILABLE, "no_answer"),
@@ -164,10 +163,12 @@ async fn ask(shared: &Shared, request: Request, done: StatusCode) -> Response {
 
 fn status(denial: Denial) -> StatusCode {
     match denial {
-        Denial::UnknownCall | Denial::UnknownExtension => StatusCode::NOT_FOUND,
+        Denial::UnknownCall | Denial::UnknownExtension | Denial::UnknownLine => {
+            StatusCode::NOT_FOUND
+        }
         Denial::NotSupervisor | Denial::ModeOff => StatusCode::FORBIDDEN,
-        Denial::UnknownMode => StatusCode::UNPROCESSABLE_ENTITY,
-        Denial::NoPort => StatusCode::SERVICE_UNAVAILABLE,
+        Denial::UnknownMode | Denial::UnknownReason => StatusCode::UNPROCESSABLE_ENTITY,
+        Denial::NoPort | Denial::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
         Denial::NotInCall
         | Denial::NoAudio
         | Denial::OwnCall
@@ -176,6 +177,8 @@ fn status(denial: Denial) -> StatusCode {
         | Denial::Unreachable
         | Denial::NotSupervised
         | Denial::NoHelpAsked
+        | Denial::NotWrappingUp
+        | Denial::TestRunning
         | Denial::NotRecorded => StatusCode::CONFLICT,
     }
 }

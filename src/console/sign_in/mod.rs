@@ -9,12 +9,24 @@ pub(in crate::console) mod totp;
 
 use std::net::IpAddr;
 
+use axum::http::HeaderMap;
+
 use crate::call::config::Extension;
 use crate::store::accounts::Role;
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::console) struct From(pub(in crate::console) IpAddr);
+
+impl From {
+    /// The address for which a proxy on this machine asks, by what it wrote last.
+    pub(in crate::console) fn or_forwarded(self, headers: &HeaderMap) -> IpAddr {
+        let forwarded = headers.get_all("x-forwarded-for").iter().next_back();
+        let last = forwarded.and_then(|value| value.to_str().ok()?.rsplit(',').next());
+        let last = last.and_then(|text| text.trim().parse().ok());
+        last.filter(|_| self.0.is_loopback()).unwrap_or(self.0)
+    }
+}
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]

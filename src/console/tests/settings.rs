@@ -53,7 +53,10 @@ fn with<'a>(
     kept.chain(changes.iter().copied()).chain([("step", step)]).collect()
 }
 
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 18] = [
+    "/settings/contacts",
+    "/settings/opening",
+    "/settings/reports",
     "/settings/service",
     "/settings/codes",
     "/settings/supervision",

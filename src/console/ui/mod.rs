@@ -5,6 +5,7 @@
 
 pub(in crate::console) mod diff;
 pub(in crate::console) mod graph;
+pub(super) mod plot;
 
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};

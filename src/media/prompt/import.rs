@@ -58,7 +58,14 @@ pub fn import(bytes: &[u8]) -> Result<Vec<i16>, Error> {
         .map(|frame| frame.iter().sum::<f32>() / channels as f32)
         .map(|sample| if sample.is_finite() { sample } else { 0.0 })
         .collect();
-    let mut samples = resample(mono, rate)?;
+    form(mono, rate)
+}
+
+/// Brings the samples of one voice, −1–1, to the form that prompts are kept in. Fails when there
+/// are too many, or none that can be heard.
+pub fn form(samples: Vec<f32>, rate: u32) -> Result<Vec<i16>, Error> {
+    limit(samples.len(), rate)?;
+    let mut samples = resample(samples, rate)?;
     level(trim(&mut samples))
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::call::cdr::{EndReason, EndedBy, Presentation, Quality};
-use crate::call::config::LineId;
+use crate::call::config::{LineId, Override};
 use crate::call::voice::{News, Side};
 use crate::call::{board, cdr};
 use crate::media::{Recent, Way};
@@ -43,10 +43,13 @@ fn line(id: &str, waiting: u32) -> board::LineView {
         name: String::new(),
         open: true,
         changes_at: None,
+        closes_at: None,
+        over: Override::Auto,
         waiting,
         longest_wait: Duration::ZERO,
         ready: 0,
         today: vec![],
+        service_level: board::ServiceLevel::default(),
     }
 }
 
@@ -63,6 +66,7 @@ fn every_family_is_there_under_its_name() {
     metrics.connections([("tcp", 2), ("tls", 3)]);
     metrics.certificate(Some(-5));
     metrics.configuration_faults(2);
+    metrics.opening("nijiiro", 1_795_939_294, &[("trunk", true), ("disk", false)]);
     metrics.board(&Board { lines: vec![line("nijiiro", 2)], ..Board::default() });
     metrics.recording(Ended::Overrun);
     metrics.deed(&What::HelpAsked);
@@ -92,6 +96,9 @@ fn every_family_is_there_under_its_name() {
         "koebashi_sip_connections{transport=\"tls\"} 3",
         "koebashi_certificate_expires_seconds -5",
         "koebashi_configuration_faults 2",
+        "koebashi_opening_check{line=\"nijiiro\",check=\"trunk\"} 1",
+        "koebashi_opening_check{line=\"nijiiro\",check=\"disk\"} 0",
+        "koebashi_opening_last_run_timestamp_seconds{line=\"nijiiro\"} 1795939294",
         "koebashi_recordings_total{ended=\"overrun\"} 1",
         "koebashi_recordings_total{ended=\"whole\"} 0",
         "koebashi_supervision_total{act=\"help\"} 1",
@@ -103,7 +110,7 @@ fn every_family_is_there_under_its_name() {
     let families = types.len();
     types.sort_unstable();
     types.dedup_by_key(|line| line.split(' ').nth(2));
-    assert_eq!((types.len(), families), (37, 37), "{text}");
+    assert_eq!((types.len(), families), (39, 39), "{text}");
     assert!(text.ends_with('\n') && !text.contains("EOF"));
 }
 
@@ -126,6 +133,7 @@ fn live_voices_are_seen_while_they_last() {
         phase: PhaseName::Bridge,
         since: Timestamp::UNIX_EPOCH,
         in_phase: Duration::ZERO,
+        waited: None,
         position: None,
         counselors: vec![],
         presentation: Presentation::Shown,

@@ -7,12 +7,16 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{Cursor, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use super::manifest::{self, Entry, Error, Manifest, is_name, read_limited};
-use crate::media::prompt::{self, BYTES_MAX, RATE};
+use crate::media::prompt::{self, BYTES_MAX, Clip, RATE};
 
 /// How long a voice may take for one prompt.
 const VOICE_LIMIT: Duration = Duration::from_secs(300);
@@ -66,7 +70,7 @@ pub fn render(
     }
     let command = match command {
         Some(command) => command.to_vec(),
-        None => voice(folder).ok_or_else(|| Error::NoVoice(folder.to_owned()))?,
+        None => voice(folder, &[])?,
     };
     for (name, entry) in &wanted {
         let length = speak(folder, &command, name, entry)?;
@@ -88,15 +92,30 @@ fn wanted(folder: &Path, own: &Manifest, shipped: &Manifest) -> Vec<(String, Ent
     own.iter().filter(is_wanted).map(owned).collect()
 }
 
-/// The program to speak with when none was named.
-fn voice(folder: &Path) -> Option<Vec<OsString>> {
+/// The program to speak with: the one that is named, else the folder's `render.sh`, else Open
+/// JTalk.
+///
+/// # Errors
+/// When there is none.
+pub fn voice(folder: &Path, named: &[String]) -> Result<Vec<OsString>, Error> {
+    if !named.is_empty() {
+        return Ok(named.iter().map(OsString::from).collect());
+    }
     let script = folder.join("render.sh");
     if script.is_file() {
-        return Some(vec![script.into(), "--speak".into()]);
+        return Ok(vec![script.into(), "--speak".into()]);
     }
+    open_jtalk().ok_or_else(|| Error::NoVoice(folder.to_owned()))
+}
+
+/// Where a program of this name is.
+fn installed(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    let program = std::env::split_paths(&path).map(|dir| dir.join("open_jtalk"));
-    let program = program.into_iter().find(|program| program.is_file())?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|program| program.is_file())
+}
+
+fn open_jtalk() -> Option<Vec<OsString>> {
+    let program = installed("open_jtalk")?;
     let voices = fs::read_dir(JTALK_VOICES).ok()?.flatten().map(|found| found.path());
     let within = |found: PathBuf| fs::read_dir(&found).into_iter().flatten().flatten();
     let mut voices: Vec<_> = voices.flat_map(|dir| within(dir).map(|file| file.path())).collect();
@@ -118,48 +137,100 @@ fn speak(
         return Err(Error::NoText(folder.join(manifest::FILE), name.to_owned()));
     }
     let out = folder.join(format!(".{name}.raw.wav"));
-    let made = run(command, &out, name, entry.reading()).and_then(|()| convert(&out));
-    // Whether or not there is one: nothing of it is to stay.
-    drop(fs::remove_file(&out));
-    let program = command.first().map(Path::new).and_then(Path::file_name).unwrap_or_default();
-    let voice = Some(program.to_string_lossy().into_owned());
+    let made = say(command, VOICE_LIMIT, &out, name, entry.reading());
+    let voice = Some(program_name(command));
     let mut entry = Entry { voice, licence: Some("that of the voice".to_owned()), ..entry.clone() };
     entry.made_from = Some(entry.source());
     keep(folder, name, &made?, entry)
 }
 
+/// What the voice is called: its program.
+pub fn program_name(command: &[OsString]) -> String {
+    let program = command.first().map(Path::new).and_then(Path::file_name).unwrap_or_default();
+    program.to_string_lossy().into_owned()
+}
+
+/// Lets a program speak a text, and brings what it wrote into `out` to our form. Nothing of `out`
+/// stays. The program runs when nobody else needs the processor, and is ended with all that it has
+/// started when it takes longer than `limit`. `name` is for the complaint.
+///
+/// # Errors
+/// When it fails, takes too long, or writes nothing that can be used.
+pub fn say(
+    command: &[OsString],
+    limit: Duration,
+    out: &Path,
+    name: &str,
+    text: &str,
+) -> Result<Vec<i16>, Error> {
+    let made = run(command, limit, out, name, text).and_then(|()| convert(out));
+    // Whether or not there is one: nothing of it is to stay.
+    drop(fs::remove_file(out));
+    made
+}
+
 /// Lets the program speak into `out`.
-fn run(command: &[OsString], out: &Path, name: &str, text: &str) -> Result<(), Error> {
+fn run(
+    command: &[OsString],
+    limit: Duration,
+    out: &Path,
+    name: &str,
+    text: &str,
+) -> Result<(), Error> {
     let program = command.first().map(|p| p.to_string_lossy().into_owned()).unwrap_or_default();
     let fail = |what: String| Error::Voice(program.clone(), what, name.to_owned());
-    let mut child = Command::new(command.first().map(OsString::as_os_str).unwrap_or_default())
-        .args(command.iter().skip(1))
+    let mut child = calm(command)
         .arg(out)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
+        // A group of its own, to be ended with all that it starts.
+        .process_group(0)
         .spawn()
         .map_err(|error| fail(error.to_string()))?;
     // A program that does not read its text shows by what it writes, or by its exit.
     if let Some(mut stdin) = child.stdin.take() {
         drop(stdin.write_all(text.as_bytes()).and_then(|()| stdin.write_all(b"\n")));
     }
-    match wait(&mut child) {
+    match wait(&mut child, limit) {
         Ok(Some(status)) if status.success() => Ok(()),
         Ok(Some(status)) => Err(fail(status.to_string())),
-        Ok(None) => Err(fail(format!("took longer than {} s", VOICE_LIMIT.as_secs()))),
+        Ok(None) => Err(fail(format!("took longer than {} s", limit.as_secs()))),
         Err(error) => Err(fail(error.to_string())),
     }
 }
 
+/// The command, run by `nice` where that is installed and the program is there: a program that is
+/// not is to be named by the system, not by `nice`.
+fn calm(command: &[OsString]) -> Command {
+    let program = command.first().map(OsString::as_os_str).unwrap_or_default();
+    let is_there = match Path::new(program).components().count() {
+        1 => installed(&program.to_string_lossy()).is_some(),
+        _ => Path::new(program).is_file(),
+    };
+    let mut calm = match installed("nice").filter(|_| is_there) {
+        Some(nice) => {
+            let mut calm = Command::new(nice);
+            calm.args(["-n", "15", "--"]).arg(program);
+            calm
+        }
+        None => Command::new(program),
+    };
+    calm.args(command.iter().skip(1));
+    calm
+}
+
 /// The program's exit; `None`: it took too long and was ended.
-fn wait(child: &mut Child) -> std::io::Result<Option<ExitStatus>> {
-    let mut waited = Duration::ZERO;
-    while waited < VOICE_LIMIT {
+fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
+    let until = Instant::now() + limit;
+    while Instant::now() < until {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
         std::thread::sleep(LOOK_EVERY);
-        waited += LOOK_EVERY;
+    }
+    if let Ok(group) = i32::try_from(child.id()) {
+        // The group is gone where all of it has ended in this moment.
+        killpg(Pid::from_raw(group), Signal::SIGKILL).ok();
     }
     child.kill()?;
     child.wait()?;
@@ -171,10 +242,23 @@ fn convert(file: &Path) -> Result<Vec<i16>, Error> {
     prompt::import(&bytes).map_err(|error| Error::Audio(file.to_owned(), error))
 }
 
-/// Writes the recording and then its entry.
-fn keep(folder: &Path, name: &str, samples: &[i16], entry: Entry) -> Result<Duration, Error> {
+/// Writes a recording in our form and then its entry; a shipped recording as it is shipped.
+/// Returns how long it plays.
+///
+/// # Errors
+/// When the name is none that a prompt may have, or the folder can't be written.
+pub fn keep(folder: &Path, name: &str, samples: &[i16], entry: Entry) -> Result<Duration, Error> {
+    if !is_name(name) {
+        return Err(Error::Name(name.to_owned()));
+    }
     let path = folder.join(format!("{name}.wav"));
-    let wav = wav(samples).map_err(|error| Error::Audio(path.clone(), error.into()))?;
+    let shipped = super::embedded().find(|(shipped, bytes)| {
+        *shipped == name && Clip::from_wav(bytes).is_ok_and(|clip| clip.pcm() == samples)
+    });
+    let wav = match shipped {
+        Some((_, bytes)) => bytes.to_vec(),
+        None => wav(samples).map_err(|error| Error::Audio(path.clone(), error.into()))?,
+    };
     let length = Duration::from_secs_f64(samples.len() as f64 / f64::from(RATE));
     let facts = Entry {
         seconds: Some(length.as_secs_f64()),
@@ -190,7 +274,68 @@ fn keep(folder: &Path, name: &str, samples: &[i16], entry: Entry) -> Result<Dura
     Ok(length)
 }
 
-fn wav(samples: &[i16]) -> Result<Vec<u8>, hound::Error> {
+/// What the folder holds of one prompt, to be put back.
+#[derive(Clone, Debug)]
+pub struct Held {
+    recording: Option<Vec<u8>>,
+    manifest: Option<Vec<u8>>,
+}
+
+/// What the folder holds of a prompt.
+///
+/// # Errors
+/// When it can't be read.
+pub fn held(folder: &Path, name: &str) -> Result<Held, Error> {
+    let read = |file: String, limit| {
+        let path = folder.join(file);
+        let is_there = path.try_exists().map_err(|error| Error::io(&path, &error))?;
+        is_there.then(|| read_limited(&path, limit)).transpose()
+    };
+    Ok(Held {
+        recording: read(format!("{name}.wav"), super::FILE_BYTES_MAX)?,
+        manifest: read(manifest::FILE.to_owned(), BYTES_MAX as u64)?,
+    })
+}
+
+/// Puts back what the folder held.
+///
+/// # Errors
+/// When it can't be written.
+pub fn put_back(folder: &Path, name: &str, held: &Held) -> Result<(), Error> {
+    let put = |file: String, bytes: &Option<Vec<u8>>| match bytes {
+        Some(bytes) => replace(&folder.join(file), bytes),
+        None => take_away(&folder.join(file)),
+    };
+    put(format!("{name}.wav"), &held.recording)?;
+    put(manifest::FILE.to_owned(), &held.manifest)
+}
+
+/// Takes a prompt out of the folder, with its entry.
+///
+/// # Errors
+/// When the folder can't be written.
+pub fn remove(folder: &Path, name: &str) -> Result<(), Error> {
+    if !is_name(name) {
+        return Err(Error::Name(name.to_owned()));
+    }
+    let text = manifest::without_entry(&manifest::read_text(folder)?, name);
+    manifest::parse(&text, &folder.join(manifest::FILE))?;
+    take_away(&folder.join(format!("{name}.wav")))?;
+    replace(&folder.join(manifest::FILE), text.as_bytes())
+}
+
+fn take_away(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path, &error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// A WAV file of samples in our form.
+///
+/// # Errors
+/// When there are more than fit.
+pub fn wav(samples: &[i16]) -> Result<Vec<u8>, hound::Error> {
     let spec = hound::WavSpec {
         channels: 1,
         sample_rate: RATE,

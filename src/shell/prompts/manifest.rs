@@ -217,6 +217,23 @@ pub fn with_entry(text: &str, name: &str, entry: &Entry) -> String {
     out
 }
 
+/// The text without the entry of this name. All else stays.
+pub fn without_entry(text: &str, name: &str) -> String {
+    let head = format!("[{name}]");
+    let mut is_inside = false;
+    let mut out = String::new();
+    for line in text.lines() {
+        if line.starts_with('[') {
+            is_inside = line.trim_end() == head;
+        }
+        if !is_inside || line.starts_with('#') {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out
+}
+
 /// The SHA-256 of these bytes, hex.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()

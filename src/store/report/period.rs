@@ -1,6 +1,7 @@
-//! The time that a report covers: a month or a fiscal year (April to March) in the service's zone.
+//! The time that a report covers: a day, a month or a fiscal year (April to March) in the service's
+//! zone.
 
-use chrono::{Months, NaiveDate, NaiveDateTime, TimeZone};
+use chrono::{Datelike, Days, Months, NaiveDate, NaiveDateTime, TimeZone};
 use chrono_tz::Tz;
 
 use crate::time::Timestamp;
@@ -14,6 +15,20 @@ pub enum Error {
     /// Not `YYYY`.
     #[error("{0:?} is no fiscal year; write it like 2026 (April 2026 to March 2027)")]
     Year(String),
+    /// Not `YYYY-MM-DD`.
+    #[error("{0:?} is no day; write it like 2026-11-07")]
+    Day(String),
+}
+
+/// How long a period is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// A day.
+    Day,
+    /// A month.
+    Month,
+    /// April to March.
+    Year,
 }
 
 /// A span of whole days.
@@ -32,6 +47,66 @@ pub struct Period {
 }
 
 impl Period {
+    /// A day, from `2026-11-07`.
+    ///
+    /// # Errors
+    /// When the text is no day.
+    pub fn day(text: &str, timezone: Tz) -> Result<Self, Error> {
+        let parse = || {
+            let day = text.parse::<NaiveDate>().ok().filter(|day| day.to_string() == text)?;
+            Self::around(day, Span::Day, timezone)
+        };
+        parse().ok_or_else(|| Error::Day(text.to_owned()))
+    }
+
+    /// The day, month or fiscal year that a day is in; `None`: it is none that we can count.
+    pub fn around(day: NaiveDate, span: Span, timezone: Tz) -> Option<Self> {
+        let (year, month) = (day.year(), day.month());
+        match span {
+            Span::Day => {
+                let title = format!("{year}年{month}月{}日", day.day());
+                let (key, end) = (day.to_string(), day.checked_add_days(Days::new(1))?);
+                (1000..9999).contains(&year).then_some(())?;
+                Some(Self { title, key, first: day, end, timezone })
+            }
+            Span::Month => Self::month(&format!("{year:04}-{month:02}"), timezone).ok(),
+            Span::Year => {
+                let year = if month < 4 { year - 1 } else { year };
+                Self::fiscal_year(&format!("{year:04}"), timezone).ok()
+            }
+        }
+    }
+
+    /// The day on which Unix time begins, in case that there is no other.
+    pub fn empty(timezone: Tz) -> Self {
+        let (first, end) = (NaiveDate::default(), NaiveDate::default());
+        Self { title: String::new(), key: String::new(), first, end, timezone }
+    }
+
+    /// The days up to today.
+    pub fn last(days: u64, today: NaiveDate, timezone: Tz) -> Self {
+        let first = today.checked_sub_days(Days::new(days)).unwrap_or(today);
+        let end = today.checked_add_days(Days::new(1)).unwrap_or(today);
+        Self { first, end, ..Self::empty(timezone) }
+    }
+
+    /// How long it is.
+    pub fn span(&self) -> Span {
+        match self.key.len() {
+            4 => Span::Year,
+            7 => Span::Month,
+            _ => Span::Day,
+        }
+    }
+
+    /// As people say it in English.
+    pub fn title_en(&self) -> String {
+        match self.span() {
+            Span::Year => format!("Fiscal year {} (April to March)", self.key),
+            Span::Month | Span::Day => self.key.clone(),
+        }
+    }
+
     /// A month, from `2026-11`.
     ///
     /// # Errors
@@ -126,6 +201,27 @@ mod tests {
             "2026-03-31T15:00:00+00:00",
             "2027-03-31T15:00:00+00:00",
         );
+    }
+
+    #[test]
+    fn a_day_is_in_a_day_a_month_and_a_fiscal_year() {
+        let tz = chrono_tz::Asia::Tokyo;
+        let check = |day: &str, span, key: &str, first: &str, end: &str| {
+            let period = Period::around(day.parse().unwrap(), span, tz).unwrap();
+            let days = (period.first.to_string(), period.end.to_string());
+            assert_eq!((&*period.key, &*days.0, &*days.1), (key, first, end));
+            assert_eq!(period.span(), span);
+        };
+        check("2026-11-07", Span::Day, "2026-11-07", "2026-11-07", "2026-11-08");
+        check("2026-12-07", Span::Month, "2026-12", "2026-12-01", "2027-01-01");
+        check("2026-03-31", Span::Year, "2025", "2025-04-01", "2026-04-01");
+        check("2026-04-01", Span::Year, "2026", "2026-04-01", "2027-04-01");
+        for span in [Span::Day, Span::Month, Span::Year] {
+            assert_eq!(Period::around(NaiveDate::MAX, span, tz), None);
+            assert_eq!(Period::around(NaiveDate::MIN, span, tz), None);
+        }
+        assert_eq!(Period::day("2026-02-30", tz), Err(Error::Day("2026-02-30".to_owned())));
+        assert_eq!(Period::day("+12026-02-03", tz), Err(Error::Day("+12026-02-03".to_owned())));
     }
 
     #[test]

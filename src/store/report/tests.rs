@@ -1,10 +1,12 @@
 //! Figures against sums done by hand.
 
+mod queries;
+
 use std::collections::BTreeMap;
 
 use super::print::{Format, print};
 use super::*;
-use crate::call::cdr::{CallId, EndReason, EndedBy, LegFigures, Presentation, Whose};
+use crate::call::cdr::{CallId, EndReason, EndedBy, LegFigures, Presentation, Quality, Whose};
 use crate::call::config::TrunkId;
 use crate::time::Timestamp;
 

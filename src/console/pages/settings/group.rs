@@ -52,6 +52,17 @@ pub(super) const GROUPS: &[Group] = &[
         ("聞く・ささやく・参加、支援の求め方", "listen, whisper, join, calls for help"),
     ),
     group(
+        "contacts",
+        ("相談の種別", "Contact types"),
+        ("通話のあとに相談員が選ぶもの", "what counselors say of a call"),
+    ),
+    group(
+        "opening",
+        ("開始前の点検", "Before opening"),
+        ("点検の時刻、通知の送り先", "when to check, whom to notify"),
+    ),
+    group("reports", ("統計", "Reports"), ("公表用の統計で伏せる件数", "what is not published")),
+    group(
         "prompts",
         ("全体の音声", "Prompts"),
         ("言うことと音声の対応", "what is said by which prompt"),
@@ -75,6 +86,7 @@ const TABLES: &[(&str, (&str, &str))] = &[
     ("queue", ("待ち列", "Queue")),
     ("recording", ("録音", "Recording")),
     ("register", ("事業者への登録", "Registration at the carrier")),
+    ("mail", ("メール", "Mail")),
     ("dscp", ("優先の印", "Marks of packets")),
 ];
 
@@ -240,7 +252,7 @@ impl Form for Scope {
         for name in self.names(&from.loaded) {
             let Some(key) = field::entry(&name) else { continue };
             let edit = field::edit(view.l, key, &name, &from.loaded, sent, &mut wrongs);
-            if edit.is_some() && key.kind == Kind::Secret {
+            if edit.is_some() && name.ends_with(".password") {
                 // One of several ways to give it.
                 let beside = ["password_file", "ha1", "ha1_sha256"];
                 let beside = beside.map(|it| name.replace("password", it));

@@ -12,7 +12,7 @@ use crate::console::save::{self, BY_HAND, Failure};
 use crate::console::ui::diff::{self, Line};
 use crate::console::ui::{Page, View, show};
 use crate::store::accounts::Role;
-use crate::store::versions::{self, Version};
+use crate::store::history::{self, Version};
 
 /// Versions on a page.
 const ROWS: usize = 100;
@@ -79,7 +79,7 @@ fn row(view: &View, version: &Version, now: Option<&Leaf>) -> Row {
 
 pub(super) async fn list(view: View, Query(from): Query<From>) -> Response {
     let now = save::leaf(&view.desk).await.ok();
-    let versions = match view.desk.read(|db| db.read(versions::all)).await {
+    let versions = match view.desk.read(|db| db.read(history::all)).await {
         Ok(versions) => versions,
         Err(error) => return view.fault(&error),
     };
@@ -89,7 +89,7 @@ pub(super) async fn list(view: View, Query(from): Query<From>) -> Response {
         page: view.page(view.t("設定の履歴", "History of the configuration")),
         rows: rest.iter().take(ROWS).map(|it| row(&view, it, now.as_ref())).collect(),
         more: rest.get(ROWS).and_then(|_| rest.get(ROWS - 1)).map(|it| it.n),
-        most: versions::VERSIONS_MAX,
+        most: history::VERSIONS_MAX,
     })
 }
 
@@ -97,8 +97,8 @@ pub(super) async fn list(view: View, Query(from): Query<From>) -> Response {
 async fn find(view: &View, n: i64) -> Result<Option<(Version, Option<Version>)>, Response> {
     let read = view.desk.read(move |db| {
         db.read(|conn| {
-            let Some(version) = versions::find(conn, n)? else { return Ok(None) };
-            Ok(Some((version, versions::before(conn, n)?)))
+            let Some(version) = history::find(conn, n)? else { return Ok(None) };
+            Ok(Some((version, history::before(conn, n)?)))
         })
     });
     read.await.map_err(|error| view.fault(&error))

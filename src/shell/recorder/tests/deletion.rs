@@ -10,7 +10,7 @@ fn held_open(place: &Place) -> Vec<PathBuf> {
 }
 
 fn erase(recorder: &Recorder, call: &str) -> Option<Erased> {
-    recorder.eraser().erase(CallId(call.into()), "operator").blocking_recv().unwrap()
+    recorder.eraser().erase(CallId(call.into()), "operator".into()).blocking_recv().unwrap()
 }
 
 #[test]

@@ -16,7 +16,7 @@ use tokio::time::sleep_until;
 
 use crate::chance::Chance;
 use crate::media::Law;
-use crate::media::g711::silence;
+use crate::media::g711::{decode, silence};
 use crate::sip::sdp::Agreed;
 
 /// Time from one packet to the next.
@@ -25,33 +25,37 @@ const TICK: Duration = Duration::from_millis(20);
 const SAMPLES: usize = 160;
 /// Packets that are kept of each direction: a minute.
 const PACKETS_MAX: usize = 3_000;
+/// Packets of a fifth of a second.
+const FIFTH: usize = 10;
+/// As silent as can be told, in dB below full scale.
+const SILENCE_DB: f64 = -96.0;
 /// Longest packet that is read.
 const LENGTH_MAX: usize = 1_500;
 
 /// A packet that came.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Heard {
+pub struct Heard {
     /// When.
-    pub(super) at: Instant,
+    pub at: Instant,
     /// Its stream.
-    pub(super) ssrc: u32,
+    pub ssrc: u32,
     /// Its place in the stream, in samples.
-    pub(super) timestamp: u32,
+    pub timestamp: u32,
     /// µ-law.
-    pub(super) payload: Vec<u8>,
+    pub payload: Vec<u8>,
 }
 
 /// Everything of one side of a call.
 #[derive(Debug, Default)]
-pub(super) struct Recording {
+pub struct Recording {
     /// Packets that went out with words in them: when, and µ-law.
-    pub(super) said: Vec<(Instant, Vec<u8>)>,
+    pub said: Vec<(Instant, Vec<u8>)>,
     /// Packets that came, in the order in which they did.
-    pub(super) heard: Vec<Heard>,
+    pub heard: Vec<Heard>,
 }
 
 /// A side that is talking. It ends when the sender of its cue is dropped.
-pub(super) struct Audio {
+pub struct Audio {
     socket: UdpSocket,
     agreed: Agreed,
     words: Vec<u8>,
@@ -66,7 +70,7 @@ pub(super) struct Audio {
 
 impl Audio {
     /// Starts to send silence, `words` from the cue on, and silence again after them.
-    pub(super) fn start(
+    pub fn start(
         socket: UdpSocket,
         agreed: Agreed,
         words: Vec<u8>,
@@ -163,14 +167,27 @@ impl Audio {
 
 impl Recording {
     /// The longest time between two packets that came.
-    pub(super) fn longest_gap(&self) -> Duration {
+    pub fn longest_gap(&self) -> Duration {
         let gaps = self.heard.windows(2).map(|pair| pair[1].at - pair[0].at);
         gaps.max().unwrap_or_default()
     }
 
+    /// The loudest fifth of a second that came, in dB below full scale; `None`: nothing did.
+    pub fn loudest(&self) -> Option<f32> {
+        let power = |packets: &[Heard]| {
+            let samples = packets.iter().flat_map(|packet| &packet.payload);
+            let squares = samples.map(|byte| f64::from(decode(Law::Mu, *byte)).powi(2));
+            let (sum, count) = squares.fold((0.0, 0), |(sum, n), square| (sum + square, n + 1));
+            sum / f64::from(count.max(1))
+        };
+        let loudest = self.heard.chunks(FIFTH).map(power).reduce(f64::max)?;
+        let db = 10.0 * (loudest / f64::from(i16::MAX).powi(2)).log10();
+        Some(db.max(SILENCE_DB) as f32)
+    }
+
     /// How long the other side's words took to come here: each time, shortest first. A packet is
     /// known again by its contents, which the way does not change.
-    pub(super) fn delays(&self, other: &Self) -> Vec<Duration> {
+    pub fn delays(&self, other: &Self) -> Vec<Duration> {
         let took = |heard: &Heard| {
             let same = |said: &&(Instant, Vec<u8>)| said.0 <= heard.at && said.1 == heard.payload;
             other.said.iter().rev().find(same).map(|(at, _)| heard.at - *at)
@@ -199,6 +216,23 @@ mod tests {
             rtcp_mux: false,
             crypto: None,
         }
+    }
+
+    #[test]
+    fn the_loudest_part_counts() {
+        let packet = |byte| Heard {
+            at: Instant::now(),
+            ssrc: 1,
+            timestamp: 0,
+            payload: vec![byte; SAMPLES],
+        };
+        let of = |heard: Vec<Heard>| Recording { heard, said: Vec::new() }.loudest();
+        assert_eq!(of(vec![]), None);
+        assert_eq!(of(vec![packet(0xff); 20]), Some(-96.0));
+        // 0x80 is the loudest byte of µ-law.
+        let mut heard = vec![packet(0xff); 10];
+        heard.extend(vec![packet(0x80); 10]);
+        assert!(of(heard).unwrap() > -1.0);
     }
 
     #[tokio::test]

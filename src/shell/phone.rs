@@ -1,12 +1,14 @@
 //! A telephone on real sockets, made of the project's own SIP stack: the caller behind the trunk,
-//! or a counselor's softphone.
+//! or a counselor's softphone. For the demo, and for the test call before a line opens.
 //!
-//! Owns the SIP side of one phone with one call. Its voice is `audio`'s, when it does what is the
-//! scenario's.
+//! Owns the SIP side of one phone with one call. Its voice is [`audio`]'s; when it does what is
+//! the business of whoever holds it.
+
+pub mod audio;
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -32,7 +34,7 @@ const EXPIRES: Duration = Duration::from_secs(300);
 
 /// What a phone tells.
 #[derive(Debug)]
-pub(super) enum News {
+pub enum News {
     /// Calls come here.
     SignedIn,
     /// They don't.
@@ -51,17 +53,17 @@ pub(super) enum News {
 
 /// A call that comes in.
 #[derive(Clone, Debug)]
-pub(super) struct Rung {
+pub struct Rung {
     /// Who calls, as the display shows it.
-    pub(super) shows: String,
+    pub shows: String,
     /// The whole INVITE.
-    pub(super) request: Message,
+    pub request: Message,
     /// What the audio will be.
-    pub(super) agreed: Agreed,
+    pub agreed: Agreed,
 }
 
 /// A telephone.
-pub(super) struct Phone {
+pub struct Phone {
     endpoint: Endpoint,
     chance: Chance,
     socket: UdpSocket,
@@ -76,16 +78,19 @@ pub(super) struct Phone {
 }
 
 impl Phone {
-    /// A phone on free ports of loopback, and the socket for its voice. `server` is whom it talks
-    /// to, and nobody else is heard.
-    pub(super) async fn new(
+    /// A phone on free ports of the server's own address, and the socket for its voice. `server` is
+    /// whom it talks to, and nobody else is heard.
+    ///
+    /// # Errors
+    /// When there are no such ports: the server is on another machine, or the system refuses.
+    pub async fn new(
         server: SocketAddr,
         domain: &str,
         mut chance: Chance,
     ) -> io::Result<(Self, UdpSocket)> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let socket = UdpSocket::bind((server.ip(), 0)).await?;
         let local = socket.local_addr()?;
-        let audio = even_port().await?;
+        let audio = even_port(server.ip()).await?;
         let media = audio.local_addr()?;
         let config = sip::Config {
             domain: domain.to_owned(),
@@ -116,8 +121,13 @@ impl Phone {
         Ok((phone, audio))
     }
 
+    /// Where its signaling comes from.
+    pub fn address(&self) -> SocketAddr {
+        self.flow.local
+    }
+
     /// Begins to register: [`News::SignedIn`] or [`News::NotSignedIn`] comes.
-    pub(super) fn sign_in(&mut self, user: &str, domain: &str, password: Pii) {
+    pub fn sign_in(&mut self, user: &str, domain: &str, password: Pii) {
         let account = Account {
             registrar: format!("sip:{domain}"),
             aor: format!("sip:{user}@{domain}"),
@@ -135,14 +145,14 @@ impl Phone {
     }
 
     /// Takes the registration back: [`News::SignedOut`] comes.
-    pub(super) fn sign_out(&mut self) {
+    pub fn sign_out(&mut self) {
         if let Some((registration, _)) = &mut self.registration {
             registration.stop(Instant::now());
         }
     }
 
     /// Calls a number, as `from` (a name-addr).
-    pub(super) fn call(&mut self, number: &str, from: &Pii) {
+    pub fn call(&mut self, number: &str, from: &Pii) {
         let uri = format!("sip:{number}@{}", self.flow.remote);
         let invite = Invite {
             flow: self.flow,
@@ -157,14 +167,14 @@ impl Phone {
     }
 
     /// Answers the call that rings here.
-    pub(super) fn answer(&mut self) {
+    pub fn answer(&mut self) {
         if let (Some(session), Some(sdp)) = (self.call, self.answer.take()) {
             self.endpoint.answer(Instant::now(), session, sdp);
         }
     }
 
     /// Ends its call.
-    pub(super) fn hang_up(&mut self) {
+    pub fn hang_up(&mut self) {
         if let Some(session) = self.call.take() {
             self.endpoint.hangup(Instant::now(), session, None);
         }
@@ -172,7 +182,10 @@ impl Phone {
 
     /// Runs the phone until it has something to tell. Nothing is lost when the future is dropped
     /// before.
-    pub(super) async fn next(&mut self) -> io::Result<News> {
+    ///
+    /// # Errors
+    /// When its socket fails.
+    pub async fn next(&mut self) -> io::Result<News> {
         loop {
             // A new socket must be asked once before it takes anything.
             self.socket.writable().await?;
@@ -293,9 +306,9 @@ fn policy() -> Policy {
 }
 
 /// RTP uses even ports (RFC 3550 §11).
-async fn even_port() -> io::Result<UdpSocket> {
+async fn even_port(ip: IpAddr) -> io::Result<UdpSocket> {
     for _ in 0..PORT_TRIES {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let socket = UdpSocket::bind((ip, 0)).await?;
         if socket.local_addr()?.port().is_multiple_of(2) {
             return Ok(socket);
         }

@@ -1,0 +1,174 @@
+//! Parts of a page that change by themselves: one stream of server-sent events a viewer.
+//!
+//! Owns the stream: how often it sends, and that it ends with the session. What a part looks like
+//! is its page's. Nothing is sent while nothing changes: lengths of time count up in the browser,
+//! from the moment that stands in the part.
+//!
+//! | event | data |
+//! |---|---|
+//! | `now` | the service's clock, in milliseconds of Unix time; once, first |
+//! | `part` | a list of parts that changed ([`sheet`]) |
+//! | `over` | the session has ended: the last event |
+
+pub(in crate::console) mod sheet;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, Stream};
+use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::sign_in::sessions::COOKIE;
+use super::ui::{View, cookie};
+use crate::call::board::Board;
+use crate::shell::clock;
+
+/// Shortest time between two events of a viewer. With the board's own pace (a quarter of a second)
+/// a change is seen within a second.
+pub(in crate::console) const PAUSE: Duration = Duration::from_millis(750);
+/// How often an account is read anew: whoever was given another role sees no more than that.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// Places for viewers.
+#[derive(Clone)]
+pub(in crate::console) struct Seats(Arc<Semaphore>);
+
+impl Seats {
+    /// So many.
+    pub(in crate::console) fn new(count: usize) -> Self {
+        Self(Arc::new(Semaphore::new(count)))
+    }
+}
+
+/// What a viewer gets at a moment.
+pub(in crate::console) enum Paint {
+    /// What they have is all there is.
+    Nothing,
+    /// There may be more at this moment.
+    Later(Instant),
+    /// These parts, up to this version.
+    Parts(Arc<str>, u64),
+}
+
+/// Knows how a page's parts look at the moment.
+pub(in crate::console) trait Painter: Send + 'static {
+    /// What has changed since the version that the viewer has seen; 0: nothing was seen.
+    fn paint(&mut self, seen: u64) -> impl Future<Output = Paint> + Send;
+}
+
+/// A viewer's stream.
+pub(in crate::console) fn follow(
+    view: &View,
+    headers: &HeaderMap,
+    seats: &Seats,
+    painter: impl Painter,
+) -> Response {
+    let Ok(seat) = Arc::clone(&seats.0).try_acquire_owned() else {
+        let full = Json(json!({ "error": "too_many_subscribers" }));
+        return (StatusCode::SERVICE_UNAVAILABLE, full).into_response();
+    };
+    let mut board = view.desk.handle.board();
+    board.mark_changed();
+    let now = Instant::now();
+    let viewer = Viewer {
+        view: view.clone(),
+        token: cookie(headers, COOKIE).map(str::to_owned),
+        board,
+        painter,
+        seen: 0,
+        next: now,
+        look_at: now + LOOK_AGAIN,
+        stage: Stage::Greets,
+        _seat: seat,
+    };
+    let heartbeat = KeepAlive::new().interval(view.desk.limits.heartbeat).text("heartbeat");
+    Sse::new(viewer.events()).keep_alive(heartbeat).into_response()
+}
+
+/// Where a stream is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Greets,
+    Goes,
+    IsOver,
+}
+
+/// One reader of a stream. Its place is free again when the connection ends.
+struct Viewer<P> {
+    view: View,
+    /// Of the session; `None`: a command of this machine's, which has none.
+    token: Option<String>,
+    board: watch::Receiver<Arc<Board>>,
+    painter: P,
+    seen: u64,
+    /// When it may get the next event.
+    next: Instant,
+    /// When the account is read anew.
+    look_at: Instant,
+    stage: Stage,
+    _seat: OwnedSemaphorePermit,
+}
+
+impl<P: Painter> Viewer<P> {
+    /// Ends with the session, or with the loop.
+    fn events(self) -> impl Stream<Item = Result<Event, Infallible>> {
+        stream::unfold(self, |mut viewer| async {
+            let event = viewer.event().await?;
+            Some((Ok(event), viewer))
+        })
+    }
+
+    async fn event(&mut self) -> Option<Event> {
+        match self.stage {
+            Stage::Greets => {
+                self.stage = Stage::Goes;
+                let now = clock::now().wall.timestamp_millis();
+                return Some(Event::default().event("now").data(now.to_string()));
+            }
+            Stage::Goes => {}
+            Stage::IsOver => return None,
+        }
+        loop {
+            sleep_until(self.next).await;
+            self.board.changed().await.ok()?;
+            if !self.may_see().await {
+                self.stage = Stage::IsOver;
+                return Some(Event::default().event("over").data("-"));
+            }
+            match self.painter.paint(self.seen).await {
+                Paint::Nothing => {}
+                Paint::Later(at) => {
+                    self.next = at;
+                    self.board.mark_changed();
+                }
+                Paint::Parts(parts, version) => {
+                    self.seen = version;
+                    self.next = Instant::now() + PAUSE;
+                    return Some(Event::default().event("part").data(&*parts));
+                }
+            }
+        }
+    }
+
+    /// Whether the session is still there, and its person who they were.
+    async fn may_see(&mut self) -> bool {
+        let Some(token) = &self.token else { return true };
+        if !self.view.desk.is_signed_in(token) {
+            return false;
+        }
+        let now = Instant::now();
+        if now < self.look_at {
+            return true;
+        }
+        self.look_at = now + LOOK_AGAIN;
+        self.view.desk.person(token).await.as_ref() == Some(&self.view.person)
+    }
+}

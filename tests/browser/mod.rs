@@ -1,0 +1,11 @@
+//! The console's pages in a real browser: Chromium, driven by WebDriver, against the real program.
+//!
+//! Each page is looked at at two widths; its picture stays in `target/screenshots`. axe-core, which
+//! `.ci/test` fetches, has to find nothing on it.
+
+/// The door: first account, signing in, roles, forms that outlive a session.
+mod door;
+/// The browser.
+mod driver;
+/// Every page: size, width, axe.
+mod every;
