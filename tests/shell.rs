@@ -3,16 +3,24 @@
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use koebashi::call::board::Board;
+use koebashi::call::config::Override;
 use koebashi::call::switchboard::Command;
+use koebashi::chance::Chance;
 use koebashi::cli::load::setup;
-use koebashi::config::ready::load;
+use koebashi::config::Console;
+use koebashi::config::ready::{Ready, load};
+use koebashi::console;
 use koebashi::shell::Shell;
 use koebashi::sip::Transport;
 use koebashi::store::Reader;
 use koebashi::store::audit::Verdict;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// Nothing here takes longer, unless it fails.
@@ -37,16 +45,22 @@ fn write(folder: &Path, more: &str) {
 }
 
 fn start(folder: &Path) -> Shell {
+    start_with_current(folder).0
+}
+
+/// A service, and the configuration that is in force.
+fn start_with_current(folder: &Path) -> (Shell, watch::Receiver<Arc<Ready>>) {
     let path = folder.join("koebashi.toml");
     let mut ready = load(&path).unwrap();
     for (_, address) in &mut ready.loaded.sip.listen {
         address.set_port(0);
     }
-    Shell::start(setup(&ready, path).unwrap().0).unwrap()
+    let (setup, current) = setup(&ready, path).unwrap();
+    (Shell::start(setup).unwrap(), current)
 }
 
 /// Waits for a board that is as it should be.
-async fn board(shell: &mut tokio::sync::watch::Receiver<std::sync::Arc<Board>>, lines: usize) {
+async fn board(shell: &mut watch::Receiver<Arc<Board>>, lines: usize) {
     timeout(SOON, shell.wait_for(|board| board.lines.len() == lines)).await.unwrap().unwrap();
 }
 
@@ -107,6 +121,52 @@ async fn a_changed_file_is_taken_over_and_a_bad_one_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_console_saves_is_in_force_when_it_answers() {
+    const OURS: &str =
+        "# Ours.\n[[line]]\nid = \"ours\" # the only one\nnumbers = [\"0120000001\"]\n";
+    let folder = folder("console_saves");
+    write(&folder, OURS);
+    let before = fs::read_to_string(folder.join("koebashi.toml")).unwrap();
+    let (shell, current) = start_with_current(&folder);
+    let (commands, handle) = (shell.commands(), shell.handle());
+    let mut boards = handle.board();
+    let running = tokio::spawn(shell.run());
+    let limits = Console { listen: "127.0.0.1:0".parse().unwrap(), ..Console::default() };
+    let listener = console::bind(&limits).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let path = folder.join("koebashi.toml");
+    let chance = Chance::from_number(7);
+    let setup = console::Setup { handle, limits, current: current.clone(), chance, path };
+    let desk = console::Desk::open(setup).await.unwrap();
+    let serving = tokio::spawn(console::serve(listener, desk, std::future::pending()));
+    let token = console::machine_token(&folder.join("state")).unwrap();
+    let switch = async |form: &str| {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!(
+            "POST /hours/ours/override HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n{form}",
+            form.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
+    };
+    switch("override=closed&until=2099-12-26T21:00").await;
+    let over = current.borrow().loaded.call.lines[&"ours".into()].schedule.over;
+    assert!(matches!(over, Override::Closed(Some(_))), "{over:?}");
+    let is_closed = |board: &Arc<Board>| !board.lines[0].open;
+    timeout(SOON, boards.wait_for(is_closed)).await.unwrap().unwrap();
+    switch("override=auto").await;
+    timeout(SOON, boards.wait_for(|board| board.lines[0].open)).await.unwrap().unwrap();
+    assert_eq!(fs::read_to_string(folder.join("koebashi.toml")).unwrap(), before);
+    serving.abort();
+    commands.send(Command::Drain).await.unwrap();
+    timeout(SOON, running).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_vanishes_or_is_emptied_does_not_open_the_demo() {
     const OURS: &str = "[[line]]\nid = \"ours\"\nnumbers = [\"0120000001\"]\n";
     let folder = folder("vanishes");
@@ -117,7 +177,7 @@ async fn a_file_that_vanishes_or_is_emptied_does_not_open_the_demo() {
     board(&mut boards, 1).await;
     let path = folder.join("koebashi.toml");
     fs::write(&path, "\n").unwrap();
-    let is_demo = |board: &std::sync::Arc<Board>| &*board.lines[0].line.0 != "ours";
+    let is_demo = |board: &Arc<Board>| &*board.lines[0].line.0 != "ours";
     assert!(timeout(Duration::from_secs(4), boards.wait_for(is_demo)).await.is_err());
     fs::remove_file(&path).unwrap();
     assert!(timeout(Duration::from_secs(4), boards.wait_for(is_demo)).await.is_err());

@@ -74,7 +74,7 @@ pub fn changes(old: &Loaded, new: &Loaded) -> Vec<Change> {
 }
 
 /// Whether the key takes effect only after a restart.
-fn waits(key: &str) -> bool {
+pub fn waits(key: &str) -> bool {
     let is_in = |table: &str| table.ends_with('.') && key.starts_with(table);
     AFTER_RESTART.iter().any(|name| *name == key || is_in(name))
 }

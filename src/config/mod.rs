@@ -36,7 +36,7 @@ use toml::de::DeTable;
 pub use check::{GUIDANCE_MAX, check, guidance_length};
 pub use console::Console;
 pub use contacts::Contacts;
-pub use diff::{Change, changes};
+pub use diff::{Change, changes, waits};
 pub use mask::masked;
 pub use opening::{Mail, MailTls, Notify, Opening};
 pub use reports::Reports;

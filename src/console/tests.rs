@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 mod saving;
+mod settings;
 
 use super::*;
 use crate::call::board::*;

@@ -1,11 +1,14 @@
 //! The keys of the configuration for people: what each is called, how it is chosen, what it does.
 //!
-//! Owns reading the table `keys.txt`. What a key's value is, its default, and whether it waits for
-//! a restart is the configuration's to say.
+//! Owns reading the table `keys.txt`. What a key's value and default are, and whether it waits for
+//! a restart, is the configuration's to say.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use super::ui::Lang;
+use crate::config::parse;
 
 /// How a key is shown and typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,10 +67,31 @@ pub(super) struct Key {
     pub(super) about: (&'static str, &'static str),
 }
 
-static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
+/// All of them, in order of pages.
+pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     let lines = include_str!("keys.txt").lines().filter(|line| !line.starts_with('#'));
     lines.filter_map(read).collect()
 });
+
+/// The defaults, by the entry's name.
+static DEFAULTS: LazyLock<BTreeMap<&'static str, String>> = LazyLock::new(|| {
+    const PLAIN: &str = "[[trunk]]\nid = \"x\"\npeers = [\"127.0.0.1\"]\n[[line]]\nid = \"x\"\n\
+        [[counselor]]\nextension = \"100\"\npassword = \"x\"\n";
+    let loaded = parse(PLAIN, "", Path::new("")).ok();
+    let settings = loaded.into_iter().flat_map(|it| it.settings);
+    let own = ["trunk.*.peers", "line.*.name", "line.*.numbers", "counselor.*.name"];
+    settings
+        .filter_map(|(key, value)| Some((find(&key)?, value)))
+        .filter(|(key, _)| !own.contains(&key.name) && !key.name.ends_with(".*"))
+        .filter(|(key, _)| !matches!(key.kind, Kind::Secret | Kind::Fixed))
+        .map(|(key, value)| (key.name, value.to_string()))
+        .collect()
+});
+
+/// The default of an entry; `None`: there is none.
+pub(super) fn default(entry: &str) -> Option<&'static str> {
+    DEFAULTS.get(entry).map(String::as_str)
+}
 
 fn read(line: &'static str) -> Option<Key> {
     let mut parts = line.split('|').map(str::trim);
@@ -105,12 +129,6 @@ fn kind(text: &'static str) -> Option<Kind> {
     })
 }
 
-/// All of them, in order of pages.
-#[cfg(test)]
-pub(super) fn all() -> &'static [Key] {
-    &KEYS
-}
-
 /// The entry that a key belongs to.
 pub(super) fn find(key: &str) -> Option<&'static Key> {
     KEYS.iter().find(|entry| fits(entry.name, key))
@@ -141,7 +159,6 @@ pub(super) fn label(l: Lang, key: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::path::Path;
 
     use super::*;
 
@@ -163,7 +180,7 @@ mod tests {
             })
             .map(|line| format!("{line}\n"))
             .collect();
-        let loaded = crate::config::parse(&text, "k.toml", Path::new("")).unwrap();
+        let loaded = parse(&text, "k.toml", Path::new("")).unwrap();
         loaded.settings.into_keys().collect()
     }
 
@@ -173,7 +190,7 @@ mod tests {
         let unknown: Vec<_> = keys.iter().filter(|key| find(key).is_none()).collect();
         assert_eq!(unknown, [""; 0], "keys without an entry in keys.txt");
         let whole = ["trunk.*", "line.*", "counselor.*"];
-        let stale = all().iter().filter(|entry| !whole.contains(&entry.name));
+        let stale = KEYS.iter().filter(|entry| !whole.contains(&entry.name));
         let stale = stale.filter(|entry| !keys.iter().any(|key| fits(entry.name, key)));
         assert_eq!(stale.map(|entry| entry.name).collect::<Vec<_>>(), [""; 0]);
     }
@@ -189,12 +206,12 @@ mod tests {
 
     #[test]
     fn what_can_be_chosen_is_what_is_known() {
-        for key in all().iter().filter(|key| !key.name.contains('*')) {
+        for key in KEYS.iter().filter(|key| !key.name.contains('*')) {
             let Kind::Choice(choices) = &key.kind else { continue };
             for choice in choices {
                 let (table, name) = key.name.rsplit_once('.').unwrap();
                 let text = format!("[{table}]\n{name} = \"{}\"\n", choice.value);
-                let read = crate::config::parse(&text, "k.toml", Path::new(""));
+                let read = parse(&text, "k.toml", Path::new(""));
                 assert!(read.is_ok(), "{}: {read:?}", key.name);
             }
         }

@@ -15,6 +15,7 @@ mod prompts;
 mod rehearse;
 mod reports;
 mod saving;
+mod settings;
 pub(super) mod sign_in;
 mod version;
 mod words;
@@ -35,6 +36,7 @@ pub(super) fn routes(desk: &Desk) -> Router<Arc<Desk>> {
         .merge(accounts::routes())
         .merge(audit::routes())
         .merge(hours::routes())
+        .merge(settings::routes())
         .merge(board::routes(seats.clone()))
         .merge(me::routes(seats))
         .merge(prompts::routes())

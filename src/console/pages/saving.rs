@@ -61,6 +61,11 @@ impl Wrongs {
         self.0.entry(field.to_owned()).or_default().push(what.into());
     }
 
+    /// What is wrong with a field.
+    pub(super) fn of(&self, field: &str) -> Vec<String> {
+        self.0.get(field).cloned().unwrap_or_default()
+    }
+
     /// What is wrong and about none of these fields, with the key that it is about.
     pub(super) fn others(&self, fields: &[&str]) -> Vec<String> {
         let others = self.0.iter().filter(|(field, _)| !fields.contains(&field.as_str()));
@@ -88,6 +93,12 @@ pub(super) struct Basis {
     pub(super) unwritable: Option<String>,
 }
 
+/// A picture of what would be, and what is wrong with it: whether it is an error, and words.
+pub(super) struct Picture {
+    pub(super) svg: String,
+    pub(super) faults: Vec<(bool, String)>,
+}
+
 /// A form whose fields are keys of the configuration.
 pub(super) trait Form: Sync {
     /// Where it is sent.
@@ -98,6 +109,11 @@ pub(super) trait Form: Sync {
 
     /// The page with the form: as the file has it, or as it was typed.
     fn page(&self, view: &View, from: &Basis, sent: Option<&Sent>, wrongs: &Wrongs) -> Response;
+
+    /// What would come of it, as a picture.
+    fn picture(&self, _: &View, _: &Basis, _: &Sent) -> Option<Picture> {
+        None
+    }
 
     /// What is shown when it is saved.
     fn done(&self, view: &View, said: String) -> Response {
@@ -115,6 +131,7 @@ struct Saving {
     base: String,
     /// What the file is now.
     onto: String,
+    picture: Option<Picture>,
     changes: Vec<Told>,
     lines: Vec<Line>,
     warnings: Vec<String>,
@@ -126,11 +143,11 @@ struct Saving {
 
 /// A change in words.
 pub(super) struct Told {
-    label: String,
-    key: String,
-    old: String,
-    new: String,
-    after_restart: bool,
+    pub(super) label: String,
+    pub(super) key: String,
+    pub(super) old: String,
+    pub(super) new: String,
+    pub(super) after_restart: bool,
 }
 
 /// Changes in words.
@@ -315,6 +332,7 @@ fn look(
         // Where keys clash the form is made anew from what the file is now.
         base: if clashes.is_empty() { &from.leaf.base } else { &now.leaf.base }.clone(),
         onto: now.leaf.base.clone(),
+        picture: form.picture(view, now, sent),
         changes: told(view, &draft.changes),
         lines: diff::lines(old, &draft.text),
         warnings: draft.warnings.iter().map(said).collect(),

@@ -5,10 +5,11 @@ use std::fs;
 use super::*;
 use crate::console::sign_in::{Person, sessions};
 use crate::shell::clock;
+use crate::store::Reader;
 use crate::store::accounts::{self, Account, Role};
 
 /// A file with comments and an order of its own.
-const FILE: &str = r#"# Ours.
+pub(super) const FILE: &str = r#"# Ours.
 [service]
 max_calls = 200 # the carrier's
 
@@ -111,9 +112,19 @@ impl Office {
             .await
     }
 
-    pub(super) async fn audit(&self) -> Vec<String> {
-        let entries = self.server.trail().await;
-        entries.into_iter().map(|entry| format!("{}: {}", entry.who, entry.what)).collect()
+    /// The audit trail, once this is in it.
+    pub(super) async fn audit(&self, until: &str) -> String {
+        for _ in 0..200 {
+            let reader = Reader::open(&self.server.database).unwrap();
+            let entries = reader.audit(None, None, 1_000).unwrap().into_iter();
+            let lines = entries.map(|entry| format!("{}: {}\n", entry.who, entry.what));
+            let trail: String = lines.collect();
+            if trail.contains(until) {
+                return trail;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{until:?} is not on the audit trail");
     }
 }
 
@@ -154,8 +165,7 @@ async fn hours_are_looked_at_and_then_saved() {
     let (code, _) = office.post("/hours/nijiiro", &hours(&base, "21:15", "save")).await;
     assert_eq!(code, 303);
     assert_eq!(office.text(), FILE.replace("21:30", "21:15"));
-    let audit = office.audit().await.join("\n");
-    assert!(audit.contains("A: changed line.nijiiro.hours.1.intake_end: 21:30 → 21:15"), "{audit}");
+    office.audit("A: changed line.nijiiro.hours.1.intake_end: 21:30 → 21:15").await;
 }
 
 #[tokio::test]
