@@ -115,11 +115,28 @@ impl Browser {
         }
     }
 
+    /// Waits until there is no such element.
+    pub(crate) fn wait_gone(&self, css: &str) {
+        wait_for(&format!("{css} to be gone"), LIMIT, || (!self.has(css)).then_some(()));
+    }
+
     /// Types into a field, in place of what was there.
     pub(crate) fn fill(&self, css: &str, text: &str) {
         let field = self.find(css);
         self.wait(field.clear()).unwrap();
         self.wait(field.send_keys(text)).unwrap();
+    }
+
+    /// Sets the value of a field that is not typed into: dates, times.
+    pub(crate) fn set(&self, css: &str, value: &str) {
+        self.find(css);
+        let script = "document.querySelector(arguments[0]).value = arguments[1]";
+        self.script(script, vec![json!(css), json!(value)]);
+    }
+
+    /// Gives a field a file.
+    pub(crate) fn attach(&self, css: &str, file: &Path) {
+        self.wait(self.find(css).send_keys(&file.display().to_string())).unwrap();
     }
 
     /// Chooses from a list.

@@ -9,6 +9,13 @@ const WEIGHT_MAX: u64 = 100_000;
 
 /// Name of the picture, and path.
 const PAGES: &[(&str, &str)] = &[
+    ("board", "/board"),
+    ("hours", "/hours/main"),
+    ("settings", "/settings"),
+    ("settings-line", "/settings/line/main"),
+    ("settings-counselor", "/settings/counselor/101"),
+    ("settings-trunk", "/settings/trunk/trunk"),
+    ("history", "/settings/history"),
     ("prompts", "/prompts"),
     ("prompt", "/prompts/welcome"),
     ("opening", "/opening"),

@@ -9,3 +9,5 @@ mod door;
 mod driver;
 /// Every page: size, width, axe.
 mod every;
+/// What people do while calls go on.
+mod flows;

@@ -12,7 +12,7 @@ mod attack;
 /// A headless baresip that registers, answers, dials, and keeps what it hears.
 mod baresip;
 /// Whole calls from the trunk to each kind of phone, with the voices of both.
-mod calls;
+pub(crate) mod calls;
 /// What we send, as tshark's expert sees it.
 mod capture;
 /// Dialed codes.
@@ -36,19 +36,19 @@ mod recording;
 /// Callers who give up, are refused, or come at the wrong time.
 mod refusals;
 /// A plain RTP end: a tone out, everything heard is kept.
-mod rtp_peer;
+pub(crate) mod rtp_peer;
 /// Encrypted voice with phones of other makes.
 mod secure;
 /// The program under test: configuration, console, records.
 pub(crate) mod service;
 /// SIPp runs from the scenarios of `tests/sipp`.
-mod sipp;
+pub(crate) mod sipp;
 /// Supervisors: who hears whom, by tone.
 mod supervision;
 /// Phones and trunks by TLS, and a certificate that is exchanged.
 mod tls;
 /// Tones: µ-law, WAV, and which frequency is heard.
-mod tone;
+pub(crate) mod tone;
 /// A trunk that wants a registration.
 mod trunk;
 /// Figures of the voices, one-way audio.
