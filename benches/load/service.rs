@@ -35,6 +35,7 @@ pub(crate) struct Plan {
 pub(crate) struct Service {
     child: Child,
     dir: PathBuf,
+    console: SocketAddr,
 }
 
 /// What the process has used up since it began.
@@ -82,8 +83,8 @@ impl Service {
         command.args(["run", "--config"]).arg(&config).current_dir(&dir);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.env_remove("NOTIFY_SOCKET");
-        let mut service = Self { child: command.spawn()?, dir };
         let console = (addresses.service, 8080).into();
+        let mut service = Self { child: command.spawn()?, dir, console };
         let began = Instant::now();
         while !is_ready(console) {
             if service.child.try_wait()?.is_some() || began.elapsed() > READY {
@@ -92,6 +93,16 @@ impl Service {
             thread::sleep(Duration::from_millis(20));
         }
         Ok(service)
+    }
+
+    /// Where its console is.
+    pub(crate) fn console(&self) -> SocketAddr {
+        self.console
+    }
+
+    /// What proves to the console that we may ask.
+    pub(crate) fn token(&self) -> String {
+        fs::read_to_string(self.dir.join("state/console.token")).unwrap_or_default()
     }
 
     /// What it has used up by now.

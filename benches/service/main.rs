@@ -2,10 +2,11 @@
 //! set-up, memory of a call, delay and loss of the voice; and how each grows with the calls.
 //!
 //! `cargo bench --bench service -- [--calls 50,200,500,1000,1500] [--quick] [--only PART]`, PART
-//! being `bridged`, `played` or `setup`. Prints Markdown. The machine makes the load too: figures
+//! being `bridged`, `played`, `setup`, `watched` or `edited`. Prints Markdown. The machine makes the load too: figures
 //! hold for the machine and the run, and only beside each other.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its result")]
 
+mod console;
 #[path = "../load/mod.rs"]
 mod load;
 #[path = "../table.rs"]
@@ -315,6 +316,12 @@ fn main() -> io::Result<()> {
     }
     if options.wants("setup") {
         setup(&options)?;
+    }
+    if options.wants("watched") {
+        console::watched(&options)?;
+    }
+    if options.wants("edited") {
+        console::edited(&options)?;
     }
     Ok(())
 }
