@@ -117,6 +117,27 @@ async fn an_account_is_changed_as_it_is_and_one_that_is_gone_stays_gone() {
     assert_eq!(server.store.run(accounts::all).await.unwrap(), []);
 }
 
+/// More requests than lie before the loop: each waits its turn, and none is turned away.
+#[tokio::test]
+async fn whoever_asks_a_lot_takes_nobodys_place() {
+    let server = Server::start(Console::default()).await;
+    let (mut feed, handle) = channel(server.store.clone(), Metrics::default());
+    let asking: Vec<_> = (0..100)
+        .map(|_| {
+            let handle = handle.clone();
+            let request = Request::AskHelp(Extension::from("101"));
+            tokio::spawn(async move { handle.ask(request, "hana").await })
+        })
+        .collect();
+    for _ in 0..100 {
+        let Asked { answer, .. } = feed.next_asked().await.unwrap();
+        answer.send(Ok(())).unwrap();
+    }
+    for asked in asking {
+        assert_eq!(asked.await.unwrap(), Ok(Ok(())));
+    }
+}
+
 /// Every path that changes something, and who may.
 #[tokio::test]
 async fn whoever_may_not_change_something_is_not_let_to_it() {
