@@ -184,8 +184,8 @@ impl Desk {
         read.await.unwrap_or(Err(store::Error::Busy))
     }
 
-    /// Does something slow that may use much memory, such as judging a password: one at a time, also
-    /// when whoever asked has gone meanwhile.
+    /// Does something slow that may use much memory, such as judging a password: one at a time,
+    /// also when whoever asked has gone meanwhile.
     pub(super) async fn hashing<T, F>(&self, work: F) -> Option<T>
     where
         T: Send + 'static,

@@ -58,8 +58,8 @@ impl Studio {
         self.on_air.lock().await
     }
 
-    /// Does something long with sound, one at a time (also when whoever asked has gone meanwhile), off
-    /// the runtime's threads. `None`: it did not get its turn, or panicked.
+    /// Does something long with sound, one at a time (also when whoever asked has gone meanwhile),
+    /// off the runtime's threads. `None`: it did not get its turn, or panicked.
     pub(super) async fn work<T, F>(&self, work: F) -> Option<T>
     where
         T: Send + 'static,

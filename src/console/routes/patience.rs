@@ -1,5 +1,5 @@
-//! How long a body may be on its way: whoever stops in the middle, or sends a byte now and then, must
-//! not keep a connection, and what was made of the rest.
+//! How long a body may be on its way: whoever stops in the middle, or sends a byte now and then,
+//! must not keep a connection, and what was made of the rest.
 //!
 //! Owns the two limits. How much may come is the door's.
 
