@@ -6,7 +6,9 @@
 /// What stands where a secret does.
 const HIDDEN: &str = "\"(secret)\"";
 /// A key with one of these in its name is secret.
-const SECRET: [&str; 5] = ["password", "ha1", "token", "secret", "webhook"];
+const SECRET: [&str; 6] = ["password", "パスワード", "ha1", "token", "secret", "webhook"];
+/// What stands between a key and its value, in TOML or in what people note down in comments.
+const BETWEEN: [char; 4] = ['=', ':', '=', ':'];
 /// … but for one that names a file.
 const NOT: &str = "_file";
 
@@ -19,7 +21,11 @@ pub fn masked(text: &str) -> Vec<String> {
             let mut rest = line;
             if let Some(quotes) = within {
                 let Some(end) = rest.find(quotes) else { return HIDDEN.to_owned() };
-                (rest, within) = (&rest[end + quotes.len()..], None);
+                // What looked like the beginning of it was none where another one begins here.
+                (rest, within) = match secret_value(&rest[..end]) {
+                    Some(at) => behind(&rest[at..]),
+                    None => (&rest[end + quotes.len()..], None),
+                };
                 shown.push_str(HIDDEN);
             }
             while let Some(at) = secret_value(rest) {
@@ -35,17 +41,20 @@ pub fn masked(text: &str) -> Vec<String> {
 /// Where in the line the value of a secret key begins.
 fn secret_value(line: &str) -> Option<usize> {
     let mut from = 0;
-    while let Some(equals) = line[from..].find('=').map(|at| from + at) {
+    while let Some(equals) = line[from..].find(BETWEEN).map(|at| from + at) {
+        let after = equals + line[equals..].chars().next().map_or(1, char::len_utf8);
         let key = line[..equals].trim_end();
         let word = |c: char| c.is_alphanumeric() || "_-.\"'\\ ".contains(c);
         let start = key.rfind(|c| !word(c)).map_or(0, |at| at + 1);
         let key = key[start..].to_lowercase();
         let last = key.rsplit('.').next().unwrap_or_default().trim_matches(['"', '\'', ' ']);
-        if SECRET.iter().any(|name| last.contains(name)) && !last.ends_with(NOT) {
-            let behind = &line[equals + 1..];
-            return Some(equals + 1 + (behind.len() - behind.trim_start().len()));
+        // Nobody writes a name with escapes but who has something to hide.
+        let is_secret = SECRET.iter().any(|name| last.contains(name)) || last.contains('\\');
+        if is_secret && !last.ends_with(NOT) {
+            let behind = &line[after..];
+            return Some(after + (behind.len() - behind.trim_start().len()));
         }
-        from = equals + 1;
+        from = after;
     }
     None
 }
@@ -90,11 +99,20 @@ mod tests {
             ("ha1_sha256=\"x\"", "ha1_sha256=\"(secret)\""),
             ("password_file = \"101.password\"", "password_file = \"101.password\""),
             ("name = \"password\"", "name = \"password\""),
+            ("# password: k7m2q9xw", "# password: \"(secret)\""),
+            ("# 前のパスワード:k7m2q9xw", "# 前のパスワード:\"(secret)\""),
+            ("\"pass\\u0077ord\" = \"x\"", "\"pass\\u0077ord\" = \"(secret)\""),
+            ("uri = \"sip:a@b:5060\"", "uri = \"sip:a@b:5060\""),
         ] {
             assert_eq!(shown(text), expected, "{text}");
         }
         let long = shown("password = \"\"\"abc\ndef\nghi\"\"\" # end\nname = \"x\"");
         let hidden = "\"(secret)\"";
         assert_eq!(long, format!("password = {hidden}\n{hidden}\n{hidden} # end\nname = \"x\""));
+        let odd = shown("# password = \"\"\"\npassword = \"\"\"\nabc\n\"\"\"\nname = \"x\"");
+        assert_eq!(
+            odd,
+            format!("# password = {hidden}\n{hidden}\n{hidden}\n{hidden}\nname = \"x\"")
+        );
     }
 }

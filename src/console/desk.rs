@@ -8,6 +8,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -83,7 +84,9 @@ pub struct Desk {
     /// By which the first account is made, while there is none.
     setup: Mutex<Option<String>>,
     token: String,
-    hashing: Semaphore,
+    hashing: Arc<Semaphore>,
+    /// How often an account was changed or removed.
+    account_changes: AtomicU64,
     opening: Arc<Opening>,
 }
 
@@ -121,7 +124,8 @@ impl Desk {
             chance: Mutex::new(chance),
             guesses: Mutex::default(),
             notices: Mutex::default(),
-            hashing: Semaphore::new(HASHERS),
+            hashing: Arc::new(Semaphore::new(HASHERS)),
+            account_changes: AtomicU64::new(0),
             studio: Studio::default(),
             handle,
             limits,
@@ -180,13 +184,18 @@ impl Desk {
         read.await.unwrap_or(Err(store::Error::Busy))
     }
 
-    /// Does something slow that may use much memory, such as judging a password: one at a time.
+    /// Does something slow that may use much memory, such as judging a password: one at a time,
+    /// also when whoever asked has gone meanwhile.
     pub(super) async fn hashing<T, F>(&self, work: F) -> Option<T>
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let _turn = self.hashing.acquire().await.ok()?;
+        let turn = Arc::clone(&self.hashing).acquire_owned().await.ok()?;
+        let work = move || {
+            let _turn = turn;
+            work()
+        };
         spawn_blocking(work).await.ok()
     }
 
@@ -283,6 +292,31 @@ impl Desk {
         lock(&self.sessions).end_all(account);
         let account = account.to_owned();
         self.store().run(move |conn| accounts::sign_out_all(conn, &account)).await
+    }
+
+    /// Signs an account out everywhere but where this token is.
+    ///
+    /// # Errors
+    /// When it can't be written down.
+    pub(super) async fn sign_out_others(
+        &self,
+        account: &str,
+        token: &str,
+    ) -> Result<(), store::Error> {
+        let but = sessions::hash(token);
+        lock(&self.sessions).end_others(account, &but);
+        let account = account.to_owned();
+        self.store().run(move |conn| accounts::sign_out_others(conn, &account, &but)).await
+    }
+
+    /// An account is another than it was: whoever reads a stream is looked at anew.
+    pub(super) fn accounts_changed(&self) {
+        self.account_changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often [`Desk::accounts_changed`] was said.
+    pub(super) fn account_changes(&self) -> u64 {
+        self.account_changes.load(Ordering::Relaxed)
     }
 
     /// The counts of wrong guesses.

@@ -110,7 +110,8 @@ async fn proof(request: Request) -> Result<(Request, Option<String>), Response> 
     }
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, FORM_MAX).await else {
-        return Err(error(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"));
+        // How long it is was judged before: it broke off, or took too long.
+        return Err(error(StatusCode::REQUEST_TIMEOUT, "body_not_whole"));
     };
     let token = field(&body, "csrf");
     Ok((Request::from_parts(parts, Body::from(body)), token))

@@ -17,6 +17,7 @@
 mod contacts;
 mod deeds;
 mod origin;
+mod patience;
 mod states;
 mod too_large;
 
@@ -33,7 +34,7 @@ use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use futures_util::stream::{self, Stream};
 use serde_json::json;
@@ -43,6 +44,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::desk::Desk;
 use super::enter::{self, FORM_MAX};
+use super::live::pass::Pass;
+use super::sign_in::Person;
 use super::ui::{STYLE, View};
 use super::{assets, pages, view};
 use crate::call::board::Board;
@@ -153,6 +156,7 @@ struct Door {
 /// What holds for every path: who may ask, the limit on bodies (of stated length only), and the
 /// headers.
 async fn guard(State(door): State<Door>, request: Request, next: Next) -> Response {
+    let request = patience::limited(request);
     let headers = request.headers();
     let form = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let most = match form.split(';').next().unwrap_or_default() {
@@ -207,7 +211,11 @@ async fn board(State(shared): State<Shared>) -> Response {
     ([(CONTENT_TYPE, form)], shared.print(&board).to_string()).into_response()
 }
 
-async fn events(State(shared): State<Shared>) -> Response {
+async fn events(
+    State(shared): State<Shared>,
+    Extension(person): Extension<Person>,
+    headers: HeaderMap,
+) -> Response {
     let Ok(permit) = Arc::clone(&shared.subscribers).try_acquire_owned() else {
         return error(StatusCode::SERVICE_UNAVAILABLE, "too_many_subscribers");
     };
@@ -215,7 +223,8 @@ async fn events(State(shared): State<Shared>) -> Response {
     let mut board = shared.handle.board();
     board.mark_changed();
     let (next, told, due) = (Instant::now(), BTreeSet::new(), VecDeque::new());
-    let subscriber = Subscriber { board, shared, next, told, due, _permit: permit };
+    let pass = Pass::new(&shared.desk, &person, &headers);
+    let subscriber = Subscriber { pass, board, shared, next, told, due, _permit: permit };
     Sse::new(subscriber.events()).keep_alive(heartbeat).into_response()
 }
 
@@ -234,6 +243,7 @@ impl Shared {
 
 /// One reader of the event stream. Its place is free again when the connection ends.
 struct Subscriber {
+    pass: Pass,
     board: watch::Receiver<Arc<Board>>,
     shared: Shared,
     /// When it may get the next board.
@@ -246,7 +256,7 @@ struct Subscriber {
 }
 
 impl Subscriber {
-    /// The board at once, then whenever it has changed; ends with the loop.
+    /// The board at once, then whenever it has changed; ends with the session, or with the loop.
     fn events(self) -> impl Stream<Item = Result<Event, Infallible>> {
         stream::unfold(self, |mut subscriber| async {
             if let Some(event) = subscriber.due.pop_front() {
@@ -254,6 +264,9 @@ impl Subscriber {
             }
             sleep_until(subscriber.next).await;
             subscriber.board.changed().await.ok()?;
+            if !subscriber.pass.is_good().await {
+                return None;
+            }
             subscriber.next = Instant::now() + EVENT_PAUSE;
             let board = subscriber.board.borrow_and_update().clone();
             subscriber.draw(&board);

@@ -3,7 +3,7 @@
 //! Owns the locks and the news. What is done under them is [`prompts`](super::prompts)'.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{MutexGuard, Notify, Semaphore};
@@ -35,7 +35,7 @@ pub(super) struct Studio {
     /// Held while what is on air is changed.
     on_air: tokio::sync::Mutex<()>,
     /// Decoding and speaking take memory and time: one at a time.
-    work: Semaphore,
+    work: Arc<Semaphore>,
     /// Rung when a plan is made or taken back.
     pub(super) plans: Notify,
     news: Mutex<BTreeMap<String, News>>,
@@ -45,7 +45,7 @@ impl Default for Studio {
     fn default() -> Self {
         Self {
             on_air: tokio::sync::Mutex::default(),
-            work: Semaphore::new(1),
+            work: Arc::new(Semaphore::new(1)),
             plans: Notify::new(),
             news: Mutex::default(),
         }
@@ -58,14 +58,19 @@ impl Studio {
         self.on_air.lock().await
     }
 
-    /// Does something long with sound, one at a time, off the runtime's threads. `None`: it did not
-    /// get its turn, or panicked.
+    /// Does something long with sound, one at a time (also when whoever asked has gone meanwhile),
+    /// off the runtime's threads. `None`: it did not get its turn, or panicked.
     pub(super) async fn work<T, F>(&self, work: F) -> Option<T>
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let _turn = timeout(TURN_LIMIT, self.work.acquire()).await.ok()?.ok()?;
+        let turn = Arc::clone(&self.work).acquire_owned();
+        let turn = timeout(TURN_LIMIT, turn).await.ok()?.ok()?;
+        let work = move || {
+            let _turn = turn;
+            work()
+        };
         spawn_blocking(work).await.ok()
     }
 

@@ -36,6 +36,7 @@ mod me;
 mod opening;
 mod prompts;
 mod states;
+mod trust;
 
 struct Server {
     address: SocketAddr,

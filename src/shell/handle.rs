@@ -29,7 +29,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(5);
 const RELOAD_LIMIT: Duration = Duration::from_secs(20);
 /// How long deleting recordings may take.
 const ERASE_LIMIT: Duration = Duration::from_secs(20);
-/// Requests that wait for the loop; one more is refused.
+/// Requests that lie before the loop; one more waits until there is room.
 const REQUESTS_MAX: usize = 16;
 
 /// Joins a loop that stores in `store` and counts in `metrics` with its readers.
@@ -222,9 +222,12 @@ impl Handle {
     pub async fn ask(&self, request: Request, who: &str) -> Result<Result<(), Denial>, Unanswered> {
         let (answer, answered) = oneshot::channel();
         let asked = Asked { request, who: who.into(), answer };
-        self.requests.try_send(asked).map_err(|_| Unanswered::Busy)?;
-        let answered = timeout(STUCK_AFTER, answered).await.map_err(|_| Unanswered::Busy)?;
-        answered.map_err(|_| Unanswered::Busy)
+        // Whoever asks a lot waits in line with the others, and takes nobody's place.
+        let asking = async {
+            self.requests.send(asked).await.ok()?;
+            answered.await.ok()
+        };
+        timeout(STUCK_AFTER, asking).await.ok().flatten().ok_or(Unanswered::Busy)
     }
 
     /// The live board; its sender is gone when the loop has ended.

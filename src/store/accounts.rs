@@ -125,6 +125,24 @@ pub fn save(conn: &Connection, account: &Account) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Changes an account as it is at this moment, whatever was read of it before. False: there is none
+/// any more, or `change` says that it no longer fits, and nothing is written.
+///
+/// # Errors
+/// When the database refuses.
+pub fn amend(
+    conn: &Connection,
+    name: &str,
+    change: impl FnOnce(&mut Account) -> bool,
+) -> rusqlite::Result<bool> {
+    let Some(mut account) = find(conn, name)? else { return Ok(false) };
+    if !change(&mut account) {
+        return Ok(false);
+    }
+    save(conn, &account)?;
+    Ok(true)
+}
+
 /// Removes an account and signs it out everywhere.
 ///
 /// # Errors
@@ -178,6 +196,15 @@ pub fn sign_out(conn: &Connection, token: &[u8]) -> rusqlite::Result<()> {
 /// When the database refuses.
 pub fn sign_out_all(conn: &Connection, account: &str) -> rusqlite::Result<()> {
     conn.execute("DELETE FROM session WHERE account = ?1", [account])?;
+    Ok(())
+}
+
+/// Signs an account out everywhere but where the session with this token's hash is.
+///
+/// # Errors
+/// When the database refuses.
+pub fn sign_out_others(conn: &Connection, account: &str, but: &[u8]) -> rusqlite::Result<()> {
+    conn.execute("DELETE FROM session WHERE account = ?1 AND token <> ?2", (account, but))?;
     Ok(())
 }
 

@@ -258,6 +258,27 @@ fn deleted_records_are_unreadable_in_every_file() {
 }
 
 #[test]
+fn what_people_do_never_takes_the_last_places_from_calls() {
+    let folder = Folder::new("places");
+    let config = Config { queue: 2, spool: 4, ..folder.config() };
+    let (store, _) = Store::open(&config).unwrap();
+    let entry = || Entry { at: at("2026-11-07T09:00:00Z"), who: "x".into(), what: "y".into() };
+    store.audit(entry());
+    until(|| store.health().written == 1);
+    let other = Connection::open(&config.path).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    (0..20).for_each(|_| store.audit(entry()));
+    assert_eq!(store.health().pending, 4);
+    store.cdr(answered("a", at("2026-11-07T09:00:00Z")));
+    store.cdr(answered("b", at("2026-11-07T09:00:00Z")));
+    assert_eq!(store.health().pending, 6);
+    other.execute_batch("ROLLBACK").unwrap();
+    until(|| store.health().written == 7);
+    store.close(secs(10)).unwrap();
+    assert_eq!(rows(&config).len(), 2);
+}
+
+#[test]
 fn a_locked_database_fills_the_spool_and_is_written_later() {
     let folder = Folder::new("locked");
     let config = Config { queue: 2, spool: 3, ..folder.config() };

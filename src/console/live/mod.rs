@@ -10,6 +10,7 @@
 //! | `part` | a list of parts that changed ([`sheet`]) |
 //! | `over` | the session has ended: the last event |
 
+pub(in crate::console) mod pass;
 pub(in crate::console) mod sheet;
 
 use std::convert::Infallible;
@@ -26,16 +27,14 @@ use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::sign_in::sessions::COOKIE;
-use super::ui::{View, cookie};
+use super::ui::View;
 use crate::call::board::Board;
 use crate::shell::clock;
+use pass::Pass;
 
 /// Shortest time between two events of a viewer. With the board's own pace (a quarter of a second)
 /// a change is seen within a second.
 pub(in crate::console) const PAUSE: Duration = Duration::from_millis(750);
-/// How often an account is read anew: whoever was given another role sees no more than that.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Places for viewers.
 #[derive(Clone)]
@@ -77,15 +76,12 @@ pub(in crate::console) fn follow(
     };
     let mut board = view.desk.handle.board();
     board.mark_changed();
-    let now = Instant::now();
     let viewer = Viewer {
-        view: view.clone(),
-        token: cookie(headers, COOKIE).map(str::to_owned),
+        pass: Pass::new(&view.desk, &view.person, headers),
         board,
         painter,
         seen: 0,
-        next: now,
-        look_at: now + LOOK_AGAIN,
+        next: Instant::now(),
         stage: Stage::Greets,
         _seat: seat,
     };
@@ -103,16 +99,12 @@ enum Stage {
 
 /// One reader of a stream. Its place is free again when the connection ends.
 struct Viewer<P> {
-    view: View,
-    /// Of the session; `None`: a command of this machine's, which has none.
-    token: Option<String>,
+    pass: Pass,
     board: watch::Receiver<Arc<Board>>,
     painter: P,
     seen: u64,
     /// When it may get the next event.
     next: Instant,
-    /// When the account is read anew.
-    look_at: Instant,
     stage: Stage,
     _seat: OwnedSemaphorePermit,
 }
@@ -139,7 +131,7 @@ impl<P: Painter> Viewer<P> {
         loop {
             sleep_until(self.next).await;
             self.board.changed().await.ok()?;
-            if !self.may_see().await {
+            if !self.pass.is_good().await {
                 self.stage = Stage::IsOver;
                 return Some(Event::default().event("over").data("-"));
             }
@@ -156,19 +148,5 @@ impl<P: Painter> Viewer<P> {
                 }
             }
         }
-    }
-
-    /// Whether the session is still there, and its person who they were.
-    async fn may_see(&mut self) -> bool {
-        let Some(token) = &self.token else { return true };
-        if !self.view.desk.is_signed_in(token) {
-            return false;
-        }
-        let now = Instant::now();
-        if now < self.look_at {
-            return true;
-        }
-        self.look_at = now + LOOK_AGAIN;
-        self.view.desk.person(token).await.as_ref() == Some(&self.view.person)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Router;
 use axum::extract::Form;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{get, post};
 use qrcode::QrCode;
@@ -13,8 +14,9 @@ use serde::Deserialize;
 
 use super::sign_in::{hash, new_password};
 use crate::console::desk::Desk;
+use crate::console::sign_in::sessions::COOKIE;
 use crate::console::sign_in::{password, totp};
-use crate::console::ui::{Page, View, show};
+use crate::console::ui::{Page, View, cookie, show};
 use crate::shell::clock;
 use crate::store::accounts::{self, Account};
 
@@ -75,9 +77,22 @@ async fn mine(view: &View) -> Result<Account, Response> {
     }
 }
 
-async fn save(view: &View, account: Account, deed: &str) -> Result<(), Response> {
-    let saved = view.desk.store().run(move |conn| accounts::save(conn, &account)).await;
-    saved.map_err(|error| view.fault(&error))?;
+async fn save(
+    view: &View,
+    change: impl FnOnce(&mut Account) + Send + 'static,
+    deed: &str,
+) -> Result<(), Response> {
+    let name = view.person.name.clone();
+    let change = move |kept: &mut Account| {
+        change(kept);
+        true
+    };
+    let saved = view.desk.store().run(move |conn| accounts::amend(conn, &name, change)).await;
+    match saved {
+        Ok(true) => {}
+        Ok(false) => return Err(view.fault(&"an account is gone")),
+        Err(error) => return Err(view.fault(&error)),
+    }
     view.desk.audit(&view.person, deed);
     Ok(())
 }
@@ -96,7 +111,8 @@ async fn account(view: View) -> Response {
     })
 }
 
-async fn change_password(view: View, Form(change): Form<Change>) -> Response {
+/// Whoever else is signed in under the account is not any longer: they may be why it is changed.
+async fn change_password(view: View, headers: HeaderMap, Form(change): Form<Change>) -> Response {
     let account = match mine(&view).await {
         Ok(account) => account,
         Err(response) => return response,
@@ -111,13 +127,19 @@ async fn change_password(view: View, Form(change): Form<Change>) -> Response {
     let Some(hashed) = hash(&view, change.password).await else {
         return view.fault(&"a password can't be hashed");
     };
-    let account = Account { password: Some(hashed), ..account };
-    match save(&view, account, "changed their password").await {
-        Ok(()) => {
-            view.go("/account", view.t("パスワードを変えました。", "Your password is changed."))
-        }
-        Err(response) => response,
+    let change = move |kept: &mut Account| kept.password = Some(hashed);
+    if let Err(response) = save(&view, change, "changed their password").await {
+        return response;
     }
+    let token = cookie(&headers, COOKIE).unwrap_or_default();
+    if let Err(error) = view.desk.sign_out_others(&account.name, token).await {
+        return view.fault(&error);
+    }
+    let said = view.t(
+        "パスワードを変えました。ほかの端末ではサインアウトしました。",
+        "Your password is changed. You are signed out everywhere else.",
+    );
+    view.go("/account", said)
 }
 
 /// Judges the password again, before something that must not be done by whoever finds the screen.
@@ -151,6 +173,11 @@ async fn set_code(view: View, Form(first): Form<First>) -> Response {
         Ok(account) => account,
         Err(response) => return response,
     };
+    if account.totp.is_some() {
+        // Or whoever finds the screen could make theirs of it.
+        let text = view.t("確認コードは設定済みです。", "There is a second factor already.");
+        return view.go_wrong("/account", text);
+    }
     let secret = totp::secret(&first.secret);
     let now = clock::now().wall;
     let step = secret.as_ref().and_then(|secret| totp::step(secret, &first.code, now, 0));
@@ -159,8 +186,8 @@ async fn set_code(view: View, Form(first): Form<First>) -> Response {
         let text = view.t(text, "That code is not right. Check the clock, and try again.");
         return view.go_wrong("/account/code", text);
     };
-    let account = Account { totp: Some(secret), totp_step: step, ..account };
-    match save(&view, account, "set a second factor up").await {
+    let change = move |kept: &mut Account| (kept.totp, kept.totp_step) = (Some(secret), step);
+    match save(&view, change, "set a second factor up").await {
         Ok(()) => view.go("/account", view.t("確認コードを設定しました。", "It is set up.")),
         Err(response) => response,
     }
@@ -174,7 +201,7 @@ async fn remove_code(view: View, Form(proof): Form<Proof>) -> Response {
     if !is_right(&view, &account, proof.password).await {
         return view.go_wrong("/account", view.t("パスワードが違います。", "Not your password."));
     }
-    match save(&view, Account { totp: None, ..account }, "removed their second factor").await {
+    match save(&view, |kept| kept.totp = None, "removed their second factor").await {
         Ok(()) => view.go("/account", view.t("確認コードを外しました。", "It is removed.")),
         Err(response) => response,
     }

@@ -197,7 +197,16 @@ async fn new_invitation(view: &View, account: Account) -> Result<String, store::
     let until = clock::now().wall + INVITATION;
     let invitation = Some((sessions::hash(&token), until));
     let (name, account) = (account.name.clone(), Account { invitation, ..account });
-    view.desk.store().run(move |conn| accounts::save(conn, &account)).await?;
+    let write = move |conn: &_| {
+        let is_known = accounts::amend(conn, &account.name, |kept| {
+            (kept.role, kept.extension) = (account.role, account.extension.clone());
+            kept.invitation.clone_from(&account.invitation);
+            true
+        })?;
+        if is_known { Ok(()) } else { accounts::save(conn, &account) }
+    };
+    view.desk.store().run(write).await?;
+    view.desk.accounts_changed();
     view.desk.audit(&view.person, format!("made an invitation for {name:?}"));
     Ok(format!("/invitation/{token}"))
 }
@@ -283,8 +292,11 @@ async fn other(view: &View, name: &str) -> Result<Account, Response> {
         let text = view.t("自分のアカウントはここでは変えられません。", "Not your own account.");
         return Err(view.go_wrong("/accounts", text));
     }
-    let text = view.t("そのアカウントはもうありません。", "There is no such account any more.");
-    found.ok_or_else(|| view.go_wrong("/accounts", text))
+    found.ok_or_else(|| view.go_wrong("/accounts", no_account(view)))
+}
+
+fn no_account(view: &View) -> &str {
+    view.t("そのアカウントはもうありません。", "There is no such account any more.")
 }
 
 async fn invite(view: View, Form(Named { name }): Form<Named>) -> Response {
@@ -311,10 +323,15 @@ async fn change(view: View, Form(new): Form<New>) -> Response {
         role.name(),
         extension.as_ref().map_or("-", |it| &it.0),
     );
-    let account = Account { role, extension, ..account };
-    let saved = view.desk.store().run(move |conn| accounts::save(conn, &account)).await;
-    if let Err(error) = saved {
-        return view.fault(&error);
+    let change = move |kept: &mut Account| {
+        (kept.role, kept.extension) = (role, extension);
+        true
+    };
+    let write = move |conn: &_| accounts::amend(conn, &account.name, change);
+    match view.desk.store().run(write).await {
+        Ok(true) => view.desk.accounts_changed(),
+        Ok(false) => return view.go_wrong("/accounts", no_account(&view)),
+        Err(error) => return view.fault(&error),
     }
     view.desk.audit(&view.person, deed);
     view.go("/accounts", view.t("変えました。", "It is changed."))

@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use crate::call::config::{AnswerMode, Config, LineId};
@@ -66,13 +67,21 @@ struct New {
     name: String,
 }
 
+/// All recordings are read for the page: for one at a time, so that calls have the processor.
+static TURN: Semaphore = Semaphore::const_new(1);
+
 async fn overview(view: View) -> Response {
     show(&view, StatusCode::OK, None, String::new()).await
 }
 
 async fn show(view: &View, status: StatusCode, wrong: Option<String>, typed: String) -> Response {
     let folder = prompts::folder(&view.desk);
-    let listed = spawn_blocking(move || files::list(&folder)).await;
+    let turn = TURN.acquire().await.ok();
+    let list = move || {
+        let _turn = turn;
+        files::list(&folder)
+    };
+    let listed = spawn_blocking(list).await;
     let rows = match listed {
         Ok(Ok(rows)) => rows,
         Ok(Err(errors)) => {

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::console::access::home;
 use crate::console::desk::{Desk, Notice};
+use crate::console::save::BY_HAND;
 use crate::console::sign_in::{From, password, sessions, totp};
 use crate::console::ui::{LANGUAGE, Page, View, cookie, is_path, render, see_other, show};
 use crate::shell::clock;
@@ -29,6 +30,9 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .route("/setup/{token}", get(ask_first).post(make_first))
         .route("/invitation/{token}", get(ask_invited).post(accept))
 }
+
+/// Names under which the service itself stands in the audit trail and the history.
+const RESERVED: [&str; 3] = ["system", "console", BY_HAND];
 
 /// What somebody typed when their time was over.
 #[derive(Clone, Debug, Default)]
@@ -219,8 +223,13 @@ async fn judge(view: &View, given: &Given) -> Result<Option<Account>, crate::sto
             return Ok(None);
         };
         account.totp_step = step;
-        let used = account.clone();
-        view.desk.store().run(move |conn| accounts::save(conn, &used)).await?;
+        let whose = account.name.clone();
+        // Of two sign-ins with one code only the first is one.
+        let is_new = move |kept: &mut Account| step > std::mem::replace(&mut kept.totp_step, step);
+        let take = move |conn: &_| accounts::amend(conn, &whose, is_new);
+        if !view.desk.store().run(take).await? {
+            return Ok(None);
+        }
     }
     Ok(Some(account))
 }
@@ -303,15 +312,15 @@ async fn make_first(
         totp_step: 0,
         invitation: None,
     };
-    begin(&view, &headers, account, "set the console up").await
-}
-
-/// Writes an account down and signs it in.
-async fn begin(view: &View, headers: &HeaderMap, account: Account, deed: &str) -> Response {
     let kept = account.clone();
     if let Err(error) = view.desk.store().run(move |conn| accounts::save(conn, &kept)).await {
         return view.fault(&error);
     }
+    begin(&view, &headers, account, "set the console up").await
+}
+
+/// Signs an account in for the first time.
+async fn begin(view: &View, headers: &HeaderMap, account: Account, deed: &str) -> Response {
     view.desk.audit_of(&account.name, deed);
     match view.desk.sign_in(&account).await {
         Ok(token) => with_cookie(see_other(home(account.role)), view, headers, &token),
@@ -364,8 +373,21 @@ async fn accept(
     if let Err(error) = view.desk.sign_out_all(&account.name).await {
         return view.fault(&error);
     }
-    // Whoever forgot the password may have lost the second factor with it: it is set up anew.
-    let account = Account { password: Some(hashed), invitation: None, totp: None, ..account };
+    let (whose, invitation) = (account.name.clone(), account.invitation.clone());
+    let take = move |conn: &_| {
+        accounts::amend(conn, &whose, |kept| {
+            let is_good = kept.invitation == invitation;
+            // Whoever forgot the password may have lost the second factor with it: it is set up
+            // anew.
+            (kept.password, kept.invitation, kept.totp) = (Some(hashed), None, None);
+            is_good
+        })
+    };
+    match view.desk.store().run(take).await {
+        Ok(true) => {}
+        Ok(false) => return gone(&view),
+        Err(error) => return view.fault(&error),
+    }
     begin(&view, &headers, account, "accepted the invitation").await
 }
 
@@ -386,11 +408,12 @@ pub(super) async fn hash(view: &View, typed: String) -> Option<String> {
 /// What is wrong with a new account's name.
 pub(super) fn wrong_name<'a>(view: &'a View, name: &str) -> Option<&'a str> {
     let fits = (1..=32).contains(&name.chars().count())
+        && !RESERVED.contains(&name.to_lowercase().as_str())
         && name.chars().all(|c| c.is_alphanumeric() || ".-_@ ".contains(c));
     (!fits).then(|| {
         view.t(
-            "名前は1~32文字の文字・数字・. - _ @ で入力してください。",
-            "A name has 1 to 32 letters, digits or . - _ @.",
+            "名前は1~32文字の文字・数字・. - _ @ で入力してください(system や console は使えません)。",
+            "A name has 1 to 32 letters, digits or . - _ @, and is not system or console.",
         )
     })
 }

@@ -1,6 +1,7 @@
 //! One version of a prompt: listen, compare, put on air at once or at a moment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::Router;
@@ -23,6 +24,9 @@ use crate::time::Timestamp;
 
 /// How far ahead may be planned.
 const AHEAD: TimeDelta = TimeDelta::days(731);
+
+/// How long the shortest comparison of two texts is looked for: a manifest may hold long ones.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The paths of this file.
 pub(super) fn routes() -> Router<Arc<Desk>> {
@@ -180,7 +184,8 @@ async fn page(
 /// Runs of letters that stayed, went or came.
 fn diff(old: &str, new: &str) -> Vec<(ChangeTag, String)> {
     let mut runs: Vec<(ChangeTag, String)> = Vec::new();
-    for change in TextDiff::from_chars(old, new).iter_all_changes() {
+    let diff = TextDiff::configure().timeout(PATIENCE).diff_chars(old, new);
+    for change in diff.iter_all_changes() {
         match runs.last_mut() {
             Some((tag, run)) if *tag == change.tag() => run.push_str(change.value()),
             Some(_) | None => runs.push((change.tag(), change.value().to_owned())),

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::Hash;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 /// How long a wrong guess counts.
@@ -16,6 +16,8 @@ const BY_ACCOUNT: usize = 5;
 const BY_ADDRESS: usize = 20;
 /// Names and addresses that are remembered; beyond it everybody waits.
 const REMEMBERED: usize = 10_000;
+/// Characters of a name that are remembered: no account has more.
+const NAME_MAX: usize = 32;
 
 /// Wrong guesses of the last minute.
 #[derive(Debug, Default)]
@@ -38,7 +40,7 @@ impl Guesses {
     ) -> Result<(), Duration> {
         forget(&mut self.accounts, now);
         forget(&mut self.addresses, now);
-        let account = account.to_lowercase();
+        let (account, from) = (known_as(account), network(from));
         let places = [
             wait(&self.accounts, &account, BY_ACCOUNT, now),
             wait(&self.addresses, &from, BY_ADDRESS, now),
@@ -53,10 +55,23 @@ impl Guesses {
 
     /// The guess that began last for this account was right.
     pub(in crate::console) fn was_right(&mut self, account: &str, from: IpAddr) {
-        self.accounts.remove(&account.to_lowercase());
-        if let Some(times) = self.addresses.get_mut(&from) {
+        self.accounts.remove(&known_as(account));
+        if let Some(times) = self.addresses.get_mut(&network(from)) {
             times.pop_back();
         }
+    }
+}
+
+/// A name, as it is remembered: whoever types a book for a name fills no memory.
+fn known_as(account: &str) -> String {
+    account.chars().take(NAME_MAX).flat_map(char::to_lowercase).collect()
+}
+
+/// An address, as it is remembered: in IPv6 everybody has the last half of it to themselves.
+fn network(from: IpAddr) -> IpAddr {
+    match from.to_canonical() {
+        IpAddr::V6(own) => Ipv6Addr::from_bits(own.to_bits() & !u128::from(u64::MAX)).into(),
+        canonical @ IpAddr::V4(_) => canonical,
     }
 }
 
@@ -107,5 +122,21 @@ mod tests {
             assert_eq!(guesses.begin(later, &format!("nobody{n}"), from(8)), Ok(()));
         }
         assert!(guesses.begin(later, "somebody", from(8)).is_err());
+    }
+
+    #[test]
+    fn neither_long_names_nor_the_many_addresses_of_one_house_are_more_guesses() {
+        let (mut guesses, start) = (Guesses::default(), Instant::now());
+        let at = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, n]);
+        for n in 0..20 {
+            assert_eq!(guesses.begin(start, &format!("nobody{n}"), at(n)), Ok(()));
+        }
+        assert!(guesses.begin(start, "somebody", at(99)).is_err());
+        let neighbor = IpAddr::from([0x2001, 0xdb8, 0, 2, 0, 0, 0, 1]);
+        assert_eq!(guesses.begin(start, &"x".repeat(500_000), neighbor), Ok(()));
+        assert!(guesses.accounts.keys().all(|name| name.len() <= NAME_MAX));
+        // As often as there are addresses of IPv4 in IPv6.
+        let four = IpAddr::from([0, 0, 0, 0, 0, 0xffff, 0xc000, 0x0207]);
+        assert_eq!(network(four), IpAddr::from([192, 0, 2, 7]));
     }
 }

@@ -50,6 +50,11 @@ impl Sessions {
     pub(in crate::console) fn end_all(&mut self, account: &str) {
         self.0.retain(|_, (whose, _)| whose != account);
     }
+
+    /// Signs an account out here, but for the session of this hash.
+    pub(in crate::console) fn end_others(&mut self, account: &str, but: &[u8]) {
+        self.0.retain(|key, (whose, _)| whose != account || key == but);
+    }
 }
 
 /// What of a token is kept.
@@ -84,6 +89,10 @@ mod tests {
         assert_eq!(sessions.account("b", now + Duration::from_secs(60)), None);
         assert_eq!(sessions.end("a"), hash("a"));
         assert_eq!(sessions.account("a", now), None);
+        sessions.add(&session("d", "aoki"));
+        sessions.end_others("aoki", &hash("c"));
+        assert_eq!(sessions.account("d", now), None);
+        assert_eq!(sessions.account("c", now), Some("aoki".to_owned()));
         sessions.end_all("aoki");
         assert_eq!(sessions.account("c", now), None);
         assert_ne!(csrf("a"), csrf("b"));

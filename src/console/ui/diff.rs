@@ -1,5 +1,7 @@
 //! What differs between two texts of the configuration, as lines for a page, without secrets.
 
+use std::time::Duration;
+
 use similar::{ChangeTag, TextDiff};
 
 use crate::config::masked;
@@ -8,6 +10,10 @@ use crate::config::masked;
 const AROUND: usize = 2;
 /// Lines that are shown at most.
 const MOST: usize = 400;
+
+/// How long the shortest comparison is looked for; after it any will do. What takes longer would
+/// keep a thread that others wait for.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// A line of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +37,7 @@ impl Line {
 /// How one text becomes the other; secrets are hidden, and that they changed shows.
 pub(in crate::console) fn lines(old: &str, new: &str) -> Vec<Line> {
     let (was, is) = (masked(old), masked(new));
-    let diff = TextDiff::from_lines(old, new);
+    let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(old, new);
     let mut lines = Vec::new();
     for (nth, group) in diff.grouped_ops(AROUND).iter().enumerate() {
         if nth > 0 {
@@ -67,5 +73,14 @@ mod tests {
             .collect();
         assert_eq!(shown, [" name = \"A\"", "-ha1 = \"(secret)\"", "+ha1 = \"(secret)\""]);
         assert_eq!(lines(old, old), []);
+    }
+
+    #[test]
+    fn texts_with_nothing_in_common_are_compared_in_time() {
+        let text = |odd: u32| (0..60_000).map(|n| format!("{}\n", 2 * n + odd)).collect::<String>();
+        let begun = std::time::Instant::now();
+        let shown = lines(&text(0), &text(1));
+        assert_eq!(shown.len(), MOST + 1);
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     }
 }

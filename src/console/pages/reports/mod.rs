@@ -19,6 +19,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tokio::sync::Semaphore;
 
 use crate::call::config::LineId;
 use crate::console::desk::{Desk, Notice};
@@ -124,6 +125,9 @@ const GROUPS: &[(Words, &[&str])] = &[
     ),
 ];
 
+/// A year keeps a processor busy for a while, which calls may need: one report at a time.
+static TURN: Semaphore = Semaphore::const_new(1);
+
 /// What stands on top, large.
 const FIRST: [&str; 4] = ["received", "answered", "answer_rate", "wait_answered_median"];
 
@@ -156,7 +160,13 @@ struct Group {
 
 /// The figures of the period that was asked for.
 async fn count(view: &View, period: report::period::Period) -> Result<Figures, store::Error> {
-    view.desk.read(move |db| db.read(|conn| report::count(conn, period))).await
+    let turn = TURN.acquire().await.ok();
+    let counted = view.desk.read(move |db| {
+        // Goes on to its end also when whoever asked has gone meanwhile.
+        let _turn = turn;
+        db.read(|conn| report::count(conn, period))
+    });
+    counted.await
 }
 
 /// What people call the lines.

@@ -159,8 +159,10 @@ async fn find(view: &View, line: LineId, rules: Rules, wish: Wish) -> Result<Fou
     let today = clock::now().wall.with_timezone(&zone).date_naive();
     let period = Period::last(DAYS, today, zone);
     let Wish { wait, share, assumed } = wish;
-    let _turn = TURN.acquire().await.ok();
+    let turn = TURN.acquire().await.ok();
     let played = view.desk.read(move |db| {
+        // Goes on to its end also when whoever asked has gone meanwhile.
+        let _turn = turn;
         let history = db.read(|conn| history::read(conn, &line, &period))?;
         let model = history.model(rules, assumed);
         let rows = advise(&model, wait, SEED);
