@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config;
-use crate::config::ready::{Ready, load_for};
+use crate::config::ready::{Ready, load_beside};
 use crate::shell::Setup;
 use crate::shell::reload::Source;
 use crate::store::Store;
@@ -45,10 +45,9 @@ fn is_written(path: &Path) -> bool {
 
 fn source(ready: &Ready, path: PathBuf, told: watch::Sender<Arc<Ready>>) -> Source {
     let paths = vec![path.clone(), ready.loaded.shell.prompts_dir.clone()];
-    let mut last = ready.loaded.clone();
     let mut was_written = is_written(&path);
     // Calls that live keep their codecs.
-    let mut codecs = last.call.codecs();
+    let mut codecs = ready.loaded.call.codecs();
     let load = move || {
         // An editor that fails half-way must not put the demo in place of the line.
         let is_written = is_written(&path);
@@ -56,16 +55,16 @@ fn source(ready: &Ready, path: PathBuf, told: watch::Sender<Arc<Ready>>) -> Sour
             let what = "is gone or empty; the demo opens at a start only";
             return Err(vec![format!("{}: {what}", path.display())]);
         }
-        let ready = load_for(&path, &codecs)?;
+        let last = Arc::clone(&told.borrow());
+        let ready = load_beside(&path, &codecs, Some(&last))?;
         was_written |= is_written;
         codecs.extend(ready.loaded.call.codecs());
-        let changes = config::changes(&last, &ready.loaded);
+        let changes = config::changes(&last.loaded, &ready.loaded);
         let notes = changes.iter().map(|change| match change.after_restart {
             true => format!("{} has changed: it waits for a restart", change.key),
             false => format!("{} has changed", change.key),
         });
         let notes = ready.warnings.iter().cloned().chain(notes).collect();
-        last = ready.loaded.clone();
         let mut fresh = ready.fresh(notes);
         told.send_replace(Arc::new(ready));
         if !fresh.faults.is_empty() {

@@ -33,19 +33,24 @@ pub struct Ready {
 /// # Errors
 /// Everything that is wrong, as `file:line: message`.
 pub fn load(path: &Path) -> Result<Ready, Vec<String>> {
-    load_for(path, &BTreeSet::new())
+    load_beside(path, &BTreeSet::new(), None)
 }
 
-/// As [`load`], with the prompts encoded `also` for these codecs.
+/// As [`load`], with the prompts encoded `also` for these codecs, and taken from what is `known`
+/// where their files are as they were: decoding and encoding all of them takes seconds.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_for(path: &Path, also: &BTreeSet<Codec>) -> Result<Ready, Vec<String>> {
+pub fn load_beside(
+    path: &Path,
+    also: &BTreeSet<Codec>,
+    known: Option<&Ready>,
+) -> Result<Ready, Vec<String>> {
     let mut seen = stamps(&[path.to_owned()]);
     let loaded = super::load_or_demo(path).map_err(|complaints| lines(&complaints))?;
     seen.extend(stamps(std::slice::from_ref(&loaded.shell.prompts_dir)));
     seen.extend(stamps(&loaded.files));
-    let (loaded, library, complaints) = judge(loaded)?;
+    let (loaded, library, complaints) = judge(loaded, &seen, known)?;
     let of = |severity| {
         let complaints = complaints.iter().filter(|complaint| complaint.severity == severity);
         complaints.map(ToString::to_string).collect()
@@ -56,45 +61,37 @@ pub fn load_for(path: &Path, also: &BTreeSet<Codec>) -> Result<Ready, Vec<String
 }
 
 /// Judges a text as if it stood in the file at `path`, with the prompts that are there; returns
-/// what it would be, and what looks wrong but can be run.
+/// what it would be, and what looks wrong but can be run. What is `known` is not read again.
 ///
 /// # Errors
 /// Everything that is wrong with it, as `file:line: message`.
-pub fn try_text(text: &str, path: &Path) -> Result<(Loaded, Vec<String>), Vec<String>> {
-    let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    let loaded = super::parse(text, &path.display().to_string(), folder);
-    let (loaded, _, complaints) = judge(loaded.map_err(|complaints| lines(&complaints))?)?;
-    Ok((loaded, lines(&complaints)))
-}
-
-/// As [`try_text`], without reading prompts that are as they were when `known` was read.
-///
-/// # Errors
-/// As [`try_text`].
-pub fn try_text_beside(
+pub fn try_text(
     text: &str,
     path: &Path,
     known: &Ready,
 ) -> Result<(Loaded, Vec<String>), Vec<String>> {
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let loaded = super::parse(text, &path.display().to_string(), folder);
-    let mut loaded = loaded.map_err(|complaints| lines(&complaints))?;
+    let loaded = loaded.map_err(|complaints| lines(&complaints))?;
     let seen = stamps(std::slice::from_ref(&loaded.shell.prompts_dir));
-    if !seen.iter().all(|(file, stamp)| known.stamps.get(file) == Some(stamp)) {
-        return try_text(text, path);
-    }
-    let known = &known.loaded.call.prompt_lengths;
-    let complaints = check(&loaded, known);
-    if complaints.iter().any(|c| c.severity == Severity::Error) {
-        return Err(lines(&complaints));
-    }
-    loaded.call.prompt_lengths.clone_from(known);
+    let (loaded, _, complaints) = judge(loaded, &seen, Some(known))?;
     Ok((loaded, lines(&complaints)))
 }
 
-/// Judges a configuration by its prompts, whose lengths are filled in.
-fn judge(mut loaded: Loaded) -> Result<(Loaded, Library, Vec<Complaint>), Vec<String>> {
-    let library = prompts::library(&loaded.shell.prompts_dir)
+/// Judges a configuration by its prompts, whose lengths are filled in. `seen` is how their files
+/// are.
+fn judge(
+    mut loaded: Loaded,
+    seen: &Stamps,
+    known: Option<&Ready>,
+) -> Result<(Loaded, Library, Vec<Complaint>), Vec<String>> {
+    let folder = &loaded.shell.prompts_dir;
+    let known = known.filter(|known| known.loaded.shell.prompts_dir == *folder);
+    let as_it_was = |path: &Path, name: &Prompt| {
+        let known = known.filter(|known| known.stamps.get(path) == seen.get(path))?;
+        known.library.clip(name).cloned()
+    };
+    let library = prompts::library(folder, as_it_was)
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let lengths = lengths(&library);
     let complaints = check(&loaded, &lengths);
@@ -120,5 +117,48 @@ impl Ready {
         let Loaded { call, sip, tls, files, .. } = self.loaded.clone();
         let (library, faults) = (Arc::clone(&self.library), self.faults.clone());
         Fresh { call, sip, library, tls, files, notes, faults }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::prompts::make::wav;
+
+    #[test]
+    fn only_prompts_that_have_changed_are_read_again() {
+        let folder = std::env::temp_dir().join(format!("koebashi-ready-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("prompts")).unwrap();
+        let path = folder.join("k.toml");
+        let line = "[[trunk]]\nid = \"t\"\npeers = [\"192.0.2.1\"]\n[[line]]\nid = \"a\"\n\
+                     numbers = [\"1234\"]\n[[counselor]]\nextension = \"101\"\n\
+                     password = \"koebashi-101\"\nlines = [\"a\"]\n";
+        let prompts = folder.join("prompts");
+        let text = format!("[service]\nprompts_dir = {:?}\n{line}", prompts.display().to_string());
+        std::fs::write(&path, &text).unwrap();
+        let write = |loud: i16| {
+            std::fs::write(folder.join("prompts/welcome.wav"), wav(&[loud; 800]).unwrap()).unwrap();
+        };
+        write(1000);
+        let first = load(&path).unwrap();
+        let next = |known: &Ready| load_beside(&path, &BTreeSet::new(), Some(known)).unwrap();
+        let is_same = |a: &Ready, b: &Ready, name: &str| {
+            let clip = |ready: &Ready| Arc::clone(ready.library.clip(&name.into()).unwrap());
+            Arc::ptr_eq(&clip(a), &clip(b))
+        };
+        let second = next(&first);
+        assert!(first.library.names().all(|name| is_same(&first, &second, &name.0)));
+        // As long as before.
+        write(2000);
+        let third = next(&second);
+        assert!(is_same(&second, &third, "goodbye") && !is_same(&second, &third, "welcome"));
+        assert_eq!(third.library.clip(&"welcome".into()).unwrap().pcm()[0], 2000);
+        // What is shipped comes back, and of the text alone nothing is read.
+        std::fs::remove_file(folder.join("prompts/welcome.wav")).unwrap();
+        let fourth = next(&third);
+        assert!(fourth.library.clip(&"welcome".into()).unwrap().pcm().len() > 800);
+        let (tried, _) = try_text(&text, &path, &fourth).unwrap();
+        assert_eq!(tried.call.prompt_lengths, fourth.loaded.call.prompt_lengths);
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

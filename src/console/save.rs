@@ -157,7 +157,7 @@ pub(super) async fn draft(desk: &Desk, leaf: &Leaf, edits: &[Edit]) -> Result<Dr
 pub(super) async fn judged(desk: &Desk, leaf: &Leaf, text: String) -> Result<Draft, Failure> {
     let (path, tried) = (desk.book.path().to_owned(), text.clone());
     let known = desk.current();
-    let judged = spawn_blocking(move || ready::try_text_beside(&tried, &path, &known)).await;
+    let judged = spawn_blocking(move || ready::try_text(&tried, &path, &known)).await;
     let judged = judged.unwrap_or_else(|error| Err(vec![error.to_string()]));
     let (loaded, warnings) = judged.map_err(Failure::Wrong)?;
     // Where the file is no good, what is in force is what is changed.

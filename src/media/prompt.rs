@@ -109,6 +109,14 @@ impl Clip {
         &self.pcm
     }
 
+    fn is_prepared(&self, codec: Codec) -> bool {
+        match codec {
+            Codec::Pcmu | Codec::Pcma => true,
+            Codec::G722 => !self.g722.is_empty(),
+            Codec::Opus => !self.opus.is_empty(),
+        }
+    }
+
     /// Encodes the clip for a codec that few speak, unless it is there.
     fn prepare(&mut self, codec: Codec) {
         match codec {
@@ -164,7 +172,12 @@ impl Library {
     #[must_use]
     pub fn prepared(mut self, codecs: &BTreeSet<Codec>) -> Self {
         for clip in self.clips.values_mut() {
-            codecs.iter().for_each(|codec| Arc::make_mut(clip).prepare(*codec));
+            // A clip that others have too is copied only where there is something to do.
+            for codec in
+                codecs.iter().filter(|codec| !clip.is_prepared(**codec)).collect::<Vec<_>>()
+            {
+                Arc::make_mut(clip).prepare(*codec);
+            }
         }
         self
     }

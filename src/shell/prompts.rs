@@ -14,7 +14,8 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::media::Prompt;
@@ -72,22 +73,67 @@ pub fn embedded_manifest() -> Manifest {
 /// # Errors
 /// Every file of the folder that can't be taken: its name, its size, or that it can't be read.
 pub fn load(folder: &Path) -> Result<BTreeMap<String, Recording>, Vec<Error>> {
-    let own = own(folder)?;
-    let shipped = embedded().map(|(name, bytes)| (name.to_owned(), Cow::Borrowed(bytes)));
-    Ok(shipped.chain(own.into_iter().map(|(name, bytes)| (name, Cow::Owned(bytes)))).collect())
+    let (sources, errors) = sources(folder);
+    read(sources, errors)
 }
 
-/// The recordings, ready to be played.
+/// The recordings, ready to be played. Each that is `known`, by the file that it is in or would be
+/// in, is not read.
 ///
 /// # Errors
 /// As [`load`]'s, and every recording that is not in the form that prompts are kept in.
-pub fn library(folder: &Path) -> Result<Library, Vec<Error>> {
-    let (clips, errors) = clips(folder, load(folder)?);
-    if errors.is_empty() {
-        Ok(Library::from_clips(clips.into_iter().map(|(name, clip)| (Prompt(name.into()), clip))))
-    } else {
-        Err(errors)
+pub fn library(
+    folder: &Path,
+    known: impl Fn(&Path, &Prompt) -> Option<Arc<Clip>>,
+) -> Result<Library, Vec<Error>> {
+    let mut ready = Library::default();
+    let mut new = BTreeMap::new();
+    let (sources, errors) = sources(folder);
+    for (name, source) in sources {
+        let prompt = Prompt(name.as_str().into());
+        match known(&folder.join(format!("{name}.wav")), &prompt) {
+            Some(clip) => ready = ready.with(prompt, clip),
+            None => drop(new.insert(name, source)),
+        }
     }
+    let (clips, errors) = clips(folder, read(new, errors)?);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let clips = clips.into_iter();
+    Ok(clips.fold(ready, |ready, (name, clip)| ready.with(Prompt(name.into()), Arc::new(clip))))
+}
+
+/// Where the bytes of a recording are.
+enum Source {
+    Shipped(&'static [u8]),
+    File(PathBuf),
+}
+
+/// Where each recording is: the shipped ones, and over them the WAV files of the folder.
+fn sources(folder: &Path) -> (BTreeMap<String, Source>, Vec<Error>) {
+    let (own, errors) = own(folder);
+    let own = own.into_iter().map(|(name, path)| (name, Source::File(path)));
+    let shipped = embedded().map(|(name, bytes)| (name.to_owned(), Source::Shipped(bytes)));
+    (shipped.chain(own).collect(), errors)
+}
+
+fn read(
+    sources: BTreeMap<String, Source>,
+    mut errors: Vec<Error>,
+) -> Result<BTreeMap<String, Recording>, Vec<Error>> {
+    let mut found = BTreeMap::new();
+    for (name, source) in sources {
+        let bytes = match source {
+            Source::Shipped(bytes) => Ok(Cow::Borrowed(bytes)),
+            Source::File(path) => read_limited(&path, FILE_BYTES_MAX).map(Cow::Owned),
+        };
+        match bytes {
+            Ok(bytes) => drop(found.insert(name, bytes)),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(found) } else { Err(errors) }
 }
 
 /// Where a recording comes from.
@@ -216,13 +262,13 @@ fn clips(
 }
 
 /// The WAV files of the folder, by name.
-fn own(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, Vec<Error>> {
+fn own(folder: &Path) -> (BTreeMap<String, PathBuf>, Vec<Error>) {
     let mut found = BTreeMap::new();
     let mut errors = vec![];
     let files = match fs::read_dir(folder) {
         Ok(files) => files,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
-        Err(error) => return Err(vec![Error::io(folder, &error)]),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return (found, errors),
+        Err(error) => return (found, vec![Error::io(folder, &error)]),
     };
     for file in files {
         let path = match file {
@@ -246,10 +292,7 @@ fn own(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, Vec<Error>> {
             errors.push(Error::Name(path.display().to_string()));
             continue;
         }
-        match read_limited(&path, FILE_BYTES_MAX) {
-            Ok(bytes) => drop(found.insert(stem.into_owned(), bytes)),
-            Err(error) => errors.push(error),
-        }
+        found.insert(stem.into_owned(), path);
     }
-    if errors.is_empty() { Ok(found) } else { Err(errors) }
+    (found, errors)
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -61,8 +62,12 @@ pub struct Source {
     pub load: Load,
 }
 
-/// Times and lengths of everything that is watched.
-pub type Stamps = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
+/// By which a file is told from what it was: when it was written, its length, and when anything
+/// about it changed (a copy may bring its old time along).
+pub type Stamp = (Option<SystemTime>, u64, (i64, i64));
+
+/// The stamps of everything that is watched.
+pub type Stamps = BTreeMap<PathBuf, Stamp>;
 
 /// Watches until the loop is gone; `changes` gets each configuration that is good. `current` is the
 /// one that runs.
@@ -145,7 +150,7 @@ async fn read(mut load: Load) -> Option<(Load, Result<Fresh, Vec<String>>)> {
 async fn take_over(mut fresh: Fresh, current: &Fresh) -> Fresh {
     resolve::keep(&mut fresh.call, &current.call);
     resolve::literals(&mut fresh.call);
-    resolve::names(&mut fresh.call).await;
+    resolve::new_names(&mut fresh.call).await;
     fresh
 }
 
@@ -202,6 +207,7 @@ pub fn stamps(paths: &[PathBuf]) -> Stamps {
 
 fn stamp(path: &Path, stamps: &mut Stamps) {
     if let Ok(data) = fs::metadata(path) {
-        stamps.insert(path.to_owned(), (data.modified().ok(), data.len()));
+        let changed = (data.ctime(), data.ctime_nsec());
+        stamps.insert(path.to_owned(), (data.modified().ok(), data.len(), changed));
     }
 }

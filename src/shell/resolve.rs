@@ -29,8 +29,18 @@ pub(super) fn literals(config: &mut Config) {
 /// Looks up every registrar's name. One that can't be found now keeps the addresses it has.
 /// Says whether anything is different from before.
 pub(super) async fn names(config: &mut Config) -> bool {
+    look_up(registers(config)).await
+}
+
+/// Looks up the registrars' names of which no address is known: a name server that is slow must
+/// not hold up a change of something else.
+pub(super) async fn new_names(config: &mut Config) {
+    look_up(registers(config).filter(|register| register.addresses.is_empty())).await;
+}
+
+async fn look_up(registers: impl Iterator<Item = &mut Register>) -> bool {
     let mut is_new = false;
-    for register in registers(config) {
+    for register in registers {
         let Some(host) = host(&register.uri).filter(|host| literal(host).is_none()) else {
             continue;
         };

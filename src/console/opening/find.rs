@@ -2,6 +2,7 @@
 //!
 //! Owns the questions. Everything that may wait for a disk is asked off the runtime's threads.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -31,7 +32,7 @@ pub(super) struct Found {
 pub(super) fn find(ready: &Ready) -> Found {
     let shell = &ready.loaded.shell;
     Found {
-        files: files(ready.loaded.file()),
+        files: files(ready),
         disks: vec![disk("state_dir", &shell.state_dir), disk("prompts_dir", &shell.prompts_dir)],
         ports: free_ports(ready.loaded.media.ports),
         is_followed: Path::new(FOLLOWED).exists().then_some(true),
@@ -39,8 +40,8 @@ pub(super) fn find(ready: &Ready) -> Found {
 }
 
 /// What a restart would read.
-fn files(path: &Path) -> Result<Files, Vec<String>> {
-    let ready = ready::load(path)?;
+fn files(known: &Ready) -> Result<Files, Vec<String>> {
+    let ready = ready::load_beside(known.loaded.file(), &BTreeSet::new(), Some(known))?;
     let prompts = ready.loaded.call.prompt_lengths.len();
     Ok(Files { prompts, warnings: ready.warnings })
 }
@@ -149,6 +150,7 @@ mod tests {
     fn a_disk_has_room_and_a_file_is_read() {
         let (free, all) = disk("state_dir", &std::env::temp_dir()).room.unwrap();
         assert!(0 < free && free <= all);
-        assert!(files(Path::new("there/is/none.toml")).unwrap().prompts > 10);
+        let ready = ready::load(Path::new("there/is/none.toml")).unwrap();
+        assert!(files(&ready).unwrap().prompts > 10);
     }
 }

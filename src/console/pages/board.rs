@@ -32,10 +32,11 @@ use paint::{Gallery, Sight, Visitor};
 /// Where it is.
 const HERE: &str = "/board";
 /// The parts of the page that change by themselves.
-const PARTS: [&str; 11] = [
+const PARTS: [&str; 12] = [
     "alerts",
     "told",
     "summary",
+    "opening",
     "lines",
     "waits",
     "waits-more",
@@ -110,11 +111,11 @@ async fn board(
     let current = view.desk.current();
     let zone = current.loaded.call.timezone;
     let sight = sight(&view, &how);
-    let picture = view.desk.handle.board();
-    let parts = gallery.with((view.l, sight, zone), &picture, |sheet, _| {
+    let parts = gallery.with((view.l, sight, zone), &view.desk, |sheet, _| {
         let now = clock::now().wall;
         PARTS.map(|id| (id, fill(&sheet.html(id), now))).to_vec()
     });
+    let picture = view.desk.handle.board();
     let lines = &picture.borrow().lines;
     let switches = lines.iter().map(|line| {
         let (over, until) = match line.over {
@@ -152,7 +153,7 @@ async fn events(
 ) -> Response {
     let zone = view.desk.current().loaded.call.timezone;
     let of = (view.l, sight(&view, &how), zone);
-    let visitor = Visitor { gallery, board: view.desk.handle.board(), of };
+    let visitor = Visitor { gallery, desk: Arc::clone(&view.desk), of };
     follow(&view, &headers, &seats, visitor)
 }
 

@@ -87,14 +87,21 @@ struct Row {
     troubles: String,
 }
 
-/// The summary for other pages: `opening_summary.html` shows a list of these, named `openings`.
-#[expect(dead_code, reason = "the board shows it")]
-pub(in crate::console) struct Summary {
-    pub(in crate::console) line: String,
-    pub(in crate::console) at: String,
-    pub(in crate::console) result: Verdict,
-    pub(in crate::console) verdict: String,
-    pub(in crate::console) troubles: String,
+/// The last run of each line, in short.
+#[derive(Template)]
+#[template(path = "opening_summary.html", config = ".askama.toml")]
+struct Summary {
+    l: Lang,
+    openings: Vec<Short>,
+}
+
+/// A run in a sentence.
+struct Short {
+    line: String,
+    at: String,
+    result: Verdict,
+    verdict: &'static str,
+    troubles: String,
 }
 
 impl Verdict {
@@ -170,19 +177,21 @@ fn troubles(run: &Run, l: Lang) -> String {
     bad.map(|check| words(l, &check.id.title())).collect::<Vec<_>>().join(l.t("、", ", "))
 }
 
-/// The last run of each line, for other pages.
-#[expect(dead_code, reason = "the board shows it")]
-pub(in crate::console) fn summary(view: &View) -> Vec<Summary> {
-    let tz = view.desk.current().loaded.call.timezone;
-    let runs = view.desk.opening().latest().into_iter();
-    runs.map(|run| Summary {
+/// The last run of each line in short, for the board.
+pub(super) fn summary(desk: &Desk, l: Lang) -> String {
+    let tz = desk.current().loaded.call.timezone;
+    let runs = desk.opening().latest().into_iter();
+    let openings = runs.map(|run| Short {
         at: local(run.at, tz),
         result: run.result(),
-        verdict: run.result().sentence(view.l).to_owned(),
-        troubles: troubles(&run, view.l),
+        verdict: run.result().sentence(l),
+        troubles: troubles(&run, l),
         line: run.report.name,
+    });
+    Summary { l, openings: openings.collect() }.render().unwrap_or_else(|error| {
+        tracing::error!(%error, "the summary of the checks can't be rendered");
+        String::new()
     })
-    .collect()
 }
 
 fn item(check: &Check, l: Lang) -> Item {

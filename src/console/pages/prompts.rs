@@ -45,7 +45,7 @@ struct LineView {
     /// What the caller pays for until the queue, in words; and whether that is too long.
     length: String,
     is_long: bool,
-    wrongs: Vec<String>,
+    wrongs: Vec<(bool, String)>,
     around: Vec<(String, String)>,
     svg: String,
 }

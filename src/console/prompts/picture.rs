@@ -136,29 +136,47 @@ pub(in crate::console) fn draw(config: &Config, id: &LineId, l: Lang) -> Picture
     drawing.draw()
 }
 
-/// What is wrong with the paths of this line, in words.
-pub(in crate::console) fn wrongs(config: &Config, id: &LineId, l: Lang) -> Vec<String> {
-    let of = faults(config).into_iter().filter(|fault| line_of(fault) == Some(id));
-    let in_words = |fault: Fault| {
-        let words = words(&fault, l);
-        let Fault::UnreachableNode(_, node) = &fault else { return words };
-        format!("{}: {words}", l.t(&format!("「{node}」"), &node.0))
-    };
-    of.map(in_words).collect()
+/// What is wrong with the paths of this line, the worst first: whether a call can go wrong by it,
+/// and in words where it is and what.
+pub(in crate::console) fn wrongs(config: &Config, id: &LineId, l: Lang) -> Vec<(bool, String)> {
+    let of = faults(config).into_iter().filter(|fault| is_of(fault, id));
+    of.map(|fault| (fault.is_error(), placed(&fault, l))).collect()
 }
 
-fn line_of(fault: &Fault) -> Option<&LineId> {
-    let of_place = |place| match place {
-        &(Place::Node(ref line, _) | Place::Queue(ref line)) => line,
+fn is_of(fault: &Fault, id: &LineId) -> bool {
+    let is_here = |place: &Place| match place {
+        Place::Node(line, _) | Place::Queue(line) => line == id,
     };
-    Some(match fault {
+    match fault {
         Fault::NoStart(line)
         | Fault::NobodyTakes(line)
         | Fault::UnreachableNode(line, _)
-        | Fault::UnreachableLine(line) => line,
-        Fault::UnknownNode(place, ..) | Fault::UnknownLine(place, ..) => of_place(place),
-        Fault::Circle(places) => of_place(places.first()?),
-    })
+        | Fault::UnreachableLine(line) => line == id,
+        Fault::UnknownNode(place, ..) | Fault::UnknownLine(place, ..) => is_here(place),
+        Fault::Circle(places) => places.iter().any(is_here),
+    }
+}
+
+/// A fault in words, with its place.
+fn placed(fault: &Fault, l: Lang) -> String {
+    let name = |place: &Place| match place {
+        Place::Node(_, node) => l.t(&format!("「{node}」"), &node.0).to_owned(),
+        Place::Queue(_) => l.t("待ち行列", "queue").to_owned(),
+    };
+    let words = words(fault, l);
+    match fault {
+        Fault::UnknownNode(place, ..) | Fault::UnknownLine(place, ..) => {
+            format!("{} {}: {words}", l.t("行き止まり", "Dead end at"), name(place))
+        }
+        Fault::Circle(places) => {
+            let way: Vec<_> = places.iter().chain(places.first()).map(name).collect();
+            format!("{words}: {}", way.join(" → "))
+        }
+        Fault::UnreachableNode(_, node) => {
+            format!("{}: {words}", l.t(&format!("「{node}」"), &node.0))
+        }
+        Fault::NoStart(_) | Fault::NobodyTakes(_) | Fault::UnreachableLine(_) => words,
+    }
 }
 
 fn words(fault: &Fault, l: Lang) -> String {
@@ -172,7 +190,7 @@ fn words(fault: &Fault, l: Lang) -> String {
             t(&format!("回線「{line}」がありません"), &format!("there is no line {line}"))
         }
         Fault::Circle(_) => t(
-            "何も押さない人は、ここを回り続けます",
+            "何も押さない人は、ここを永久に回り続けます",
             "who presses nothing goes round here for ever",
         ),
         Fault::NobodyTakes(_) => {
@@ -319,6 +337,7 @@ impl Drawing<'_> {
     fn title(&self, stop: &Stop) -> String {
         let t = |ja: &str, en: &str| self.l.t(ja, en).to_owned();
         match stop {
+            Stop::Node(name) if &*name.0 == START => t(&format!("はじめ {name}"), &name.0),
             Stop::Node(name) => name.to_string(),
             Stop::Queue => t("待ち行列", "queue"),
             Stop::Help => t("ほかの窓口の案内", "other numbers that help"),
@@ -392,7 +411,13 @@ impl Drawing<'_> {
             }
             Fault::Circle(places) => here.as_ref().is_some_and(|here| places.contains(here)),
         };
-        self.faults.iter().filter(is_here).map(|fault| words(fault, self.l)).collect()
+        let mut wrong: Vec<_> =
+            self.faults.iter().filter(is_here).map(|fault| words(fault, self.l)).collect();
+        let is_missing = |name: &NodeId| !self.line.guidance.contains_key(name);
+        if matches!(stop, Stop::Node(name) if is_missing(name)) && wrong.is_empty() {
+            wrong.push(self.l.t("行き止まり", "dead end").to_owned());
+        }
+        wrong
     }
 }
 

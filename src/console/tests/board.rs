@@ -77,6 +77,28 @@ async fn operators_see_and_supervisors_act() {
 }
 
 #[tokio::test]
+async fn what_the_checks_before_opening_said_stands_on_it_and_changes_by_itself() {
+    let server = Server::start(Console::default()).await;
+    let operator = server.visitor(Role::Operator, None).await;
+    let supervisor = server.visitor(Role::Supervisor, Some("201")).await;
+    assert!(!supervisor.get("/board").await.1.contains("開始前の点検</a> "));
+    let mut stream = supervisor.follow("/board/events").await;
+    assert_eq!(parts(&mut stream).await["opening"]["html"], "");
+    assert_eq!(operator.post("/opening/run", "line=").await.0, 303);
+    // With the service's next look at itself.
+    let mut later = board();
+    later.at += Duration::from_secs(1);
+    server.feed.show(later);
+    let some = parts(&mut stream).await;
+    let told = some["opening"]["html"].as_str().unwrap();
+    assert!(told.contains("問題があります") && told.contains("相談員の準備"), "{told}");
+    for visitor in [&operator, &supervisor] {
+        let (_, page) = visitor.get("/board").await;
+        assert!(page.contains("開始前の点検</a> ") && page.contains("相談員の準備"), "{page}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_supervisor_does_is_asked_in_their_name_and_told_in_words() {
     let mut server = Server::start(Console::default()).await;
     server.feed.show(talking());
@@ -139,7 +161,7 @@ async fn a_viewer_gets_what_has_changed_and_nothing_while_nothing_does() {
     let mut stream = supervisor.follow("/board/events").await;
     line(&mut stream, "event: now").await;
     let all = parts(&mut stream).await;
-    assert_eq!(all.len(), 11);
+    assert_eq!(all.len(), 12);
     assert_eq!(all["waits"]["keys"], serde_json::json!(["k7f2"]));
     // The same a second later, with lengths that have grown: nothing to tell.
     let mut later = board();

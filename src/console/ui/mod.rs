@@ -4,7 +4,6 @@
 //! itself (`base.html`). Each page is its own template, made of Japanese and English side by side.
 
 pub(in crate::console) mod diff;
-pub(in crate::console) mod graph;
 pub(super) mod plot;
 
 use std::convert::Infallible;

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use askama::Template;
 use chrono_tz::Tz;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::call::board::{
@@ -20,9 +19,10 @@ use crate::call::board::{
 use crate::call::config::{LineId, Override};
 use crate::call::intention::Intention;
 use crate::call::voice::Side;
+use crate::console::desk::Desk;
 use crate::console::live::sheet::Sheet;
 use crate::console::live::{PAUSE, Paint, Painter};
-use crate::console::pages::words;
+use crate::console::pages::{opening, words};
 use crate::console::ui::Lang;
 use crate::time::Timestamp;
 
@@ -58,18 +58,19 @@ impl Gallery {
     pub(super) fn with<T>(
         &self,
         (l, sight, zone): (Lang, Sight, Tz),
-        board: &watch::Receiver<Arc<Board>>,
+        desk: &Desk,
         f: impl FnOnce(&mut Sheet, Option<Instant>) -> T,
     ) -> T {
         let mut canvases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let canvas = canvases.entry((l.code(), sight)).or_default();
-        let board = Arc::clone(&board.borrow());
+        let board = Arc::clone(&desk.handle.board().borrow());
         let is_painted = canvas.board.as_ref().is_some_and(|it| Arc::ptr_eq(it, &board));
         let now = Instant::now();
         let due = canvas.due.filter(|due| *due > now && !is_painted);
         if !is_painted && due.is_none() {
             let before = canvas.sheet.version();
             Brush { l, sight, zone, board: &board }.paint(&mut canvas.sheet);
+            canvas.sheet.whole("opening", opening::summary(desk, l));
             canvas.board = Some(board);
             canvas.due = (canvas.sheet.version() != before).then(|| now + PAUSE);
         }
@@ -80,13 +81,13 @@ impl Gallery {
 /// A viewer's hold of the gallery.
 pub(super) struct Visitor {
     pub(super) gallery: Gallery,
-    pub(super) board: watch::Receiver<Arc<Board>>,
+    pub(super) desk: Arc<Desk>,
     pub(super) of: (Lang, Sight, Tz),
 }
 
 impl Painter for Visitor {
     async fn paint(&mut self, seen: u64) -> Paint {
-        self.gallery.with(self.of, &self.board, |sheet, due| match (sheet.since(seen), due) {
+        self.gallery.with(self.of, &self.desk, |sheet, due| match (sheet.since(seen), due) {
             (Some((parts, version)), _) => Paint::Parts(parts, version),
             (None, Some(at)) => Paint::Later(at),
             (None, None) => Paint::Nothing,

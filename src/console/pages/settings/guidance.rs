@@ -12,7 +12,8 @@ use crate::call::config::{Config, LineId, Node, NodeId, Target};
 use crate::call::graph::START;
 use crate::config::edit::{self, Edit, Value};
 use crate::console::pages::saving::{self, Basis, Form, Picture, Sent, Wrongs, form_page};
-use crate::console::ui::{Lang, Page, View, graph};
+use crate::console::prompts::{svg, wrongs};
+use crate::console::ui::{Lang, Page, View};
 use crate::media::Digit;
 
 /// Nodes in a form at most.
@@ -233,10 +234,9 @@ impl Guidance {
 
     fn draw(&self, view: &View, from: &Basis, rows: &[Row]) -> Option<Picture> {
         let config = self.with(&from.loaded.call, rows);
-        let line = config.lines.get(&self.line)?;
-        Some(Picture {
-            svg: graph::picture(view.l, line, &config.prompt_lengths),
-            faults: graph::faults(view.l, &config, &self.line),
+        config.lines.contains_key(&self.line).then(|| Picture {
+            svg: svg::guidance(&config, &self.line, view.l),
+            faults: wrongs(&config, &self.line, view.l),
         })
     }
 }

@@ -61,16 +61,20 @@ fn what_is_wrong_is_said_where_it_is_wrong() {
     for it in picture.boxes.iter().filter(|it| it.kind == "node") {
         assert_eq!(it.wrong, ["who presses nothing goes round here for ever"], "{}", it.title);
     }
+    let (is_error, said) = wrongs(&config, &"main".into(), Lang::Ja).remove(0);
+    assert!(is_error && said.contains("「lonely」 → 「start」"), "{said}");
     let line = config.lines.get_mut(&LineId::from("main")).unwrap();
     line.guidance.get_mut(&NodeId::from("lonely")).unwrap().next = Target::Node("nowhere".into());
     let picture = draw(&config, &"main".into(), Lang::En);
-    assert!(titles(&picture).contains(&"nowhere"));
-    assert_eq!(wrongs(&config, &"main".into(), Lang::En), ["there is no place nowhere"]);
+    let nowhere = picture.boxes.iter().find(|it| it.title == "nowhere").unwrap();
+    assert_eq!(nowhere.wrong, ["dead end"]);
+    let said = "Dead end at lonely: there is no place nowhere".to_owned();
+    assert_eq!(wrongs(&config, &"main".into(), Lang::En), [(true, said)]);
     config.counselors.clear();
     line_to_queue(&mut config);
     assert!(
         wrongs(&config, &"main".into(), Lang::Ja)
-            .contains(&"この回線を受ける相談員がいません".to_owned())
+            .contains(&(false, "この回線を受ける相談員がいません".to_owned()))
     );
 }
 
