@@ -327,7 +327,7 @@ impl Form for Guidance {
         let picture = self.draw(view, from, &rows);
         let known = group::known(view.l, &from.loaded, None);
         let mut targets = known.targets;
-        targets.insert(0, ("queue".to_owned(), view.t("待ち列(相談員へ)", "queue").to_owned()));
+        targets.insert(0, ("queue".to_owned(), view.t("待ち行列(相談員へ)", "queue").to_owned()));
         for row in rows.iter().filter(|row| row.counts()) {
             let name = match view.l {
                 Lang::Ja => format!("案内「{}」へ", row.name),
