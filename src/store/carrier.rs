@@ -1,7 +1,7 @@
 //! What the carrier counted: calls to a line's number a day, and how many of them reached us.
 //!
 //! Owns the rows of `carrier`: counts, who brought them and when; never a number of a caller.
-//! Reading a carrier's file is [`file`]'s.
+//! Reading a carrier's file is [`mod@file`]'s.
 
 pub mod file;
 
