@@ -403,23 +403,20 @@ impl Call {
         let Some(limit) = self.line().map(|line| line.queue.ring_timeout) else { return };
         match std::mem::replace(&mut self.phase, Phase::Ended) {
             Phase::Queue(mut waiting) => {
-                let ring = Ring::start(io, candidates, limit, CallTimer::Ring);
+                let (ring, rang) = Ring::start(io, candidates, limit, CallTimer::Ring);
                 let extensions = ring.extensions();
                 waiting.offered(&extensions);
                 let names: Vec<_> = extensions.iter().map(ToString::to_string).collect();
                 self.record.offers += names.len() as u32;
-                let is_over = names.is_empty();
                 io.step(
                     &self.id,
-                    match is_over {
+                    match names.is_empty() {
                         true => "no media port is free to ring a counselor".to_owned(),
                         false => format!("rings {}", names.join(", ")),
                     },
                 );
                 self.phase = Phase::Ringing(waiting, ring);
-                if is_over {
-                    self.on_rang(io, Rang::Over);
-                }
+                self.on_rang(io, rang);
             }
             other @ (Phase::Trunk(_)
             | Phase::Guidance(_)
@@ -437,10 +434,9 @@ impl Call {
             Rang::On => {}
             Rang::Answered(extension, leg) => self.go(io, Next::Join(extension, leg)),
             Rang::Over => {
-                if let Phase::Ringing(mut waiting, ring) =
+                if let Phase::Ringing(mut waiting, _) =
                     std::mem::replace(&mut self.phase, Phase::Ended)
                 {
-                    ring.stop_timers(io);
                     let next = with_cx!(self, io, |cx| {
                         waiting.offer_failed(cx);
                         Next::Stay
