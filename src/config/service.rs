@@ -76,6 +76,7 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
     let queue = count(&store, "queue", 1_024, 1..=1_000_000);
     let spool = count(&store, "spool", 16_384, 0..=1_000_000);
     store.done();
+    let refusals = count(&store, "refusals", 10, 0..=10_000);
     section.done();
     let state_dir = state_dir?;
     Some(Service {
@@ -88,6 +89,7 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
             queue: queue?,
             spool: spool?,
         },
+            refusals: refusals?,
         shell: shell::Config {
             prompts_dir: prompts_dir?,
             voice_command: voice_command?,
