@@ -469,8 +469,8 @@ mod tests {
             opening_run.id opening_run.line opening_run.opens_ms opening_run.report \
             opening_run.result opening_run.who prompt_version.at_ms \
             prompt_version.live_ms prompt_version.n prompt_version.planned_by \
-            prompt_removed.n \
-            prompt_removed.prompt prompt_version.planned_ms prompt_version.prompt prompt_version.samples \
+            prompt_removed.n prompt_removed.prompt \
+            prompt_version.planned_ms prompt_version.prompt prompt_version.samples \
             prompt_version.sha256 prompt_version.text prompt_version.voice prompt_version.who \
             recording.bytes \
             recording.call recording.deleted_ms recording.deleted_why recording.ended \
