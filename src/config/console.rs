@@ -20,6 +20,8 @@ pub struct Console {
     pub connections: usize,
     /// Subscribers of event streams at once; one more gets 503.
     pub subscribers: usize,
+    /// … of one account; one more ends its oldest.
+    pub subscribers_per_account: usize,
     /// How long a client may take to send a request's head, and how long an idle connection stays.
     pub header_timeout: Duration,
     /// How long a client may leave an answer unread before the connection is closed.
@@ -41,6 +43,7 @@ impl Default for Console {
             hosts: Vec::new(),
             connections: 512,
             subscribers: 200,
+            subscribers_per_account: 12,
             header_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             heartbeat: Duration::from_secs(15),
@@ -60,6 +63,7 @@ pub(super) fn console(root: &Section<'_>) -> Option<Console> {
         hosts: section.list("hosts", &[], value::domain)?,
         connections: count(&section, "connections", 512, 1..=100_000)?,
         subscribers: count(&section, "subscribers", 200, 0..=100_000)?,
+        subscribers_per_account: count(&section, "subscribers_per_account", 12, 1..=100_000)?,
         header_timeout: section.duration("header_timeout", "10s", s(1)..=s(300))?,
         write_timeout: section.duration("write_timeout", "30s", s(1)..=s(300))?,
         heartbeat: section.duration("heartbeat", "15s", s(1)..=s(300))?,

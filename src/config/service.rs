@@ -54,6 +54,7 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
     let state_dir = section.parsed("state_dir", "state", folder);
     let prompts_dir = section.parsed("prompts_dir", "prompts", folder);
     let voice_command = voice_command(&section);
+    let voice_timeout = section.duration("voice_timeout", "60s", s(1)..=s(600));
     let limits = limits(&section);
     let log = section.section("log");
     let formats = [("text", shell::LogFormat::Text), ("json", shell::LogFormat::Json)];
@@ -75,6 +76,7 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
     let store = root.section("store");
     let queue = count(&store, "queue", 1_024, 1..=1_000_000);
     let spool = count(&store, "spool", 16_384, 0..=1_000_000);
+    let refusals = count(&store, "refusals", 10, 0..=10_000);
     store.done();
     section.done();
     let state_dir = state_dir?;
@@ -87,10 +89,12 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
             audit_days: whole_days(audit?),
             queue: queue?,
             spool: spool?,
+            refusals: refusals?,
         },
         shell: shell::Config {
             prompts_dir: prompts_dir?,
             voice_command: voice_command?,
+            voice_timeout: voice_timeout?,
             log_format: log_format?,
             log_level: log_level?,
             recorder: recorder(&root.section("recording"), &state_dir)?,

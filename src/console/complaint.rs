@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use super::keys;
 use super::ui::Lang;
+use super::{keys, save};
 
 /// What is said (a part of it) and how a page says it; `*` takes what was quoted in it.
 const WORDS: &[(&str, &str)] = &[
@@ -88,6 +88,10 @@ const WORDS: &[(&str, &str)] = &[
     ),
     ("fewer than service.max_calls", "同時通話数に対してポートが足りません"),
     ("must be a whole number", "整数で書きます"),
+    (
+        save::BY_HAND_ONLY,
+        "機器の中の場所やプログラムを表すので、この画面では変えられません。設定ファイルを直接編集してください",
+    ),
 ];
 
 /// Takes a complaint apart: the key and what is wrong with it. The key is empty where there is

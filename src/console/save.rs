@@ -11,6 +11,7 @@ use tokio::task::spawn_blocking;
 
 use super::book::{Leaf, sha256};
 use super::desk::Desk;
+use super::keys::{self, Kind};
 use super::sign_in::Person;
 use super::ui::Lang;
 use crate::config::edit::{self, Edit};
@@ -21,6 +22,9 @@ use crate::store::history::{self, Version};
 
 /// Who changed a file that no page changed.
 pub(super) const BY_HAND: &str = "by hand";
+/// What is said of a key that no page may change.
+pub(super) const BY_HAND_ONLY: &str =
+    "names a program, a file or a folder of the machine: edit the file by hand";
 /// Changes of one save that are told one by one in the audit trail.
 const TOLD_MAX: usize = 200;
 /// Characters of a value in the audit trail.
@@ -165,7 +169,18 @@ pub(super) async fn judged(desk: &Desk, old: &Loaded, text: String) -> Result<Dr
     let judged = spawn_blocking(move || ready::try_text(&tried, &path, &known)).await;
     let judged = judged.unwrap_or_else(|error| Err(vec![error.to_string()]));
     let (loaded, warnings) = judged.map_err(Failure::Wrong)?;
-    Ok(Draft { text, changes: changes(old, &loaded), warnings })
+    let changes = changes(old, &loaded);
+    // By whichever page or earlier version it comes. What is only taken away names nothing.
+    let is_barred = |change: &&Change| {
+        let key = keys::find(&change.key);
+        change.new.is_some() && key.is_some_and(|key| key.kind == Kind::Machine)
+    };
+    let barred = changes.iter().filter(is_barred);
+    let barred: Vec<_> = barred.map(|it| format!("{}: {BY_HAND_ONLY}", it.key)).collect();
+    if !barred.is_empty() {
+        return Err(Failure::Wrong(barred));
+    }
+    Ok(Draft { text, changes, warnings })
 }
 
 /// Writes a draft in the place of the leaf that it was made from, and has it read.
@@ -184,13 +199,20 @@ pub(super) async fn save(
     let write = async |text: &str| {
         desk.book.write(text).await.map_err(|error| Failure::Unwritable(path(), error))
     };
+    let was_there = desk.book.is_there().await;
+    let was_there = was_there.map_err(|error| Failure::Unreadable(path(), error))?;
     write(&draft.text).await?;
     let saved = match desk.handle.reload().await {
         Ok(Ok(())) => Saved::InForce,
         Err(_) => Saved::Soon,
         Ok(Err(complaints)) => {
             // What the service does not take is not left to its next start.
-            write(&leaf.text).await?;
+            if was_there {
+                write(&leaf.text).await?;
+            } else {
+                let gone = desk.book.take_away().await;
+                gone.map_err(|error| Failure::Unwritable(path(), error))?;
+            }
             return Err(Failure::Wrong(complaints));
         }
     };

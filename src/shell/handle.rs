@@ -15,7 +15,7 @@ use crate::call::board::Board;
 use crate::call::cdr::CallId;
 use crate::call::config::Extension;
 use crate::call::deed::{Denial, Request};
-use crate::call::piece::{Finish, Piece};
+use crate::call::piece::{Asker, Finish, Piece};
 use crate::media::Prompt;
 use crate::media::prompt::Clip;
 use crate::sip::Transport;
@@ -74,6 +74,8 @@ pub type Reload = oneshot::Sender<Result<(), Vec<String>>>;
 pub struct Rehearsal {
     /// Whose phone is rung.
     pub extension: Extension,
+    /// By whom it is wanted.
+    pub asker: Asker,
     /// What is done there.
     pub piece: Piece,
     /// A prompt that the library does not have, under a name that no file can have.

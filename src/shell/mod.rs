@@ -345,7 +345,11 @@ impl Shell {
             tracing::info!("{}: {}", entry.who, entry.what);
         }
         self.metrics.deed(&deed.what);
-        self.store.audit(entry);
+        if matches!(deed.what, What::Denied { .. }) {
+            self.store.audit_refusal(entry);
+        } else {
+            self.store.audit(entry);
+        }
     }
 
     /// A request, which is answered before anything else is done.

@@ -140,6 +140,21 @@ pub fn save(conn: &Connection, account: &Account) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Writes a new account. False: there is one of that name already, in small or large letters, or as
+/// many as may be, and nothing is written.
+///
+/// # Errors
+/// When the database refuses.
+pub fn create(conn: &Connection, account: &Account) -> rusqlite::Result<bool> {
+    let known = all(conn)?;
+    let name = account.name.to_lowercase();
+    if known.len() >= ACCOUNTS_MAX || known.iter().any(|it| it.name.to_lowercase() == name) {
+        return Ok(false);
+    }
+    save(conn, account)?;
+    Ok(true)
+}
+
 /// Changes an account as it is at this moment, whatever was read of it before. False: there is none
 /// any more, or `change` says that it no longer fits, and nothing is written.
 ///

@@ -23,8 +23,10 @@ use crate::call::config::{Extension as Number, Override, SupervisionMode};
 use crate::call::deed::Request;
 use crate::call::intention::Intention;
 use crate::console::desk::Desk;
+use crate::console::live::follow;
+use crate::console::live::seats::Seats;
 use crate::console::live::sheet::fill;
-use crate::console::live::{Seats, follow};
+use crate::console::sign_in::From;
 use crate::console::ui::{Page, View, show};
 use crate::shell::clock;
 use crate::store::accounts::Role;
@@ -152,11 +154,12 @@ async fn events(
     headers: HeaderMap,
     Extension(gallery): Extension<Gallery>,
     Extension(seats): Extension<Seats>,
+    Extension(from): Extension<From>,
 ) -> Response {
     let zone = view.desk.current().loaded.call.timezone;
     let of = (view.l, sight(&view, &how), zone);
     let visitor = Visitor { gallery, desk: Arc::clone(&view.desk), of };
-    follow(&view, &headers, &seats, visitor)
+    follow(&view, &headers, (&seats, from), visitor)
 }
 
 #[derive(Deserialize)]

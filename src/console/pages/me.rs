@@ -24,8 +24,10 @@ use crate::call::deed::Request;
 use crate::call::intention::Intention;
 use crate::console::contacts::{self, Wrong};
 use crate::console::desk::Desk;
+use crate::console::live::follow;
+use crate::console::live::seats::Seats;
 use crate::console::live::sheet::{fill, length_of};
-use crate::console::live::{Seats, follow};
+use crate::console::sign_in::From;
 use crate::console::ui::{Page, View, show};
 use crate::shell::clock;
 use crate::store::contact;
@@ -136,12 +138,17 @@ async fn talks(view: &View, extension: &Number) -> Result<Vec<Talk>, crate::stor
     Ok(talks.collect())
 }
 
-async fn events(view: View, headers: HeaderMap, Extension(seats): Extension<Seats>) -> Response {
+async fn events(
+    view: View,
+    headers: HeaderMap,
+    Extension(seats): Extension<Seats>,
+    Extension(from): Extension<From>,
+) -> Response {
     let Some(extension) = view.person.extension.clone() else {
         return axum::http::StatusCode::NOT_FOUND.into_response();
     };
     let mirror = Mirror::new(&view.desk, view.l, extension);
-    follow(&view, &headers, &seats, mirror)
+    follow(&view, &headers, (&seats, from), mirror)
 }
 
 #[derive(Deserialize)]

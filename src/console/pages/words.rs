@@ -95,6 +95,7 @@ pub(super) fn denial(l: Lang, denial: Denial) -> &'static str {
             "Another supervisor takes part, or is being rung.",
         ),
         Denial::Busy => l.t("あなたの電話が使用中です。", "Your phone is busy."),
+        Denial::OnDuty => l.t("その相談員は当番中です。", "That counselor is on duty."),
         Denial::Unreachable => l.t(
             "あなたの電話につながりません。ソフトフォンを確かめてください。",
             "Your phone can't be reached. Please check your softphone.",

@@ -22,6 +22,7 @@ use tokio::task::spawn_blocking;
 
 use super::desk::Desk;
 use super::ui::Lang;
+use crate::call::config::Extension;
 use crate::media::prompt::Clip;
 use crate::shell::clock;
 use crate::shell::prompts::decode::Unplayable;
@@ -62,6 +63,10 @@ pub(super) enum Trouble {
     Changed,
     /// It is played somewhere.
     Used,
+    /// It is on air, was, or is planned to be.
+    Kept,
+    /// Another phone than one's own, which is this one.
+    NotYours(Extension),
     /// As many moments are planned as may be.
     TooManyPlans,
 }
@@ -137,6 +142,14 @@ impl Trouble {
             Self::Used => t(
                 "使われている音声は削除できません。先に、使っている場所で別の音声を選んでください。",
                 "A prompt that is played can't be removed: choose another one there first.",
+            ),
+            Self::Kept => t(
+                "一度でも流した版、いま流れている版、予定のある版は削除できません。",
+                "A version that is or was on air, or is planned to be, can't be removed.",
+            ),
+            Self::NotYours(own) => t(
+                &format!("鳴らせるのは自分の内線({own})だけです。"),
+                &format!("Only your own extension ({own}) can be rung."),
             ),
             Self::TooManyPlans => t(
                 "予定が多すぎます。済んでいない予定を取り消してください。",
@@ -327,6 +340,22 @@ pub(super) async fn remove(desk: &Desk, who: &str, name: &str) -> Result<(), Tro
     let prompt = name.to_owned();
     desk.store().run(move |conn| versions::remove(conn, &prompt)).await?;
     desk.audit_of(who, format!("removed the prompt {name}"));
+    Ok(())
+}
+
+/// Removes a version that was never on air.
+pub(super) async fn discard(desk: &Desk, who: &str, name: &str, n: u32) -> Result<(), Trouble> {
+    let _turn = desk.studio.on_air().await;
+    let (version, _) = version(desk, name, n).await?;
+    let live = live(desk, name).await?;
+    if live.is_some_and(|live| live.sha256 == version.sha256) {
+        return Err(Trouble::Kept);
+    }
+    let prompt = name.to_owned();
+    if !desk.store().run(move |conn| versions::discard(conn, &prompt, n)).await? {
+        return Err(Trouble::Kept);
+    }
+    desk.audit_of(who, format!("removed version {n} of the prompt {name}, never on air"));
     Ok(())
 }
 

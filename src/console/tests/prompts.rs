@@ -1,6 +1,7 @@
 //! The pages about prompts, asked as a browser would, with a folder of their own and a service that
 //! reads it again when it is told to.
 
+mod hard;
 mod station;
 
 use std::fs;
@@ -9,7 +10,7 @@ use std::process::Command;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::call::piece::{Finish, Piece};
+use crate::call::piece::{Asker, Finish, Piece};
 use crate::media::prompt::Clip;
 use crate::shell::handle::{Rehearsal, Reload};
 use crate::shell::prompts as files;
@@ -377,11 +378,12 @@ async fn a_version_is_played_to_the_phone_that_is_chosen() {
     let call = "/prompts/welcome/call";
     let answer = station.form(call, "extension=101&job=play&n=2").await;
     assert_eq!(answer.location(), "/prompts/welcome/versions/2");
-    let Rehearsal { extension, piece, clip, finish, heard } =
+    let Rehearsal { extension, asker, piece, clip, finish, heard } =
         station.rehearsals.recv().await.unwrap();
     let (name, clip) = clip.unwrap();
     assert_eq!((&*extension.0, clip.pcm().len(), heard.is_none()), ("101", 4_000, true));
     assert_eq!(piece, Piece::Play(name.clone()));
+    assert_eq!(asker, Asker::Other, "who has no extension rings none of theirs");
     assert!(!files::manifest::is_name(&name.0), "no file can have this name: {name:?}");
     // Meanwhile nobody else rings a phone for it.
     let second = station.form(call, "extension=101&job=play").await;

@@ -48,7 +48,10 @@ pub(super) struct Office {
 
 impl Office {
     pub(super) async fn open(role: Role, file: &str) -> Self {
-        let server = Server::start(Console::default()).await;
+        Self::of(Server::start(Console::default()).await, role, file).await
+    }
+
+    async fn of(server: Server, role: Role, file: &str) -> Self {
         let office = Self { server, cookie: String::new(), csrf: String::new() };
         if !file.is_empty() {
             fs::write(office.file(), file).unwrap();
@@ -240,6 +243,37 @@ async fn the_demo_is_written_out_before_it_is_changed() {
     let text = office.text();
     assert!(text.starts_with("# The configuration of koebashi."), "{text}");
     assert!(text.contains("[[trunk]]\nid = \"demo\"") && text.contains("override = \"closed\""));
+}
+
+/// What the service does not take is not left behind: where there was no file, there is none.
+#[tokio::test]
+async fn a_first_save_that_the_service_refuses_leaves_no_file() {
+    let (reloads, mut asked) = tokio::sync::mpsc::channel::<crate::shell::handle::Reload>(1);
+    let refusing = tokio::spawn(async move {
+        while let Some(answer) = asked.recv().await {
+            drop(answer.send(Err(vec!["not today".to_owned()])));
+        }
+    });
+    let more = move |handle: Handle| handle.with_reloads(reloads);
+    let server = Server::start_with(Console::default(), more).await;
+    let office = Office::of(server, Role::Operator, "").await;
+    let files = || -> Vec<_> {
+        let folder = fs::read_dir(office.file().parent().unwrap()).unwrap();
+        let names = folder.map(|it| it.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.contains("toml")).collect()
+    };
+    office.post("/hours/demo/override", &[("override", "closed")]).await;
+    let (_, page) = office.page("/hours/demo").await;
+    assert!(page.contains("not today"), "{page}");
+    assert_eq!(files(), [""; 0]);
+    // Where there was one, it is what it was.
+    fs::write(office.file(), FILE).unwrap();
+    office.post("/hours/nijiiro/override", &[("override", "closed")]).await;
+    let (_, page) = office.page("/hours/nijiiro").await;
+    assert!(page.contains("not today"), "{page}");
+    assert_eq!(office.text(), FILE);
+    assert_eq!(files(), ["koebashi.toml"]);
+    refusing.abort();
 }
 
 #[tokio::test]

@@ -315,3 +315,42 @@ async fn a_broken_file_is_put_right_by_going_back() {
     assert_eq!(office.post("/settings/roll-back/1", &back).await.0, 303);
     assert_eq!(office.text(), FILE);
 }
+
+/// What names a program, a file or a folder of the machine is shown, and changed by hand only.
+#[tokio::test]
+async fn what_the_machine_runs_or_reads_is_changed_by_hand_only() {
+    let office = Office::open(Role::Operator, FILE).await;
+    for (path, key) in [
+        ("/settings/service", "service.voice_command"),
+        ("/settings/service", "service.prompts_dir"),
+        ("/settings/service", "service.state_dir"),
+        ("/settings/sip", "sip.tls.certificate"),
+        ("/settings/sip", "sip.tls.key"),
+        ("/settings/sip", "sip.tls.client_ca"),
+        ("/settings/sip", "sip.tls.ca"),
+        ("/settings/opening", "opening.mail.password_file"),
+        ("/settings/trunk/navi", "trunk.navi.register.password_file"),
+    ] {
+        let (_, page) = office.page(path).await;
+        assert!(!page.contains(&format!("name=\"{key}\"")), "{key}");
+        assert!(page.contains(&format!("id=\"about-{key}\"")), "{key} is shown");
+        let fields = as_it_is(&page);
+        let (code, page) = office.post(path, &with(&fields, &[(key, "/tmp/x")], "save")).await;
+        assert!(
+            code == 422 && page.contains("設定ファイルを直接編集してください"),
+            "{key}: {page}"
+        );
+        assert_eq!(office.text(), FILE, "{key}");
+    }
+    // Nor does it come back with an earlier version.
+    office.page("/settings").await;
+    let elsewhere = FILE.replace("[service]", "[service]\nprompts_dir = \"elsewhere\"");
+    std::fs::write(office.file(), &elsewhere).unwrap();
+    let (_, one) = office.page("/settings/history/1").await;
+    let base = hidden(&one, "base");
+    let back = [("base", base.as_str()), ("step", "save")];
+    assert_eq!(office.post("/settings/roll-back/1", &back).await.0, 303);
+    let (_, page) = office.page("/settings/history/1").await;
+    assert!(page.contains("設定ファイルを直接編集してください"), "{page}");
+    assert_eq!(office.text(), elsewhere);
+}
