@@ -10,21 +10,20 @@ use std::path::{Path, PathBuf};
 use tokio::task::spawn_blocking;
 
 use super::book::{Leaf, sha256};
+use super::complaint;
 use super::desk::Desk;
 use super::keys::{self, Kind};
 use super::sign_in::Person;
-use super::ui::Lang;
+use crate::complaint::{Cause, Complaint, File, Value};
 use crate::config::edit::{self, Edit};
 use crate::config::{Change, Loaded, changes, parse, ready};
+use crate::lang::Lang;
 use crate::shell::clock;
 use crate::store;
 use crate::store::history::{self, Version};
 
 /// Who changed a file that no page changed.
 pub(super) const BY_HAND: &str = "by hand";
-/// What is said of a key that no page may change.
-pub(super) const BY_HAND_ONLY: &str =
-    "names a program, a file or a folder of the machine: edit the file by hand";
 /// Changes of one save that are told one by one in the audit trail.
 const TOLD_MAX: usize = 200;
 /// Characters of a value in the audit trail.
@@ -39,8 +38,8 @@ pub(super) enum Failure {
     Unwritable(PathBuf, io::Error),
     /// The file is not what it was.
     Changed,
-    /// The text is wrong as a whole: each as `file:line: key: what`.
-    Wrong(Vec<String>),
+    /// The text is wrong.
+    Wrong(Vec<Complaint>),
     /// The database refuses.
     Store(store::Error),
 }
@@ -60,7 +59,7 @@ impl Failure {
                     "The configuration changed just before saving. Please look at it again.",
                 )
                 .to_owned(),
-            Self::Wrong(complaints) => complaints.join("\n"),
+            Self::Wrong(complaints) => complaint::lines(l, complaints),
             Self::Store(error) => error.to_string(),
         }
     }
@@ -89,7 +88,7 @@ pub(super) struct Draft {
     /// What differs from what the file says now.
     pub(super) changes: Vec<Change>,
     /// What looks wrong but can be run.
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Vec<Complaint>,
 }
 
 /// What became of a save.
@@ -140,11 +139,10 @@ pub(super) async fn based(desk: &Desk, base: &str) -> Result<Option<Leaf>, Failu
 }
 
 /// What a text means, with the prompts that the service has now.
-pub(super) fn read(desk: &Desk, text: &str) -> Result<Loaded, Vec<String>> {
+pub(super) fn read(desk: &Desk, text: &str) -> Result<Loaded, Vec<Complaint>> {
     let path = desk.book.path();
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    let mut loaded = parse(text, &path.display().to_string(), folder)
-        .map_err(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let mut loaded = parse(text, &path.display().to_string(), folder)?;
     loaded.call.prompt_lengths.clone_from(&desk.current().loaded.call.prompt_lengths);
     Ok(loaded)
 }
@@ -156,7 +154,7 @@ pub(super) async fn draft(
     old: &Loaded,
     edits: &[Edit],
 ) -> Result<Draft, Failure> {
-    let wrong = |error: edit::Error| Failure::Wrong(vec![error.to_string()]);
+    let wrong = |error: edit::Error| Failure::Wrong(vec![error.into()]);
     let begun = edit::begun(&leaf.text).map_err(wrong)?;
     let text = edit::apply(&begun, edits).map_err(wrong)?;
     judged(desk, old, text).await
@@ -167,7 +165,8 @@ pub(super) async fn judged(desk: &Desk, old: &Loaded, text: String) -> Result<Dr
     let (path, tried) = (desk.book.path().to_owned(), text.clone());
     let known = desk.current();
     let judged = spawn_blocking(move || ready::try_text(&tried, &path, &known)).await;
-    let judged = judged.unwrap_or_else(|error| Err(vec![error.to_string()]));
+    let fault = |error| Complaint::error("", None, File::Fault(Cause::new(error)));
+    let judged = judged.unwrap_or_else(|error| Err(vec![fault(error)]));
     let (loaded, warnings) = judged.map_err(Failure::Wrong)?;
     let changes = changes(old, &loaded);
     // By whichever page or earlier version it comes. What is only taken away names nothing.
@@ -176,7 +175,12 @@ pub(super) async fn judged(desk: &Desk, old: &Loaded, text: String) -> Result<Dr
         change.new.is_some() && key.is_some_and(|key| key.kind == Kind::Machine)
     };
     let barred = changes.iter().filter(is_barred);
-    let barred: Vec<_> = barred.map(|it| format!("{}: {BY_HAND_ONLY}", it.key)).collect();
+    let barred: Vec<_> = barred
+        .map(|it| Complaint {
+            key: it.key.clone(),
+            ..Complaint::error("", None, Value::ByHandOnly)
+        })
+        .collect();
     if !barred.is_empty() {
         return Err(Failure::Wrong(barred));
     }

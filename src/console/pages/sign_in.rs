@@ -16,7 +16,8 @@ use crate::console::access::home;
 use crate::console::desk::{Desk, Notice};
 use crate::console::save::BY_HAND;
 use crate::console::sign_in::{From, password, sessions, totp};
-use crate::console::ui::{LANGUAGE, Lang, Page, View, cookie, is_path, render, see_other, show};
+use crate::console::ui::{LANGUAGE, Page, View, cookie, is_path, render, see_other, show};
+use crate::lang::Lang;
 use crate::shell::clock;
 use crate::store::accounts::{self, Account, Role};
 

@@ -29,7 +29,7 @@ pub(super) fn call(facts: &Facts) -> Check {
         );
         return check.now(
             Bad,
-            "相談者にも聞こえないおそれがあります。サービスを管理している方にすぐ連絡してください。",
+            "相談者にも聞こえないおそれがあります。機器の管理者にすぐ連絡してください。",
             "Callers may hear nothing. Call whoever looks after the service at once.",
         );
     };
@@ -68,7 +68,7 @@ pub(super) fn call(facts: &Facts) -> Check {
         );
         return check.now(
             Warn,
-            "ほかの重い処理が動いていないか、管理している方に確かめてもらってください。",
+            "ほかの重い処理が動いていないか、機器の管理者に確かめてもらってください。",
             "Have somebody look whether something else keeps the machine busy.",
         );
     }
@@ -133,7 +133,7 @@ fn no_call(why: &Unheard) -> Check {
     match result {
         Bad => check.now(
             Bad,
-            "相談者もつながらないおそれがあります。携帯電話から実際にかけて確かめ、つながらなければ管理している方に連絡してください。",
+            "相談者もつながらないおそれがあります。携帯電話から実際にかけて確かめ、つながらなければ機器の管理者に連絡してください。",
             "Callers may not get through either. Call the line from a mobile phone; if that fails, \
              call whoever looks after the service.",
         ),

@@ -15,7 +15,7 @@ use crate::console::desk::Desk;
 use crate::console::live::sheet::Sheet;
 use crate::console::live::{PAUSE, Paint, Painter};
 use crate::console::pages::opening;
-use crate::console::ui::Lang;
+use crate::lang::Lang;
 
 /// The board's parts for each language and sight.
 #[derive(Clone, Default)]

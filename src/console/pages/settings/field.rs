@@ -1,11 +1,11 @@
 //! A field of a form: how a key is shown, and what typing it changes.
 
+use crate::complaint::{self, Say as _};
 use crate::config::edit::{Edit, Value};
 use crate::config::{Loaded, Setting, waits};
 use crate::console::keys::{self, Choice, Key, Kind};
 use crate::console::pages::saving::{Sent, Wrongs};
-use crate::console::ui::Lang;
-use crate::console::{complaint, save};
+use crate::lang::Lang;
 
 /// A field.
 pub(super) struct Field {
@@ -290,7 +290,7 @@ pub(super) fn edit(
         Kind::Secret => set(Value::text(typed)),
         Kind::Machine => {
             if sent.has(name) && typed != now {
-                wrongs.add(name, complaint::words(l, save::BY_HAND_ONLY));
+                wrongs.add(name, complaint::Value::ByHandOnly.say(l));
             }
             None
         }
