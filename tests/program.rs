@@ -112,6 +112,21 @@ fn check_names_file_line_and_key_of_every_mistake() {
 }
 
 #[test]
+fn check_speaks_japanese_where_it_is_asked_to() {
+    let path = config("check_ja", "[sip]\nlisten = [\"udp://nowhere\"]\ndomian = \"a\"\n");
+    let check = |path: &str, lang| koebashi(&["check", "--lang", lang, "--config", path]);
+    let said = check(&path, "ja");
+    assert_eq!(said.status.code(), Some(1));
+    let out = text(&said.stdout);
+    let domain = format!("{path}:6: sip.domian: この名前の項目はありません。「domain」");
+    assert!(out.contains("アドレスとポートとして読めません") && out.contains(&domain), "{out}");
+    let fine = text(&check(&config("check_ja_fine", ""), "ja").stdout);
+    assert!(fine.contains(": 誤りはありません: ") && fine.contains("回線 1、"), "{fine}");
+    assert_eq!(check(&path, "en").stdout, koebashi(&["check", "--config", &path]).stdout);
+    assert_eq!(check(&path, "fr").status.code(), Some(2));
+}
+
+#[test]
 fn mistakes_are_one_line_and_exit_1() {
     // A port on which nobody listens any more: the default one may be somebody's.
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::service::{DAY, count, s};
 use super::sheet::Section;
 use super::value;
+use crate::complaint::Fit;
 use crate::store::accounts::Role;
 
 /// Where the console listens, and its limits.
@@ -68,9 +69,7 @@ pub(super) fn console(root: &Section<'_>) -> Option<Console> {
         upload_max: count(&section, "upload_max", 20_000_000, 100_000..=200_000_000)?,
     };
     if !console.listen.ip().is_loopback() {
-        let how = "put a proxy with TLS before it";
-        section
-            .warn("listen", format!("is not loopback, and passwords go over it in clear: {how}"));
+        section.warn("listen", Fit::ConsoleInClear);
     }
     section.done();
     Some(console)

@@ -16,6 +16,7 @@ use crate::call::cdr::CallId;
 use crate::call::config::Extension;
 use crate::call::deed::{Denial, Request};
 use crate::call::piece::{Finish, Piece};
+use crate::complaint::Complaint;
 use crate::media::Prompt;
 use crate::media::prompt::Clip;
 use crate::sip::Transport;
@@ -67,7 +68,7 @@ pub struct Asked {
 
 /// Somebody who wants the configuration and the prompts read again, and waits for what comes of
 /// it: nothing, or everything that is wrong.
-pub type Reload = oneshot::Sender<Result<(), Vec<String>>>;
+pub type Reload = oneshot::Sender<Result<(), Vec<Complaint>>>;
 
 /// A rehearsal that somebody wants, and where its news go.
 #[derive(Debug)]
@@ -191,7 +192,7 @@ impl Handle {
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn reload(&self) -> Result<Result<(), Vec<String>>, Unanswered> {
+    pub async fn reload(&self) -> Result<Result<(), Vec<Complaint>>, Unanswered> {
         let (answer, answered) = oneshot::channel();
         let reloads = self.reloads.as_ref().ok_or(Unanswered::Busy)?;
         reloads.try_send(answer).map_err(|_| Unanswered::Busy)?;

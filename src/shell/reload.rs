@@ -20,6 +20,7 @@ use super::handle::Reload;
 use super::resolve;
 use super::sip_socket::tls::Tls;
 use crate::call::config::Config;
+use crate::complaint::Complaint;
 use crate::media::prompt::Library;
 use crate::sip;
 
@@ -50,7 +51,7 @@ pub struct Fresh {
 }
 
 /// Reads and checks configuration and prompts; an error lists everything that is wrong.
-pub type Load = Box<dyn FnMut() -> Result<Fresh, Vec<String>> + Send>;
+pub type Load = Box<dyn FnMut() -> Result<Fresh, Vec<Complaint>> + Send>;
 
 /// What is watched, and how it is read.
 pub struct Source {
@@ -133,7 +134,7 @@ pub(super) async fn watch(
 }
 
 /// Reads on a thread where waiting for a disk harms nobody. `None`: the reader panicked.
-async fn read(mut load: Load) -> Option<(Load, Result<Fresh, Vec<String>>)> {
+async fn read(mut load: Load) -> Option<(Load, Result<Fresh, Vec<Complaint>>)> {
     let read = spawn_blocking(move || {
         let read = load();
         (load, read)

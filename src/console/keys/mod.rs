@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use super::ui::Lang;
 use crate::config::parse;
+use crate::lang::Lang;
 
 /// How a key is shown and typed.
 #[derive(Clone, Debug, PartialEq, Eq)]

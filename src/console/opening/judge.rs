@@ -7,6 +7,9 @@ use std::time::Duration;
 use super::check::{Check, Id, Verdict, Words};
 use super::facts::{Facts, Heard, Unheard};
 use crate::call::board::{CounselorState, TrunkState};
+use crate::complaint::Complaint;
+use crate::console::complaint::line;
+use crate::lang::Lang;
 use Verdict::{Bad, Ok as Good, Unknown, Warn};
 
 /// A voice is louder than this, in dB below full scale.
@@ -67,7 +70,7 @@ fn call(facts: &Facts) -> Check {
         );
         return check.now(
             Bad,
-            "相談者にも聞こえないおそれがあります。サービスを管理している方にすぐ連絡してください。",
+            "相談者にも聞こえないおそれがあります。機器の管理者にすぐ連絡してください。",
             "Callers may hear nothing. Call whoever looks after the service at once.",
         );
     };
@@ -106,7 +109,7 @@ fn call(facts: &Facts) -> Check {
         );
         return check.now(
             Warn,
-            "ほかの重い処理が動いていないか、管理している方に確かめてもらってください。",
+            "ほかの重い処理が動いていないか、機器の管理者に確かめてもらってください。",
             "Have somebody look whether something else keeps the machine busy.",
         );
     }
@@ -171,7 +174,7 @@ fn no_call(why: &Unheard) -> Check {
     match result {
         Bad => check.now(
             Bad,
-            "相談者もつながらないおそれがあります。携帯電話から実際にかけて確かめ、つながらなければ管理している方に連絡してください。",
+            "相談者もつながらないおそれがあります。携帯電話から実際にかけて確かめ、つながらなければ機器の管理者に連絡してください。",
             "Callers may not get through either. Call the line from a mobile phone; if that fails, \
              call whoever looks after the service.",
         ),
@@ -195,10 +198,8 @@ fn trunk(facts: &Facts) -> Check {
     }
     let check = |ja: String, en: String| fine(Id::Trunk, measured.clone(), ja, en);
     if all == 0 {
-        let check = check(
-            "電話回線(トランク)が一つも設定されていません。".to_owned(),
-            "There is no trunk.".to_owned(),
-        );
+        let check =
+            check("外線が一つも設定されていません。".to_owned(), "There is no trunk.".to_owned());
         return check.now(
             Bad,
             "電話はかかってきません。「設定」のページを確かめてください。",
@@ -214,7 +215,7 @@ fn trunk(facts: &Facts) -> Check {
         let result = if down == all { Bad } else { Warn };
         return check.now(
             result,
-            "ルーターやインターネット回線の電源と配線を確かめ、直らなければ通信会社に連絡してください。",
+            "ルーターやインターネット回線の電源と配線を確かめ、直らなければ通信事業者に連絡してください。",
             "Check the router and its cables; if it does not come back, call the carrier.",
         );
     }
@@ -284,13 +285,13 @@ fn counselors(facts: &Facts) -> Check {
     }
 }
 
-/// The first few complaints, and how many more there are.
-fn said(complaints: &[String]) -> String {
-    let mut said = complaints.iter().take(SAID_MAX).cloned().collect::<Vec<_>>();
+/// The first few complaints, a line each, and how many more there are.
+fn said(complaints: &[Complaint], l: Lang) -> String {
+    let mut said: Vec<_> = complaints.iter().take(SAID_MAX).map(|it| line(l, it)).collect();
     if let Some(more) = complaints.len().checked_sub(SAID_MAX).filter(|more| *more > 0) {
         said.push(format!("(+{more})"));
     }
-    said.join("\n")
+    said.iter().map(|line| format!("\n{line}")).collect()
 }
 
 fn prompts(facts: &Facts) -> Check {
@@ -304,22 +305,31 @@ fn prompts(facts: &Facts) -> Check {
         ),
         Ok(files) => fine(
             id,
-            said(&files.warnings),
+            files.warnings.len().to_string(),
             format!(
-                "設定と音声はそろっています。急ぎではない、気になる点が{}件あります。",
-                files.warnings.len()
+                "設定と音声はそろっています。急ぎではない、気になる点が{}件あります。{}",
+                files.warnings.len(),
+                said(&files.warnings, Lang::Ja)
             ),
             format!(
-                "Settings and prompts are there. What looks odd, and is not urgent: {}.",
-                files.warnings.len()
+                "Settings and prompts are there. What looks odd, and is not urgent: {}.{}",
+                files.warnings.len(),
+                said(&files.warnings, Lang::En)
             ),
         ),
         Err(complaints) => fine(
             id,
-            said(complaints),
-            "保存されている設定か音声に誤りがあります。今は前の設定で動いていますが、再起動すると始まりません。",
-            "The settings or prompts on the disk are wrong. The service runs with the last good \
-             ones, but would not start again.",
+            complaints.len().to_string(),
+            format!(
+                "保存されている設定か音声に誤りがあります。\
+                 今は前の設定で動いていますが、再起動すると始まりません。{}",
+                said(complaints, Lang::Ja)
+            ),
+            format!(
+                "The settings or prompts on the disk are wrong. The service runs with the last \
+                 good ones, but would not start again.{}",
+                said(complaints, Lang::En)
+            ),
         )
         .now(
             Bad,
@@ -345,7 +355,7 @@ fn disk(facts: &Facts) -> Check {
         let check = fine(id, measured, "空きを調べられません。", "It can't be told.");
         return check.now(
             Unknown,
-            "管理している方に確かめてもらってください。",
+            "機器の管理者に確かめてもらってください。",
             "Have somebody look at it.",
         );
     };
@@ -362,7 +372,7 @@ fn disk(facts: &Facts) -> Check {
     let result = if least < facts.disk_min / 10 { Bad } else { Warn };
     check.now(
         result,
-        "いっぱいになると通話の記録が残せません。管理している方に、不要なファイルを片付けてもらってください。",
+        "いっぱいになると通話の記録が残せません。機器の管理者に、不要なファイルを片付けてもらってください。",
         "When it is full, records of calls are lost. Have somebody make room.",
     )
 }
@@ -378,7 +388,7 @@ fn database(facts: &Facts) -> Check {
         None => format!("{} ms, waiting {waiting}, lost {lost}", took.as_millis()),
     };
     let check = |ja, en| fine(Id::Database, measured.clone(), ja, en);
-    let call = "管理している方に連絡してください。電話は受けられます。";
+    let call = "機器の管理者に連絡してください。電話は受けられます。";
     if error.is_some() {
         return check("記録を書き込めません。", "Records can't be written.").now(
             Bad,
@@ -413,7 +423,7 @@ fn ports(facts: &Facts) -> Check {
         (format!("あと{calls}通話分あります。"), format!("Enough for {calls} calls more."));
     let check = fine(id, measured, ja, en);
     let todo = (
-        "ほかのプログラムが同じポートを使っていないか、管理している方に確かめてもらってください。",
+        "ほかのプログラムが同じポートを使っていないか、機器の管理者に確かめてもらってください。",
         "Have somebody look which other program uses the ports of media.ports.",
     );
     match calls {
@@ -435,7 +445,7 @@ fn clock(facts: &Facts) -> Check {
         fine(Id::Clock, format!("{follows}, set by {seconds:.1} s"), ja, en)
     };
     let todo = (
-        "壁の時計と見比べてください。ずれていると、開始と終了の時刻もずれます。合わないときは管理している方に連絡してください。",
+        "壁の時計と見比べてください。ずれていると、開始と終了の時刻もずれます。合わないときは機器の管理者に連絡してください。",
         "Compare it with a clock on the wall: where it is wrong, the line opens and closes \
          wrongly. Call whoever looks after the service.",
     );
@@ -477,7 +487,7 @@ fn certificate(facts: &Facts) -> Check {
     let least = i64::try_from(facts.certificate_min.as_secs()).unwrap_or(i64::MAX);
     let check = |ja: String, en: String| fine(id, format!("{days} d"), ja, en);
     let todo = (
-        "証明書の更新を管理している方に頼んでください。切れると、暗号化した電話機がつながりません。",
+        "証明書の更新を機器の管理者に頼んでください。切れると、暗号化した電話機がつながりません。",
         "Have the certificate renewed: when it ends, encrypted phones can't connect.",
     );
     if left.num_seconds() <= 0 {
@@ -489,21 +499,21 @@ fn certificate(facts: &Facts) -> Check {
 }
 
 fn service(facts: &Facts) -> Check {
-    let all: Vec<String> = facts.unready.iter().chain(&facts.faults).cloned().collect();
-    if all.is_empty() {
+    let all = facts.unready.len() + facts.faults.len();
+    if all == 0 {
         let id = Id::Service;
         return fine(id, "0".to_owned(), "正常に動いています。", "It runs as it should.");
     }
     let result = if facts.unready.is_empty() { Warn } else { Bad };
     let check = fine(
         Id::Service,
-        said(&all),
-        format!("サービスが{}件の不具合を知らせています。", all.len()),
-        format!("The service reports {} faults.", all.len()),
+        facts.unready.join("\n"),
+        format!("サービスが{all}件の不具合を知らせています。{}", said(&facts.faults, Lang::Ja)),
+        format!("The service reports {all} faults.{}", said(&facts.faults, Lang::En)),
     );
     check.now(
         result,
-        "この画面を管理している方に見せてください。",
+        "機器の管理者に見せてください。",
         "Show this page to whoever looks after the service.",
     )
 }

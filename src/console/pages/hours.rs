@@ -24,7 +24,8 @@ use crate::call::config::{LineId, Override, Schedule};
 use crate::call::schedule::{self, Opening, Span};
 use crate::call::when::{self, Tongue};
 use crate::console::desk::Desk;
-use crate::console::ui::{Lang, Page, View, show};
+use crate::console::ui::{Page, View, show};
+use crate::lang::Lang;
 use crate::shell::clock;
 use crate::time::Timestamp;
 use form::Fields;
@@ -218,7 +219,7 @@ fn page(
         base: from.leaf.base.clone(),
         state: state(view.l, &line.schedule, zone),
         fields,
-        wrongs: wrongs.others(&[]),
+        wrongs: wrongs.others(view.l, &[]),
         unwritable: from.unwritable.clone(),
         over,
         over_until: until.map(shown).unwrap_or_default(),

@@ -21,7 +21,9 @@ pub(super) use picture::{around, wrongs};
 use tokio::task::spawn_blocking;
 
 use super::desk::Desk;
-use super::ui::Lang;
+use crate::complaint::Complaint;
+use crate::console::complaint;
+use crate::lang::Lang;
 use crate::media::prompt::Clip;
 use crate::shell::clock;
 use crate::shell::prompts::decode::Unplayable;
@@ -53,7 +55,7 @@ pub(super) enum Trouble {
     /// The voice: what it is called, and what is wrong with it.
     Voice(String),
     /// Something else is wrong with configuration or prompts, so that nothing can be taken over.
-    Refused(Vec<String>),
+    Refused(Vec<Complaint>),
     /// The service does not answer, or somebody else's work takes too long.
     Busy,
     /// There is no such version.
@@ -102,7 +104,7 @@ impl Trouble {
             ),
             Self::File(wrong) => source::words(wrong, l),
             Self::NoVoice => t(
-                "この機械には読み上げのプログラムがありません。ファイルか電話で作るか、管理者に \
+                "この機器には読み上げのプログラムがありません。ファイルか電話で作るか、機器の管理者に \
                  Open JTalk か service.voice_command の用意を頼んでください。",
                 "There is no program that speaks on this machine. Please bring a file or record by \
                  phone, or have Open JTalk or service.voice_command set up.",
@@ -115,12 +117,12 @@ impl Trouble {
                 &format!(
                     "設定ファイルかほかの音声に誤りがあるため、切り替えられませんでした。\
                      いまの音声はそのままです。\n{}",
-                    all.join("\n")
+                    complaint::lines(l, all)
                 ),
                 &format!(
                     "Something is wrong with the configuration or another prompt, so nothing was \
                      changed. What is on air stays as it was.\n{}",
-                    all.join("\n")
+                    complaint::lines(l, all)
                 ),
             ),
             Self::Busy => t(

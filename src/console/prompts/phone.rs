@@ -135,7 +135,7 @@ async fn spoken(
             ),
         ),
         Err(trouble) => {
-            let [ja, en] = crate::console::ui::Lang::ALL.map(|l| trouble.words(l));
+            let [ja, en] = crate::lang::Lang::ALL.map(|l| trouble.words(l));
             (true, (ja, en))
         }
     }

@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 
 use super::{Trouble, folder};
 use crate::console::desk::Desk;
-use crate::console::ui::Lang;
+use crate::lang::Lang;
 use crate::shell::prompts::decode::{self, Unplayable};
 use crate::shell::prompts::make;
 

@@ -255,6 +255,8 @@ async fn a_file_that_is_broken_by_hand_is_not_saved_over() {
     let office = Office::open(Role::Operator, "[service").await;
     let (code, page) = office.page("/hours").await;
     assert!(code == 409 && page.contains("/settings/history"), "{page}");
+    let said = "の1行目: 設定ファイルの書き方が違います: 見出しの終わりの「]」がありません";
+    assert!(page.contains(said), "{page}");
     assert_eq!(office.post("/hours/x/override", &[("override", "open")]).await.0, 409);
     assert_eq!(office.text(), "[service");
 }

@@ -149,14 +149,14 @@ async fn what_is_wrong_stands_beside_its_field() {
     let (_, page) = office.page("/settings/line/nijiiro").await;
     let fields = as_it_is(&page);
     let cases = [
-        ("line.nijiiro.queue.max_wait", "3 minutes", "時間の長さの書き方"),
+        ("line.nijiiro.queue.max_wait", "3 minutes", "時間の長さとして読めません"),
         ("line.nijiiro.queue.max_wait", "9d", "長すぎます"),
         ("line.nijiiro.queue.max_callers", "many", "整数で"),
-        ("line.nijiiro.queue.hold", "nothing", "その名前の音声がありません"),
-        ("line.nijiiro.numbers", "abc", "電話番号は数字"),
+        ("line.nijiiro.queue.hold", "nothing", "音声「nothing」はありません"),
+        ("line.nijiiro.numbers", "abc", "電話番号として読めません"),
         ("line.nijiiro.name", "a\u{1}b", "制御文字"),
-        ("line.nijiiro.recording.mode", "on", "鍵(録音の設定)が先"),
-        ("line.nijiiro.counselor_tones", "15m", "list of pairs"),
+        ("line.nijiiro.recording.mode", "on", "録音を開ける人の鍵"),
+        ("line.nijiiro.counselor_tones", "15m", "組にして"),
     ];
     for (name, value, said) in cases {
         let sent = with(&fields, &[(name, value)], "save");
@@ -309,6 +309,11 @@ async fn a_broken_file_is_put_right_by_going_back() {
     std::fs::write(office.file(), "[service").unwrap();
     let (code, page) = office.page("/settings").await;
     assert!(code == 409 && page.contains("/settings/history"), "{page}");
+    std::fs::write(office.file(), FILE.replacen("[[line]]", "[[line]]\nqueue.max_wait = 5", 1))
+        .unwrap();
+    let (code, page) = office.page("/settings").await;
+    let said = "行目: 待ち時間の上限 (line.nijiiro.queue.max_wait): ";
+    assert!(code == 409 && page.contains(said) && page.contains("引用符で囲んで"), "{page}");
     let (_, one) = office.page("/settings/history/1").await;
     let base = hidden(&one, "base");
     let back = [("base", base.as_str()), ("step", "save")];

@@ -20,7 +20,7 @@ use crate::console::desk::Desk;
 use crate::console::live::sheet::{Sheet, length_of};
 use crate::console::live::{Paint, Painter};
 use crate::console::pages::words;
-use crate::console::ui::Lang;
+use crate::lang::Lang;
 use crate::store::contact;
 use crate::time::Timestamp;
 

@@ -4,7 +4,7 @@ use crate::config::edit::{Edit, Value};
 use crate::config::{Loaded, Setting, waits};
 use crate::console::keys::{self, Choice, Key, Kind};
 use crate::console::pages::saving::{Sent, Wrongs};
-use crate::console::ui::Lang;
+use crate::lang::Lang;
 
 /// A field.
 pub(super) struct Field {
