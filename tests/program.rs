@@ -48,18 +48,16 @@ fn check_warns_where_nobody_can_call() {
     }
 }
 
-/// The first block of TOML below a heading of the README.
-fn pasted(heading: &str) -> String {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
-    let readme = readme.unwrap();
-    let (_, section) = readme.split_once(&format!("\n## {heading}\n")).unwrap();
-    let (_, block) = section.split_once("```toml\n").unwrap();
+/// The first block of TOML of a document.
+fn pasted(document: &str) -> String {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap();
+    let (_, block) = text.split_once("```toml\n").unwrap();
     block.split_once("```").unwrap().0.to_owned()
 }
 
 #[test]
-fn the_readmes_file_for_listening_in_can_be_pasted() {
-    let path = config("readme_listen", &pasted("Listen in and step in"));
+fn the_documents_file_for_listening_in_can_be_pasted() {
+    let path = config("document_listen", &pasted("docs/supervision.md"));
     let said = text(&koebashi(&["check", "--config", &path]).stdout);
     let fine = format!("{path}: fine: 1 trunks, 1 lines, 2 counselors, ");
     assert!(said.starts_with(&fine) && said.lines().count() == 1, "{said}");

@@ -5,6 +5,7 @@
 //! Known gaps: a path is seen only where it is written out, so an item that is re-exported under
 //! another name slips through; imports within macros of other crates are not seen.
 
+mod documents;
 mod planted;
 mod prompts;
 mod source;
