@@ -139,7 +139,7 @@ async fn board(
         choices: [
             ("auto", view.l.t("時間どおり", "By the hours")),
             ("open", view.l.t("開ける", "Open")),
-            ("closed", view.l.t("閉じる", "Closed")),
+            ("closed", view.l.t("閉める", "Closed")),
         ],
     })
 }

@@ -9,7 +9,7 @@ use crate::call::board::{CounselorState, TrunkState};
 use crate::call::cdr::{Outcome, Presentation};
 use crate::call::config::SupervisionMode;
 use crate::call::deed::Denial;
-use crate::console::ui::Lang;
+use crate::lang::Lang;
 use crate::time::Timestamp;
 
 /// A counselor's state.
@@ -106,7 +106,7 @@ pub(super) fn denial(l: Lang, denial: Denial) -> &'static str {
         Denial::NoHelpAsked => l.t("支援要請はもう終わっています。", "No help is asked for."),
         Denial::NotRecorded => l.t("この通話は録音されていません。", "Nothing is recorded."),
         Denial::NoPort => l.t(
-            "音声の回線が空いていません。少し待ってからお試しください。",
+            "音声を流す空きがありません。少し待ってからお試しください。",
             "No media port is free. Please try again in a moment.",
         ),
         Denial::NoAudio => l.t("電話の音声方式が合いません。", "The phone offers no usable audio."),
@@ -117,7 +117,10 @@ pub(super) fn denial(l: Lang, denial: Denial) -> &'static str {
         ),
         Denial::UnknownLine => l.t("その回線はありません。", "There is no such line."),
         Denial::TestRunning => l.t("点検の通話中です。", "A test call is under way."),
-        Denial::NoRoom => l.t("回線が満杯です。", "There is no room for a call."),
+        Denial::NoRoom => l.t(
+            "同時に受けられる通話数がいっぱいです。少し待ってからお試しください。",
+            "There is no room for a call.",
+        ),
         Denial::NotWrappingUp => {
             l.t("記録の時間はもう終わっています。", "The wrap-up is over already.")
         }

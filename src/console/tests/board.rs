@@ -65,7 +65,7 @@ async fn operators_see_and_supervisors_act() {
         {
             assert!(page.contains(text), "{text}\n{page}");
         }
-        for text in ["20秒 40 %", "手動で受付中", "0:42", "/hours/nijiiro/override", "不通"]
+        for text in ["20秒 40 %", "臨時に開けています", "0:42", "/hours/nijiiro/override", "不通"]
         {
             assert!(page.contains(text), "{text}\n{page}");
         }

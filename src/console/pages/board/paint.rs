@@ -23,7 +23,7 @@ use crate::console::desk::Desk;
 use crate::console::live::sheet::Sheet;
 use crate::console::live::{PAUSE, Paint, Painter};
 use crate::console::pages::{opening, words};
-use crate::console::ui::Lang;
+use crate::lang::Lang;
 use crate::time::Timestamp;
 
 /// Rows of each list at most: a page stays under 100 kB. What needs somebody comes first.
@@ -329,8 +329,8 @@ impl Brush<'_> {
     fn over(&self, over: Override) -> Option<String> {
         let (what, until) = match over {
             Override::Auto => return None,
-            Override::Open(until) => (self.t("手動で受付中", "opened by hand"), until),
-            Override::Closed(until) => (self.t("手動で停止中", "closed by hand"), until),
+            Override::Open(until) => (self.t("臨時に開けています", "opened by hand"), until),
+            Override::Closed(until) => (self.t("臨時に閉めています", "closed by hand"), until),
         };
         let until = until.map(|at| (self.moment(at), self.l));
         Some(match until {
@@ -441,8 +441,8 @@ impl Brush<'_> {
                 l.t("相談員に声が届いていません", "the counselor hears nothing"),
             ),
             Side::Supervisor => (
-                l.t("監督者の声が届きません", "nothing comes from the supervisor"),
-                l.t("監督者に声が届いていません", "the supervisor hears nothing"),
+                l.t("スーパーバイザーの声が届きません", "nothing comes from the supervisor"),
+                l.t("スーパーバイザーに声が届いていません", "the supervisor hears nothing"),
             ),
         };
         let both = [leg.is_one_way.then_some(silent), leg.is_unheard.then_some(unheard)];
