@@ -1,5 +1,5 @@
-//! The pages' script and icon, which are in the binary. The style sheet stands in each page itself: a page is
-//! there in one round trip.
+//! The pages' script and icon, which are in the binary. The style sheet stands in each page itself:
+//! a page is there in one round trip.
 
 use axum::extract::Path;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};

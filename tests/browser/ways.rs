@@ -3,7 +3,6 @@
 use std::fs;
 
 use fantoccini::key::Key;
-use serde_json::Value;
 
 use super::door::{OPERATOR, PASSWORD};
 use super::door::{begin, invite, set_up, sign_in};
@@ -21,10 +20,8 @@ fn focus(browser: &Browser) -> (String, bool) {
     let script = "const on = document.activeElement;
         const what = [on.tagName, on.value || on.getAttribute('href') || on.id].join(' ');
         return [what, getComputedStyle(on).outlineStyle !== 'none']";
-    match browser.script(script, vec![]) {
-        Value::Array(told) => (told[0].as_str().unwrap().to_owned(), told[1] == true),
-        other => panic!("{other}"),
-    }
+    let told = browser.script(script, vec![]);
+    (told[0].as_str().unwrap().to_owned(), told[1] == true)
 }
 
 /// Goes on by Tab until this has the focus.
