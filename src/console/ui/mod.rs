@@ -171,9 +171,15 @@ impl Page {
     }
 
     /// Where the script is.
-    pub(in crate::console) fn script(&self) -> String {
-        static VERSION: LazyLock<String> = LazyLock::new(|| assets::version("console.js"));
-        format!("/assets/{}/console.js", *VERSION)
+    pub(in crate::console) fn script(&self) -> &'static str {
+        static PATH: LazyLock<String> = LazyLock::new(|| assets::path("console.js"));
+        &PATH
+    }
+
+    /// Where the icon is. Without one, browsers ask for one that is not there.
+    pub(in crate::console) fn icon(&self) -> &'static str {
+        static PATH: LazyLock<String> = LazyLock::new(|| assets::path("icon.svg"));
+        &PATH
     }
 
     /// Whether somebody is signed in.

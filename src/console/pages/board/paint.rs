@@ -145,11 +145,20 @@ impl Brush<'_> {
         let lines = board.lines.iter().map(|it| (it.line.to_string(), html(&self.line(it))));
         sheet.rows("lines", lines.collect());
         sheet.rows("waits", self.waits(&waits));
-        sheet.whole("waits-more", self.more(waits.len(), WAITING_MAX));
+        sheet.whole(
+            "waits-more",
+            self.more(waits.len(), WAITING_MAX, self.t("いません。", "Nobody.")),
+        );
         sheet.rows("talks", self.talks(&talks));
-        sheet.whole("talks-more", self.more(talks.len(), TALKS_MAX));
+        sheet.whole(
+            "talks-more",
+            self.more(talks.len(), TALKS_MAX, self.t("ありません。", "None.")),
+        );
         sheet.rows("counselors", self.counselors());
-        sheet.whole("counselors-more", self.more(board.counselors.len(), COUNSELORS_MAX));
+        sheet.whole(
+            "counselors-more",
+            self.more(board.counselors.len(), COUNSELORS_MAX, self.t("いません。", "Nobody.")),
+        );
         let trunks = board.trunks.iter().map(|it| (it.trunk.to_string(), html(&self.trunk(it))));
         sheet.rows("trunks", trunks.collect());
     }
@@ -181,9 +190,11 @@ impl Brush<'_> {
             .map_or_else(|| line.map(ToString::to_string).unwrap_or_default(), |it| it.name.clone())
     }
 
-    fn more(&self, count: usize, most: usize) -> String {
+    /// What is said below a list: how many it leaves out, or that there are none.
+    fn more(&self, count: usize, most: usize, none: &str) -> String {
         let left = count.saturating_sub(most);
         match (left, self.l) {
+            (0, _) if count == 0 => none.to_owned(),
             (0, _) => String::new(),
             (left, Lang::Ja) => format!("ほか{left}件(対応が必要なものを先に表示しています)"),
             (left, Lang::En) => format!("{left} more (what needs somebody comes first)"),
