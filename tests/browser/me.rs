@@ -48,7 +48,7 @@ fn a_counselor_works_through_an_evening_on_their_own_page() {
     own.wait_text("#mine .big", "受付可");
     own.wait_gone("#mine .bad");
     own.click("#mine button[value='pause 休憩']");
-    own.wait_text("main > .notice", "休止にしました");
+    own.wait_text("main > .notice", "離席にしました");
     own.wait_text("#mine", "休憩");
     service.wait_counselor("101", "paused");
     own.click("#mine button[value=ready]");

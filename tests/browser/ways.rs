@@ -55,7 +55,7 @@ fn a_supervisor_works_the_board_with_the_keyboard_alone() {
     supervisor.press(Key::Enter);
     supervisor.wait_text("main > .notice", "変えました");
     service.wait_counselor("101", "paused");
-    supervisor.wait_text("#counselors", "休止");
+    supervisor.wait_text("#counselors", "離席");
     // What changes by itself does not take the focus away.
     tab_to(&supervisor, "BUTTON ready 101");
     let body = r#"{"state": "paused", "reason": "休憩"}"#;

@@ -128,7 +128,7 @@ fn counselors(facts: &Facts) -> Check {
              told that nobody is there.",
         ),
         (0, n, _) => check(
-            format!("{n}人が休止中で、受付可の人がいません。{}", lost.0),
+            format!("{n}人が離席中で、受付可の人がいません。{}", lost.0),
             format!("{n} paused, and nobody ready.{}", lost.1),
         )
         .now(

@@ -92,10 +92,10 @@ pub(in crate::console) fn said(said: Said, l: Lang) -> String {
         Said::Goodbye => ("終わりのあいさつ", "goodbye"),
         Said::Draining => ("保守のための停止中", "down for maintenance"),
         Said::Ready => ("相談員へ: 受付可", "to a counselor: ready"),
-        Said::Paused => ("相談員へ: 休止", "to a counselor: paused"),
-        Said::WrapUpEnded => ("相談員へ: 記録の時間の終了", "to a counselor: wrap-up ended"),
-        Said::WrapUpExtended => ("相談員へ: 記録の時間の延長", "to a counselor: wrap-up extended"),
-        Said::LoggedOut => ("相談員へ: 退席", "to a counselor: logged out"),
+        Said::Paused => ("相談員へ: 離席", "to a counselor: paused"),
+        Said::WrapUpEnded => ("相談員へ: 後処理の終了", "to a counselor: wrap-up ended"),
+        Said::WrapUpExtended => ("相談員へ: 後処理の延長", "to a counselor: wrap-up extended"),
+        Said::LoggedOut => ("相談員へ: ログアウト", "to a counselor: logged out"),
         Said::CodeRefused => ("相談員へ: 使えない番号", "to a counselor: code refused"),
         Said::RecordingPaused => ("相談員へ: 録音の停止", "to a counselor: recording paused"),
         Said::RecordingResumed => ("相談員へ: 録音の再開", "to a counselor: recording goes on"),
@@ -107,7 +107,7 @@ pub(in crate::console) fn said(said: Said, l: Lang) -> String {
         Said::ToneUnsupervised => {
             ("相談員へ: スーパーバイザーが抜けた音", "to a counselor: the supervisor left")
         }
-        Said::Listening => ("スーパーバイザーへ: 傍聴", "to a supervisor: listening"),
+        Said::Listening => ("スーパーバイザーへ: モニター", "to a supervisor: listening"),
         Said::Whispering => ("スーパーバイザーへ: 助言", "to a supervisor: whispering"),
         Said::Joined => ("スーパーバイザーへ: 参加", "to a supervisor: joined"),
     };

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::complaint::{Complaint, File};
 use crate::console::sign_in::{Person, sessions};
 use crate::shell::clock;
 use crate::store::Reader;
@@ -251,7 +252,8 @@ async fn a_first_save_that_the_service_refuses_leaves_no_file() {
     let (reloads, mut asked) = tokio::sync::mpsc::channel::<crate::shell::handle::Reload>(1);
     let refusing = tokio::spawn(async move {
         while let Some(answer) = asked.recv().await {
-            drop(answer.send(Err(vec!["not today".to_owned()])));
+            let refusal = Complaint::error("k.toml", None, File::NoKey);
+            drop(answer.send(Err(vec![refusal])));
         }
     });
     let more = move |handle: Handle| handle.with_reloads(reloads);

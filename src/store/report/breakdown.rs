@@ -234,7 +234,7 @@ fn time(talks: &Spread, duty: &Duty) -> [Column; 6] {
     [
         ("on_duty", ("受付時間", "On duty"), length(on_duty)),
         ("wrap_up", ("後処理", "Wrap-up"), length(of(State::WrapUp))),
-        ("paused", ("休止", "Paused"), length(of(State::Paused))),
+        ("paused", ("離席", "Paused"), length(of(State::Paused))),
         (
             "calls_per_hour",
             ("1時間あたり", "Calls an hour"),

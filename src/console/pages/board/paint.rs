@@ -416,7 +416,7 @@ impl Brush<'_> {
         let mut why = Vec::new();
         match (&counselor.state, counselor.chosen_by) {
             (CounselorState::Paused(_), Chooser::Missed) => {
-                why.push(self.t("着信に出られず自動休止", "missed rings").to_owned());
+                why.push(self.t("着信に出られず自動離席", "missed rings").to_owned());
             }
             (CounselorState::Paused(reason), by) => {
                 why.extend(Some(reason.clone()).filter(|reason| !reason.is_empty()));
@@ -426,9 +426,9 @@ impl Brush<'_> {
             }
             (CounselorState::Talking | CounselorState::WrapUp, _) => match counselor.intention {
                 Intention::Ready => {}
-                Intention::Paused(_) => why.push(self.t("このあと休止", "then paused").to_owned()),
+                Intention::Paused(_) => why.push(self.t("このあと離席", "then paused").to_owned()),
                 Intention::LoggedOut => {
-                    why.push(self.t("このあと退席", "then logged out").to_owned());
+                    why.push(self.t("このあとログアウト", "then logged out").to_owned());
                 }
             },
             (

@@ -59,7 +59,7 @@ fn chart(l: Lang, table: &Breakdown) -> Chart {
     let head = std::iter::once(t(table.row_label)).chain(head.into_iter().flatten()).collect();
     let hint = match table.key {
         "counselors" => l.t(
-            "受付時間は、受付可・呼出中・通話中・後処理(記録の時間)の合計。稼働率 = (通話 + 後処理) ÷ 受付時間。\
+            "受付時間は、受付可・呼出中・通話中・後処理の合計。稼働率 = (通話 + 後処理) ÷ 受付時間。\
              平均処理時間 = (相談 + 後処理) ÷ 件数。高い稼働率は相談員の負担です。",
             "On duty: ready, ringing, talking or wrapping up. Occupancy = (talking + wrap-up) ÷ on \
              duty. AHT = (talk + wrap-up) ÷ calls. High occupancy wears counselors out.",

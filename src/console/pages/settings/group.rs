@@ -45,12 +45,12 @@ pub(super) const GROUPS: &[Group] = &[
     group(
         "codes",
         ("特番", "Codes"),
-        ("相談員がダイヤルする番号と、休止の理由", "what counselors dial, reasons for a pause"),
+        ("相談員がダイヤルする番号と、離席の理由", "what counselors dial, reasons for a pause"),
     ),
     group(
         "supervision",
         ("スーパーバイザー", "Supervision"),
-        ("傍聴・助言・参加、支援の呼び方", "listen, whisper, join, calls for help"),
+        ("モニター・助言・参加、支援の呼び方", "listen, whisper, join, calls for help"),
     ),
     group(
         "contacts",

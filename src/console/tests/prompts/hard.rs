@@ -65,6 +65,7 @@ struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// `None`: nobody is let mount here, which is told.
+    #[expect(clippy::print_stderr, reason = "a test that can't be made says so")]
     fn mount(folder: PathBuf, kilobytes: u32) -> Option<Self> {
         fs::create_dir_all(&folder).unwrap();
         let size = format!("size={kilobytes}k");
