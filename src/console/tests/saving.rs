@@ -252,7 +252,7 @@ async fn a_first_save_that_the_service_refuses_leaves_no_file() {
     let (reloads, mut asked) = tokio::sync::mpsc::channel::<crate::shell::handle::Reload>(1);
     let refusing = tokio::spawn(async move {
         while let Some(answer) = asked.recv().await {
-            let refusal = Complaint::error("k.toml", None, File::NoKey);
+            let refusal = Complaint::error("not-today.pem", None, File::NoKey);
             drop(answer.send(Err(vec![refusal])));
         }
     });
@@ -266,13 +266,13 @@ async fn a_first_save_that_the_service_refuses_leaves_no_file() {
     };
     office.post("/hours/demo/override", &[("override", "closed")]).await;
     let (_, page) = office.page("/hours/demo").await;
-    assert!(page.contains("not today"), "{page}");
+    assert!(page.contains("not-today.pem"), "{page}");
     assert_eq!(files(), [""; 0]);
     // Where there was one, it is what it was.
     fs::write(office.file(), FILE).unwrap();
     office.post("/hours/nijiiro/override", &[("override", "closed")]).await;
     let (_, page) = office.page("/hours/nijiiro").await;
-    assert!(page.contains("not today"), "{page}");
+    assert!(page.contains("not-today.pem"), "{page}");
     assert_eq!(office.text(), FILE);
     assert_eq!(files(), ["koebashi.toml"]);
     refusing.abort();
