@@ -13,6 +13,7 @@ pub mod fault;
 pub mod frame;
 pub mod header;
 mod info;
+pub mod kept;
 mod machine;
 pub mod message;
 mod method;
