@@ -145,26 +145,27 @@ pub(super) fn read(desk: &Desk, text: &str) -> Result<Loaded, Vec<String>> {
     Ok(loaded)
 }
 
-/// The text of a leaf after changes, judged as a whole.
-pub(super) async fn draft(desk: &Desk, leaf: &Leaf, edits: &[Edit]) -> Result<Draft, Failure> {
+/// The text of a leaf, which means `old`, after changes; judged as a whole.
+pub(super) async fn draft(
+    desk: &Desk,
+    leaf: &Leaf,
+    old: &Loaded,
+    edits: &[Edit],
+) -> Result<Draft, Failure> {
     let wrong = |error: edit::Error| Failure::Wrong(vec![error.to_string()]);
     let begun = edit::begun(&leaf.text).map_err(wrong)?;
     let text = edit::apply(&begun, edits).map_err(wrong)?;
-    judged(desk, leaf, text).await
+    judged(desk, old, text).await
 }
 
-/// A whole text in the place of a leaf's, judged.
-pub(super) async fn judged(desk: &Desk, leaf: &Leaf, text: String) -> Result<Draft, Failure> {
+/// A whole text in the place of one that means `old`, judged.
+pub(super) async fn judged(desk: &Desk, old: &Loaded, text: String) -> Result<Draft, Failure> {
     let (path, tried) = (desk.book.path().to_owned(), text.clone());
     let known = desk.current();
     let judged = spawn_blocking(move || ready::try_text(&tried, &path, &known)).await;
     let judged = judged.unwrap_or_else(|error| Err(vec![error.to_string()]));
     let (loaded, warnings) = judged.map_err(Failure::Wrong)?;
-    // Where the file is no good, what is in force is what is changed.
-    let current = desk.current();
-    let old = read(desk, &leaf.text);
-    let changes = changes(old.as_ref().unwrap_or(&current.loaded), &loaded);
-    Ok(Draft { text, changes, warnings })
+    Ok(Draft { text, changes: changes(old, &loaded), warnings })
 }
 
 /// Writes a draft in the place of the leaf that it was made from, and has it read.

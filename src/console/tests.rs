@@ -232,22 +232,16 @@ fn board() -> Board {
 
 fn counselor(extension: &str, name: &str, state: CounselorState) -> CounselorView {
     CounselorView {
-        extension: Extension::from(extension),
         name: name.to_owned(),
-        state,
         for_: Duration::from_secs(4_000),
-        intention: Intention::Ready,
-        chosen_by: Chooser::Own,
-        wrap_up_left: None,
-        missed: 0,
         taken: 3,
-        recent: vec![],
         lines: vec![LineId::from("nijiiro")],
         help: (extension == "101").then(|| HelpView {
             call: CallId("k7f2".into()),
             for_: Duration::from_secs(65),
             rings: vec![Extension::from("201")],
         }),
+        ..CounselorView::of(extension, state)
     }
 }
 

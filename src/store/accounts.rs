@@ -66,6 +66,21 @@ pub struct Account {
     pub invitation: Option<(Vec<u8>, Timestamp)>,
 }
 
+impl Account {
+    /// Somebody with nothing yet to sign in with.
+    pub fn new(name: impl Into<String>, role: Role) -> Self {
+        Self {
+            name: name.into(),
+            role,
+            extension: None,
+            password: None,
+            totp: None,
+            totp_step: 0,
+            invitation: None,
+        }
+    }
+}
+
 /// Somebody who is signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {

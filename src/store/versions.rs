@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 /// heard, planned nor the first.
 pub const VERSIONS_MAX: u32 = 50;
 /// Moments that are planned, of all prompts.
-pub const PLANS_MAX: u32 = 200;
+const PLANS_MAX: u32 = 200;
 
 /// A version of a prompt, without its sound.
 #[derive(Clone, Debug, PartialEq, Eq)]

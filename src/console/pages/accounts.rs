@@ -169,15 +169,7 @@ async fn create(view: View, Form(new): Form<New>) -> Response {
         let text = view.t("その名前は使われています。", "That name is taken.");
         return view.go_wrong("/accounts", text);
     }
-    let account = Account {
-        name,
-        role,
-        extension,
-        password: None,
-        totp: None,
-        totp_step: 0,
-        invitation: None,
-    };
+    let account = Account { extension, ..Account::new(name, role) };
     view.desk.audit(&view.person, format!("made the account {:?}, {}", account.name, role.name()));
     send_invitation(&view, account).await
 }
@@ -273,15 +265,7 @@ fn whom(view: &View, all: &[Account], invited: Invited) -> Result<Account, &'sta
     if role == Role::Counselor && extension.is_none() {
         return Err("needs_an_extension");
     }
-    let nobody = || Account {
-        name,
-        role,
-        extension: None,
-        password: None,
-        totp: None,
-        totp_step: 0,
-        invitation: None,
-    };
+    let nobody = || Account::new(name, role);
     Ok(Account { role, extension, ..known.cloned().unwrap_or_else(nobody) })
 }
 

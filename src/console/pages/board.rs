@@ -3,6 +3,7 @@
 //! Owns the page, its stream and its one form. How its parts look is [`paint`]'s. The switch of a
 //! line is a form of the hours'.
 
+mod gallery;
 mod paint;
 
 use std::sync::Arc;
@@ -27,7 +28,8 @@ use crate::console::live::{Seats, follow};
 use crate::console::ui::{Page, View, show};
 use crate::shell::clock;
 use crate::store::accounts::Role;
-use paint::{Gallery, Sight, Visitor};
+use gallery::{Gallery, Visitor};
+use paint::Sight;
 
 /// Where it is.
 const HERE: &str = "/board";

@@ -84,6 +84,7 @@ impl Wrongs {
 }
 
 /// What a form is made from.
+#[derive(Clone)]
 pub(super) struct Basis {
     /// The file.
     pub(super) leaf: Leaf,
@@ -236,7 +237,7 @@ pub(super) async fn post(view: &View, form: &impl Form, sent: Sent) -> Response 
         Ok(edits) => edits,
         Err(wrongs) => return form.page(view, &from, Some(&sent), &wrongs),
     };
-    let draft = match save::draft(&view.desk, &now.leaf, &edits).await {
+    let draft = match save::draft(&view.desk, &now.leaf, &now.loaded, &edits).await {
         Ok(draft) => draft,
         Err(Failure::Wrong(complaints)) => {
             return form.page(view, &from, Some(&sent), &wrongs(view, &complaints));
@@ -254,10 +255,10 @@ pub(super) async fn post(view: &View, form: &impl Form, sent: Sent) -> Response 
 /// What the form was made from; `None`: nobody knows any more.
 async fn from(view: &View, now: &Basis, sent: &Sent) -> Result<Option<Basis>, Failure> {
     let base = sent.get("base");
-    let leaf = match base == now.leaf.base {
-        true => Some(now.leaf.clone()),
-        false => save::based(&view.desk, base).await?,
-    };
+    if base == now.leaf.base {
+        return Ok(Some(now.clone()));
+    }
+    let leaf = save::based(&view.desk, base).await?;
     let loaded = leaf.map(|leaf| (save::read(&view.desk, &leaf.text), leaf));
     Ok(loaded.and_then(|(loaded, leaf)| {
         Some(Basis { loaded: loaded.ok()?, leaf, unwritable: now.unwritable.clone() })

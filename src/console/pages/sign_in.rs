@@ -303,15 +303,7 @@ async fn make_first(
     if !view.desk.is_set_up(&token) {
         return gone(&view);
     }
-    let account = Account {
-        name: name.clone(),
-        role: Role::Operator,
-        extension: None,
-        password: Some(hashed),
-        totp: None,
-        totp_step: 0,
-        invitation: None,
-    };
+    let account = Account { password: Some(hashed), ..Account::new(name.clone(), Role::Operator) };
     let kept = account.clone();
     if let Err(error) = view.desk.store().run(move |conn| accounts::save(conn, &kept)).await {
         return view.fault(&error);

@@ -24,7 +24,7 @@ use crate::shell::prompts::decode;
 /// What is played before a recording.
 const BEEP: &str = "beep";
 /// How long somebody may speak.
-pub(in crate::console) const SPEAK_MAX: Duration = Duration::from_secs(180);
+const SPEAK_MAX: Duration = Duration::from_secs(180);
 /// How long is waited for the end of a phone call: the longest prompt, and the ring.
 const CALL_MAX: Duration = Duration::from_secs(1_200);
 /// How long is waited for what was spoken.

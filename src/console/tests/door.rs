@@ -17,13 +17,9 @@ impl Server {
     /// Makes an account of this role, named like it, and signs it in.
     pub(crate) async fn visitor(&self, role: Role, extension: Option<&str>) -> Visitor<'_> {
         let account = Account {
-            name: role.name().to_owned(),
-            role,
             extension: extension.map(Extension::from),
             password: sign_in::password::hash(PASSWORD, [3; 16]),
-            totp: None,
-            totp_step: 0,
-            invitation: None,
+            ..Account::new(role.name(), role)
         };
         self.store.run(move |conn| accounts::save(conn, &account)).await.unwrap();
         let (code, answer) = self.try_password(role.name(), PASSWORD).await;

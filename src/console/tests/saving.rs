@@ -58,15 +58,7 @@ impl Office {
 
     /// Somebody (else) signs in.
     pub(super) async fn enter(mut self, name: &str, role: Role) -> Self {
-        let account = Account {
-            name: name.to_owned(),
-            role,
-            extension: None,
-            password: None,
-            totp: None,
-            totp_step: 0,
-            invitation: None,
-        };
+        let account = Account::new(name, role);
         let token = format!("token-of-{name}-{}", role.name());
         let session = accounts::Session {
             token: sessions::hash(&token),

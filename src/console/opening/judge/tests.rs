@@ -1,7 +1,6 @@
 use super::*;
-use crate::call::board::{Chooser, CounselorView, TrunkView};
-use crate::call::intention::Intention;
-use crate::console::opening::facts::{Clock, Disk, Files, Heard};
+use crate::call::board::{CounselorView, TrunkView};
+use crate::console::opening::facts::{Clock, Disk, Files, Heard, Unheard};
 use crate::time::Timestamp;
 
 const MS: Duration = Duration::from_millis(1);
@@ -16,18 +15,9 @@ fn trunk_is(state: TrunkState) -> TrunkView {
 
 fn counselor_is(state: CounselorState) -> CounselorView {
     CounselorView {
-        extension: "101".into(),
         name: "A".to_owned(),
-        state,
-        for_: Duration::ZERO,
-        intention: Intention::Ready,
-        chosen_by: Chooser::Own,
-        wrap_up_left: None,
-        missed: 0,
-        taken: 0,
-        recent: vec![],
         lines: vec!["main".into()],
-        help: None,
+        ..CounselorView::of("101", state)
     }
 }
 

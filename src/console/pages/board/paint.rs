@@ -1,16 +1,13 @@
-//! How the board's parts look: rendered once for every change, language and kind of viewer, for all
-//! who watch.
+//! How the board's parts look, in a language and for a kind of viewer.
 //!
 //! Owns what of the board is shown, in which order, and how many of each. Nothing here depends on
 //! who looks, but for whether they may act; forms' tokens stand outside of it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use askama::Template;
 use chrono_tz::Tz;
-use tokio::time::Instant;
 
 use crate::call::board::{
     Board, CallView, Chooser, CounselorState, CounselorView, LegView, LineView, PhaseName,
@@ -19,10 +16,8 @@ use crate::call::board::{
 use crate::call::config::{LineId, Override};
 use crate::call::intention::Intention;
 use crate::call::voice::Side;
-use crate::console::desk::Desk;
 use crate::console::live::sheet::Sheet;
-use crate::console::live::{PAUSE, Paint, Painter};
-use crate::console::pages::{opening, words};
+use crate::console::pages::words;
 use crate::console::ui::Lang;
 use crate::time::Timestamp;
 
@@ -40,67 +35,12 @@ pub(super) enum Sight {
     Acts,
 }
 
-/// The board's parts for each language and sight.
-#[derive(Clone, Default)]
-pub(super) struct Gallery(Arc<Mutex<BTreeMap<(&'static str, Sight), Canvas>>>);
-
-#[derive(Default)]
-struct Canvas {
-    /// What is painted.
-    board: Option<Arc<Board>>,
-    /// When it may be painted again.
-    due: Option<Instant>,
-    sheet: Sheet,
-}
-
-impl Gallery {
-    /// Does something with the parts as they are at the moment, or were a moment ago.
-    pub(super) fn with<T>(
-        &self,
-        (l, sight, zone): (Lang, Sight, Tz),
-        desk: &Desk,
-        f: impl FnOnce(&mut Sheet, Option<Instant>) -> T,
-    ) -> T {
-        let mut canvases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let canvas = canvases.entry((l.code(), sight)).or_default();
-        let board = Arc::clone(&desk.handle.board().borrow());
-        let is_painted = canvas.board.as_ref().is_some_and(|it| Arc::ptr_eq(it, &board));
-        let now = Instant::now();
-        let due = canvas.due.filter(|due| *due > now && !is_painted);
-        if !is_painted && due.is_none() {
-            let before = canvas.sheet.version();
-            Brush { l, sight, zone, board: &board }.paint(&mut canvas.sheet);
-            canvas.sheet.whole("opening", opening::summary(desk, l));
-            canvas.board = Some(board);
-            canvas.due = (canvas.sheet.version() != before).then(|| now + PAUSE);
-        }
-        f(&mut canvas.sheet, due)
-    }
-}
-
-/// A viewer's hold of the gallery.
-pub(super) struct Visitor {
-    pub(super) gallery: Gallery,
-    pub(super) desk: Arc<Desk>,
-    pub(super) of: (Lang, Sight, Tz),
-}
-
-impl Painter for Visitor {
-    async fn paint(&mut self, seen: u64) -> Paint {
-        self.gallery.with(self.of, &self.desk, |sheet, due| match (sheet.since(seen), due) {
-            (Some((parts, version)), _) => Paint::Parts(parts, version),
-            (None, Some(at)) => Paint::Later(at),
-            (None, None) => Paint::Nothing,
-        })
-    }
-}
-
 /// Paints one board.
-struct Brush<'a> {
-    l: Lang,
-    sight: Sight,
-    zone: Tz,
-    board: &'a Board,
+pub(super) struct Brush<'a> {
+    pub(super) l: Lang,
+    pub(super) sight: Sight,
+    pub(super) zone: Tz,
+    pub(super) board: &'a Board,
 }
 
 #[derive(Template)]
@@ -194,7 +134,7 @@ fn html(template: &impl Template) -> String {
 }
 
 impl Brush<'_> {
-    fn paint(&self, sheet: &mut Sheet) {
+    pub(super) fn paint(&self, sheet: &mut Sheet) {
         let board = self.board;
         sheet.whole("alerts", html(&self.alerts()));
         let talks: Vec<_> = self.of_phase(&[PhaseName::Bridge]).collect();

@@ -45,7 +45,7 @@ pub(super) async fn switch(
         Ok(edits) => edits,
         Err(wrong) => return view.go_wrong(&back, wrong),
     };
-    let draft = match save::draft(&view.desk, &basis.leaf, &edits).await {
+    let draft = match save::draft(&view.desk, &basis.leaf, &basis.loaded, &edits).await {
         Ok(draft) => draft,
         Err(failure) => return view.go_wrong(&back, words(&view, &failure)),
     };

@@ -144,7 +144,10 @@ pub(super) async fn roll_back(
         Ok(None) => return nothing(&view),
         Err(response) => return response,
     };
-    let draft = match save::judged(&view.desk, &now, version.text).await {
+    // Where the file is no good, what is in force is what is changed.
+    let old =
+        save::read(&view.desk, &now.text).unwrap_or_else(|_| view.desk.current().loaded.clone());
+    let draft = match save::judged(&view.desk, &old, version.text).await {
         Ok(draft) => draft,
         Err(Failure::Wrong(complaints)) => {
             let text = view.t(
