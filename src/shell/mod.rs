@@ -2,9 +2,9 @@
 //! drives the switchboard.
 //!
 //! Owns [`Shell`], the loop, from its first round to its last: one task has the [`Switchboard`] by
-//! `&mut`, so nothing in it is locked. Each round goes: outputs first, then inputs up to a budget, then what is due; then it
-//! waits for whatever comes first. After every input all outputs are carried out before the next.
-//! Nothing in the loop waits for a peer, a disk or a reader.
+//! `&mut`, so nothing in it is locked. Each round goes: outputs first, then inputs up to a budget,
+//! then what is due; then it waits for whatever comes first. After every input all outputs are
+//! carried out before the next. Nothing in the loop waits for a peer, a disk or a reader.
 
 mod certificate;
 pub mod clock;
