@@ -1,7 +1,7 @@
 //! Time as the core sees it: a reading of both clocks, and a table of deadlines.
 //!
-//! Owns [`Now`], [`Timestamp`], [`Anchor`] and [`Timers`]. Does not read a clock: the shell does and hands the
-//! reading in.
+//! Owns [`Now`], [`Timestamp`], [`Anchor`] and [`Timers`]. Does not read a clock: the shell does
+//! and hands the reading in.
 
 use std::collections::{BTreeMap, BTreeSet};
 pub use std::time::{Duration, Instant};

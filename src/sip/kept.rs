@@ -1,5 +1,5 @@
-//! What is kept of SIP over a restart of the process: one [`Session`] and one [`Phone`] each, as JSON
-//! that another version of the program can read too.
+//! What is kept of SIP over a restart of the process: one [`Session`] and one [`Phone`] each, as
+//! JSON that another version of the program can read too.
 //!
 //! Owns the forms and their reading and printing. Making them from what lives, and what lives from
 //! them, is the work of those who own that: `session`, `transaction`, `dialog`, `registrar`.

@@ -100,7 +100,7 @@ impl Draft {
                 draft.push(name, String::from_utf8_lossy(value));
             }
         }
-        draft.body = request.body_bytes();
+        draft.body = request.bytes.slice(request.body..);
         Some(draft)
     }
 

@@ -42,8 +42,8 @@ impl Endpoint {
         })
     }
 
-    /// Goes on with a session of the process before, after [`Self::keep`]. Nothing is told of it but
-    /// what happens from here on.
+    /// Goes on with a session of the process before, after [`Self::keep`]. Nothing is told of it
+    /// but what happens from here on.
     ///
     /// # Errors
     /// What is wrong with it. The session is not there then, and will not be kept.
