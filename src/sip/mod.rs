@@ -98,6 +98,11 @@ impl Names {
         at.and_then(|at| u32::try_from(at).ok()).map(NameId)
     }
 
+    /// Every name, in the order of their entries.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
     /// The name of an entry.
     pub fn name(&self, id: NameId) -> Option<&str> {
         self.0.get(usize::try_from(id.0).ok()?).map(String::as_str)
