@@ -72,11 +72,6 @@ impl Endpoint {
         self.sessions.get(&session).is_some_and(Session::is_live)
     }
 
-    /// Whether there is such a session.
-    pub fn has(&self, session: SessionId) -> bool {
-        self.sessions.contains_key(&session)
-    }
-
     /// All sessions.
     pub fn sessions(&self) -> impl Iterator<Item = SessionId> {
         self.sessions.keys().copied()
