@@ -162,6 +162,23 @@ fn whoever_hangs_up_while_nobody_is_there_is_heard_after() {
 }
 
 #[test]
+fn whoever_dies_while_nobody_is_there_is_found_out() {
+    for who in [vec![0], vec![1], vec![0, 1]] {
+        let mut scene = Scene::bridge(BASIC);
+        let phones = [scene.caller, scene.counselor];
+        for at in &who {
+            scene.world.phone(phones[*at]).is_alive = false;
+        }
+        scene.crash();
+        scene.world.run(90 * S);
+        let talks = scene.world.shown.calls.iter().any(|call| call.phase == PhaseName::Bridge);
+        assert!(!talks, "{who:?}\n{}", scene.world.story());
+        scene.world.with(scene.caller, |phone, now| phone.hang_up(now));
+        scene.ends(Outcome::Answered);
+    }
+}
+
+#[test]
 fn hold_lasts_and_ends() {
     let mut scene = Scene::bridge(BASIC);
     scene.world.with(scene.counselor, |phone, now| phone.hold(now, true));

@@ -218,12 +218,14 @@ impl Call {
                 self.go(io, next);
             }
             media::Event::Silent { port } => self.on_silent(io, port),
-            media::Event::Resumed { port } => self.on_resumed(io, port),
+            // The first packet of all, or after a restart: nobody need be asked.
+            media::Event::Heard { port } | media::Event::Resumed { port } => {
+                self.on_resumed(io, port);
+            }
             media::Event::Closed { port, quality } => {
                 self.record.on_closed(port, self.caller.port(), quality);
             }
-            media::Event::Heard { .. }
-            | media::Event::OneWay { .. }
+            media::Event::OneWay { .. }
             | media::Event::BothWays { .. }
             | media::Event::Measured { .. } => {}
         }

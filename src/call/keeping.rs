@@ -137,6 +137,11 @@ impl Call {
         if !matches!(phase, kept::Phase::Opening) {
             self.caller.resume(io);
         }
+        if self.caller.is_up() {
+            // The media plane tells of silence only where it has heard something: who left while
+            // nobody was there is found out by being asked.
+            io.set(CallTimer::CallerProbe, self.config.limits.vanish_after / 2);
+        }
         let next = match phase {
             kept::Phase::Opening => {
                 self.phase = Phase::Trunk(Arrival::Opening);

@@ -7,6 +7,7 @@ use super::{Bridge, Cx, Help, HelpRing, Keypad, Next, Pulse};
 use crate::call::closing;
 use crate::call::config::Extension;
 use crate::call::deed::{Actor, Why};
+use crate::call::io::CallTimer;
 use crate::call::kept::{self, Word};
 use crate::call::leg::Leg;
 use crate::call::supervision::Supervision;
@@ -53,7 +54,8 @@ impl Bridge {
             extension,
             leg,
             ears: Default::default(),
-            pulse: Pulse::Beats,
+            // Whether the phone is still there is not known: it is asked, unless it is heard first.
+            pulse: Pulse::Asked,
             transfer: None,
             supervision,
             help,
@@ -62,6 +64,7 @@ impl Bridge {
             missed: Vec::new(),
         };
         bridge.tune_again(cx);
+        cx.io.set(CallTimer::Probe, cx.config.limits.vanish_after / 2);
         closing::set(cx);
         // The audit trail may have missed it: it is told again.
         bridge.go_on_watching(cx);
