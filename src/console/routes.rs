@@ -48,7 +48,7 @@ use super::enter::{self, FORM_MAX};
 use super::live::pass::Pass;
 use super::live::seats::{Seat, Seats};
 use super::sign_in::{From, Person};
-use super::ui::{STYLE, View};
+use super::ui::{STYLE, View, error};
 use super::{assets, pages, view};
 use crate::call::board::Board;
 use crate::shell::handle::Handle;
@@ -181,10 +181,6 @@ async fn guard(State(door): State<Door>, request: Request, next: Next) -> Respon
     }
     own.insert(POLICY, door.policy);
     response
-}
-
-fn error(code: StatusCode, what: &str) -> Response {
-    (code, Json(json!({ "error": what }))).into_response()
 }
 
 fn verdict(well: bool) -> StatusCode {

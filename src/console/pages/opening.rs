@@ -22,7 +22,7 @@ use crate::console::desk::Desk;
 use crate::console::opening::Refused;
 use crate::console::opening::check::{Check, Run, Told, Verdict, Words};
 use crate::console::opening::message::form;
-use crate::console::ui::{Page, View, show};
+use crate::console::ui::{Page, View, error, show};
 use crate::lang::Lang;
 use crate::store::opening;
 use crate::time::Timestamp;
@@ -322,8 +322,6 @@ async fn read(view: View) -> Response {
 
 /// Checks a line, or all of them, and answers when it is done.
 async fn ask(view: View, body: Result<Json<Which>, JsonRejection>) -> Response {
-    let error =
-        |status: StatusCode, what: &str| (status, Json(json!({ "error": what }))).into_response();
     let Ok(Json(Which { line })) = body else {
         return error(StatusCode::BAD_REQUEST, "bad_body");
     };

@@ -10,11 +10,13 @@ use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
 
 use askama::Template;
+use axum::Json;
 use axum::extract::FromRequestParts;
 use axum::http::header::{ACCEPT_LANGUAGE, COOKIE, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
+use serde_json::json;
 
 use super::access::{PLACES, Place, place_of};
 use super::assets;
@@ -209,6 +211,11 @@ pub(super) fn render(status: StatusCode, template: &impl Template) -> Response {
 /// A page.
 pub(super) fn show(template: &impl Template) -> Response {
     render(StatusCode::OK, template)
+}
+
+/// The answer to a program whose request was refused, by the name of what stands against it.
+pub(super) fn error(status: StatusCode, what: &str) -> Response {
+    (status, Json(json!({ "error": what }))).into_response()
 }
 
 /// Goes on with a GET.
