@@ -106,6 +106,11 @@ pub(super) trait Form: Sync {
     /// What would change, against what the form was made from.
     fn edits(&self, view: &View, from: &Basis, sent: &Sent) -> Result<Vec<Edit>, Wrongs>;
 
+    /// What may be a slip of the pen in what was typed, for the page that is looked at first.
+    fn odd(&self, _: &View, _from: &Basis, _: &Sent) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The page with the form: as the file has it, or as it was typed.
     fn page(&self, view: &View, from: &Basis, sent: Option<&Sent>, wrongs: &Wrongs) -> Response;
 
@@ -320,6 +325,7 @@ fn look(
 ) -> Response {
     let own = |name: &str| OWN.contains(&name);
     let begun = edit::begun(&now.leaf.text).unwrap_or_default();
+    let warnings = draft.warnings.iter().map(|it| complaint::line(view.l, it));
     let old = if now.leaf.text.trim().is_empty() { "" } else { &begun };
     let template = Saving {
         page: view.page(view.t("保存の前の確認", "Before it is saved")),
@@ -331,7 +337,7 @@ fn look(
         picture: form.picture(view, now, sent),
         changes: told(view, &draft.changes),
         lines: diff::lines(old, &draft.text),
-        warnings: draft.warnings.iter().map(|it| complaint::line(view.l, it)).collect(),
+        warnings: form.odd(view, from, sent).into_iter().chain(warnings).collect(),
         theirs: diff::lines(&from.leaf.text, &now.leaf.text),
         clashes,
     };
