@@ -138,11 +138,16 @@ pub(super) async fn based(desk: &Desk, base: &str) -> Result<Option<Leaf>, Failu
     Ok(found.map_err(Failure::Store)?.map(|version| Leaf::new(version.text)))
 }
 
-/// What a text means, with the prompts that the service has now.
+/// What a text means, with the prompts that the service has now. A blank one means the demo only
+/// where that is in force: else the file is lost, and nothing is to be saved in its place.
 pub(super) fn read(desk: &Desk, text: &str) -> Result<Loaded, Vec<Complaint>> {
     let path = desk.book.path();
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    let mut loaded = parse(text, &path.display().to_string(), folder)?;
+    let file = path.display().to_string();
+    let mut loaded = parse(text, &file, folder)?;
+    if text.trim().is_empty() && !changes(&desk.current().loaded, &loaded).is_empty() {
+        return Err(vec![Complaint::error(file, None, File::GoneOrEmpty)]);
+    }
     loaded.call.prompt_lengths.clone_from(&desk.current().loaded.call.prompt_lengths);
     Ok(loaded)
 }

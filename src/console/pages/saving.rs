@@ -12,13 +12,18 @@ use axum::response::Response;
 use crate::complaint::Complaint;
 use crate::config::edit::{self, Edit};
 use crate::config::{Change, Loaded};
+use crate::console::access::place_of;
 use crate::console::book::Leaf;
+use crate::console::desk::Notice;
+use crate::console::prompts::{self, svg};
 use crate::console::save::{self, Draft, Failure, Saved};
 use crate::console::ui::diff::{self, Line};
 use crate::console::ui::{Page, View, render, show};
 use crate::console::{complaint, keys};
 use crate::lang::Lang;
 
+/// Where earlier versions are brought back.
+const HISTORY: &str = "/settings/history";
 /// Characters of a note.
 const NOTE_MAX: usize = 200;
 /// Fields that belong to the steps and not to the form.
@@ -125,6 +130,16 @@ pub(super) trait Form: Sync {
     }
 }
 
+/// What was typed, where the file is no good meanwhile.
+#[derive(Template)]
+#[template(path = "saving_later.html", config = ".askama.toml")]
+struct Later {
+    page: Page,
+    path: String,
+    fields: Vec<(String, String)>,
+    may_mend: bool,
+}
+
 #[derive(Template)]
 #[template(path = "saving.html", config = ".askama.toml")]
 struct Saving {
@@ -172,27 +187,51 @@ pub(super) fn told(view: &View, changes: &[Change]) -> Vec<Told> {
 
 /// What the file is now, where it can be read and is right.
 pub(super) async fn basis(view: &View) -> Result<Basis, Response> {
-    let leaf = save::leaf(&view.desk).await.map_err(|failure| failed(view, &failure))?;
-    match save::read(&view.desk, &leaf.text) {
-        Ok(loaded) => {
-            let book = &view.desk.book;
-            let refused = book.probe().await.err();
-            let unwritable = refused.map(|why| save::unwritable(view.l, book.path(), &why));
-            Ok(Basis { leaf, loaded, unwritable })
-        }
-        Err(complaints) => Err(broken(view, &complaints)),
-    }
+    found(view).await.map_err(|failure| match failure {
+        Failure::Wrong(complaints) => view.refuse(StatusCode::CONFLICT, broken(view, &complaints)),
+        failure => failed(view, &failure),
+    })
 }
 
-/// A file that somebody broke by hand.
-fn broken(view: &View, complaints: &[Complaint]) -> Response {
+async fn found(view: &View) -> Result<Basis, Failure> {
+    let leaf = save::leaf(&view.desk).await?;
+    let loaded = save::read(&view.desk, &leaf.text).map_err(Failure::Wrong)?;
+    let book = &view.desk.book;
+    let refused = book.probe().await.err();
+    let unwritable = refused.map(|why| save::unwritable(view.l, book.path(), &why));
+    Ok(Basis { leaf, loaded, unwritable })
+}
+
+/// Whether whoever asks may go where an earlier version is brought back.
+fn may_mend(view: &View) -> bool {
+    place_of(HISTORY).is_some_and(|place| place.admits(view.person.role))
+}
+
+/// That somebody broke the file by hand, and who mends it.
+fn broken(view: &View, complaints: &[Complaint]) -> String {
+    if !may_mend(view) {
+        let what = view.t(
+            "設定ファイルに誤りがあるため、今は切り替えも保存もできません。電話は直前の正しい設定で動いています。運用担当者に知らせてください。",
+            "The configuration's file is wrong: nothing can be switched or saved now. Calls go on \
+             with the last good one. Please tell an operator.",
+        );
+        return what.to_owned();
+    }
     let what = view.t(
         "設定ファイルに誤りがあります。電話は直前の正しい設定で動いています。誤りを直すか、設定の履歴(/settings/history)から前の版に戻してください。",
         "The configuration's file is wrong. Calls go on with the last good one. Mend it, or go \
          back to an earlier version in the history (/settings/history).",
     );
-    let said = complaint::in_file(view.l, complaints);
-    view.refuse(StatusCode::CONFLICT, format!("{what}\n{said}"))
+    format!("{what}\n{}", complaint::in_file(view.l, complaints))
+}
+
+/// Keeps what was typed until the file is right again.
+fn later(view: &View, form: &impl Form, sent: Sent, complaints: &[Complaint]) -> Response {
+    let mut page = view.page(view.t("まだ保存できません", "Not saved yet"));
+    page.notice = Some(Notice { is_bad: true, text: broken(view, complaints) });
+    let fields = sent.0.into_iter().filter(|(name, _)| name != "csrf").collect();
+    let template = Later { page, path: form.path(), fields, may_mend: may_mend(view) };
+    render(StatusCode::CONFLICT, &template)
 }
 
 /// Something could not be done.
@@ -210,7 +249,7 @@ pub(super) async fn open(view: &View, form: &impl Form) -> Response {
 
 /// Takes what was typed one step further.
 pub(super) async fn post(view: &View, form: &impl Form, sent: Sent) -> Response {
-    let now = match basis(view).await {
+    let now = match found(view).await {
         Ok(now) => now,
         Err(response) => return response,
     };

@@ -289,6 +289,118 @@ async fn a_file_that_is_broken_by_hand_is_not_saved_over() {
     assert_eq!(office.text(), "[service");
 }
 
+/// A file that is lost is not the demo's: nothing is saved in its place but what was there before.
+#[tokio::test]
+async fn a_file_that_is_lost_is_not_saved_over() {
+    let (office, mut asked) = slow(FILE).await;
+    let answering = tokio::spawn(async move {
+        while let Some(answer) = asked.recv().await {
+            answer.send(Ok(())).unwrap();
+        }
+    });
+    assert_eq!(office.page("/hours").await.0, 200);
+    office.server.current.send_replace(Arc::new(ready::load(&office.file()).unwrap()));
+    for is_there in [true, false] {
+        match is_there {
+            true => fs::write(office.file(), " \n").unwrap(),
+            false => fs::remove_file(office.file()).unwrap(),
+        }
+        let was = fs::read(office.file()).ok();
+        for path in ["/hours", "/hours/nijiiro", "/settings/reports"] {
+            let (code, page) = office.page(path).await;
+            assert!(code == 409 && page.contains("なくなったか、空になりました"), "{path} {page}");
+        }
+        let closed = [("override", "closed")];
+        assert_eq!(office.post("/hours/nijiiro/override", &closed).await.0, 409);
+        assert_eq!(office.post("/hours/demo/override", &closed).await.0, 409);
+        assert_eq!(fs::read(office.file()).ok(), was);
+        let (code, page) = office.page("/settings/history/1").await;
+        assert!(code == 200, "{page}");
+        let base = hidden(&page, "base");
+        let back = [("base", base.as_str()), ("step", "save")];
+        let (code, answer) = office.post("/settings/roll-back/1", &back).await;
+        assert_eq!(code, 303, "{answer}");
+        assert_eq!(office.text(), FILE);
+        assert_eq!(office.page("/hours").await.0, 200);
+    }
+    answering.abort();
+}
+
+/// What was typed outlives a file that somebody breaks meanwhile.
+#[tokio::test]
+async fn what_was_typed_waits_for_a_file_that_is_right() {
+    let office = Office::open(Role::Operator, FILE).await;
+    let (_, page) = office.page("/hours/nijiiro").await;
+    let base = hidden(&page, "base");
+    fs::write(office.file(), "[service").unwrap();
+    let (code, page) = office.post("/hours/nijiiro", &hours(&base, "21:15", "look")).await;
+    assert!(code == 409 && page.contains("の1行目"), "{page}");
+    assert!(page.contains("action=\"/hours/nijiiro\"") && page.contains("/settings/history\""));
+    let kept = ["base", "rows", "days.1", "open.1", "intake_end.1", "service_end.1", "step"]
+        .map(|name| (name, hidden(&page, name)));
+    assert_eq!(kept[4].1, "21:15");
+    fs::write(office.file(), FILE).unwrap();
+    let again = kept.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let (code, look) = office.post("/hours/nijiiro", &again).await;
+    assert!(code == 200 && look.contains("intake_end = &#34;21:15&#34;"), "{look}");
+}
+
+/// Who may not mend the file is told who may.
+#[tokio::test]
+async fn a_supervisor_is_sent_to_an_operator_when_the_file_is_broken() {
+    let office = Office::open(Role::Supervisor, "[service").await;
+    let closed = [("override", "closed"), ("back", "/board")];
+    let (code, page) = office.post("/hours/nijiiro/override", &closed).await;
+    assert!(code == 409 && page.contains("運用担当者に知らせてください"), "{page}");
+    assert!(!page.contains("/settings/history"), "{page}");
+}
+
+#[tokio::test]
+async fn hours_past_midnight_are_asked_about_and_told_as_such() {
+    let office = Office::open(Role::Operator, FILE).await;
+    let (_, page) = office.page("/hours/nijiiro").await;
+    let base = hidden(&page, "base");
+    let slip = |step| {
+        let mut fields = hours(&base, "09:30", step);
+        fields.retain(|(name, _)| *name != "service_end.1");
+        fields.push(("service_end.1", "10:00"));
+        fields
+    };
+    let (code, look) = office.post("/hours/nijiiro", &slip("look")).await;
+    assert!(code == 200 && look.contains("18:00から翌日の10:00まで、16時間続きます"), "{look}");
+    let (code, look) = office.post("/hours/nijiiro", &hours(&base, "21:15", "look")).await;
+    assert!(code == 200 && !look.contains("続きます"), "{look}");
+    assert_eq!(office.post("/hours/nijiiro", &slip("save")).await.0, 303);
+    let (_, page) = office.page("/hours/nijiiro").await;
+    assert!(page.contains("18:00~翌日09:30(相談は翌日10:00まで)"), "{page}");
+    let base = hidden(&page, "base");
+    let (code, page) = office.post("/hours/nijiiro", &hours(&base, "17:00", "look")).await;
+    assert!(code == 422 && page.contains("受付の始まりより前です"), "{page}");
+}
+
+#[tokio::test]
+async fn a_moment_is_told_with_the_words_of_the_prompts() {
+    let ranges = FILE.replace(
+        "[[counselor]]",
+        "[line.closed]\nranges = [\"08-13..08-16\", \"12-29..01-03\"]\n[[counselor]]",
+    );
+    let office = Office::open(Role::Operator, &ranges).await;
+    let (_, page) = office.page("/hours/nijiiro?at=2027-08-14T19:00").await;
+    assert!(page.contains("  closed: 「") && !page.contains("年末年始のお休み"), "{page}");
+    let (_, page) = office.page("/hours/nijiiro?at=2027-01-02T19:00").await;
+    assert!(page.contains("  closed_year_end: 「12月29日から1月3日まで"), "{page}");
+}
+
+#[tokio::test]
+async fn small_counts_are_warned_of_before_they_are_saved() {
+    let office = Office::open(Role::Operator, FILE).await;
+    let (_, page) = office.page("/settings/reports").await;
+    let base = hidden(&page, "base");
+    let fields = [("base", base.as_str()), ("reports.min_cell", "0"), ("step", "look")];
+    let (code, look) = office.post("/settings/reports", &fields).await;
+    assert!(code == 200 && look.contains("個人が分かるおそれ"), "{look}");
+}
+
 /// Nobody is let in by it who is not.
 #[tokio::test]
 async fn a_person_is_known_by_their_cookie() {
