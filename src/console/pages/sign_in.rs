@@ -425,6 +425,11 @@ pub(super) fn new_password<'a>(view: &'a View, typed: &str, again: &str) -> Opti
         let text = "パスワードは10文字以上200文字以下にしてください。";
         return Some(view.t(text, "A password has 10 to 200 characters."));
     }
+    if password::is_monotonous(typed) {
+        let text = "同じ文字のくり返しは使えません。4種類以上の文字を使ってください。";
+        let en = "The same again and again is no password: use four different characters or more.";
+        return Some(view.t(text, en));
+    }
     (typed != again)
         .then(|| view.t("二つのパスワードが一致しません。", "The two passwords differ."))
 }

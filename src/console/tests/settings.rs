@@ -217,7 +217,12 @@ async fn a_line_takes_its_counselors_along() {
         ("texts", "0480000000\n048-000-0001"),
         ("step", "save"),
     ];
-    assert_eq!(office.post("/settings/line/new", &new).await.0, 303);
+    let (code, answer) = office.post("/settings/line/new", &new).await;
+    assert!(code == 303 && answer.contains("location: /hours/second\r\n"), "{answer}");
+    // Nobody has said yet that it is open round the clock.
+    assert!(office.text().contains("override = \"closed\""), "{}", office.text());
+    let (_, page) = office.page("/hours/second").await;
+    assert!(page.contains("まだ閉めてあります") && page.contains("臨時に閉めています"), "{page}");
     let (_, page) = office.page("/settings/line/nijiiro").await;
     let base = hidden(&page, "base");
     let gone = [("base", base.as_str()), ("step", "save")];
