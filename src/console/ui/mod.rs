@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 use askama::Template;
 use axum::Json;
 use axum::extract::FromRequestParts;
-use axum::http::header::{ACCEPT_LANGUAGE, COOKIE, LOCATION};
+use axum::http::header::{COOKIE, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
@@ -30,15 +30,11 @@ pub(super) const LANGUAGE: &str = "koebashi_language";
 /// The style sheet, which stands in every page.
 pub(super) static STYLE: LazyLock<String> = LazyLock::new(|| assets::text("console.css"));
 
-/// The language of a page: the cookie's, else the browser's.
+/// The language of a page: Japanese, unless somebody has switched.
 fn language(headers: &HeaderMap) -> Lang {
-    let asked = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-    let prefers_english = asked.is_some_and(|text| text.starts_with("en"));
     match cookie(headers, LANGUAGE) {
         Some("en") => Lang::En,
-        Some("ja") => Lang::Ja,
-        _ if prefers_english => Lang::En,
-        _ => Lang::Ja,
+        Some(_) | None => Lang::Ja,
     }
 }
 
@@ -231,6 +227,8 @@ pub(super) fn is_path(to: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header::ACCEPT_LANGUAGE;
+
     use super::*;
 
     #[test]
@@ -250,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn the_language_is_the_cookies_or_the_browsers() {
+    fn pages_are_japanese_unless_somebody_has_switched() {
         let of = |cookie: &str, asked: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(COOKIE, cookie.parse().unwrap());
@@ -259,7 +257,7 @@ mod tests {
         };
         assert_eq!(of("a=b; koebashi_language=en", "ja"), Lang::En);
         assert_eq!(of("koebashi_language=ja", "en-US"), Lang::Ja);
-        assert_eq!(of("x=y", "en-US,en"), Lang::En);
+        assert_eq!(of("x=y", "en-US,en"), Lang::Ja);
         assert_eq!(of("x=y", "fr"), Lang::Ja);
     }
 }
