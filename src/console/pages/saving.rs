@@ -251,7 +251,8 @@ pub(super) async fn open(view: &View, form: &impl Form) -> Response {
 pub(super) async fn post(view: &View, form: &impl Form, sent: Sent) -> Response {
     let now = match found(view).await {
         Ok(now) => now,
-        Err(response) => return response,
+        Err(Failure::Wrong(complaints)) => return later(view, form, sent, &complaints),
+        Err(failure) => return failed(view, &failure),
     };
     let step = sent.get("step");
     let from = match from(view, &now, &sent).await {
