@@ -84,6 +84,7 @@ pub(super) fn report(path: &Path, period: &Period, format: &str, is_public: bool
             period::Period::month(&now.format("%Y-%m").to_string(), zone)?
         }
     };
+    let period = period.kept_for(loaded.store.cdr_days, clock::now().wall);
     let format = format.parse::<print::Format>().map_err(|error| anyhow!(error))?;
     let figures = report::read(must_exist(&loaded.store.path)?, period)?;
     let names = loaded.call.lines.iter().map(|(id, line)| (id.clone(), line.name.clone()));

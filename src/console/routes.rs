@@ -21,6 +21,7 @@ mod origin;
 mod patience;
 mod states;
 mod too_large;
+mod unfit;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
@@ -118,6 +119,7 @@ pub(super) fn router(desk: &Arc<Desk>) -> Router {
                 false => error(StatusCode::NOT_FOUND, "not_found"),
             })
         })
+        .layer(middleware::from_fn_with_state(Arc::clone(desk), unfit::in_words))
         .with_state(Arc::clone(desk));
     api.merge(pages)
         .method_not_allowed_fallback(|| {

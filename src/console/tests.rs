@@ -32,10 +32,12 @@ use crate::time::Timestamp;
 
 mod board;
 mod door;
+mod many;
 mod me;
 mod opening;
 mod prompts;
 mod states;
+mod trail;
 mod trust;
 
 struct Server {

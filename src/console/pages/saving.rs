@@ -9,6 +9,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use crate::call::config::{Config, LineId};
 use crate::complaint::Complaint;
 use crate::config::edit::{self, Edit};
 use crate::config::{Change, Loaded};
@@ -103,6 +104,26 @@ pub(super) struct Picture {
     pub(super) faults: Vec<(bool, String)>,
 }
 
+impl Picture {
+    /// Of the paths of a line; `None`: there is no such line.
+    pub(super) fn of(config: &Config, line: &LineId, l: Lang) -> Option<Self> {
+        config.lines.contains_key(line).then(|| Self {
+            svg: svg::guidance(config, line, l),
+            faults: prompts::wrongs(config, line, l),
+        })
+    }
+
+    /// Of the line whose paths a draft changes.
+    fn of_draft(draft: &Draft, l: Lang) -> Option<Self> {
+        let line = |change: &Change| {
+            let (line, key) = change.key.strip_prefix("line.")?.split_once('.')?;
+            let leads = key.starts_with("guidance.") || key.starts_with("queue.on_");
+            leads.then(|| LineId::from(line))
+        };
+        Self::of(&draft.loaded.call, &draft.changes.iter().find_map(line)?, l)
+    }
+}
+
 /// A form whose fields are keys of the configuration.
 pub(super) trait Form: Sync {
     /// Where it is sent.
@@ -118,11 +139,6 @@ pub(super) trait Form: Sync {
 
     /// The page with the form: as the file has it, or as it was typed.
     fn page(&self, view: &View, from: &Basis, sent: Option<&Sent>, wrongs: &Wrongs) -> Response;
-
-    /// What would come of it, as a picture.
-    fn picture(&self, _: &View, _: &Basis, _: &Sent) -> Option<Picture> {
-        None
-    }
 
     /// What is shown when it is saved.
     fn done(&self, view: &View, said: String) -> Response {
@@ -374,7 +390,7 @@ fn look(
         // Where keys clash the form is made anew from what the file is now.
         base: if clashes.is_empty() { &from.leaf.base } else { &now.leaf.base }.clone(),
         onto: now.leaf.base.clone(),
-        picture: form.picture(view, now, sent),
+        picture: Picture::of_draft(draft, view.l),
         changes: told(view, &draft.changes),
         lines: diff::lines(old, &draft.text),
         warnings: form.odd(view, from, sent).into_iter().chain(warnings).collect(),

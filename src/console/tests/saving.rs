@@ -2,12 +2,15 @@
 
 use std::fs;
 
+use tokio::sync::mpsc;
+
 use super::*;
 use crate::complaint::{Complaint, File};
 use crate::console::sign_in::{Person, sessions};
 use crate::shell::clock;
-use crate::store::Reader;
+use crate::shell::handle::Reload;
 use crate::store::accounts::{self, Account, Role};
+use crate::store::history;
 
 /// A file with comments and an order of its own.
 pub(super) const FILE: &str = r#"# Ours.
@@ -96,16 +99,26 @@ impl Office {
     }
 
     pub(super) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> (u16, String) {
+        self.server.send(&self.form(path, fields)).await
+    }
+
+    /// A form as it is sent.
+    fn form(&self, path: &str, fields: &[(&str, &str)]) -> String {
         let own = [("csrf", self.csrf.as_str())];
         let body = serde_urlencoded::to_string([&own[..], fields].concat()).unwrap();
         let (cookie, length) = (&self.cookie, body.len());
-        self.server
-            .send(&format!(
-                "POST {path} HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n\
-                 Cookie: {cookie}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
-                 Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-            ))
-            .await
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n\
+             Cookie: {cookie}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+             Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )
+    }
+
+    /// Who saved what is in the history, and with which note: the latest first.
+    fn history(&self) -> Vec<(String, String)> {
+        let reader = Reader::open(&self.server.database).unwrap();
+        let all = reader.read(history::all).unwrap().into_iter();
+        all.map(|version| (version.who, version.note)).collect()
     }
 
     /// The audit trail, once this is in it.
@@ -246,19 +259,120 @@ async fn the_demo_is_written_out_before_it_is_changed() {
     assert!(text.contains("[[trunk]]\nid = \"demo\"") && text.contains("override = \"closed\""));
 }
 
+/// Somebody at a service that answers when the test lets it.
+async fn slow(file: &str) -> (Office, mpsc::Receiver<Reload>) {
+    let (reloads, asked) = mpsc::channel(1);
+    let more = move |handle: Handle| handle.with_reloads(reloads);
+    let server = Server::start_with(Console::default(), more).await;
+    (Office::of(server, Role::Operator, file).await, asked)
+}
+
+/// What a service says that does not take a text.
+fn refusal() -> Result<(), Vec<Complaint>> {
+    Err(vec![Complaint::error("not-today.pem", None, File::NoKey)])
+}
+
+/// What was begun is done to its end, and put down, when whoever began it has gone.
+#[tokio::test]
+async fn a_save_goes_on_when_the_browser_has_gone() {
+    let (office, mut asked) = slow(FILE).await;
+    let mut begin = async |over| {
+        let form = office.form("/hours/nijiiro/override", &[("override", over)]);
+        let mut stream = TcpStream::connect(office.server.address).await.unwrap();
+        stream.write_all(form.as_bytes()).await.unwrap();
+        let mut answer = asked.recv().await.unwrap();
+        drop(stream);
+        assert!(office.text().contains("override ="), "it is written");
+        // Nobody waits for it, and yet it is waited for.
+        timeout(Duration::from_millis(500), answer.closed()).await.unwrap_err();
+        answer
+    };
+    begin("closed").await.send(refusal()).unwrap();
+    // The next one has its turn when the first is through.
+    let answer = begin("open").await;
+    assert_eq!(office.text().matches("override").count(), 1, "{}", office.text());
+    assert!(office.text().contains("override = \"open\""), "{}", office.text());
+    answer.send(Ok(())).unwrap();
+    let trail = office.audit("A: changed line.nijiiro.override: ").await;
+    assert_eq!(trail.matches("changed").count(), 1, "{trail}");
+    drop(office.server.desk.book.turn().await);
+    let note = |who: &str, note: &str| (who.to_owned(), note.to_owned());
+    assert_eq!(office.history(), [note("A", "override = open"), note("by hand", "")]);
+}
+
+#[tokio::test]
+async fn a_service_that_ends_ends_what_is_being_saved_first() {
+    let (mut office, mut asked) = slow(FILE).await;
+    let desk = Arc::clone(&office.server.desk);
+    let listener = bind(&desk.limits).await.unwrap();
+    office.server.address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut serving = tokio::spawn(serve(listener, desk, async { drop(stopped.await) }));
+    let form = office.form("/hours/nijiiro/override", &[("override", "closed")]);
+    let mut stream = TcpStream::connect(office.server.address).await.unwrap();
+    stream.write_all(form.as_bytes()).await.unwrap();
+    let answer = asked.recv().await.unwrap();
+    drop(stop);
+    timeout(Duration::from_millis(500), &mut serving).await.unwrap_err();
+    answer.send(refusal()).unwrap();
+    serving.await.unwrap();
+    assert_eq!(office.text(), FILE);
+}
+
+/// Whoever looks at a page during a save takes neither name nor note from it.
+#[tokio::test]
+async fn a_save_stays_with_its_name_whoever_looks_meanwhile() {
+    let (office, mut asked) = slow(FILE).await;
+    let (_, page) = office.page("/hours/nijiiro").await;
+    let base = hidden(&page, "base");
+    let mut fields = hours(&base, "21:15", "save");
+    fields.push(("note", "earlier"));
+    let mut save = async |answer| {
+        let looking = async {
+            let asked: Reload = asked.recv().await.unwrap();
+            let answering = async {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                asked.send(answer).unwrap();
+            };
+            tokio::join!(office.page("/settings"), office.page("/hours"), answering)
+        };
+        let (saved, seen) = tokio::join!(office.post("/hours/nijiiro", &fields), looking);
+        assert_eq!((seen.0.0, seen.1.0), (200, 200));
+        saved.0
+    };
+    let note = |who: &str, note: &str| (who.to_owned(), note.to_owned());
+    assert_eq!(save(refusal()).await, 422);
+    assert_eq!(office.history(), [note("by hand", "")]);
+    assert_eq!(save(Ok(())).await, 303);
+    assert_eq!(office.history(), [note("A", "earlier"), note("by hand", "")]);
+    assert_eq!(office.text(), FILE.replace("21:30", "21:15"));
+}
+
+#[tokio::test]
+async fn a_change_by_hand_is_seen_once_by_however_many() {
+    let office = Office::open(Role::Operator, FILE).await;
+    office.page("/hours").await;
+    for max_calls in 300..310 {
+        let theirs = FILE.replace("max_calls = 200", &format!("max_calls = {max_calls}"));
+        fs::write(office.file(), theirs).unwrap();
+        let look = || office.page("/hours");
+        tokio::join!(look(), look(), look(), look(), look(), look());
+    }
+    office.server.desk.audit_of("system", "looked at it");
+    let trail = office.audit("looked at it").await;
+    assert_eq!(trail.matches("changed by hand").count(), 10, "{trail}");
+    assert_eq!(office.history().len(), 11);
+}
+
 /// What the service does not take is not left behind: where there was no file, there is none.
 #[tokio::test]
 async fn a_first_save_that_the_service_refuses_leaves_no_file() {
-    let (reloads, mut asked) = tokio::sync::mpsc::channel::<crate::shell::handle::Reload>(1);
+    let (office, mut asked) = slow("").await;
     let refusing = tokio::spawn(async move {
         while let Some(answer) = asked.recv().await {
-            let refusal = Complaint::error("not-today.pem", None, File::NoKey);
-            drop(answer.send(Err(vec![refusal])));
+            drop(answer.send(refusal()));
         }
     });
-    let more = move |handle: Handle| handle.with_reloads(reloads);
-    let server = Server::start_with(Console::default(), more).await;
-    let office = Office::of(server, Role::Operator, "").await;
     let files = || -> Vec<_> {
         let folder = fs::read_dir(office.file().parent().unwrap()).unwrap();
         let names = folder.map(|it| it.unwrap().file_name().into_string().unwrap());

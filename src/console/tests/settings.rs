@@ -270,6 +270,32 @@ async fn a_dead_end_is_seen_before_it_is_saved() {
     assert!(!office.text().contains("menu"), "{}", office.text());
 }
 
+/// Also where a queue leads to is a path.
+#[tokio::test]
+async fn a_path_out_of_the_queue_is_drawn_before_it_is_saved() {
+    let file = FILE.replace(
+        "[[counselor]]",
+        "[line.guidance]\nstart = { play = [\"welcome\"], next = \"queue\" }\n\
+         later = { play = [\"help\"], next = \"hangup\" }\n\n[[counselor]]",
+    );
+    let office = Office::open(Role::Operator, &file).await;
+    let path = "/settings/line/nijiiro";
+    let (_, page) = office.page(path).await;
+    let fields = as_it_is(&page);
+    let wait = [("line.nijiiro.queue.max_wait", "90s")];
+    let (code, look) = office.post(path, &with(&fields, &wait, "look")).await;
+    assert!(code == 200 && !look.contains("<svg"), "{look}");
+    // A node that nothing leads to is led to by the queue, and back.
+    for key in ["on_timeout", "on_full", "on_no_counselor"] {
+        let key = format!("line.nijiiro.queue.{key}");
+        let to = [(key.as_str(), "later")];
+        let (code, look) = office.post(path, &with(&fields, &to, "look")).await;
+        assert!(code == 200 && look.contains("<svg"), "{key}: {look}");
+        assert!(look.contains(" → later</li>") && !look.contains("ここへ来る道"), "{key}: {look}");
+        assert!(look.contains("♪ welcome ") && !look.contains("音声なし"), "{key}: {look}");
+    }
+}
+
 #[tokio::test]
 async fn the_history_shows_who_changed_what_and_goes_back() {
     let office = Office::open(Role::Operator, FILE).await;
@@ -332,6 +358,7 @@ async fn what_the_machine_runs_or_reads_is_changed_by_hand_only() {
     let office = Office::open(Role::Operator, FILE).await;
     for (path, key) in [
         ("/settings/service", "service.voice_command"),
+        ("/settings/service", "service.voice_file"),
         ("/settings/service", "service.prompts_dir"),
         ("/settings/service", "service.state_dir"),
         ("/settings/sip", "sip.tls.certificate"),
