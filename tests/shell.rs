@@ -92,6 +92,47 @@ async fn the_service_answers_a_trunk_and_ends_when_told() {
     timeout(SOON, running).await.unwrap().unwrap().unwrap();
 }
 
+/// An evening goes on after a restart: the board does not count from zero.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_board_knows_the_calls_of_today_after_a_restart() {
+    let folder = folder("calls_of_today");
+    // Makes the database.
+    let shell = start(&folder);
+    let commands = shell.commands();
+    let running = tokio::spawn(shell.run());
+    commands.send(Command::Drain).await.unwrap();
+    timeout(SOON, running).await.unwrap().unwrap().unwrap();
+    let conn = rusqlite::Connection::open(folder.join("state/koebashi.db")).unwrap();
+    let now = chrono::Utc::now().timestamp_millis();
+    let calls = [
+        ("a", now - 2_000, "answered", 5_000, 0),
+        ("b", now - 2_000, "abandoned", 90_000, 0),
+        ("c", now - 2_000, "answered", 1_000, 1),
+        ("d", now - 25 * 3_600_000, "answered", 1_000, 0),
+    ];
+    for (call, started, outcome, wait, test) in calls {
+        conn.execute(
+            "INSERT INTO cdr (call, trunk, line, started_ms, lasted_ms, outcome, ended_by, reason, \
+             presentation, guidance_ms, wait_ms, talk_ms, paid_wait_ms, offers, test) VALUES \
+             (?1, 'demo', 'demo', ?2, 1000, ?3, 'caller', 'hangup', 'shown', 0, ?4, 0, 0, 0, ?5)",
+            (call, started, outcome, wait, test),
+        )
+        .unwrap();
+    }
+    drop(conn);
+    let shell = start(&folder);
+    let (commands, mut boards) = (shell.commands(), shell.handle().board());
+    let running = tokio::spawn(shell.run());
+    board(&mut boards, 1).await;
+    let board = boards.borrow().clone();
+    let line = &board.lines[0];
+    let today: Vec<_> = line.today.iter().map(|(what, n)| (what.name(), *n)).collect();
+    assert_eq!(today, [("answered", 1), ("abandoned", 1)]);
+    assert_eq!((line.service_level.of, line.service_level.within[0]), (2, 1));
+    commands.send(Command::Drain).await.unwrap();
+    timeout(SOON, running).await.unwrap().unwrap().unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_file_is_taken_over_and_a_bad_one_is_not() {
     const LINE: &str = "[[line]]\nid = \"ID\"\nname = \"ID\"\nnumbers = [\"NUMBER\"]\n";

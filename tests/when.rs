@@ -1,10 +1,12 @@
 //! What `koebashi when` says, from the text of a configuration.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use koebashi::call::config::{Config, LineId};
 use koebashi::call::schedule::parse_moment;
 use koebashi::call::when::explain;
+use koebashi::shell::prompts;
 
 const TEXT: &str = r#"
 [[trunk]]
@@ -21,7 +23,7 @@ open = "18:00"
 intake_end = "21:30"
 service_end = "22:00"
 [line.closed]
-ranges = ["12-29..01-03"]
+ranges = ["12-29..01-03", "08-13..08-16"]
 holidays = "closed"
 [line.guidance]
 start = { play = ["welcome_nijiiro", "not_recorded"], next = "queue" }
@@ -60,7 +62,8 @@ fn config() -> Config {
 fn when(line: &str, moment: &str) -> String {
     let config = config();
     let wall = parse_moment(moment, config.timezone).unwrap();
-    explain(&config, &LineId::from(line), wall).unwrap()
+    let shipped = prompts::texts(std::path::Path::new("there/is/none"));
+    explain(&config, &shipped, &LineId::from(line), wall).unwrap()
 }
 
 #[test]
@@ -71,6 +74,7 @@ fn a_line_is_told_open_winding_and_closed() {
         "2026-12-26T21:30", // winding
         "2027-01-02T19:00", // year-end
         "2028-04-29T19:00", // a holiday
+        "2027-08-14T19:00", // a range that is not the year-end
     ];
     insta::assert_snapshot!(moments.map(|moment| when("nijiiro", moment)).join("\n"));
 }
@@ -83,6 +87,6 @@ fn keys_other_lines_and_circles_are_told_once() {
 #[test]
 fn an_unknown_line_is_named_with_those_that_are_there() {
     let wall = parse_moment("2026-12-26", chrono_tz::Asia::Tokyo).unwrap();
-    let error = explain(&config(), &LineId::from("nijiro"), wall).unwrap_err();
+    let error = explain(&config(), &BTreeMap::new(), &LineId::from("nijiro"), wall).unwrap_err();
     assert_eq!(error.to_string(), "there is no line `nijiro`; lines are: menu, nijiiro");
 }

@@ -105,6 +105,11 @@ impl Service {
         fs::read_to_string(self.dir.join("state/console.token")).unwrap_or_default()
     }
 
+    /// What its configuration's file says now.
+    pub(crate) fn configuration(&self) -> String {
+        fs::read_to_string(self.dir.join("koebashi.toml")).unwrap_or_default()
+    }
+
     /// What it has used up by now.
     pub(crate) fn cost(&self) -> io::Result<Cost> {
         let proc = PathBuf::from(format!("/proc/{}", self.child.id()));

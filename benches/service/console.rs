@@ -99,6 +99,60 @@ fn send(run: &Run, head: &str, form: &str, body: &str) -> io::Result<String> {
     Ok(answer)
 }
 
+/// What somebody changes: where, what the form sends, and what the file then says, or no longer.
+struct Edit {
+    path: &'static str,
+    form: String,
+    says: (String, bool),
+}
+
+impl Edit {
+    /// The kinds in turn: a hand on the hours, a closed day, a limit of the queue. Each differs from
+    /// the one of its kind before.
+    fn nth(nth: u32) -> Self {
+        let round = nth / 3;
+        match nth % 3 {
+            0 => {
+                let opens = round.is_multiple_of(2);
+                let chosen = if opens { "open" } else { "auto" };
+                Self {
+                    path: "/hours/main/override",
+                    form: format!("override={chosen}&until=&back=/board"),
+                    says: ("override = \"open\"".to_owned(), opens),
+                }
+            }
+            1 => {
+                let day = format!("20{}-01-{:02}", 40 + round % 60, 1 + round % 28);
+                let form = format!("step=save&rows=0&always=on&date={day}");
+                Self { path: "/hours/main", form, says: (day, true) }
+            }
+            _ => {
+                let limit = 4_000 + round % 1_000;
+                let form = format!("step=save&line.main.queue.max_callers={limit}");
+                let says = (format!("max_callers = {limit}"), true);
+                Self { path: "/settings/line/main", form, says }
+            }
+        }
+    }
+
+    /// Does it, as somebody who has the page open, and says how long saving took; `None`: the file
+    /// does not say it now, whatever the answer was.
+    fn make(&self, run: &Run) -> io::Result<Option<Duration>> {
+        const FORM: &str = "application/x-www-form-urlencoded";
+        let mut form = self.form.clone();
+        if form.contains("step=save") {
+            let page = send(run, &format!("GET {}", self.path), FORM, "")?;
+            let field = page.split_once(r#"name="base" value=""#).map_or("", |(_, rest)| rest);
+            form += &format!("&base={}", field.split('"').next().unwrap_or_default());
+        }
+        let asked = Instant::now();
+        send(run, &format!("POST {}", self.path), FORM, &form)?;
+        let took = asked.elapsed();
+        let (text, is_there) = &self.says;
+        Ok((run.service.configuration().contains(text) == *is_there).then_some(took))
+    }
+}
+
 /// Edits and reloads while calls come and go: how long each takes, what fails, who is still paused.
 pub(super) fn edited(options: &Options) -> io::Result<()> {
     println!("## Edits by the console at {PACE} calls a second\n");
@@ -112,15 +166,12 @@ pub(super) fn edited(options: &Options) -> io::Result<()> {
     let calls = PACE * EDITS_LIMIT.as_secs() as u32;
     let hold = Some(Duration::from_secs(1));
     let callers = run.call(Habit { calls, per_second: PACE, hold, speaks: false })?;
-    let (began, mut took, mut refused) = (Instant::now(), vec![], 0);
+    let (began, mut took, mut unsaved) = (Instant::now(), vec![], 0);
     for nth in 0..edits {
-        let chosen = if nth % 2 == 0 { "open" } else { "auto" };
-        let asked = Instant::now();
-        let form = "application/x-www-form-urlencoded";
-        let body = format!("override={chosen}&until=&back=/board");
-        let answer = send(&run, "POST /hours/main/override", form, &body)?;
-        took.push(asked.elapsed());
-        refused += u32::from(!answer.starts_with("HTTP/1.1 303"));
+        match Edit::nth(nth).make(&run)? {
+            Some(time) => took.push(time),
+            None => unsaved += 1,
+        }
         if began.elapsed() > EDITS_LIMIT {
             break;
         }
@@ -140,9 +191,9 @@ pub(super) fn edited(options: &Options) -> io::Result<()> {
     let longest = took.last().copied().unwrap_or_default();
     let progress = callers.progress();
     println!(
-        "| edits | refused | s in all | s each: median | longest | calls answered | failed | \
+        "| saved | not saved | s in all | s each: median | longest | calls answered | failed | \
          failed by the service | paused before | after |\n|---|---|---|---|---|---|---|---|---|---|\n\
-         | {} | {refused} | {:.0} | {:.3} | {:.3} | {} | {} | {} | {PAUSED} | {paused} |\n",
+         | {} | {unsaved} | {:.0} | {:.3} | {:.3} | {} | {} | {} | {PAUSED} | {paused} |\n",
         took.len(),
         whole.as_secs_f64(),
         middle.as_secs_f64(),
@@ -154,6 +205,8 @@ pub(super) fn edited(options: &Options) -> io::Result<()> {
     let what = format!("{edits} edits at {PACE} calls a second: save to effect, median");
     let figure = middle.as_secs_f64();
     Row { what: &what, figure, unit: "s", beside: None, goal: "≤ 1 s" }.note();
+    let what = format!("{edits} edits at {PACE} calls a second: not saved");
+    Row { what: &what, figure: f64::from(unsaved), unit: "", beside: None, goal: "0" }.note();
     let what = format!("{edits} edits at {PACE} calls a second: calls failed");
     let figure = f64::from(progress.failed.load(Ordering::Relaxed));
     Row { what: &what, figure, unit: "", beside: None, goal: "0" }.note();

@@ -34,13 +34,7 @@ pub(super) fn first(cx: &Cx<'_, '_>, presentation: Presentation) -> Next {
             return Next::refuse(vec![Said::Closed], Target::Help, Outcome::Closed);
         }
         Opening::Closed { why, .. } => {
-            let said = match why {
-                Why::Range(..) => Said::ClosedYearEnd,
-                Why::OutsideHours | Why::Date(..) | Why::Holiday(..) | Why::Override => {
-                    Said::Closed
-                }
-            };
-            return Next::refuse(vec![said], Target::Help, Outcome::Closed);
+            return Next::refuse(vec![closed(why)], Target::Help, Outcome::Closed);
         }
     }
     // Who comes from another line can't be refused unanswered any more, and is told why.
@@ -57,6 +51,19 @@ pub(super) fn first(cx: &Cx<'_, '_>, presentation: Presentation) -> Next {
     match cx.line.answer {
         AnswerMode::Ring => Next::to(Target::Queue),
         AnswerMode::Immediate | AnswerMode::EarlyMedia => Next::to(Target::Node(start())),
+    }
+}
+
+/// What a closed line says. A range of every year that is not about the turn of the year is no
+/// 年末年始.
+pub(super) fn closed(why: Why) -> Said {
+    match why {
+        Why::Range(from, to) if from > to || from == (1, 1) || to == (12, 31) => {
+            Said::ClosedYearEnd
+        }
+        Why::Range(..) | Why::OutsideHours | Why::Date(..) | Why::Holiday(..) | Why::Override => {
+            Said::Closed
+        }
     }
 }
 

@@ -5,13 +5,14 @@
 //! through the guidance follows the configuration. What depends on who else calls then (nobody on
 //! duty, a full queue) is told as what may happen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Datelike, Weekday};
 
 use super::config::{AnswerMode, Config, Line, LineId, NodeId, Override, Recording, Said, Target};
 use super::graph::START;
 use super::schedule::{Opening, Why, at, next_change, next_openings};
+use super::trunk;
 use crate::media::Prompt;
 use crate::time::{Duration, Timestamp};
 
@@ -34,12 +35,20 @@ pub enum Tongue {
     Japanese,
 }
 
+/// What prompts say, as far as somebody wrote it down.
+pub type Texts = BTreeMap<Prompt, String>;
+
 /// What a caller of the line would hear at `wall`, and why, in lines of text.
 ///
 /// # Errors
 /// When there is no such line.
-pub fn explain(config: &Config, line: &LineId, wall: Timestamp) -> Result<String, NoSuchLine> {
-    explain_in(Tongue::English, config, line, wall)
+pub fn explain(
+    config: &Config,
+    texts: &Texts,
+    line: &LineId,
+    wall: Timestamp,
+) -> Result<String, NoSuchLine> {
+    explain_in(Tongue::English, config, texts, line, wall)
 }
 
 /// As [`explain`], in either language.
@@ -49,6 +58,7 @@ pub fn explain(config: &Config, line: &LineId, wall: Timestamp) -> Result<String
 pub fn explain_in(
     tongue: Tongue,
     config: &Config,
+    texts: &Texts,
     line: &LineId,
     wall: Timestamp,
 ) -> Result<String, NoSuchLine> {
@@ -56,12 +66,14 @@ pub fn explain_in(
         let known = config.lines.keys().map(ToString::to_string).collect();
         return Err(NoSuchLine { line: line.clone(), known });
     };
-    let mut words = Words { tongue, config, wall, out: String::new(), seen: BTreeSet::new() };
+    let (out, seen, named) = (String::new(), BTreeSet::new(), Vec::new());
+    let mut words = Words { tongue, config, wall, out, seen, named };
     let moment = words.moment(wall);
     words.line(0, &format!("{} ({line}), {moment} {}", found.name, config.timezone));
     words.state(0, found);
     words.line(0, words.t("the caller hears", "かけた人に聞こえるもの"));
     words.hears(1, line, found);
+    words.spoken(texts);
     words.outlook(found);
     Ok(words.out)
 }
@@ -74,6 +86,8 @@ struct Words<'a> {
     out: String,
     /// Where the telling has been; a circle by keys is told once.
     seen: BTreeSet<(LineId, Option<NodeId>)>,
+    /// The prompts that were named.
+    named: Vec<Prompt>,
 }
 
 impl<'a> Words<'a> {
@@ -146,8 +160,8 @@ impl<'a> Words<'a> {
         self.seen.insert((id.clone(), None));
         let say = match at(&line.schedule, self.config.timezone, self.wall) {
             Opening::Open { .. } => return self.way_in(depth, id, line),
-            Opening::Closed { why: Why::Range(..), .. } => Said::ClosedYearEnd,
-            Opening::Winding { .. } | Opening::Closed { .. } => Said::Closed,
+            Opening::Closed { why, .. } => trunk::closed(why),
+            Opening::Winding { .. } => Said::Closed,
         };
         self.ending(depth, "", id, line, &[say], &Target::Help);
     }
@@ -317,12 +331,28 @@ impl<'a> Words<'a> {
         self.line(0, &self.with("next openings: {}", "次の受付: {}", openings));
     }
 
-    fn said(&self, line: &Line, said: Said) -> String {
+    /// What the prompts that were named say, each once.
+    fn spoken(&mut self, texts: &Texts) {
+        let mut told = BTreeSet::new();
+        let named = std::mem::take(&mut self.named).into_iter();
+        let named = named.filter(|prompt| told.insert(prompt.clone()));
+        let lines = named.filter_map(|it| Some(format!("{}: 「{}」", it.0, texts.get(&it)?)));
+        let lines: Vec<_> = lines.collect();
+        if !lines.is_empty() {
+            self.line(0, self.t("in words", "その言葉"));
+        }
+        for line in lines {
+            self.line(1, &line);
+        }
+    }
+
+    fn said(&mut self, line: &Line, said: Said) -> String {
         self.prompts(&[self.config.prompt(Some(line), said)])
     }
 
     /// `welcome (4.1 s), …`
-    fn prompts(&self, prompts: &[Prompt]) -> String {
+    fn prompts(&mut self, prompts: &[Prompt]) -> String {
+        self.named.extend_from_slice(prompts);
         let one = |prompt: &Prompt| match self.config.prompt_lengths.get(prompt) {
             Some(length) => format!("{} ({})", prompt.0, seconds(*length)),
             None => format!("{} {}", prompt.0, self.t("(no such prompt!)", "(音声がありません)")),

@@ -11,7 +11,7 @@ use super::{complaints, refuse, say};
 use crate::call::schedule;
 use crate::config;
 use crate::store::Reader;
-use crate::store::audit::{Entry, Verdict};
+use crate::store::audit::{self, Entry, Noted, Verdict};
 
 /// Entries that are printed where nobody says how many.
 const LAST: u32 = 100;
@@ -31,9 +31,14 @@ pub(super) struct Which {
     /// So many at most, the newest (100, unless a time is said).
     #[arg(long, value_name = "N")]
     last: Option<u32>,
+    /// Also say whether this hash, noted some time ago, is still in the trail, and what came after
+    /// it; that it is not is a mistake.
+    #[arg(long, value_name = "HASH")]
+    noted: Option<String>,
 }
 
-/// `koebashi audit`. The whole trail is checked in any case; a broken one is a mistake.
+/// `koebashi audit`. All that is left of the trail is checked in any case; a broken one is a
+/// mistake.
 pub(super) fn run(path: &Path, which: &Which) -> Result<()> {
     let loaded = config::load_or_demo(path).map_err(|all| refuse(&complaints(&all)))?;
     let zone = loaded.call.timezone;
@@ -52,8 +57,23 @@ pub(super) fn run(path: &Path, which: &Which) -> Result<()> {
     match reader.verify_audit()? {
         Verdict::Intact { entries, last } => {
             let hash: String = last.iter().map(|byte| format!("{byte:02x}")).collect();
-            say(&format!("whole: {entries} entries, the last is {hash}"))
+            say(&format!("whole: {entries} entries, the last is {hash}"))?;
         }
         Verdict::Broken { at } => bail!("the audit trail is broken at entry {at}"),
+    }
+    let Some(text) = &which.noted else { return Ok(()) };
+    let Some(hash) = audit::hash_of(text) else { bail!("a hash has 64 digits of 0-9 and a-f") };
+    match reader.read(|conn| audit::noted(conn, &hash))? {
+        Noted::There { at, after } => {
+            let at = at.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S");
+            say(&format!("noted: it is the entry of {at}, and {after} came after it"))
+        }
+        Noted::Taken => {
+            say("noted: retention took its entry last, and all that is left came after it")
+        }
+        Noted::Gone => bail!(
+            "the noted hash is not in the trail: entries were taken away or changed since, or it \
+             is older than what is kept"
+        ),
     }
 }

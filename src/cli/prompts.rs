@@ -52,9 +52,11 @@ pub(super) fn run(path: &Path, action: Action) -> Result<()> {
         }
         Action::Render { voice } => {
             let mut told = Ok(());
-            let named = loaded.shell.voice_command.iter().map(OsString::from).collect();
-            let voice = if voice.is_empty() { named } else { voice };
-            let command = (!voice.is_empty()).then_some(voice.as_slice());
+            let (named, file) = (&loaded.shell.voice_command, loaded.shell.voice_file.as_deref());
+            let command = || match voice.is_empty() {
+                true => make::voice(folder, named, file),
+                false => Ok(voice),
+            };
             let made = make::render(folder, command, |name, length| {
                 let said = say(&format!("{name}: {:.2} s", length.as_secs_f64()));
                 told = std::mem::replace(&mut told, Ok(())).and(said);

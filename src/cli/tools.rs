@@ -13,7 +13,7 @@ use crate::config;
 use crate::config::ready;
 use crate::console::status;
 use crate::lang::Lang;
-use crate::shell::clock;
+use crate::shell::{clock, prompts};
 use crate::sip::auth::{self, Algorithm};
 use crate::store::report::{self, period, print, public};
 
@@ -65,9 +65,10 @@ pub(super) fn check(path: &Path, l: Lang) -> Result<()> {
 
 /// `koebashi when LINE TIME`.
 pub(super) fn when(path: &Path, line: &str, time: &str) -> Result<()> {
-    let config = ready::load(path).map_err(|all| refuse(&complaints(&all)))?.loaded.call;
-    let moment = schedule::parse_moment(time, config.timezone)?;
-    say(when::explain(&config, &LineId::from(line), moment)?.trim_end())
+    let loaded = ready::load(path).map_err(|all| refuse(&complaints(&all)))?.loaded;
+    let moment = schedule::parse_moment(time, loaded.call.timezone)?;
+    let texts = prompts::texts(&loaded.shell.prompts_dir);
+    say(when::explain(&loaded.call, &texts, &LineId::from(line), moment)?.trim_end())
 }
 
 /// `koebashi report`.
@@ -83,6 +84,7 @@ pub(super) fn report(path: &Path, period: &Period, format: &str, is_public: bool
             period::Period::month(&now.format("%Y-%m").to_string(), zone)?
         }
     };
+    let period = period.kept_for(loaded.store.cdr_days, clock::now().wall);
     let format = format.parse::<print::Format>().map_err(|error| anyhow!(error))?;
     let figures = report::read(must_exist(&loaded.store.path)?, period)?;
     let names = loaded.call.lines.iter().map(|(id, line)| (id.clone(), line.name.clone()));

@@ -75,6 +75,9 @@ Fit {
     IntakeAfterService =>
         "is after service_end",
         "受付の終わりが、相談の終わりより後です。同じか、前の時刻にしてください。";
+    IntakeBeforeOpening =>
+        "is before open",
+        "受付の終わりが、受付の始まりより前です。始まりより後の時刻にしてください。";
     Overlap(day: Weekday, time: String) =>
         "overlaps with another window on {day} {time}",
         "{day} {time} に、ほかの時間帯と重なっています。";

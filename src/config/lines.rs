@@ -156,7 +156,12 @@ fn window(section: &Section<'_>) -> Option<Window> {
     if minutes_after(window.open, window.intake_end)
         > minutes_after(window.open, window.service_end)
     {
-        section.error("intake_end", Fit::IntakeAfterService);
+        // Where counseling ends on the day of the opening, an earlier end of intake is no other
+        // day's. 24:00 is the day's last moment.
+        let ends = |end: NaiveTime| end == NaiveTime::MIN || end > window.open;
+        let is_before = !ends(window.intake_end) && ends(window.service_end);
+        let what = if is_before { Fit::IntakeBeforeOpening } else { Fit::IntakeAfterService };
+        section.error("intake_end", what);
     }
     Some(window)
 }

@@ -7,8 +7,9 @@ const LISTED: usize = 8;
 /// From this likeness on (0 to 1) a name may have been meant.
 const ALIKE: f64 = 0.5;
 
-/// What other systems call it (Asterisk's app_queue, FreeSWITCH's mod_callcenter) = what we do.
-const ELSEWHERE: [(&str, &str); 21] = [
+/// What other systems call it (Asterisk's app_queue, FreeSWITCH's mod_callcenter; people, the time
+/// of Japan) = what we do.
+const ELSEWHERE: [(&str, &str); 23] = [
     ("agent", "counselor"),
     ("announce-frequency", "announce_every"),
     ("announce_frequency", "announce_every"),
@@ -16,6 +17,8 @@ const ELSEWHERE: [(&str, &str); 21] = [
     ("call_timeout", "ring_timeout"),
     ("holidays_jp", "holidays"),
     ("joinempty", "max_wait_no_counselor"),
+    ("jst", "Asia/Tokyo"),
+    ("jst-9", "Asia/Tokyo"),
     ("leavewhenempty", "max_wait_no_counselor"),
     ("max-no-answer", "auto_pause_after"),
     ("max-wait-time", "max_wait"),
@@ -78,6 +81,7 @@ mod tests {
         check("wrapup", Some("wrap_up"));
         check("wrapuptime", Some("wrap_up"));
         check("call_timeout", Some("ring_timeout"));
+        assert_eq!(nearest("JST", ["EST", "Asia/Tokyo", "Japan"]), Some("Asia/Tokyo"));
         // No such key here: nothing is made up.
         check("maxlen", None);
         check("xyz", None);

@@ -52,9 +52,10 @@ pub(super) struct Service {
 pub(super) fn service(root: &Section<'_>) -> Option<Service> {
     let section = root.section("service");
     let timezone = section.parsed("timezone", "Asia/Tokyo", value::timezone);
-    let state_dir = section.parsed("state_dir", "state", folder);
-    let prompts_dir = section.parsed("prompts_dir", "prompts", folder);
+    let state_dir = section.parsed("state_dir", "state", path);
+    let prompts_dir = section.parsed("prompts_dir", "prompts", path);
     let voice_command = voice_command(&section);
+    let voice_file = section.optional("voice_file", path);
     let voice_timeout = section.duration("voice_timeout", "60s", s(1)..=s(600));
     let limits = limits(&section);
     let log = section.section("log");
@@ -95,6 +96,7 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
         shell: shell::Config {
             prompts_dir: prompts_dir?,
             voice_command: voice_command?,
+            voice_file,
             voice_timeout: voice_timeout?,
             log_format: log_format?,
             log_level: log_level?,
@@ -152,7 +154,7 @@ fn limits(section: &Section<'_>) -> Option<Limits> {
     })
 }
 
-fn folder(text: &str) -> value::Read<PathBuf> {
+fn path(text: &str) -> value::Read<PathBuf> {
     if text.is_empty() { Err(Value::Empty.into()) } else { Ok(PathBuf::from(text)) }
 }
 

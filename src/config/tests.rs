@@ -392,6 +392,21 @@ fn windows_may_cross_midnight_but_not_each_other() {
         hours(&[(sat, "18:00", "22:30", "22:00")]),
         @"k.toml:10: line.nijiiro.hours.1.intake_end: is after service_end"
     );
+    for ends in [("17:00", "22:00"), ("17:00", "24:00")] {
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(
+                hours(&[(sat, "18:00", ends.0, ends.1)]),
+                @"k.toml:10: line.nijiiro.hours.1.intake_end: is before open"
+            );
+        }
+    }
+    insta::assert_snapshot!(
+        hours(&[(sat, "18:00", "24:00", "22:00"), ("\"sun\"", "22:00", "03:00", "02:00")]),
+        @r"
+    k.toml:10: line.nijiiro.hours.1.intake_end: is after service_end
+    k.toml:15: line.nijiiro.hours.2.intake_end: is after service_end
+    "
+    );
     insta::assert_snapshot!(
         hours(&[(sat, "18:00", "21:00", "22:00"), (sat, "21:30", "23:00", "23:00")]),
         @"k.toml:7: warning: line.nijiiro.hours.1: overlaps with another window on sat 21:30"

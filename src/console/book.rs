@@ -7,9 +7,10 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::spawn_blocking;
 
 /// Mode of a file that was not there: it may hold passwords.
@@ -21,7 +22,7 @@ const MAX: u64 = 4 << 20;
 pub(super) struct Book {
     path: PathBuf,
     /// Who saves, one at a time.
-    turn: Mutex<()>,
+    turn: Arc<Mutex<()>>,
 }
 
 /// What the file says at a moment.
@@ -47,7 +48,7 @@ pub(super) fn sha256(text: &str) -> Vec<u8> {
 
 impl Book {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, turn: Mutex::default() }
+        Self { path, turn: Arc::default() }
     }
 
     /// Where the file is.
@@ -56,8 +57,8 @@ impl Book {
     }
 
     /// Waits until nobody else saves.
-    pub(super) async fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().await
+    pub(super) async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.turn).lock_owned().await
     }
 
     /// Reads the file; one that is not there is empty.
@@ -110,7 +111,11 @@ impl Book {
         apart(move || {
             let new = target(&path)?.with_extension("probe");
             OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&new)?;
-            fs::remove_file(new)
+            match fs::remove_file(new) {
+                // Somebody else who tried at the same time has removed it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed,
+            }
         })
         .await
     }
@@ -194,5 +199,25 @@ mod tests {
         fs::write(&folder, "").unwrap();
         assert!(book.write("a = 4\n").await.is_err());
         fs::remove_file(folder).unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn two_who_look_whether_it_can_be_written_do_not_disturb_each_other() {
+        let folder = std::env::temp_dir().join(format!("koebashi-probe-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let book = Arc::new(Book::new(folder.join("k.toml")));
+        let many = |_| {
+            let book = Arc::clone(&book);
+            tokio::spawn(async move {
+                for _ in 0..200 {
+                    book.probe().await.unwrap();
+                }
+            })
+        };
+        for probing in (0..8).map(many).collect::<Vec<_>>() {
+            probing.await.unwrap();
+        }
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, watch};
 use tokio::task::spawn_blocking;
 
 use super::book::Book;
@@ -28,6 +28,7 @@ use crate::shell::clock;
 use crate::shell::handle::Handle;
 use crate::store::accounts::{self, Account, Role, Session};
 use crate::store::{self, Reader, Store, audit};
+use crate::time::Timestamp;
 
 /// The file in the folder of state by which commands on this machine prove that they may ask.
 const TOKEN_FILE: &str = "console.token";
@@ -85,9 +86,20 @@ pub struct Desk {
     setup: Mutex<Option<String>>,
     token: String,
     hashing: Arc<Semaphore>,
+    /// How far the audit trail was found whole; held by whoever looks on.
+    trail: Arc<AsyncMutex<Option<Whole>>>,
     /// How often an account was changed or removed.
     account_changes: AtomicU64,
     opening: Arc<Opening>,
+}
+
+/// The audit trail's beginning, which was found whole.
+#[derive(Clone, Debug)]
+struct Whole {
+    /// When all of it was read.
+    at: Timestamp,
+    /// Up to where it has been read since then.
+    up_to: audit::Checked,
 }
 
 /// What the next page says first.
@@ -125,6 +137,7 @@ impl Desk {
             guesses: Mutex::default(),
             notices: Mutex::default(),
             hashing: Arc::new(Semaphore::new(HASHERS)),
+            trail: Arc::default(),
             account_changes: AtomicU64::new(0),
             studio: Studio::default(),
             handle,
@@ -145,14 +158,9 @@ impl Desk {
         lock(&self.setup).as_deref() == Some(token)
     }
 
-    /// There is an operator from here on. False: there was one already.
-    pub(super) fn is_set_up(&self, token: &str) -> bool {
-        let mut setup = lock(&self.setup);
-        let fits = setup.as_deref() == Some(token);
-        if fits {
-            *setup = None;
-        }
-        fits
+    /// There is an operator from here on: the link is good no more.
+    pub(super) fn end_setup(&self) {
+        *lock(&self.setup) = None;
     }
 
     /// The checks before an opening.
@@ -184,6 +192,31 @@ impl Desk {
         read.await.unwrap_or(Err(store::Error::Busy))
     }
 
+    /// Whether the audit trail is whole, and when all of it was read: now where `anew` asks for it
+    /// or something does not fit; else what is new since the last time is read alone. One at a
+    /// time, also when whoever asked has gone meanwhile.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub(super) async fn verify_trail(
+        &self,
+        anew: bool,
+    ) -> Result<(audit::Verdict, Timestamp), store::Error> {
+        let mut known = Arc::clone(&self.trail).lock_owned().await;
+        let now = clock::now().wall;
+        let read = move |db: &Reader| {
+            let before = known.take().filter(|_| !anew);
+            let up_to = before.as_ref().map(|it| it.up_to);
+            let check = db.read(|conn| audit::verify_on(conn, up_to))?;
+            let at = before.filter(|_| !check.is_whole).map_or(now, |it| it.at);
+            if matches!(check.verdict, audit::Verdict::Intact { .. }) {
+                *known = Some(Whole { at, up_to: check.up_to });
+            }
+            Ok((check.verdict, at))
+        };
+        self.read(read).await
+    }
+
     /// Does something slow that may use much memory, such as judging a password: one at a time,
     /// also when whoever asked has gone meanwhile.
     pub(super) async fn hashing<T, F>(&self, work: F) -> Option<T>
@@ -210,8 +243,8 @@ impl Desk {
     }
 
     /// Writes down what somebody was not let do: where they try very often, as a sum.
-    pub(super) fn audit_refusal(&self, who: &Person, what: impl Into<String>) {
-        self.store().audit_refusal(told(&who.name, what.into()));
+    pub(super) fn audit_refusal(&self, who: &str, what: impl Into<String>) {
+        self.store().audit_refusal(told(who, what.into()));
     }
 
     /// Unguessable bytes.
@@ -269,14 +302,14 @@ impl Desk {
         let session = Session { token: sessions::hash(&token), account, until };
         let kept = session.clone();
         self.store().run(move |conn| accounts::sign_in(conn, &kept)).await?;
-        lock(&self.sessions).add(&session);
+        lock(&self.sessions).add(&session, clock::now().wall);
         Ok(token)
     }
 
     /// Lets a session in that is not written down.
     #[cfg(test)]
     pub(super) fn admit(&self, session: &Session) {
-        lock(&self.sessions).add(session);
+        lock(&self.sessions).add(session, clock::now().wall);
     }
 
     /// Signs out.

@@ -2,28 +2,33 @@
 //! ours.
 //!
 //! Owns the order of these questions. Where somebody's time is over in the middle of a form, they
-//! sign in again and what they typed is there.
+//! sign in again and what they typed is there; a file they choose again. What is refused is read to
+//! its end all the same: a browser that still sends shows a broken connection instead of the answer.
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Request, State};
+use axum::body::{Body, to_bytes};
+use axum::extract::multipart::{Field, Multipart, MultipartError};
+use axum::extract::{FromRequest as _, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use axum::response::Response;
+use futures_util::StreamExt as _;
 
 use super::access::{Place, place_of};
 use super::desk::Desk;
 use super::pages::sign_in::{self, Kept};
 use super::sign_in::Person;
 use super::sign_in::sessions::COOKIE;
-use super::ui::{View, cookie, see_other};
+use super::ui::{View, cookie, error, see_other};
 
 /// Bytes of a form at most; uploads have their own limit.
 pub(super) const FORM_MAX: usize = 512 * 1024;
+/// Bytes of an upload's texts that are kept at most: as a form they take three times as many.
+const TEXTS_MAX: usize = FORM_MAX / 4;
+/// Fields of an upload that are kept at most; no form of ours has as many.
+const FIELDS_MAX: usize = 20;
 
 /// Lets a request in, or answers it.
 pub(super) async fn enter(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
@@ -33,9 +38,10 @@ pub(super) async fn enter(State(desk): State<Arc<Desk>>, request: Request, next:
         (None, person) => pass(&desk, place, person, request, next).await,
         (Some(_), None) => stranger(&desk, request).await,
         (Some(_), Some(person)) if !place.admits(person.role) && !person.is_machine() => {
-            desk.audit_refusal(&person, format!("is not let to {}", place.path));
-            let view = view(&desk, Some(person), &request);
-            match is_api(&request) {
+            desk.audit_refusal(&person.name, format!("is not let to {}", place.path));
+            let (view, is_api) = (view(&desk, Some(person), &request), is_api(&request));
+            drain(request).await;
+            match is_api {
                 true => error(StatusCode::FORBIDDEN, "not_allowed"),
                 false => view.refuse(
                     StatusCode::FORBIDDEN,
@@ -77,7 +83,9 @@ async fn pass(
         request = kept;
         if !fits {
             let view = view(desk, person.clone().into(), &request);
-            return match is_api(&request) {
+            let is_api = is_api(&request);
+            drain(request).await;
+            return match is_api {
                 true => error(StatusCode::FORBIDDEN, "no_csrf_token"),
                 false => view.refuse(
                     StatusCode::FORBIDDEN,
@@ -122,18 +130,78 @@ async fn stranger(desk: &Arc<Desk>, request: Request) -> Response {
     if is_api(&request) {
         return error(StatusCode::UNAUTHORIZED, "sign_in");
     }
-    let path = request.uri().path_and_query().map_or("/", |it| it.as_str()).to_owned();
     if request.method() == Method::GET {
+        let path = request.uri().path_and_query().map_or("/", |it| it.as_str());
         let next: String = path.bytes().map(|byte| format!("%{byte:02X}")).collect();
         return see_other(&format!("/sign-in?next={next}"));
     }
     let view = view(desk, None, &request);
-    let body = match is_form(request.headers()) {
-        true => to_bytes(request.into_body(), FORM_MAX).await.unwrap_or_default(),
-        false => Bytes::new(),
+    let mut kept = Kept { path: without_token(request.uri()), ..Kept::default() };
+    let is_whole = match is_upload(request.headers()) {
+        true => keep_upload(request, &mut kept).await.is_ok(),
+        false if is_form(request.headers()) => {
+            let body = to_bytes(request.into_body(), FORM_MAX).await;
+            kept.fields = fields(body.as_deref().unwrap_or_default());
+            body.is_ok()
+        }
+        false => true,
     };
-    let fields = fields(&body).into_iter().filter(|(key, _)| key != "csrf").collect();
-    sign_in::again(&view, Kept { path, fields })
+    if !is_whole {
+        return error(StatusCode::REQUEST_TIMEOUT, "body_not_whole");
+    }
+    kept.fields.retain(|(key, _)| key != "csrf");
+    sign_in::again(&view, kept)
+}
+
+/// The address without the token of a session that is over.
+fn without_token(uri: &Uri) -> String {
+    let mut query = fields(uri.query().unwrap_or_default().as_bytes());
+    query.retain(|(key, _)| key != "csrf");
+    match serde_urlencoded::to_string(&query) {
+        Ok(query) if !query.is_empty() => format!("{}?{query}", uri.path()),
+        Ok(_) | Err(_) => uri.path().to_owned(),
+    }
+}
+
+/// Reads a form with files: what was typed is kept, files are thrown away but for their names in
+/// the form.
+async fn keep_upload(request: Request, kept: &mut Kept) -> Result<(), MultipartError> {
+    let Ok(mut form) = Multipart::from_request(request, &()).await else { return Ok(()) };
+    let mut room = TEXTS_MAX;
+    while let Some(field) = form.next_field().await? {
+        let name = field.name().unwrap_or_default().to_owned();
+        let is_file = field.file_name().is_some();
+        let text = read(field, if is_file { 0 } else { room }).await?;
+        let is_kept = kept.fields.len() + kept.files.len() < FIELDS_MAX && name.len() < room;
+        match text {
+            _ if name.is_empty() || !is_kept => {}
+            _ if is_file => kept.files.push(name),
+            Some(text) => {
+                room = room.saturating_sub(name.len() + text.len());
+                kept.fields.push((name, text));
+            }
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// Reads a field to its end. `None`: it is longer than `most`, or no text.
+async fn read(mut field: Field<'_>, most: usize) -> Result<Option<String>, MultipartError> {
+    let (mut bytes, mut fits) = (Vec::new(), true);
+    while let Some(chunk) = field.chunk().await? {
+        fits &= bytes.len() + chunk.len() <= most;
+        if fits {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+    Ok(String::from_utf8(bytes).ok().filter(|_| fits))
+}
+
+/// Reads what nobody wants; how much and how long is limited before.
+async fn drain(request: Request) {
+    let mut body = request.into_body().into_data_stream();
+    while let Some(Ok(_)) = body.next().await {}
 }
 
 /// Whose request this is.
@@ -154,12 +222,16 @@ fn is_api(request: &Request) -> bool {
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
-    let form = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    form.is_some_and(|form| form.starts_with("application/x-www-form-urlencoded"))
+    is_of(headers, "application/x-www-form-urlencoded")
 }
 
-fn error(status: StatusCode, what: &str) -> Response {
-    (status, Json(json!({ "error": what }))).into_response()
+fn is_upload(headers: &HeaderMap) -> bool {
+    is_of(headers, "multipart/form-data")
+}
+
+fn is_of(headers: &HeaderMap, kind: &str) -> bool {
+    let form = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    form.is_some_and(|form| form.starts_with(kind))
 }
 
 /// The fields of a form, in order.

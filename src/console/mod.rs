@@ -40,6 +40,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::config::Console;
 pub use desk::{Desk, Error, Setup, machine_token};
@@ -52,6 +53,9 @@ const HEADERS_MAX: usize = 64;
 /// Pause after a failure to accept (out of descriptors, mostly), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long what was begun may take at the end: longer than the service takes to read it.
+const FINISH_LIMIT: Duration = Duration::from_secs(30);
+
 /// Binds the console's socket; the port is the listener's where the configuration says 0.
 ///
 /// # Errors
@@ -60,15 +64,14 @@ pub async fn bind(config: &Console) -> io::Result<TcpListener> {
     TcpListener::bind(config.listen).await
 }
 
-/// Serves until `shutdown`; connections that are open then are closed. Meanwhile it is written down
-/// who is on duty.
+/// Serves until `shutdown`; connections that are open then are closed, but what somebody was just
+/// saving or putting on air is done to its end. Meanwhile it is written down who is on duty.
 pub async fn serve(listener: TcpListener, desk: Arc<Desk>, shutdown: impl Future<Output = ()>) {
     let config = desk.limits.clone();
     let router = routes::router(&desk);
     let (stop, stopped) = oneshot::channel();
     let watching = tokio::spawn(duty::watch(Arc::clone(&desk), stopped));
     let mut connections = JoinSet::new();
-    // Ends with this.
     let mut beside = JoinSet::new();
     prompts::source::sweep(&desk);
     beside.spawn(prompts::plans::watch(Arc::clone(&desk)));
@@ -91,7 +94,13 @@ pub async fn serve(listener: TcpListener, desk: Arc<Desk>, shutdown: impl Future
             },
         }
     }
-    drop((connections, stop));
+    connections.shutdown().await;
+    beside.shutdown().await;
+    drop(stop);
+    let at_rest = async { drop((desk.book.turn().await, desk.studio.on_air().await)) };
+    if timeout(FINISH_LIMIT, at_rest).await.is_err() {
+        tracing::error!("something is still being saved or put on air");
+    }
     if let Err(error) = watching.await {
         tracing::error!(%error, "times on duty are not written");
     }

@@ -21,6 +21,7 @@ mod origin;
 mod patience;
 mod states;
 mod too_large;
+mod unfit;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
@@ -48,7 +49,7 @@ use super::enter::{self, FORM_MAX};
 use super::live::pass::Pass;
 use super::live::seats::{Seat, Seats};
 use super::sign_in::{From, Person};
-use super::ui::{STYLE, View};
+use super::ui::{STYLE, View, error};
 use super::{assets, pages, view};
 use crate::call::board::Board;
 use crate::shell::handle::Handle;
@@ -118,6 +119,7 @@ pub(super) fn router(desk: &Arc<Desk>) -> Router {
                 false => error(StatusCode::NOT_FOUND, "not_found"),
             })
         })
+        .layer(middleware::from_fn_with_state(Arc::clone(desk), unfit::in_words))
         .with_state(Arc::clone(desk));
     api.merge(pages)
         .method_not_allowed_fallback(|| {
@@ -181,10 +183,6 @@ async fn guard(State(door): State<Door>, request: Request, next: Next) -> Respon
     }
     own.insert(POLICY, door.policy);
     response
-}
-
-fn error(code: StatusCode, what: &str) -> Response {
-    (code, Json(json!({ "error": what }))).into_response()
 }
 
 fn verdict(well: bool) -> StatusCode {

@@ -2,10 +2,12 @@
 //!
 //! Owns the order: read the file, see whether it is what the form was made from, change its text,
 //! judge the whole as `koebashi check` does, write it, have it read by the service, write down who
-//! did what. A file that somebody changed by hand is noticed here and goes into the history.
+//! did what. What is begun is done to the end, also when whoever asked has gone meanwhile. A file
+//! that somebody changed by hand is noticed here and goes into the history.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
@@ -89,6 +91,8 @@ pub(super) struct Draft {
     pub(super) changes: Vec<Change>,
     /// What looks wrong but can be run.
     pub(super) warnings: Vec<Complaint>,
+    /// What it means.
+    pub(super) loaded: Loaded,
 }
 
 /// What became of a save.
@@ -101,21 +105,48 @@ pub(super) enum Saved {
 }
 
 /// What the file says now. A text that is not the last in the history goes into it.
-pub(super) async fn leaf(desk: &Desk) -> Result<Leaf, Failure> {
-    let path = || desk.book.path().to_owned();
-    let leaf = desk.book.read().await.map_err(|error| Failure::Unreadable(path(), error))?;
-    let last = desk.read(|db| db.read(history::last)).await.map_err(Failure::Store)?;
+pub(super) async fn leaf(desk: &Arc<Desk>) -> Result<Leaf, Failure> {
+    let (leaf, last) = look(desk).await?;
+    if last.is_some_and(|last| last.text == leaf.text) {
+        return Ok(leaf);
+    }
+    // It may be the text of somebody who is just saving: then it is theirs, or soon gone.
+    let turn = desk.book.turn().await;
+    let desk = Arc::clone(desk);
+    to_the_end(async move {
+        let _turn = turn;
+        seen(&desk).await
+    })
+    .await
+}
+
+/// The same, where nobody else saves.
+async fn seen(desk: &Desk) -> Result<Leaf, Failure> {
+    let (leaf, last) = look(desk).await?;
     let is_known = last.as_ref().is_some_and(|last| last.text == leaf.text);
-    if !is_known {
-        keep(desk, BY_HAND, "", &leaf.text).await?;
-        if last.is_some() {
-            desk.audit_of("system", "saw that the configuration was changed by hand");
-        }
+    if !is_known && keep(desk, BY_HAND, "", &leaf.text).await? && last.is_some() {
+        desk.audit_of("system", "saw that the configuration was changed by hand");
     }
     Ok(leaf)
 }
 
-async fn keep(desk: &Desk, who: &str, note: &str, text: &str) -> Result<(), Failure> {
+/// What the file says, and the last text in the history.
+async fn look(desk: &Desk) -> Result<(Leaf, Option<Version>), Failure> {
+    let path = || desk.book.path().to_owned();
+    let leaf = desk.book.read().await.map_err(|error| Failure::Unreadable(path(), error))?;
+    let last = desk.read(|db| db.read(history::last)).await.map_err(Failure::Store)?;
+    Ok((leaf, last))
+}
+
+/// Does it to the end, also when whoever waits for it goes. All that it waits for has a limit.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::spawn(work).await.unwrap_or(Err(Failure::Store(store::Error::Busy)))
+}
+
+/// Puts a text into the history. False: it is the last one there already.
+async fn keep(desk: &Desk, who: &str, note: &str, text: &str) -> Result<bool, Failure> {
     let version = Version {
         n: 0,
         at: clock::now().wall,
@@ -125,7 +156,7 @@ async fn keep(desk: &Desk, who: &str, note: &str, text: &str) -> Result<(), Fail
         text: text.to_owned(),
     };
     let kept = desk.store().run(move |conn| history::add(conn, &version)).await;
-    kept.map(|_| ()).map_err(Failure::Store)
+    kept.map_err(Failure::Store)
 }
 
 /// The text that a form was made from; `None`: it is not known any more.
@@ -138,11 +169,16 @@ pub(super) async fn based(desk: &Desk, base: &str) -> Result<Option<Leaf>, Failu
     Ok(found.map_err(Failure::Store)?.map(|version| Leaf::new(version.text)))
 }
 
-/// What a text means, with the prompts that the service has now.
+/// What a text means, with the prompts that the service has now. A blank one means the demo only
+/// where that is in force: else the file is lost, and nothing is to be saved in its place.
 pub(super) fn read(desk: &Desk, text: &str) -> Result<Loaded, Vec<Complaint>> {
     let path = desk.book.path();
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    let mut loaded = parse(text, &path.display().to_string(), folder)?;
+    let file = path.display().to_string();
+    let mut loaded = parse(text, &file, folder)?;
+    if text.trim().is_empty() && !changes(&desk.current().loaded, &loaded).is_empty() {
+        return Err(vec![Complaint::error(file, None, File::GoneOrEmpty)]);
+    }
     loaded.call.prompt_lengths.clone_from(&desk.current().loaded.call.prompt_lengths);
     Ok(loaded)
 }
@@ -184,31 +220,47 @@ pub(super) async fn judged(desk: &Desk, old: &Loaded, text: String) -> Result<Dr
     if !barred.is_empty() {
         return Err(Failure::Wrong(barred));
     }
-    Ok(Draft { text, changes, warnings })
+    Ok(Draft { text, changes, warnings, loaded })
 }
 
 /// Writes a draft in the place of the leaf that it was made from, and has it read.
 pub(super) async fn save(
-    desk: &Desk,
+    desk: &Arc<Desk>,
     who: &Person,
     leaf: &Leaf,
     draft: &Draft,
     note: &str,
 ) -> Result<Saved, Failure> {
-    let _turn = desk.book.turn().await;
-    if self::leaf(desk).await?.base != leaf.base {
-        return Err(Failure::Changed);
-    }
+    let turn = desk.book.turn().await;
+    let (desk, who, leaf) = (Arc::clone(desk), who.clone(), leaf.clone());
+    let (text, changes, note) = (draft.text.clone(), draft.changes.clone(), note.to_owned());
+    to_the_end(async move {
+        let _turn = turn;
+        if seen(&desk).await?.base != leaf.base {
+            return Err(Failure::Changed);
+        }
+        let saved = replace(&desk, &leaf, &text).await?;
+        tell(&desk, &who, &changes);
+        if let Err(failure) = keep(&desk, &who.name, &note, &text).await {
+            tracing::error!(?failure, "a version of the configuration is not in the history");
+        }
+        Ok(saved)
+    })
+    .await
+}
+
+/// Puts a text in the place of a leaf; where the service does not take it, puts the leaf back.
+async fn replace(desk: &Desk, leaf: &Leaf, text: &str) -> Result<Saved, Failure> {
     let path = || desk.book.path().to_owned();
     let write = async |text: &str| {
         desk.book.write(text).await.map_err(|error| Failure::Unwritable(path(), error))
     };
     let was_there = desk.book.is_there().await;
     let was_there = was_there.map_err(|error| Failure::Unreadable(path(), error))?;
-    write(&draft.text).await?;
-    let saved = match desk.handle.reload().await {
-        Ok(Ok(())) => Saved::InForce,
-        Err(_) => Saved::Soon,
+    write(text).await?;
+    match desk.handle.reload().await {
+        Ok(Ok(())) => Ok(Saved::InForce),
+        Err(_) => Ok(Saved::Soon),
         Ok(Err(complaints)) => {
             // What the service does not take is not left to its next start.
             if was_there {
@@ -217,14 +269,9 @@ pub(super) async fn save(
                 let gone = desk.book.take_away().await;
                 gone.map_err(|error| Failure::Unwritable(path(), error))?;
             }
-            return Err(Failure::Wrong(complaints));
+            Err(Failure::Wrong(complaints))
         }
-    };
-    tell(desk, who, &draft.changes);
-    if let Err(failure) = keep(desk, &who.name, note, &draft.text).await {
-        tracing::error!(?failure, "a version of the configuration is not in the history");
     }
-    Ok(saved)
 }
 
 /// Writes each change down, without secrets.

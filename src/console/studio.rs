@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{MutexGuard, Notify, Semaphore};
+use tokio::sync::{Notify, OwnedMutexGuard, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -33,7 +33,7 @@ pub(super) enum News {
 #[derive(Debug)]
 pub(super) struct Studio {
     /// Held while what is on air is changed.
-    on_air: tokio::sync::Mutex<()>,
+    on_air: Arc<tokio::sync::Mutex<()>>,
     /// Decoding and speaking take memory and time: one at a time.
     work: Arc<Semaphore>,
     /// Rung when a plan is made or taken back.
@@ -44,7 +44,7 @@ pub(super) struct Studio {
 impl Default for Studio {
     fn default() -> Self {
         Self {
-            on_air: tokio::sync::Mutex::default(),
+            on_air: Arc::default(),
             work: Arc::new(Semaphore::new(1)),
             plans: Notify::new(),
             news: Mutex::default(),
@@ -54,8 +54,8 @@ impl Default for Studio {
 
 impl Studio {
     /// Only whoever holds this changes what is on air.
-    pub(super) async fn on_air(&self) -> MutexGuard<'_, ()> {
-        self.on_air.lock().await
+    pub(super) async fn on_air(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.on_air).lock_owned().await
     }
 
     /// Does something long with sound, one at a time (also when whoever asked has gone meanwhile),

@@ -32,10 +32,12 @@ use crate::time::Timestamp;
 
 mod board;
 mod door;
+mod many;
 mod me;
 mod opening;
 mod prompts;
 mod states;
+mod trail;
 mod trust;
 
 struct Server {
@@ -48,6 +50,8 @@ struct Server {
     /// What commands on this machine show.
     token: String,
     desk: Arc<Desk>,
+    /// Changes what is in force.
+    current: watch::Sender<Arc<ready::Ready>>,
 }
 
 impl Drop for Server {
@@ -80,14 +84,14 @@ impl Server {
         let listener = bind(&limits).await.unwrap();
         let address = listener.local_addr().unwrap();
         let ready = ready::load(Path::new("there/is/none.toml")).unwrap();
-        let (_, current) = watch::channel(Arc::new(ready));
+        let (told, current) = watch::channel(Arc::new(ready));
         let chance = Chance::from_number(nth.into());
         let path = database.with_file_name("koebashi.toml");
         let desk = Setup { handle: more(handle), limits, current, chance, path };
         let desk = Desk::open(desk).await.unwrap();
         let token = machine_token(database.parent().unwrap()).unwrap();
         let task = tokio::spawn(serve(listener, Arc::clone(&desk), std::future::pending()));
-        Self { address, feed, metrics, store, database, task, token, desk }
+        Self { address, feed, metrics, store, database, task, token, desk, current: told }
     }
 
     /// Status and whole answer.

@@ -24,6 +24,8 @@ pub struct Config {
     pub prompts_dir: PathBuf,
     /// The program that speaks a prompt's text, and its arguments; none: the one that is found.
     pub voice_command: Vec<String>,
+    /// The voice of Open JTalk, where that is what is found; none: one where Debian keeps them.
+    pub voice_file: Option<PathBuf>,
     /// How long it may take for one prompt.
     pub voice_timeout: Duration,
     /// How log lines look.

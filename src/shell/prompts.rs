@@ -205,6 +205,24 @@ pub fn list(folder: &Path) -> Result<Vec<Row>, Vec<Error>> {
     Ok(rows.into_values().collect())
 }
 
+/// What each prompt that is there says, where somebody wrote that down. A file that can't be read
+/// says nothing.
+pub fn texts(folder: &Path) -> BTreeMap<Prompt, String> {
+    let (own, shipped) = (manifest::read(folder).unwrap_or_default(), embedded_manifest());
+    let is_shipped = |name: &str, source: &Source| match source {
+        Source::Shipped(_) => true,
+        Source::File(path) => embedded().any(|(known, bytes)| {
+            known == name && read_limited(path, FILE_BYTES_MAX).is_ok_and(|own| own == bytes)
+        }),
+    };
+    let text = |(name, source): (String, Source)| {
+        let shipped = || shipped.get(&name).filter(|_| is_shipped(&name, &source));
+        let text = own.get(&name).or_else(shipped)?.text.clone();
+        (!text.is_empty()).then(|| (Prompt(name.into()), text))
+    };
+    sources(folder).0.into_iter().filter_map(text).collect()
+}
+
 /// The rows as text for people, one line each.
 pub fn table(rows: &[Row]) -> String {
     let mut out = String::new();

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use tokio::runtime;
 use tokio::sync::mpsc;
 
@@ -25,7 +26,7 @@ use crate::call::intention::Intention;
 use crate::call::switchboard::{Command, Step, Switchboard};
 use crate::chance::Chance;
 use crate::media;
-use crate::store::Store;
+use crate::store::{Reader, Store};
 
 /// Events of the media threads that wait for the loop.
 const EVENTS_MAX: usize = 8_192;
@@ -99,7 +100,7 @@ impl Shell {
             })
             .map(|watching| beside.spawn(watching));
         let drain = setup.fresh.call.limits.drain;
-        let switchboard = switchboard(
+        let mut switchboard = switchboard(
             setup.fresh,
             setup.media,
             media.shards(),
@@ -107,6 +108,7 @@ impl Shell {
             setup.intentions,
             chance,
         );
+        recall(&mut switchboard, &setup.store);
         Ok(Self {
             switchboard,
             sockets,
@@ -150,6 +152,19 @@ fn recorder(
             tracing::warn!("the loop could not be told that a recording is lost");
         }
     })
+}
+
+/// What an earlier process counted today. A database that can't be read costs the board these
+/// figures, and no call.
+fn recall(switchboard: &mut Switchboard, store: &Store) {
+    let now = clock::now();
+    // Longer than any day of any calendar.
+    let from = now.wall - TimeDelta::hours(26);
+    let counted = Reader::open(store.path())
+        .and_then(|reader| reader.cdrs(from, now.wall, |cdr| switchboard.recall(now, &cdr)));
+    if let Err(error) = counted {
+        tracing::warn!(%error, "today's earlier calls are not on the board");
+    }
 }
 
 fn switchboard(

@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 /// Accounts at most.
 pub const ACCOUNTS_MAX: usize = 10_000;
 /// Sign-ins of one account at a time; one more ends the oldest.
-const SESSIONS_MAX: u32 = 20;
+pub const SESSIONS_MAX: u8 = 20;
 
 /// What a person may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -155,6 +155,29 @@ pub fn create(conn: &Connection, account: &Account) -> rusqlite::Result<bool> {
     Ok(true)
 }
 
+/// What came of making the first account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// It is written.
+    Made,
+    /// Somebody else is invited under that name; nothing is written.
+    NameTaken,
+    /// There is an operator who can sign in; nothing is written.
+    Late,
+}
+
+/// Writes the first operator's account, while there is none who can sign in.
+///
+/// # Errors
+/// When the database refuses.
+pub fn create_first(conn: &Connection, account: &Account) -> rusqlite::Result<First> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM account WHERE role = ?1 AND password IS NOT NULL)";
+    if conn.query_row(sql, [Role::Operator.name()], |row| row.get(0))? {
+        return Ok(First::Late);
+    }
+    Ok(if create(conn, account)? { First::Made } else { First::NameTaken })
+}
+
 /// Changes an account as it is at this moment, whatever was read of it before. False: there is none
 /// any more, or `change` says that it no longer fits, and nothing is written.
 ///
@@ -206,8 +229,9 @@ pub fn sign_in(conn: &Connection, session: &Session) -> rusqlite::Result<()> {
     let sql = "INSERT OR REPLACE INTO session VALUES (?1, ?2, ?3)";
     conn.execute(sql, (&session.token, &session.account, until))?;
     let sql = "DELETE FROM session WHERE account = ?1 AND token NOT IN
-               (SELECT token FROM session WHERE account = ?1 ORDER BY until_ms DESC LIMIT ?2)";
-    conn.execute(sql, (&session.account, SESSIONS_MAX))?;
+               (SELECT token FROM session WHERE account = ?1
+                ORDER BY token = ?2 DESC, until_ms DESC LIMIT ?3)";
+    conn.execute(sql, (&session.account, &session.token, SESSIONS_MAX))?;
     Ok(())
 }
 

@@ -165,7 +165,9 @@ impl Store {
     pub fn open(config: &Config) -> Result<(Self, BTreeMap<Extension, Intention>), Error> {
         let conn = migrate::open(&config.path)?;
         let intentions = counselors::load(&conn).map_err(|e| database(&config.path, e))?;
+        let trail = audit::End::default().moved(&conn).map_err(|e| database(&config.path, e))?;
         let shared = Arc::new(Shared::new(config.clone()));
+        shared.set_trail(trail);
         writer::spawn(&shared, conn).map_err(Error::Thread)?;
         Ok((Self { owner: Arc::new(Owner(shared)) }, intentions))
     }
@@ -185,6 +187,12 @@ impl Store {
         let sums = self.owner.0.refusals().due(Instant::now());
         sums.into_iter().for_each(|sum| self.owner.0.push(Record::Audit(sum)));
         self.owner.0.push(Record::Audit(entry));
+    }
+
+    /// The end of the audit trail, as the writer knows it: to be asked for before a [`Reader`]
+    /// looks whether it is there.
+    pub fn trail_end(&self) -> audit::End {
+        self.owner.0.trail()
     }
 
     /// Appends a request that was refused: few of one person in a minute, the others as a sum.

@@ -90,6 +90,8 @@ pub(super) fn task<T: Send + 'static>(
 pub(super) struct Shared {
     pub(super) config: Config,
     backlog: Mutex<Backlog>,
+    /// The audit trail's end; changed by the writer alone.
+    trail: Mutex<audit::End>,
     refusals: Mutex<Refusals>,
     /// Rung when the backlog changes.
     wake: Condvar,
@@ -123,6 +125,7 @@ impl Shared {
         Self {
             config,
             backlog: Mutex::default(),
+            trail: Mutex::default(),
             refusals: Mutex::default(),
             wake: Condvar::new(),
             done: Condvar::new(),
@@ -182,6 +185,16 @@ impl Shared {
         if !is_resting {
             self.wake.notify_one();
         }
+    }
+
+    /// The end of the audit trail.
+    pub(super) fn trail(&self) -> audit::End {
+        *self.trail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The audit trail ends elsewhere now.
+    pub(super) fn set_trail(&self, end: audit::End) {
+        *self.trail.lock().unwrap_or_else(PoisonError::into_inner) = end;
     }
 
     /// Held for moments.
@@ -356,7 +369,8 @@ impl Writer {
             self.conn = None;
         }
         let conn = connection(&mut self.conn, &self.shared.config)?;
-        let done = commit(conn, &self.batch)?;
+        let (done, trail) = commit(conn, &self.batch, self.shared.trail())?;
+        self.shared.set_trail(trail);
         self.batch = Batch::default();
         self.in_log += 1;
         self.rested = Instant::now() + REST;
@@ -466,9 +480,14 @@ fn connection<'a>(
     }
 }
 
-fn commit(conn: &mut Connection, batch: &Batch) -> rusqlite::Result<Done> {
+fn commit(
+    conn: &mut Connection,
+    batch: &Batch,
+    trail: audit::End,
+) -> rusqlite::Result<(Done, audit::End)> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut done = Done::default();
+    let trail = trail.check(&tx, chrono::Utc::now())?;
     for (extension, intention) in &batch.intentions {
         count(counselors::save(&tx, extension, intention).map(|()| true), &mut done)?;
     }
@@ -481,8 +500,9 @@ fn commit(conn: &mut Connection, batch: &Batch) -> rusqlite::Result<Done> {
         };
         count(written, &mut done)?;
     }
+    let trail = trail.moved(&tx)?;
     tx.commit()?;
-    Ok(done)
+    Ok((done, trail))
 }
 
 /// A record that the database will never take must not hold up the others: it is counted, logged

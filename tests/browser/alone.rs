@@ -56,6 +56,15 @@ fn an_operator_alone_changes_the_welcome_adds_a_closed_day_and_sees_next_months_
     wrong.extend(browser.judge("reports-month"));
     let papers = browser.papers();
     assert!((1..=4).contains(&papers), "{papers} pages of paper");
+    // The figures are on paper, menu and buttons are not.
+    for css in ["header", "nav a", "main form", "main a.button"] {
+        let [seen, printed] = browser.seen_and_printed(css);
+        assert!(seen > 0 && printed == 0, "{css}: {seen} on the screen, {printed} on paper");
+    }
+    for css in [".cards .card .big", "main table", "main h2"] {
+        let [seen, printed] = browser.seen_and_printed(css);
+        assert!(seen > 0 && printed == seen, "{css}: {seen} on the screen, {printed} on paper");
+    }
     // Next month's report is asked for today, for the clock of a running program can't be turned:
     // it is empty. Then the call's record is put into that month, as it would lie there had the
     // call come then, while the service is down; the report is made of it.

@@ -4,6 +4,7 @@
 use super::driver::Browser;
 use crate::loopback::place::{Place, wait_for};
 use crate::loopback::service::{Service, Setup};
+use crate::loopback::tone;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use totp_rs::{Builder, Secret};
 
@@ -124,6 +125,14 @@ fn everybody_sees_what_is_theirs_and_nothing_else() {
     assert!(refused >= 10, "{refused}");
 }
 
+/// The session ends elsewhere, while a form is open.
+fn end_elsewhere(browser: &Browser) {
+    let script = "const done = arguments[0];
+        fetch('/sign-out', { method: 'POST', headers: { 'x-csrf-token': document.body.dataset.csrf } })
+            .then(() => done(true))";
+    browser.script_async(script);
+}
+
 #[test]
 fn what_was_typed_outlives_the_session() {
     let place = Place::new("browser-session");
@@ -131,11 +140,7 @@ fn what_was_typed_outlives_the_session() {
     let browser = set_up(&place, &service);
     browser.open("/accounts");
     browser.fill("#name", "新しい人 <b>");
-    // The session ends elsewhere, while the form is open.
-    let script = "const done = arguments[0];
-        fetch('/sign-out', { method: 'POST', headers: { 'x-csrf-token': document.body.dataset.csrf } })
-            .then(() => done(true))";
-    browser.script_async(script);
+    end_elsewhere(&browser);
     browser.click("form.card button");
     browser.wait_text(".notice", "入力した内容は残っています");
     browser.fill("#name", OPERATOR.0);
@@ -149,6 +154,30 @@ fn what_was_typed_outlives_the_session() {
     // It arrives as typed, and is judged as ever.
     browser.wait_text("[role=alert]", "名前は");
     assert_eq!(browser.path(), "/accounts");
+}
+
+#[test]
+fn an_upload_outlives_the_session_but_for_its_file() {
+    let place = Place::new("browser-upload");
+    let service = Service::start(&place, &Setup::default());
+    let browser = set_up(&place, &service);
+    let wav = place.dir.join("new.wav");
+    tone::write_wav(&wav, &tone::sine(440, Duration::from_secs(2)));
+    browser.open("/prompts/welcome");
+    browser.attach("#file", &wav);
+    browser.fill("#said", "こちらは相談の窓口です。");
+    end_elsewhere(&browser);
+    browser.click("form[action*='/upload'] button");
+    browser.wait_text(".notice", "ファイルは、サインインのあとでもう一度選んでください");
+    let mut wrong = browser.look("sign-in-upload");
+    sign_in(&browser, OPERATOR.0, OPERATOR.1, "");
+    browser.wait_text("main", "もう一度選んでください");
+    wrong.extend(browser.look("go-on-upload"));
+    browser.attach("#file-1", &wav);
+    browser.click("main button");
+    browser.wait_text("[role=status]", "版2を作りました");
+    assert!(browser.text("main").contains("こちらは相談の窓口です。"));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -166,6 +195,12 @@ fn a_second_factor_is_set_up_and_asked_for() {
     };
     let used = code(0);
     browser.fill("#code", &used);
+    // Whoever finds the screen has no password: the picture stays, for another try.
+    browser.fill("#proof", "whatever it is");
+    browser.click("main button");
+    browser.wait_text("[role=alert]", "パスワードが違います");
+    browser.fill("#code", &used);
+    browser.fill("#proof", OPERATOR.1);
     browser.click("main button");
     browser.wait_text("[role=status]", "確認コードを設定しました");
     let mut wrong = browser.look("account-with-code");

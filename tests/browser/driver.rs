@@ -3,6 +3,8 @@
 //! Every wait has a limit. A step that fails says where the browser was and what stood there.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -61,6 +63,7 @@ pub(crate) struct Browser {
     runtime: Runtime,
     client: Client,
     _driver: Process,
+    port: u16,
     base: String,
 }
 
@@ -93,7 +96,7 @@ impl Browser {
             let mut builder = ClientBuilder::new(HttpConnector::new());
             runtime.block_on(builder.capabilities(wanted.clone()).connect(&address)).ok()
         });
-        Self { runtime, client, _driver: driver, base: base.to_owned() }
+        Self { runtime, client, _driver: driver, port, base: base.to_owned() }
     }
 
     fn wait<T>(&self, step: impl Future<Output = Result<T, CmdError>>) -> Result<T, CmdError> {
@@ -275,6 +278,39 @@ impl Browser {
         let paper = self.wait(self.client.print(PrintConfiguration::default())).unwrap();
         let text = String::from_utf8_lossy(&paper);
         text.matches("/Type /Page\n").count()
+    }
+
+    /// How many elements of this kind can be seen: on the screen, and when it is printed.
+    pub(crate) fn seen_and_printed(&self, css: &str) -> [u64; 2] {
+        ["screen", "print"].map(|medium| {
+            self.show_as(medium);
+            let script = "return [...document.querySelectorAll(arguments[0])]
+                .filter(one => one.checkVisibility()).length";
+            let seen = self.script(script, vec![json!(css)]).as_u64().unwrap();
+            self.show_as("");
+            seen
+        })
+    }
+
+    /// Lets the page look as on this medium; empty: as it is. A command of Chromium's own, which
+    /// its driver hands on.
+    fn show_as(&self, medium: &str) {
+        let session = self.runtime.block_on(self.client.session_id()).unwrap().unwrap();
+        let body = json!({ "cmd": "Emulation.setEmulatedMedia", "params": { "media": medium } });
+        let (port, body) = (self.port, body.to_string());
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        let length = body.len();
+        let ask = format!(
+            "POST /session/{session}/goog/cdp/execute HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n{body}"
+        );
+        stream.write_all(ask.as_bytes()).unwrap();
+        let mut room = [0; 64];
+        let read = stream.read(&mut room).unwrap();
+        let answer = String::from_utf8_lossy(&room[..read]);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 
     /// Whether it runs the scripts of a page, of any page.

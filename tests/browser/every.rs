@@ -103,6 +103,8 @@ fn every_page_is_light_comes_at_once_fits_a_telephone_and_pleases_axe() {
     }
     let invitation = make_account(&operator, ("監督", "supervisor", "101"));
     visits.wrong.extend(operator.look("accounts-invited"));
+    let path = operator.links("main a[href^='/accounts/change']").pop();
+    visits.open(&operator, "accounts-change", &path.unwrap());
     visits.open(&other, "invitation", &invitation);
     accept(&other, "監督");
     for (name, path) in [("board-supervisor", "/board"), ("me-supervisor", "/me")] {

@@ -7,7 +7,7 @@ use crate::config::basic;
 use crate::sim::{Answer, PhoneId, World};
 
 const HOURS: &str = "[[line.hours]]\ndays = [\"sat\"]\nopen = \"18:00\"\nintake_end = \"21:30\"\n\
-                     service_end = \"22:00\"\n[line.closed]\nranges = [\"12-29..01-03\"]\n\
+                     service_end = \"22:00\"\n[line.closed]\nranges = [\"12-29..01-03\", \"08-13..08-16\"]\n\
                      dates = [\"2026-12-05\"]\n";
 
 /// The line of the Saturday evenings, at this moment in Tokyo.
@@ -46,6 +46,7 @@ fn callers_are_taken_from_the_opening_to_the_end_of_the_intake() {
 fn over_the_turn_of_the_year_the_message_is_another() {
     assert_eq!(told("2027-01-02T19:00:00"), ["closed_year_end", "help"]);
     assert_eq!(told("2026-12-05T19:00:00"), ["closed", "help"], "a closed date");
+    assert_eq!(told("2027-08-14T19:00:00"), ["closed", "help"], "a range of the summer");
     assert_eq!(told("2026-12-26T19:00:00")[0], "welcome");
 }
 

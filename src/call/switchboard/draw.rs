@@ -16,7 +16,7 @@ use crate::call::config::{Extension, LineId};
 use crate::call::counselor::Activity;
 use crate::call::schedule::{self, Opening};
 use crate::call::voice::Side;
-use crate::time::Now;
+use crate::time::{Now, Timestamp};
 
 impl Switchboard {
     /// Something has changed: the board follows, but not at every step.
@@ -142,6 +142,17 @@ impl Switchboard {
         self.turn_day(now);
         self.touch_service();
         *self.today.outcomes.entry(line.clone()).or_default().entry(outcome).or_default() += 1;
+    }
+
+    /// Counts a call of an earlier process, when it is one of today: a restart in the middle of an
+    /// evening does not begin the evening anew.
+    pub fn recall(&mut self, now: Now, cdr: &Cdr) {
+        let day = |at: Timestamp| at.with_timezone(&self.config.timezone).date_naive();
+        let is_today = day(cdr.ended) == day(now.wall);
+        let Some(line) = cdr.line.as_ref().filter(|_| is_today && !cdr.test) else { return };
+        self.count_today(now, line, cdr.outcome);
+        self.count_level(line, cdr);
+        self.is_dirty = true;
     }
 
     /// Begins the count anew after midnight, whether anybody has called since or not.

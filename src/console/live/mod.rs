@@ -20,17 +20,15 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
-use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::sign_in::From;
-use super::ui::View;
+use super::ui::{View, error};
 use crate::call::board::Board;
 use crate::shell::clock;
 use pass::Pass;
@@ -64,8 +62,7 @@ pub(in crate::console) fn follow(
     painter: impl Painter,
 ) -> Response {
     let Some(seat) = seats.take(&view.person, from) else {
-        let full = Json(json!({ "error": "too_many_subscribers" }));
-        return (StatusCode::SERVICE_UNAVAILABLE, full).into_response();
+        return error(StatusCode::SERVICE_UNAVAILABLE, "too_many_subscribers");
     };
     let mut board = view.desk.handle.board();
     board.mark_changed();

@@ -2,20 +2,29 @@
 //!
 //! Owns the questions. Everything that may wait for a disk is asked off the runtime's threads.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Read;
 use std::path::Path;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::statvfs::statvfs;
 
 use super::facts::{Disk, Files};
+use crate::call::config::LineId;
 use crate::complaint::Complaint;
 use crate::config::ready::{self, Ready};
 use crate::time::Now;
 
-/// Where systemd's time service says that the clock is right.
-const FOLLOWED: &str = "/run/systemd/timesync/synchronized";
+/// Who says whether the kernel's clock is kept right, by whatever program: `yes` or `no`. The
+/// kernel is not asked here, for our unit is not let near its clock (`ProtectClock`).
+const CLOCK: (&str, [&str; 3]) = ("timedatectl", ["show", "--property=NTPSynchronized", "--value"]);
+/// How long it may take to say so, and how often it is looked whether it has.
+const SAID_WITHIN: (Duration, Duration) = (Duration::from_secs(3), Duration::from_millis(10));
+/// Bytes of it that are read.
+const SAID_MAX: u64 = 4_096;
 /// The kernel's lists of UDP sockets.
 const SOCKETS: [&str; 2] = ["/proc/net/udp", "/proc/net/udp6"];
 /// A smaller difference of the two clocks is only kept right, in milliseconds.
@@ -36,7 +45,38 @@ pub(super) fn find(ready: &Ready) -> Found {
         files: files(ready),
         disks: vec![disk("state_dir", &shell.state_dir), disk("prompts_dir", &shell.prompts_dir)],
         ports: free_ports(ready.loaded.media.ports),
-        is_followed: Path::new(FOLLOWED).exists().then_some(true),
+        is_followed: said(CLOCK.0, &CLOCK.1, SAID_WITHIN.0).as_deref().and_then(yes),
+    }
+}
+
+/// What a program says, when it ends well in time.
+fn said(program: &str, arguments: &[&str], limit: Duration) -> Option<String> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let (began, mut child) = (Instant::now(), command.spawn().ok()?);
+    let ended = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break Some(status),
+            Ok(None) if began.elapsed() < limit => thread::sleep(SAID_WITHIN.1),
+            Ok(None) | Err(_) => break None,
+        }
+    };
+    if ended.is_none() {
+        child.kill().ok();
+        child.wait().ok();
+    }
+    let mut text = String::new();
+    ended.filter(|status| status.success())?;
+    child.stdout.take()?.take(SAID_MAX).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// An answer that is neither says nothing.
+fn yes(text: &str) -> Option<bool> {
+    match text.trim() {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
     }
 }
 
@@ -78,15 +118,18 @@ fn ports(list: &str) -> impl Iterator<Item = u16> {
 }
 
 /// How far the wall clock was set, against the monotonic one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ClockWatch {
     last: Now,
+    /// Milliseconds by which it was set since this began.
     set_ms: i64,
+    /// What of it each line was told.
+    told: BTreeMap<LineId, i64>,
 }
 
 impl ClockWatch {
     pub(super) fn new(now: Now) -> Self {
-        Self { last: now, set_ms: 0 }
+        Self { last: now, set_ms: 0, told: BTreeMap::new() }
     }
 
     /// To be called often: only what comes between two looks is seen as one.
@@ -100,9 +143,10 @@ impl ClockWatch {
         self.last = now;
     }
 
-    /// Milliseconds by which it was set since this was last asked.
-    pub(super) fn take(&mut self) -> i64 {
-        std::mem::take(&mut self.set_ms)
+    /// Milliseconds by which it was set since this was last asked for the line.
+    pub(super) fn take(&mut self, line: &LineId) -> i64 {
+        let told = self.told.insert(line.clone(), self.set_ms);
+        self.set_ms.saturating_sub(told.unwrap_or(0))
     }
 }
 
@@ -140,11 +184,39 @@ mod tests {
         };
         let mut watch = ClockWatch::new(start);
         watch.look(after(5_010, 5_000));
-        assert_eq!(watch.take(), 0);
+        let [main, night] = ["main", "night"].map(LineId::from);
+        assert_eq!(watch.take(&main), 0);
         watch.look(after(70_010, 10_000));
         watch.look(after(15_010, 15_000));
-        assert_eq!(watch.take(), 60_000 + 60_000);
-        assert_eq!(watch.take(), 0);
+        // Of lines that are checked together each hears of it.
+        assert_eq!(watch.take(&main), 60_000 + 60_000);
+        assert_eq!(watch.take(&night), 60_000 + 60_000);
+        watch.look(after(19_010, 20_000));
+        assert_eq!((watch.take(&main), watch.take(&main)), (1_000, 0));
+        assert_eq!((watch.take(&night), watch.take(&night)), (1_000, 0));
+    }
+
+    #[test]
+    fn a_clock_that_is_not_kept_right_is_told_from_one_of_which_nobody_speaks() {
+        let limit = Duration::from_secs(20);
+        let asked = |script: &str| said("sh", &["-c", script], limit).as_deref().and_then(yes);
+        assert_eq!(asked("echo yes"), Some(true));
+        assert_eq!(asked("echo no"), Some(false));
+        assert_eq!(asked("echo 'Failed to connect to bus' >&2; exit 1"), None);
+        assert_eq!(asked("echo yes; exit 1"), None);
+        assert_eq!(asked("true"), None);
+        assert_eq!(said("there-is-no-such-program", &[], limit), None);
+        let began = Instant::now();
+        assert_eq!(said("sleep", &["60"], Duration::from_millis(50)), None);
+        assert!(began.elapsed() < limit, "it was not waited for");
+    }
+
+    #[test]
+    fn the_system_is_asked_in_words_that_it_knows() {
+        // Where there is no such program, or nobody to answer it (in a container), nothing is said.
+        let help = said(CLOCK.0, &["--help"], Duration::from_secs(20));
+        let knows = |help: &str| help.contains("show") && help.contains("--value");
+        assert!(help.as_deref().is_none_or(knows), "{help:?}");
     }
 
     #[test]

@@ -240,7 +240,7 @@ impl Opening {
             disk_min: ready.loaded.opening.disk_min,
             clock: Clock {
                 is_followed,
-                set_ms: lock(&self.clock).take(),
+                set_ms: lock(&self.clock).take(&run.line),
                 is_behind: last.is_some_and(|last| last > run.at),
             },
             certificate: ready.loaded.tls.as_ref().map(|tls| tls.validity.until),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use askama::Template;
 use axum::Router;
 use axum::extract::{Extension, Form};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
 use qrcode::QrCode;
@@ -15,10 +15,10 @@ use qrcode::render::svg;
 use serde::Deserialize;
 
 use super::sign_in::{hash, new_password, too_many};
-use crate::console::desk::Desk;
+use crate::console::desk::{Desk, Notice};
 use crate::console::sign_in::sessions::COOKIE;
 use crate::console::sign_in::{From, password, totp};
-use crate::console::ui::{Page, View, cookie, show};
+use crate::console::ui::{Page, View, cookie, render, show};
 use crate::shell::clock;
 use crate::store::accounts::{self, Account};
 
@@ -61,6 +61,7 @@ struct Change {
 struct First {
     secret: String,
     code: String,
+    password: String,
 }
 
 #[derive(Deserialize)]
@@ -167,24 +168,30 @@ async fn prove(view: &View, account: &Account, typed: String, from: IpAddr) -> R
 
 async fn propose_code(view: View) -> Response {
     let secret: [u8; totp::SECRET] = view.desk.random();
-    code_page(&view, &secret)
+    code_page(&view, &secret, None)
 }
 
-fn code_page(view: &View, secret: &[u8]) -> Response {
+/// Asks for a code of this secret; says first what was wrong with the last one.
+fn code_page(view: &View, secret: &[u8], wrong: Option<String>) -> Response {
     let (address, secret) = totp::address(secret, &view.person.name);
     let picture = QrCode::new(address.as_bytes()).map(|code| {
         let picture = code.render::<svg::Color<'_>>().min_dimensions(240, 240).build();
         // Only the drawing: what stands before it is a file's.
         picture.find("<svg").map(|at| picture[at..].to_owned()).unwrap_or_default()
     });
-    show(&Code {
-        page: view.page(view.t("確認コードを設定する", "Set a second factor up")),
-        picture: picture.unwrap_or_default(),
-        secret,
-    })
+    let mut page = view.page(view.t("確認コードを設定する", "Set a second factor up"));
+    let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    page.notice = wrong.map(|text| Notice { is_bad: true, text }).or(page.notice);
+    render(status, &Code { page, picture: picture.unwrap_or_default(), secret })
 }
 
-async fn set_code(view: View, Form(first): Form<First>) -> Response {
+/// The password is asked for, or whoever finds the screen could shut its owner out.
+async fn set_code(
+    view: View,
+    Extension(peer): Extension<From>,
+    headers: HeaderMap,
+    Form(first): Form<First>,
+) -> Response {
     let account = match mine(&view).await {
         Ok(account) => account,
         Err(response) => return response,
@@ -194,13 +201,15 @@ async fn set_code(view: View, Form(first): Form<First>) -> Response {
         let text = view.t("確認コードは設定済みです。", "There is a second factor already.");
         return view.go_wrong("/account", text);
     }
-    let secret = totp::secret(&first.secret);
-    let now = clock::now().wall;
-    let step = secret.as_ref().and_then(|secret| totp::step(secret, &first.code, now, 0));
-    let (Some(secret), Some(step)) = (secret, step) else {
-        let text = "コードが違います。時計が合っているか確かめて、もう一度設定してください。";
+    let Some(secret) = totp::secret(&first.secret) else { return propose_code(view).await };
+    let from = peer.or_forwarded(&headers);
+    if let Err(wrong) = prove(&view, &account, first.password, from).await {
+        return code_page(&view, &secret, Some(wrong));
+    }
+    let Some(step) = totp::step(&secret, &first.code, clock::now().wall, 0) else {
+        let text = "コードが違います。時計が合っているか確かめて、もう一度入力してください。";
         let text = view.t(text, "That code is not right. Check the clock, and try again.");
-        return view.go_wrong("/account/code", text);
+        return code_page(&view, &secret, Some(text.to_owned()));
     };
     let change = move |kept: &mut Account| (kept.totp, kept.totp_step) = (Some(secret), step);
     match save(&view, change, "set a second factor up").await {

@@ -1,12 +1,14 @@
 //! Accounts: who may sign in, as what; invitations, also for the command line (`POST
 //! /api/v1/accounts/invitations`).
+//!
+//! The list shows so many at a time; what is done with one of them is on its own page.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::Form;
 use axum::extract::rejection::JsonRejection;
+use axum::extract::{Form, Query};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -18,7 +20,7 @@ use super::sign_in::wrong_name;
 use crate::call::config::Extension;
 use crate::console::desk::Desk;
 use crate::console::sign_in::sessions;
-use crate::console::ui::{Page, View, show};
+use crate::console::ui::{Page, View, error, show};
 use crate::lang::Lang;
 use crate::shell::clock;
 use crate::store;
@@ -26,13 +28,19 @@ use crate::store::accounts::{self, ACCOUNTS_MAX, Account, Role};
 
 /// How long an invitation is good.
 const INVITATION: Duration = Duration::from_secs(7 * 86_400);
+/// Accounts on a page.
+const ROWS: usize = 50;
+/// Bytes of all extensions with their names; where there are more, one types the number.
+const CHOICES_MAX: usize = 20_000;
+/// Bytes of an entry in the list of extensions, besides its texts.
+const CHOICE: usize = 40;
 
 /// The paths of this file.
 pub(super) fn routes() -> Router<Arc<Desk>> {
     Router::new()
         .route("/accounts", get(list).post(create))
         .route("/accounts/invite", post(invite))
-        .route("/accounts/change", post(change))
+        .route("/accounts/change", get(one).post(change))
         .route("/accounts/remove", post(remove))
         .route("/api/v1/accounts/invitations", post(invite_by_api))
 }
@@ -52,15 +60,37 @@ pub(super) fn role_name(l: Lang, role: Role) -> &'static str {
 struct Accounts {
     page: Page,
     rows: Vec<Row>,
+    /// Accounts in all.
+    count: usize,
+    find: String,
+    /// The pages before and after this one.
+    earlier: Option<String>,
+    later: Option<String>,
     roles: Vec<(&'static str, &'static str)>,
+    /// None: there are too many to choose from.
     extensions: Vec<(String, String)>,
+    chosen: String,
     /// Whose, and the path of the invitation that was just made.
     invitation: Option<(String, String)>,
 }
 
+#[derive(Template)]
+#[template(path = "accounts_one.html", config = ".askama.toml")]
+struct One {
+    page: Page,
+    row: Row,
+    roles: Vec<(&'static str, &'static str)>,
+    /// None: there are too many to choose from.
+    extensions: Vec<(String, String)>,
+    chosen: String,
+}
+
 struct Row {
     name: String,
+    /// Its own page.
+    path: String,
     role: &'static str,
+    role_name: &'static str,
     extension: String,
     state: &'static str,
     has_code: bool,
@@ -68,13 +98,33 @@ struct Row {
 }
 
 impl Row {
+    fn of(view: &View, account: Account) -> Self {
+        let now = clock::now().wall;
+        Self {
+            path: path_of(&account.name),
+            state: match (&account.password, &account.invitation) {
+                (_, Some((_, until))) if *until > now => view.l.t("招待中", "invited"),
+                (Some(_), _) => view.l.t("有効", "in use"),
+                (None, _) => view.l.t("招待の期限切れ", "invitation over"),
+            },
+            is_me: account.name == view.person.name,
+            role: account.role.name(),
+            role_name: role_name(view.l, account.role),
+            extension: account.extension.map(|it| it.to_string()).unwrap_or_default(),
+            has_code: account.totp.is_some(),
+            name: account.name,
+        }
+    }
+
     fn has_role(&self, role: &str) -> bool {
         self.role == role
     }
+}
 
-    fn has_extension(&self, extension: &str) -> bool {
-        self.extension == extension
-    }
+/// Where an account is changed.
+fn path_of(name: &str) -> String {
+    let query = serde_urlencoded::to_string([("name", name)]).unwrap_or_default();
+    format!("/accounts/change?{query}")
 }
 
 #[derive(Deserialize)]
@@ -95,37 +145,79 @@ async fn all(view: &View) -> Result<Vec<Account>, Response> {
     all.map_err(|error| view.fault(&error))
 }
 
-async fn list(view: View) -> Response {
-    page(&view, None).await
+/// Which accounts are listed.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    /// In the name or the extension.
+    find: String,
+    /// Pages before this one.
+    page: String,
 }
 
-async fn page(view: &View, invitation: Option<(String, String)>) -> Response {
+async fn list(view: View, Query(asked): Query<Asked>) -> Response {
+    page(&view, asked, None).await
+}
+
+async fn page(view: &View, asked: Asked, invitation: Option<(String, String)>) -> Response {
     let all = match all(view).await {
         Ok(all) => all,
         Err(response) => return response,
     };
-    let now = clock::now().wall;
-    let rows = all.into_iter().map(|account| Row {
-        state: match (&account.password, &account.invitation) {
-            (_, Some((_, until))) if *until > now => view.t("招待中", "invited"),
-            (Some(_), _) => view.t("有効", "in use"),
-            (None, _) => view.t("招待の期限切れ", "invitation over"),
-        },
-        is_me: account.name == view.person.name,
-        role: account.role.name(),
-        extension: account.extension.map(|it| it.to_string()).unwrap_or_default(),
-        has_code: account.totp.is_some(),
-        name: account.name,
-    });
-    let current = view.desk.current();
-    let counselors = current.loaded.call.counselors.iter();
+    let count = all.len();
+    let find: String = asked.find.trim().chars().take(32).collect();
+    let wanted = find.to_lowercase();
+    let fits = |account: &Account| {
+        let extension = account.extension.as_ref().map_or("", |it| &it.0);
+        account.name.to_lowercase().contains(&wanted) || extension.contains(&wanted)
+    };
+    let nth = asked.page.parse().unwrap_or(0).min(ACCOUNTS_MAX);
+    let mut found = all.into_iter().filter(fits).skip(nth * ROWS);
+    let rows = found.by_ref().take(ROWS).map(|account| Row::of(view, account)).collect();
+    let path = |nth: usize| {
+        let fields = [("find", find.clone()), ("page", nth.to_string())];
+        format!("/accounts?{}", serde_urlencoded::to_string(fields).unwrap_or_default())
+    };
     show(&Accounts {
         page: view.page(view.t("アカウント", "Accounts")),
-        rows: rows.collect(),
-        roles: Role::ALL.map(|role| (role.name(), role_name(view.l, role))).to_vec(),
-        extensions: counselors.map(|(id, it)| (id.to_string(), it.name.clone())).collect(),
+        rows,
+        count,
+        earlier: nth.checked_sub(1).map(path),
+        later: found.next().map(|_| path(nth + 1)),
+        find,
+        roles: roles(view),
+        extensions: extensions(view),
+        chosen: String::new(),
         invitation,
     })
+}
+
+async fn one(view: View, Query(Named { name }): Query<Named>) -> Response {
+    let account = match other(&view, &name).await {
+        Ok(account) => account,
+        Err(response) => return response,
+    };
+    let row = Row::of(&view, account);
+    show(&One {
+        page: view.page(&row.name),
+        roles: roles(&view),
+        extensions: extensions(&view),
+        chosen: row.extension.clone(),
+        row,
+    })
+}
+
+fn roles(view: &View) -> Vec<(&'static str, &'static str)> {
+    Role::ALL.map(|role| (role.name(), role_name(view.l, role))).to_vec()
+}
+
+/// The extensions to choose from, where they are not too many for a page.
+fn extensions(view: &View) -> Vec<(String, String)> {
+    let current = view.desk.current();
+    let counselors = current.loaded.call.counselors.iter();
+    let all: Vec<_> = counselors.map(|(id, it)| (id.to_string(), it.name.clone())).collect();
+    let bytes: usize = all.iter().map(|(id, name)| CHOICE + 2 * id.len() + name.len()).sum();
+    if bytes > CHOICES_MAX { Vec::new() } else { all }
 }
 
 /// What was chosen for an account, or what is wrong with it.
@@ -185,7 +277,7 @@ enum Invitee {
 async fn send_invitation(view: &View, account: Account, invitee: Invitee) -> Response {
     let name = account.name.clone();
     match (new_invitation(view, account, invitee).await, invitee) {
-        (Ok(Some(path)), _) => page(view, Some((name, path))).await,
+        (Ok(Some(path)), _) => page(view, Asked::default(), Some((name, path))).await,
         (Ok(None), Invitee::New) => {
             let text =
                 "同じ名前のアカウントを、ほかの人がたった今作りました。一覧を確かめてください。";
@@ -239,29 +331,27 @@ struct Invited {
 }
 
 async fn invite_by_api(view: View, body: Result<Json<Invited>, JsonRejection>) -> Response {
-    let refuse =
-        |status: StatusCode, what: &str| (status, Json(json!({ "error": what }))).into_response();
-    let Ok(Json(invited)) = body else { return refuse(StatusCode::BAD_REQUEST, "bad_body") };
+    let Ok(Json(invited)) = body else { return error(StatusCode::BAD_REQUEST, "bad_body") };
     let Ok(all) = all(&view).await else {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, "no_answer");
+        return error(StatusCode::SERVICE_UNAVAILABLE, "no_answer");
     };
     let account = match whom(&view, &all, invited) {
         Ok(account) => account,
-        Err(what) => return refuse(StatusCode::UNPROCESSABLE_ENTITY, what),
+        Err(what) => return error(StatusCode::UNPROCESSABLE_ENTITY, what),
     };
     let (name, role) = (account.name.clone(), account.role.name());
     let is_known = all.iter().any(|it| it.name == name);
     let invitee = if is_known { Invitee::Known } else { Invitee::New };
     match new_invitation(&view, account, invitee).await {
-        Ok(None) => refuse(StatusCode::CONFLICT, "changed_meanwhile"),
+        Ok(None) => error(StatusCode::CONFLICT, "changed_meanwhile"),
         Ok(Some(path)) => {
             let days = INVITATION.as_secs() / 86_400;
             let answer = json!({ "name": name, "role": role, "path": path, "days": days });
             Json(answer).into_response()
         }
-        Err(error) => {
-            tracing::error!(%error, "an invitation can't be written down");
-            refuse(StatusCode::SERVICE_UNAVAILABLE, "not_written")
+        Err(why) => {
+            tracing::error!(error = %why, "an invitation can't be written down");
+            error(StatusCode::SERVICE_UNAVAILABLE, "not_written")
         }
     }
 }
@@ -324,9 +414,10 @@ async fn change(view: View, Form(new): Form<New>) -> Response {
         Ok(account) => account,
         Err(response) => return response,
     };
+    let back = path_of(&account.name);
     let (role, extension) = match chosen(&view, &new) {
         Ok(chosen) => chosen,
-        Err(wrong) => return view.go_wrong("/accounts", wrong),
+        Err(wrong) => return view.go_wrong(&back, wrong),
     };
     let deed = format!(
         "changed the account {:?}: {} {} → {} {}",
@@ -347,7 +438,7 @@ async fn change(view: View, Form(new): Form<New>) -> Response {
         Err(error) => return view.fault(&error),
     }
     view.desk.audit(&view.person, deed);
-    view.go("/accounts", view.t("変えました。", "It is changed."))
+    view.go(&back, view.t("変えました。", "It is changed."))
 }
 
 async fn remove(view: View, Form(Named { name }): Form<Named>) -> Response {

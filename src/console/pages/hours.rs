@@ -18,6 +18,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use chrono::{Datelike as _, NaiveDate};
 use serde::Deserialize;
+use tokio::task::spawn_blocking;
 
 use super::saving::{self, Basis, Form as _, Sent, Wrongs};
 use crate::call::config::{LineId, Override, Schedule};
@@ -26,7 +27,7 @@ use crate::call::when::{self, Tongue};
 use crate::console::desk::Desk;
 use crate::console::ui::{Page, View, show};
 use crate::lang::Lang;
-use crate::shell::clock;
+use crate::shell::{clock, prompts};
 use crate::time::Timestamp;
 use form::Fields;
 use year::Month;
@@ -105,7 +106,7 @@ async fn all(view: View) -> Response {
     };
     let lines = &basis.loaded.call.lines;
     if let (1, Some(id)) = (lines.len(), lines.keys().next()) {
-        let form = form::Hours { line: id.clone(), look: Look::default() };
+        let form = form::Hours::of(id.clone());
         return form.page(&view, &basis, None, &Wrongs::default());
     }
     let zone = basis.loaded.call.timezone;
@@ -119,7 +120,12 @@ async fn all(view: View) -> Response {
 }
 
 async fn one(view: View, Path(line): Path<String>, Query(look): Query<Look>) -> Response {
-    let form = form::Hours { line: line.as_str().into(), look };
+    let mut form = form::Hours::of(line.as_str().into());
+    if !look.at.trim().is_empty() {
+        let folder = view.desk.current().loaded.shell.prompts_dir.clone();
+        form.texts = spawn_blocking(move || prompts::texts(&folder)).await.unwrap_or_default();
+    }
+    form.look = look;
     saving::open(&view, &form).await
 }
 
@@ -128,7 +134,7 @@ async fn save(
     Path(line): Path<String>,
     Typed(sent): Typed<Vec<(String, String)>>,
 ) -> Response {
-    let form = form::Hours { line: line.as_str().into(), look: Look::default() };
+    let form = form::Hours::of(line.as_str().into());
     saving::post(&view, &form, Sent(sent)).await
 }
 
@@ -207,7 +213,8 @@ fn page(
             Lang::Ja => format!("「{at}」は日時として読めません。"),
             Lang::En => error.to_string(),
         })?;
-        when::explain_in(tongue, config, &form.line, moment).map_err(|error| error.to_string())
+        let told = when::explain_in(tongue, config, &form.texts, &form.line, moment);
+        told.map_err(|error| error.to_string())
     });
     let openings = schedule::next_openings(&line.schedule, zone, now, OPENINGS);
     let others = config.lines.iter().filter(|(id, _)| **id != form.line);
@@ -235,8 +242,19 @@ fn page(
 }
 
 fn opening(l: Lang, span: &Span, zone: chrono_tz::Tz) -> String {
+    let local = |at: Timestamp| at.with_timezone(&zone);
     let time = |end: Option<Timestamp>| match end {
-        Some(end) => end.with_timezone(&zone).format("%H:%M").to_string(),
+        Some(end) => {
+            let days = local(end).date_naive() - local(span.open).date_naive();
+            let day = match (days.num_days(), l) {
+                (0, _) => String::new(),
+                (1, Lang::Ja) => "翌日".to_owned(),
+                (1, Lang::En) => "the next day ".to_owned(),
+                (_, Lang::Ja) => format!("{}日後の", days.num_days()),
+                (_, Lang::En) => format!("{} days later ", days.num_days()),
+            };
+            format!("{day}{}", local(end).format("%H:%M"))
+        }
         None => "…".to_owned(),
     };
     let (open, intake) = (moment(l, span.open, zone), time(span.intake_end));

@@ -22,8 +22,9 @@ use crate::console::desk::Desk;
 use crate::console::opening::Refused;
 use crate::console::opening::check::{Check, Run, Told, Verdict, Words};
 use crate::console::opening::message::form;
-use crate::console::ui::{Page, View, show};
+use crate::console::ui::{Page, View, error, show};
 use crate::lang::Lang;
+use crate::store::accounts::Role;
 use crate::store::opening;
 use crate::time::Timestamp;
 
@@ -52,6 +53,8 @@ struct Opening {
     /// By what people are told, and whether each time.
     tells: Vec<&'static str>,
     is_always: bool,
+    /// Whether they may name somebody who is told.
+    may_set: bool,
 }
 
 /// The last run of a line.
@@ -251,6 +254,7 @@ async fn list(view: View) -> Response {
     let opening = &current.loaded.opening;
     let mail = opening.mail.as_ref().map(|_| l.t("メール", "mail"));
     show(&Opening {
+        may_set: view.person.role == Role::Operator,
         tells: opening.webhook.as_ref().map(|_| "Webhook").into_iter().chain(mail).collect(),
         is_always: opening.notify == Notify::Always,
         page: view.page(view.t("開始前の点検", "Before opening")),
@@ -322,8 +326,6 @@ async fn read(view: View) -> Response {
 
 /// Checks a line, or all of them, and answers when it is done.
 async fn ask(view: View, body: Result<Json<Which>, JsonRejection>) -> Response {
-    let error =
-        |status: StatusCode, what: &str| (status, Json(json!({ "error": what }))).into_response();
     let Ok(Json(Which { line })) = body else {
         return error(StatusCode::BAD_REQUEST, "bad_body");
     };

@@ -3,6 +3,7 @@
 //! One version's page, where it is put on air, is [`version`](super::version)'s.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::Router;
@@ -15,12 +16,14 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 
 use super::phone::Phone;
+use super::prompts::{notes, too_long};
 use crate::console::desk::{Desk, Notice};
 use crate::console::prompts::source::{self, Temporary};
 use crate::console::prompts::{self, Draft, FILE, Live, Trouble, svg, uses};
 use crate::console::ui::{Page, View, render};
 use crate::lang::Lang;
 use crate::media::Prompt;
+use crate::media::prompt::RATE;
 use crate::shell::prompts::manifest::is_name;
 use crate::shell::prompts::{self as files, make};
 use crate::store::versions::{self, Version};
@@ -57,6 +60,8 @@ struct PromptPage {
 
 struct LiveView {
     text: String,
+    /// Lines that keep callers too long by it.
+    long: Vec<String>,
     facts: String,
     wave: String,
 }
@@ -124,10 +129,15 @@ pub(super) fn row(view: &View, version: &Version, live: Option<&str>) -> Row {
         who: version.who.clone(),
         how: how(&version.voice, view.l),
         seconds: format!("{:.1}", f64::from(version.samples) / 8_000.0),
-        text: version.text.clone(),
+        text: notes::said(view.l, version.text.clone()),
         state,
         is_live,
     }
+}
+
+/// How long it plays.
+pub(super) fn length(samples: &[i16]) -> Duration {
+    Duration::from_secs_f64(samples.len() as f64 / f64::from(RATE))
 }
 
 /// Length and level in words.
@@ -221,7 +231,7 @@ async fn page(
         name: name.to_owned(),
         versions: known.iter().map(|it| row(view, it, sha256.as_deref())).collect(),
         may_remove: !is_shipped && uses.is_empty() && (live.is_some() || !known.is_empty()),
-        live: live.as_ref().map(|live| live_view(live, view.l)),
+        live: live.as_ref().map(|live| live_view(view, name, live, &known)),
         uses,
         text,
         bytes: view.desk.limits.upload_max.saturating_sub(10_000),
@@ -230,11 +240,25 @@ async fn page(
     render(status, &template)
 }
 
-fn live_view(live: &Live, l: Lang) -> LiveView {
-    let samples = live.clip.pcm();
-    let facts = format!("{} · {}", how(&live.voice, l), facts(samples, l));
+fn live_view(view: &View, name: &str, live: &Live, known: &[Version]) -> LiveView {
+    let (samples, l) = (live.clip.pcm(), view.l);
+    // Of a version it is known how it was made; its file in the folder does not say so.
+    let version = known.iter().filter(|it| it.sha256 == live.sha256).max_by_key(|it| it.live);
+    let made = match version {
+        Some(version) => {
+            format!("{}{} ({})", l.t("版", "version "), version.n, how(&version.voice, l))
+        }
+        None => how(&live.voice, l),
+    };
+    let facts = format!("{made} · {}", facts(samples, l));
+    let long = too_long(&view.desk.current().loaded.call, name, length(samples), l);
     let label = l.t("いま流れている音声の波形", "Waveform of what is on air");
-    LiveView { text: live.text.clone(), facts, wave: svg::wave(samples, label.to_owned()) }
+    LiveView {
+        text: notes::said(l, live.text.clone()),
+        long,
+        facts,
+        wave: svg::wave(samples, label.to_owned()),
+    }
 }
 
 /// Tells that it was not done, and keeps what was typed.

@@ -1,5 +1,7 @@
 //! Prompts: what is played where, and all of them.
 
+pub(super) mod notes;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use crate::call::config::{AnswerMode, Config, LineId};
+use crate::call::config::{AnswerMode, Config, Line, LineId};
 use crate::complaint::Complaint;
 use crate::config::{GUIDANCE_MAX, guidance_length};
 use crate::console::desk::{Desk, Notice};
@@ -148,22 +150,46 @@ fn prompt(row: Row, uses: Vec<uses::Place>, pending: Vec<String>, l: Lang) -> Pr
         origin: origin.to_owned(),
         voice: row.voice.unwrap_or_default(),
         name: row.name,
-        text: row.text,
-        check: row.check,
+        text: notes::said(l, row.text),
+        check: row.check.map(|check| notes::said(l, check)),
         uses,
         pending,
     }
 }
 
 /// How long a caller listens before the queue: the guidance, and what is said about recording.
-fn before_queue(config: &Config, id: &LineId) -> Duration {
-    let Some(line) = config.lines.get(id) else { return Duration::ZERO };
-    let notice = line.recording.prompt().and_then(|it| config.prompt_lengths.get(it));
-    guidance_length(line, &config.prompt_lengths) + notice.copied().unwrap_or_default()
+fn before_queue(line: &Line, lengths: &BTreeMap<Prompt, Duration>) -> Duration {
+    let notice = line.recording.prompt().and_then(|it| lengths.get(it));
+    guidance_length(line, lengths) + notice.copied().unwrap_or_default()
+}
+
+/// Which lines would keep callers too long before the queue if a prompt took so long, in words.
+pub(super) fn too_long(config: &Config, name: &str, length: Duration, l: Lang) -> Vec<String> {
+    let prompt = Prompt::from(name);
+    let mut without = config.prompt_lengths.clone();
+    without.insert(prompt.clone(), Duration::ZERO);
+    let mut with = without.clone();
+    with.insert(prompt, length);
+    let (most, told) = (GUIDANCE_MAX.as_secs(), config.lines.values());
+    let told = told.filter_map(|line| {
+        let all = before_queue(line, &with);
+        let is_its = all > before_queue(line, &without);
+        (is_its && all > GUIDANCE_MAX).then_some((&line.name, all.as_secs_f64()))
+    });
+    let words = told.map(|(line, all)| match l {
+        Lang::Ja => format!(
+            "{line}: この音声だと、最初の選択か待ち行列まで約{all:.0}秒かかり、{most}秒を超えます。短くしてください。"
+        ),
+        Lang::En => format!(
+            "{line}: with this sound it takes {all:.0} s until the first choice or the queue, more than {most} s. Please make it shorter."
+        ),
+    });
+    words.collect()
 }
 
 fn line(config: &Config, id: &LineId, l: Lang) -> LineView {
-    let length = before_queue(config, id);
+    let length = config.lines.get(id).map(|it| before_queue(it, &config.prompt_lengths));
+    let length = length.unwrap_or_default();
     let is_long = length > GUIDANCE_MAX;
     let name = config.lines.get(id).map_or_else(String::new, |line| line.name.clone());
     let is_paid = config.lines.get(id).is_some_and(|line| line.answer == AnswerMode::Immediate);

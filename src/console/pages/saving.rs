@@ -9,16 +9,22 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use crate::call::config::{Config, LineId};
 use crate::complaint::Complaint;
 use crate::config::edit::{self, Edit};
 use crate::config::{Change, Loaded};
+use crate::console::access::place_of;
 use crate::console::book::Leaf;
+use crate::console::desk::Notice;
+use crate::console::prompts::{self, svg};
 use crate::console::save::{self, Draft, Failure, Saved};
 use crate::console::ui::diff::{self, Line};
 use crate::console::ui::{Page, View, render, show};
 use crate::console::{complaint, keys};
 use crate::lang::Lang;
 
+/// Where earlier versions are brought back.
+const HISTORY: &str = "/settings/history";
 /// Characters of a note.
 const NOTE_MAX: usize = 200;
 /// Fields that belong to the steps and not to the form.
@@ -98,6 +104,26 @@ pub(super) struct Picture {
     pub(super) faults: Vec<(bool, String)>,
 }
 
+impl Picture {
+    /// Of the paths of a line; `None`: there is no such line.
+    pub(super) fn of(config: &Config, line: &LineId, l: Lang) -> Option<Self> {
+        config.lines.contains_key(line).then(|| Self {
+            svg: svg::guidance(config, line, l),
+            faults: prompts::wrongs(config, line, l),
+        })
+    }
+
+    /// Of the line whose paths a draft changes.
+    fn of_draft(draft: &Draft, l: Lang) -> Option<Self> {
+        let line = |change: &Change| {
+            let (line, key) = change.key.strip_prefix("line.")?.split_once('.')?;
+            let leads = key.starts_with("guidance.") || key.starts_with("queue.on_");
+            leads.then(|| LineId::from(line))
+        };
+        Self::of(&draft.loaded.call, &draft.changes.iter().find_map(line)?, l)
+    }
+}
+
 /// A form whose fields are keys of the configuration.
 pub(super) trait Form: Sync {
     /// Where it is sent.
@@ -106,18 +132,28 @@ pub(super) trait Form: Sync {
     /// What would change, against what the form was made from.
     fn edits(&self, view: &View, from: &Basis, sent: &Sent) -> Result<Vec<Edit>, Wrongs>;
 
+    /// What may be a slip of the pen in what was typed, for the page that is looked at first.
+    fn odd(&self, _: &View, _from: &Basis, _: &Sent) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The page with the form: as the file has it, or as it was typed.
     fn page(&self, view: &View, from: &Basis, sent: Option<&Sent>, wrongs: &Wrongs) -> Response;
-
-    /// What would come of it, as a picture.
-    fn picture(&self, _: &View, _: &Basis, _: &Sent) -> Option<Picture> {
-        None
-    }
 
     /// What is shown when it is saved.
     fn done(&self, view: &View, said: String) -> Response {
         view.go(&self.path(), said)
     }
+}
+
+/// What was typed, where the file is no good meanwhile.
+#[derive(Template)]
+#[template(path = "saving_later.html", config = ".askama.toml")]
+struct Later {
+    page: Page,
+    path: String,
+    fields: Vec<(String, String)>,
+    may_mend: bool,
 }
 
 #[derive(Template)]
@@ -167,27 +203,51 @@ pub(super) fn told(view: &View, changes: &[Change]) -> Vec<Told> {
 
 /// What the file is now, where it can be read and is right.
 pub(super) async fn basis(view: &View) -> Result<Basis, Response> {
-    let leaf = save::leaf(&view.desk).await.map_err(|failure| failed(view, &failure))?;
-    match save::read(&view.desk, &leaf.text) {
-        Ok(loaded) => {
-            let book = &view.desk.book;
-            let refused = book.probe().await.err();
-            let unwritable = refused.map(|why| save::unwritable(view.l, book.path(), &why));
-            Ok(Basis { leaf, loaded, unwritable })
-        }
-        Err(complaints) => Err(broken(view, &complaints)),
-    }
+    found(view).await.map_err(|failure| match failure {
+        Failure::Wrong(complaints) => view.refuse(StatusCode::CONFLICT, broken(view, &complaints)),
+        failure => failed(view, &failure),
+    })
 }
 
-/// A file that somebody broke by hand.
-fn broken(view: &View, complaints: &[Complaint]) -> Response {
+async fn found(view: &View) -> Result<Basis, Failure> {
+    let leaf = save::leaf(&view.desk).await?;
+    let loaded = save::read(&view.desk, &leaf.text).map_err(Failure::Wrong)?;
+    let book = &view.desk.book;
+    let refused = book.probe().await.err();
+    let unwritable = refused.map(|why| save::unwritable(view.l, book.path(), &why));
+    Ok(Basis { leaf, loaded, unwritable })
+}
+
+/// Whether whoever asks may go where an earlier version is brought back.
+fn may_mend(view: &View) -> bool {
+    place_of(HISTORY).is_some_and(|place| place.admits(view.person.role))
+}
+
+/// That somebody broke the file by hand, and who mends it.
+fn broken(view: &View, complaints: &[Complaint]) -> String {
+    if !may_mend(view) {
+        let what = view.t(
+            "設定ファイルに誤りがあるため、今は切り替えも保存もできません。電話は直前の正しい設定で動いています。運用担当者に知らせてください。",
+            "The configuration's file is wrong: nothing can be switched or saved now. Calls go on \
+             with the last good one. Please tell an operator.",
+        );
+        return what.to_owned();
+    }
     let what = view.t(
         "設定ファイルに誤りがあります。電話は直前の正しい設定で動いています。誤りを直すか、設定の履歴(/settings/history)から前の版に戻してください。",
         "The configuration's file is wrong. Calls go on with the last good one. Mend it, or go \
          back to an earlier version in the history (/settings/history).",
     );
-    let said = complaint::in_file(view.l, complaints);
-    view.refuse(StatusCode::CONFLICT, format!("{what}\n{said}"))
+    format!("{what}\n{}", complaint::in_file(view.l, complaints))
+}
+
+/// Keeps what was typed until the file is right again.
+fn later(view: &View, form: &impl Form, sent: Sent, complaints: &[Complaint]) -> Response {
+    let mut page = view.page(view.t("まだ保存できません", "Not saved yet"));
+    page.notice = Some(Notice { is_bad: true, text: broken(view, complaints) });
+    let fields = sent.0.into_iter().filter(|(name, _)| name != "csrf").collect();
+    let template = Later { page, path: form.path(), fields, may_mend: may_mend(view) };
+    render(StatusCode::CONFLICT, &template)
 }
 
 /// Something could not be done.
@@ -205,9 +265,10 @@ pub(super) async fn open(view: &View, form: &impl Form) -> Response {
 
 /// Takes what was typed one step further.
 pub(super) async fn post(view: &View, form: &impl Form, sent: Sent) -> Response {
-    let now = match basis(view).await {
+    let now = match found(view).await {
         Ok(now) => now,
-        Err(response) => return response,
+        Err(Failure::Wrong(complaints)) => return later(view, form, sent, &complaints),
+        Err(failure) => return failed(view, &failure),
     };
     let step = sent.get("step");
     let from = match from(view, &now, &sent).await {
@@ -320,6 +381,7 @@ fn look(
 ) -> Response {
     let own = |name: &str| OWN.contains(&name);
     let begun = edit::begun(&now.leaf.text).unwrap_or_default();
+    let warnings = draft.warnings.iter().map(|it| complaint::line(view.l, it));
     let old = if now.leaf.text.trim().is_empty() { "" } else { &begun };
     let template = Saving {
         page: view.page(view.t("保存の前の確認", "Before it is saved")),
@@ -328,10 +390,10 @@ fn look(
         // Where keys clash the form is made anew from what the file is now.
         base: if clashes.is_empty() { &from.leaf.base } else { &now.leaf.base }.clone(),
         onto: now.leaf.base.clone(),
-        picture: form.picture(view, now, sent),
+        picture: Picture::of_draft(draft, view.l),
         changes: told(view, &draft.changes),
         lines: diff::lines(old, &draft.text),
-        warnings: draft.warnings.iter().map(|it| complaint::line(view.l, it)).collect(),
+        warnings: form.odd(view, from, sent).into_iter().chain(warnings).collect(),
         theirs: diff::lines(&from.leaf.text, &now.leaf.text),
         clashes,
     };

@@ -19,7 +19,7 @@ use crate::console::sign_in::{From, password, sessions, totp};
 use crate::console::ui::{LANGUAGE, Page, View, cookie, is_path, render, see_other, show};
 use crate::lang::Lang;
 use crate::shell::clock;
-use crate::store::accounts::{self, Account, Role};
+use crate::store::accounts::{self, Account, First, Role};
 
 /// The paths of this file.
 pub(super) fn routes() -> Router<Arc<Desk>> {
@@ -42,6 +42,8 @@ pub(in crate::console) struct Kept {
     pub(in crate::console) path: String,
     /// What was typed.
     pub(in crate::console) fields: Vec<(String, String)>,
+    /// Fields with a file, which has to be chosen again.
+    pub(in crate::console) files: Vec<String>,
 }
 
 #[derive(Template)]
@@ -59,6 +61,8 @@ struct GoOn {
     page: Page,
     csrf: String,
     kept: Kept,
+    /// Where a form with a file goes: its token is in the address.
+    upload: String,
 }
 
 #[derive(Template)]
@@ -105,10 +109,16 @@ async fn ask(view: View, Query(Next { next }): Query<Next>) -> Response {
 
 /// Asks to sign in again; what was typed comes along.
 pub(in crate::console) fn again(view: &View, kept: Kept) -> Response {
-    let text = view.t(
-        "時間が過ぎたため、サインインし直してください。入力した内容は残っています。",
-        "Your time was over. Please sign in again; what you typed is kept.",
-    );
+    let text = match kept.files.is_empty() {
+        true => view.t(
+            "時間が過ぎたため、サインインし直してください。入力した内容は残っています。",
+            "Your time was over. Please sign in again; what you typed is kept.",
+        ),
+        false => view.t(
+            "時間が過ぎたため、サインインし直してください。入力した文字は残っています。ファイルは、サインインのあとでもう一度選んでください。",
+            "Your time was over. Please sign in again; what you typed is kept. Then choose the file again.",
+        ),
+    };
     let notice = Some((false, text.to_owned()));
     form(view, StatusCode::UNAUTHORIZED, notice, String::new(), String::new(), Some(kept))
 }
@@ -150,6 +160,7 @@ impl Given {
                 "sign_in.code" => given.code = value,
                 "sign_in.next" => given.next = value,
                 "sign_in.path" => kept.path = value,
+                "sign_in.file" => kept.files.push(value),
                 "csrf" => {}
                 _ => kept.fields.push((key, value)),
             }
@@ -177,7 +188,7 @@ async fn sign_in(
     let account = match judge(&view, &given).await {
         Ok(Some(account)) => account,
         Ok(None) => {
-            view.desk.audit_of("system", refused(&view, name).await);
+            view.desk.audit_refusal("system", refused(&view, name).await);
             let text = view.t(
                 "名前、パスワード、または確認コードが違います。",
                 "Name, password or code is not right.",
@@ -193,16 +204,19 @@ async fn sign_in(
     };
     view.desk.audit_of(&account.name, "signed in");
     let response = match (kept.clone(), next.as_str()) {
-        (Some(kept), _) => {
-            let csrf = sessions::csrf(&token);
-            let page = view.page(view.t("続ける", "Go on"));
-            show(&GoOn { page, csrf, kept })
-        }
+        (Some(kept), _) => go_on(&view, sessions::csrf(&token), kept),
         (None, "") => see_other(home(account.role)),
         (None, next) if is_path(next) => see_other(next),
         (None, _) => see_other(home(account.role)),
     };
     with_cookie(response, &view, &headers, &token)
+}
+
+/// Shows that what was typed is there, to be sent.
+fn go_on(view: &View, csrf: String, kept: Kept) -> Response {
+    let and = if kept.path.contains('?') { '&' } else { '?' };
+    let upload = format!("{}{and}csrf={csrf}", kept.path);
+    show(&GoOn { page: view.page(view.t("続ける", "Go on")), csrf, kept, upload })
 }
 
 /// That there were too many guesses, and how long to wait.
@@ -297,23 +311,38 @@ async fn make_first(
     }
     let name = chosen.name.trim().to_owned();
     if let Some(wrong) = wrong_name(&view, &name).or_else(|| wrong_password(&view, &chosen)) {
-        let mut page = view.page(view.t("最初のアカウント", "The first account"));
-        page.notice = Some(Notice { is_bad: true, text: wrong.to_owned() });
-        let form = NewPassword { page, name: None, least: *password::LENGTH.start() };
-        return render(StatusCode::UNPROCESSABLE_ENTITY, &form);
+        return first_again(&view, wrong);
     }
     let Some(hashed) = hash(&view, chosen.password).await else {
         return view.fault(&"a password can't be hashed");
     };
-    if !view.desk.is_set_up(&token) {
-        return gone(&view);
-    }
     let account = Account { password: Some(hashed), ..Account::new(name.clone(), Role::Operator) };
     let kept = account.clone();
-    if let Err(error) = view.desk.store().run(move |conn| accounts::save(conn, &kept)).await {
-        return view.fault(&error);
+    // The link ends only when there is somebody who can sign in.
+    match view.desk.store().run(move |conn| accounts::create_first(conn, &kept)).await {
+        Ok(First::Made) => view.desk.end_setup(),
+        Ok(First::Late) => {
+            view.desk.end_setup();
+            return gone(&view);
+        }
+        Ok(First::NameTaken) => {
+            let text = view.t(
+                "その名前は使われています。ほかの名前にしてください。",
+                "That name is taken. Please choose another one.",
+            );
+            return first_again(&view, text);
+        }
+        Err(error) => return view.fault(&error),
     }
     begin(&view, &headers, account, "set the console up").await
+}
+
+/// Asks for the first account again, and says what is wrong.
+fn first_again(view: &View, wrong: &str) -> Response {
+    let mut page = view.page(view.t("最初のアカウント", "The first account"));
+    page.notice = Some(Notice { is_bad: true, text: wrong.to_owned() });
+    let form = NewPassword { page, name: None, least: *password::LENGTH.start() };
+    render(StatusCode::UNPROCESSABLE_ENTITY, &form)
 }
 
 /// Signs an account in for the first time.
@@ -424,6 +453,11 @@ pub(super) fn new_password<'a>(view: &'a View, typed: &str, again: &str) -> Opti
     if !password::LENGTH.contains(&typed.chars().count()) {
         let text = "パスワードは10文字以上200文字以下にしてください。";
         return Some(view.t(text, "A password has 10 to 200 characters."));
+    }
+    if password::is_monotonous(typed) {
+        let text = "同じ文字のくり返しは使えません。4種類以上の文字を使ってください。";
+        let en = "The same again and again is no password: use four different characters or more.";
+        return Some(view.t(text, en));
     }
     (typed != again)
         .then(|| view.t("二つのパスワードが一致しません。", "The two passwords differ."))

@@ -14,7 +14,8 @@ use serde::Deserialize;
 use similar::{ChangeTag, TextDiff};
 
 use super::phone::Phone;
-use super::prompt::{Row, facts, named, row, sound};
+use super::prompt::{Row, facts, length, named, row, sound};
+use super::prompts::too_long;
 use crate::console::desk::{Desk, Notice};
 use crate::console::prompts::{self, Hand, Trouble, plans, svg};
 use crate::console::ui::{Page, View, render};
@@ -47,6 +48,8 @@ struct VersionPage {
     row: Row,
     facts: String,
     wave: String,
+    /// Lines that would keep callers too long by it.
+    long: Vec<String>,
     /// The checksum of what is on air, so that nobody changes what they have not seen.
     live: String,
     other: Option<Other>,
@@ -177,6 +180,7 @@ async fn page(
         row,
         facts: facts(clip.pcm(), view.l),
         wave: svg::wave(clip.pcm(), label),
+        long: too_long(&view.desk.current().loaded.call, name, length(clip.pcm()), view.l),
         live: sha256.unwrap_or_default(),
         other,
         others,
@@ -213,13 +217,19 @@ async fn activate(
     if let Err(response) = named(&view, &name) {
         return response;
     }
-    let hand = Hand { who: &view.person.name, seen: Some(&live) };
+    let hand = Hand::Person { who: view.person.name.clone(), seen: live };
     match prompts::activate(&view.desk, hand, &name, n).await {
         Ok(()) => {
-            let said = match view.l {
+            let mut said = match view.l {
                 Lang::Ja => format!("版{n}に切り替えました。次に流れるときから、この音声です。"),
                 Lang::En => format!("Version {n} is on air from the next play on."),
             };
+            if let Ok((_, clip)) = prompts::version(&view.desk, &name, n).await {
+                let config = &view.desk.current().loaded.call;
+                for line in too_long(config, &name, length(clip.pcm()), view.l) {
+                    said = said + "\n" + &line;
+                }
+            }
             view.go(&format!("/prompts/{name}"), said)
         }
         Err(trouble) => again(&view, (&name, n), String::new(), &trouble.words(view.l)).await,

@@ -3,7 +3,7 @@
 //!
 //! Owns the order of the steps, so that what is on air is always whole: a version is kept first,
 //! then written into the folder, then taken over by the service; where that fails the folder is put
-//! back. How sounds become versions is [`source`]'s, planned moments are [`plans`]', phones
+//! back. What is begun is done to the end, also when whoever asked has gone meanwhile. How sounds become versions is [`source`]'s, planned moments are [`plans`]', phones
 //! [`phone`]'s; where each
 //! prompt is played [`uses`]', pictures [`svg`]'s.
 
@@ -16,6 +16,7 @@ pub(super) mod uses;
 mod wave;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub(super) use picture::{around, wrongs};
 use tokio::task::spawn_blocking;
@@ -25,7 +26,7 @@ use crate::call::config::Extension;
 use crate::complaint::Complaint;
 use crate::console::complaint;
 use crate::lang::Lang;
-use crate::media::prompt::Clip;
+use crate::media::prompt::{Clip, RATE};
 use crate::shell::clock;
 use crate::shell::prompts::decode::Unplayable;
 use crate::shell::prompts::manifest::{self, Entry};
@@ -71,6 +72,8 @@ pub(super) enum Trouble {
     NotYours(Extension),
     /// As many moments are planned as may be.
     TooManyPlans,
+    /// There is no plan to be taken back.
+    NotPlanned,
 }
 
 impl From<store::Error> for Trouble {
@@ -156,6 +159,12 @@ impl Trouble {
             Self::TooManyPlans => t(
                 "予定が多すぎます。済んでいない予定を取り消してください。",
                 "Too many plans. Please take some back first.",
+            ),
+            Self::NotPlanned => t(
+                "予定はもうありません。すでに切り替わったか、ほかの人が取り消しています。\
+                 いま流れている版を確かめてください。",
+                "It is not planned any more: it went on air, or somebody took it back. \
+                 Please look at what is on air now.",
             ),
         }
     }
@@ -264,23 +273,40 @@ pub(super) struct Draft {
     pub(super) samples: Vec<i16>,
 }
 
+/// Does it to the end, also when whoever waits for it goes. All that it waits for has a limit.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Trouble>> + Send + 'static,
+) -> Result<T, Trouble> {
+    tokio::spawn(work).await.unwrap_or(Err(Trouble::Busy))
+}
+
 /// Makes a version, which is not on air. Returns its number.
-pub(super) async fn draft(desk: &Desk, who: &str, draft: Draft) -> Result<u32, Trouble> {
-    let live = keep_live(desk, &draft.name).await?;
-    let samples = bytes(&draft.samples);
-    let new = New {
-        prompt: draft.name.clone(),
-        at: clock::now().wall,
-        who: who.to_owned(),
-        text: draft.text,
-        voice: draft.voice.clone(),
-        sha256: manifest::sha256(&samples),
-        samples,
-    };
-    let n = desk.store().run(move |conn| versions::add(conn, &new, live.as_deref())).await?;
-    let Draft { name, voice, .. } = draft;
-    desk.audit_of(who, format!("made version {n} of the prompt {name} ({voice})"));
-    Ok(n)
+pub(super) async fn draft(desk: &Arc<Desk>, who: &str, draft: Draft) -> Result<u32, Trouble> {
+    let least = source::SHORTEST.as_secs_f64() * f64::from(RATE);
+    if (draft.samples.len() as f64) < least {
+        return Err(Unplayable::TooShort(source::SHORTEST).into());
+    }
+    let turn = desk.studio.on_air().await;
+    let (desk, who) = (Arc::clone(desk), who.to_owned());
+    to_the_end(async move {
+        let _turn = turn;
+        let live = keep_live(&desk, &draft.name).await?;
+        let samples = bytes(&draft.samples);
+        let new = New {
+            prompt: draft.name.clone(),
+            at: clock::now().wall,
+            who: who.clone(),
+            text: draft.text,
+            voice: draft.voice.clone(),
+            sha256: manifest::sha256(&samples),
+            samples,
+        };
+        let n = desk.store().run(move |conn| versions::add(conn, &new, live.as_deref())).await?;
+        let Draft { name, voice, .. } = draft;
+        desk.audit_of(&who, format!("made version {n} of the prompt {name} ({voice})"));
+        Ok(n)
+    })
+    .await
 }
 
 /// A version with its sound.
@@ -297,68 +323,111 @@ pub(super) async fn version(desk: &Desk, name: &str, n: u32) -> Result<(Version,
     Ok((version, clip))
 }
 
-/// Who puts a version on air.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Hand<'a> {
-    /// The name for the audit trail.
-    pub(super) who: &'a str,
-    /// The checksum of what was on air when they decided; `None`: they planned it.
-    pub(super) seen: Option<&'a str>,
+/// Why a version goes on air.
+#[derive(Clone, Debug)]
+pub(super) enum Hand {
+    /// Somebody wants it.
+    Person {
+        /// The name for the audit trail.
+        who: String,
+        /// The checksum of what was on air when they decided.
+        seen: String,
+    },
+    /// It is planned for a moment that has come: unless the plan was taken back meanwhile.
+    Plan,
 }
 
 /// Puts a version on air: heard from the next play on.
 pub(super) async fn activate(
-    desk: &Desk,
-    hand: Hand<'_>,
+    desk: &Arc<Desk>,
+    hand: Hand,
     name: &str,
     n: u32,
 ) -> Result<(), Trouble> {
-    let _turn = desk.studio.on_air().await;
+    let turn = desk.studio.on_air().await;
+    let (desk, name) = (Arc::clone(desk), name.to_owned());
+    to_the_end(async move {
+        let _turn = turn;
+        put_on_air(&desk, hand, &name, n).await
+    })
+    .await
+}
+
+async fn put_on_air(desk: &Desk, hand: Hand, name: &str, n: u32) -> Result<(), Trouble> {
     let live = keep_live(desk, name).await?;
-    if hand.seen.is_some_and(|seen| seen != live.as_deref().unwrap_or_default()) {
-        return Err(Trouble::Changed);
-    }
     let (version, clip) = version(desk, name, n).await?;
+    let who = match hand {
+        Hand::Person { seen, .. } if seen != live.unwrap_or_default() => {
+            return Err(Trouble::Changed);
+        }
+        Hand::Person { who, .. } => who,
+        Hand::Plan => match &version.planned {
+            Some((at, by)) if *at <= clock::now().wall => format!("system (planned by {by})"),
+            Some(_) | None => return Ok(()),
+        },
+    };
     let before = change(desk, name, move |folder, name| {
         make::keep(folder, name, clip.pcm(), entry(folder, name, &version)?).map(drop)
     });
     take_over(desk, name, before.await?).await?;
+    // It is heard from here on, whatever the database says.
+    desk.audit_of(&who, format!("put version {n} of the prompt {name} on air"));
     let (prompt, at) = (name.to_owned(), clock::now().wall);
-    desk.store().run(move |conn| versions::went_live(conn, &prompt, n, at)).await?;
-    desk.audit_of(hand.who, format!("put version {n} of the prompt {name} on air"));
+    let kept = desk.store().run(move |conn| versions::went_live(conn, &prompt, n, at)).await;
+    if let Err(error) = kept {
+        tracing::error!(%error, "when version {n} of the prompt {name} went on air is not kept");
+    }
     Ok(())
 }
 
 /// Removes a prompt that is played nowhere, with its versions.
-pub(super) async fn remove(desk: &Desk, who: &str, name: &str) -> Result<(), Trouble> {
-    let _turn = desk.studio.on_air().await;
-    let is_shipped = prompts::embedded().any(|(shipped, _)| shipped == name);
-    let is_used = desk.current().loaded.call.uses().iter().any(|(_, it)| &*it.0 == name);
-    if is_shipped || is_used {
-        return Err(Trouble::Used);
-    }
-    let before = change(desk, name, make::remove);
-    take_over(desk, name, before.await?).await?;
-    let prompt = name.to_owned();
-    desk.store().run(move |conn| versions::remove(conn, &prompt)).await?;
-    desk.audit_of(who, format!("removed the prompt {name}"));
-    Ok(())
+pub(super) async fn remove(desk: &Arc<Desk>, who: &str, name: &str) -> Result<(), Trouble> {
+    let turn = desk.studio.on_air().await;
+    let (desk, who, name) = (Arc::clone(desk), who.to_owned(), name.to_owned());
+    to_the_end(async move {
+        let _turn = turn;
+        let is_shipped = prompts::embedded().any(|(shipped, _)| shipped == name);
+        let is_used = desk.current().loaded.call.uses().iter().any(|(_, it)| *it.0 == *name);
+        if is_shipped || is_used {
+            return Err(Trouble::Used);
+        }
+        let before = change(&desk, &name, make::remove);
+        take_over(&desk, &name, before.await?).await?;
+        // It is gone from here on, whatever the database says.
+        desk.audit_of(&who, format!("removed the prompt {name}"));
+        let prompt = name.clone();
+        if let Err(error) = desk.store().run(move |conn| versions::remove(conn, &prompt)).await {
+            tracing::error!(%error, "the versions of the prompt {name} are not removed");
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Removes a version that was never on air.
-pub(super) async fn discard(desk: &Desk, who: &str, name: &str, n: u32) -> Result<(), Trouble> {
-    let _turn = desk.studio.on_air().await;
-    let (version, _) = version(desk, name, n).await?;
-    let live = live(desk, name).await?;
-    if live.is_some_and(|live| live.sha256 == version.sha256) {
-        return Err(Trouble::Kept);
-    }
-    let prompt = name.to_owned();
-    if !desk.store().run(move |conn| versions::discard(conn, &prompt, n)).await? {
-        return Err(Trouble::Kept);
-    }
-    desk.audit_of(who, format!("removed version {n} of the prompt {name}, never on air"));
-    Ok(())
+pub(super) async fn discard(
+    desk: &Arc<Desk>,
+    who: &str,
+    name: &str,
+    n: u32,
+) -> Result<(), Trouble> {
+    let turn = desk.studio.on_air().await;
+    let (desk, who, name) = (Arc::clone(desk), who.to_owned(), name.to_owned());
+    to_the_end(async move {
+        let _turn = turn;
+        let (version, _) = version(&desk, &name, n).await?;
+        let live = live(&desk, &name).await?;
+        if live.is_some_and(|live| live.sha256 == version.sha256) {
+            return Err(Trouble::Kept);
+        }
+        let prompt = name.clone();
+        if !desk.store().run(move |conn| versions::discard(conn, &prompt, n)).await? {
+            return Err(Trouble::Kept);
+        }
+        desk.audit_of(&who, format!("removed version {n} of the prompt {name}, never on air"));
+        Ok(())
+    })
+    .await
 }
 
 /// Changes the folder, and returns what it held. Where that fails half-way it is put back.

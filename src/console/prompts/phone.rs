@@ -114,7 +114,7 @@ async fn prepared(desk: &Desk, name: Prompt, clip: Clip) -> Result<Arc<Clip>, Tr
 
 /// Makes a version of what was spoken: whether that went wrong, and what is said of it.
 async fn spoken(
-    desk: &Desk,
+    desk: &Arc<Desk>,
     who: &str,
     name: &str,
     text: String,

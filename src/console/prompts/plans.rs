@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Hand, Trouble, activate};
+use super::{Hand, Trouble, activate, to_the_end};
 use crate::console::desk::Desk;
 use crate::shell::clock;
 use crate::store;
@@ -36,20 +36,18 @@ pub(in crate::console) async fn watch(desk: Arc<Desk>) {
 }
 
 /// Does what is due, and says when to look again.
-async fn look(desk: &Desk) -> Result<Duration, store::Error> {
+async fn look(desk: &Arc<Desk>) -> Result<Duration, store::Error> {
     let planned = desk.read(|db| db.read(versions::planned)).await?;
     let mut pause = LOOK_EVERY;
     for version in planned {
-        let Some((at, by)) = version.planned.clone() else { continue };
+        let Some((at, _)) = version.planned else { continue };
         let now = clock::now().wall;
         if at > now {
             let left = (at - now).to_std().unwrap_or_default();
             pause = pause.min(left);
             break;
         }
-        let who = format!("system (planned by {by})");
-        let hand = Hand { who: &who, seen: None };
-        if let Err(trouble) = activate(desk, hand, &version.prompt, version.n).await {
+        if let Err(trouble) = activate(desk, Hand::Plan, &version.prompt, version.n).await {
             failed(desk, &version, at, &trouble).await?;
             pause = pause.min(AGAIN);
         }
@@ -75,29 +73,36 @@ async fn failed(
     Ok(())
 }
 
-/// Plans a version, or takes its plan back.
+/// Plans a version, or takes its plan back: not while it is just put on air.
 pub(in crate::console) async fn plan(
-    desk: &Desk,
+    desk: &Arc<Desk>,
     who: &str,
     name: &str,
     n: u32,
     at: Option<Timestamp>,
 ) -> Result<(), Trouble> {
-    let (prompt, by) = (name.to_owned(), who.to_owned());
-    let known = desk.read(move |db| db.read(|conn| versions::find(conn, &prompt, n))).await?;
-    if known.is_none() {
-        return Err(Trouble::Gone);
-    }
-    let prompt = name.to_owned();
-    let plan = move |conn: &_| versions::plan(conn, &prompt, n, at.map(|at| (at, &*by)));
-    if !desk.store().run(plan).await? {
-        return Err(Trouble::TooManyPlans);
-    }
-    desk.studio.plans.notify_one();
-    let what = match at {
-        Some(at) => format!("planned version {n} of the prompt {name} for {at}"),
-        None => format!("took back the plan for version {n} of the prompt {name}"),
-    };
-    desk.audit_of(who, what);
-    Ok(())
+    let turn = desk.studio.on_air().await;
+    let (desk, who, name) = (Arc::clone(desk), who.to_owned(), name.to_owned());
+    to_the_end(async move {
+        let _turn = turn;
+        let (prompt, by) = (name.clone(), who.clone());
+        let known = desk.read(move |db| db.read(|conn| versions::find(conn, &prompt, n))).await?;
+        let known = known.ok_or(Trouble::Gone)?;
+        if at.is_none() && known.planned.is_none() {
+            return Err(Trouble::NotPlanned);
+        }
+        let prompt = name.clone();
+        let plan = move |conn: &_| versions::plan(conn, &prompt, n, at.map(|at| (at, &*by)));
+        if !desk.store().run(plan).await? {
+            return Err(Trouble::TooManyPlans);
+        }
+        desk.studio.plans.notify_one();
+        let what = match at {
+            Some(at) => format!("planned version {n} of the prompt {name} for {at}"),
+            None => format!("took back the plan for version {n} of the prompt {name}"),
+        };
+        desk.audit_of(&who, what);
+        Ok(())
+    })
+    .await
 }

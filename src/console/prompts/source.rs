@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 
-use super::{Trouble, folder};
+use super::Trouble;
 use crate::console::desk::Desk;
 use crate::lang::Lang;
 use crate::shell::prompts::decode::{self, Unplayable};
@@ -18,6 +18,8 @@ use crate::shell::prompts::make;
 
 /// The longest prompt.
 pub(in crate::console) const LONGEST: Duration = Duration::from_secs(300);
+/// The shortest: a click is no prompt.
+pub(in crate::console) const SHORTEST: Duration = Duration::from_millis(200);
 /// Characters of a text.
 pub(in crate::console) const TEXT_MAX: usize = 1_000;
 /// Bytes that are gathered before they are written.
@@ -134,8 +136,14 @@ pub(in crate::console) async fn speak(
     text: String,
 ) -> Result<(String, Vec<i16>), Trouble> {
     let current = desk.current();
-    let limit = current.loaded.shell.voice_timeout;
-    let command = make::voice(&folder(desk), &current.loaded.shell.voice_command);
+    let shell = &current.loaded.shell;
+    let limit = shell.voice_timeout;
+    let shell = shell.clone();
+    let at_hand = move || {
+        let (named, file) = (&shell.voice_command, shell.voice_file.as_deref());
+        make::voice_at_hand(&shell.prompts_dir, named, file)
+    };
+    let command = desk.studio.work(at_hand).await.ok_or(Trouble::Busy)?;
     let command = command.map_err(|_| Trouble::NoVoice)?;
     let voice = make::program_name(&command);
     // The program makes the file itself; here only its name is taken, and that it goes.
@@ -177,6 +185,16 @@ pub(super) fn words(wrong: &Unplayable, l: Lang) -> String {
         Unplayable::Cut => t(
             "ファイルが途中で切れています。元のファイルからやり直してください。".to_owned(),
             "The end of the file is missing. Please try again from the original.".to_owned(),
+        ),
+        Unplayable::TooShort(least) => t(
+            format!(
+                "音声が短すぎます。{:.1}秒より長いものにしてください。無音を除いた長さです。",
+                least.as_secs_f64()
+            ),
+            format!(
+                "The sound is too short: at least {:.1} s, without silence at its ends.",
+                least.as_secs_f64()
+            ),
         ),
         Unplayable::TooLong(most) => t(
             format!("音声が長すぎます。{}分までにしてください。", most.as_secs() / 60),

@@ -72,7 +72,7 @@ fn words(config: &Config, place: &Use, l: Lang) -> String {
 pub(in crate::console) fn said(said: Said, l: Lang) -> String {
     let (ja, en) = match said {
         Said::Closed => ("受付時間外", "closed"),
-        Said::ClosedYearEnd => ("休業期間(年末年始など)", "closed over a range of days"),
+        Said::ClosedYearEnd => ("年末年始の休み", "closed over the turn of the year"),
         Said::Help => ("ほかの相談窓口の案内", "other numbers that help"),
         Said::AllBusy => ("満員のとき", "as many wait as may"),
         Said::NoCounselor => ("相談員がいないとき", "nobody is on duty"),

@@ -4,13 +4,13 @@
 //! connection instead. So what comes is read and thrown away, as long as it is not out of all
 //! proportion.
 
-use axum::Json;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::{ACCEPT, CONTENT_LENGTH};
 use axum::response::{Html, IntoResponse, Response};
 use futures_util::StreamExt as _;
-use serde_json::json;
+
+use crate::console::ui::error;
 
 /// What is thrown away at most, in times of what is allowed.
 const TIMES_MAX: usize = 10;
@@ -23,8 +23,7 @@ pub(super) async fn answer(request: Request, most: usize) -> Response {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let length = length.and_then(|text| text.parse::<usize>().ok());
     if !is_person {
-        let error = Json(json!({ "error": "body_too_large" }));
-        return (StatusCode::PAYLOAD_TOO_LARGE, error).into_response();
+        return error(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large");
     }
     if length.is_some_and(|length| length <= most.saturating_mul(TIMES_MAX)) {
         let mut body = request.into_body().into_data_stream();

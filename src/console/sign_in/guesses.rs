@@ -1,29 +1,50 @@
-//! How often somebody may guess a password: few times a minute, by account and by address.
+//! How often somebody may guess a password: few times a minute.
 //!
 //! Owns the counts. A wrong guess costs a place until its minute is over; a right one costs
-//! nothing. Nobody is locked out for longer, so that nobody can lock somebody else out for good.
+//! nothing. What counts is which account is tried from which address: whoever guesses at somebody
+//! else's account shuts it to themselves alone. Against many addresses at once all guesses at an
+//! account are counted too, but not for an address from which it has signed in before, so that
+//! nobody is kept out where they are at home.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::hash::Hash;
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 /// How long a wrong guess counts.
 const MINUTE: Duration = Duration::from_secs(60);
-/// Wrong guesses of one account within a minute.
-const BY_ACCOUNT: usize = 5;
-/// Wrong guesses from one address within a minute: a whole office may come from one.
-const BY_ADDRESS: usize = 20;
-/// Names and addresses that are remembered; beyond it everybody waits.
-const REMEMBERED: usize = 10_000;
+/// Wrong guesses at one account from one address within a minute.
+const BY_BOTH: usize = 5;
+/// Wrong guesses from one address within a minute, whatever the account.
+const BY_ADDRESS: usize = 10;
+/// Wrong guesses at one account within a minute, from all addresses together.
+const BY_ACCOUNT: usize = 30;
+/// Wrong guesses of a minute that are remembered; beyond it everybody waits who is not at home.
+const REMEMBERED: usize = 2_000;
+/// Homes that are remembered; one more takes the place of the one that was longest not used.
+const HOMES: usize = 2_000;
 /// Characters of a name that are remembered: no account has more.
 const NAME_MAX: usize = 32;
 
 /// Wrong guesses of the last minute.
 #[derive(Debug, Default)]
 pub(in crate::console) struct Guesses {
-    accounts: BTreeMap<String, VecDeque<Instant>>,
-    addresses: BTreeMap<IpAddr, VecDeque<Instant>>,
+    /// Oldest first.
+    wrong: VecDeque<(Instant, Try)>,
+    /// What was right since the service began, the latest last.
+    homes: VecDeque<Try>,
+}
+
+/// Which account was tried, and from where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Try {
+    account: String,
+    from: IpAddr,
+}
+
+impl Try {
+    fn new(account: &str, from: IpAddr) -> Self {
+        Self { account: known_as(account), from: network(from) }
+    }
 }
 
 impl Guesses {
@@ -38,27 +59,39 @@ impl Guesses {
         account: &str,
         from: IpAddr,
     ) -> Result<(), Duration> {
-        forget(&mut self.accounts, now);
-        forget(&mut self.addresses, now);
-        let (account, from) = (known_as(account), network(from));
-        let places = [
-            wait(&self.accounts, &account, BY_ACCOUNT, now),
-            wait(&self.addresses, &from, BY_ADDRESS, now),
+        self.wrong.retain(|(at, _)| now.duration_since(*at) < MINUTE);
+        let this = Try::new(account, from);
+        let mut places = vec![
+            self.wait(now, BY_BOTH, |it| *it == this),
+            self.wait(now, BY_ADDRESS, |it| it.from == this.from),
         ];
+        if !self.homes.contains(&this) {
+            places.push(self.wait(now, BY_ACCOUNT, |it| it.account == this.account));
+            places.push(self.wait(now, REMEMBERED, |_| true));
+        }
         if let Some(wait) = places.into_iter().flatten().max() {
             return Err(wait);
         }
-        self.accounts.entry(account).or_default().push_back(now);
-        self.addresses.entry(from).or_default().push_back(now);
+        self.wrong.push_back((now, this));
         Ok(())
     }
 
-    /// The guess that began last for this account was right.
+    /// This account was tried from here with the right password.
     pub(in crate::console) fn was_right(&mut self, account: &str, from: IpAddr) {
-        self.accounts.remove(&known_as(account));
-        if let Some(times) = self.addresses.get_mut(&network(from)) {
-            times.pop_back();
+        let this = Try::new(account, from);
+        self.wrong.retain(|(_, it)| *it != this);
+        self.homes.retain(|it| *it != this);
+        if self.homes.len() >= HOMES {
+            self.homes.pop_front();
         }
+        self.homes.push_back(this);
+    }
+
+    /// How long until there is a place again among `most`.
+    fn wait(&self, now: Instant, most: usize, fits: impl Fn(&Try) -> bool) -> Option<Duration> {
+        let mut fitting = self.wrong.iter().rev().filter(|(_, it)| fits(it));
+        let (at, _) = fitting.nth(most - 1)?;
+        Some(MINUTE.saturating_sub(now.duration_since(*at)))
     }
 }
 
@@ -75,66 +108,89 @@ fn network(from: IpAddr) -> IpAddr {
     }
 }
 
-fn forget<K: Ord>(all: &mut BTreeMap<K, VecDeque<Instant>>, now: Instant) {
-    all.retain(|_, times| {
-        times.retain(|at| now.duration_since(*at) < MINUTE);
-        !times.is_empty()
-    });
-}
-
-fn wait<K: Ord + Hash>(
-    all: &BTreeMap<K, VecDeque<Instant>>,
-    key: &K,
-    most: usize,
-    now: Instant,
-) -> Option<Duration> {
-    match all.get(key) {
-        Some(times) if times.len() >= most => {
-            times.front().map(|first| MINUTE.saturating_sub(now.duration_since(*first)))
-        }
-        Some(_) => None,
-        None => (all.len() >= REMEMBERED).then_some(MINUTE),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
 
+    fn from(n: u8) -> IpAddr {
+        Ipv4Addr::new(192, 0, 2, n).into()
+    }
+
     #[test]
     fn wrong_guesses_are_few_a_minute_and_right_ones_free() {
         let (mut guesses, start) = (Guesses::default(), Instant::now());
-        let from = |n| IpAddr::from(Ipv4Addr::new(127, 0, 0, n));
-        for n in 0..5 {
-            assert_eq!(guesses.begin(start, "Aoki", from(n)), Ok(()));
+        for _ in 0..5 {
+            assert_eq!(guesses.begin(start, "Aoki", from(1)), Ok(()));
         }
-        assert_eq!(guesses.begin(start, "aoki", from(9)), Err(MINUTE));
-        assert_eq!(guesses.begin(start, "baba", from(9)), Ok(()));
+        assert_eq!(guesses.begin(start, "aoki", from(1)), Err(MINUTE));
+        assert_eq!(guesses.begin(start, "baba", from(1)), Ok(()));
         let later = start + Duration::from_secs(60);
-        assert_eq!(guesses.begin(later, "aoki", from(9)), Ok(()));
+        assert_eq!(guesses.begin(later, "aoki", from(1)), Ok(()));
         for _ in 0..100 {
             assert_eq!(guesses.begin(later, "chiba", from(7)), Ok(()));
             guesses.was_right("chiba", from(7));
         }
-        for n in 0..20 {
+        for n in 0..10 {
             assert_eq!(guesses.begin(later, &format!("nobody{n}"), from(8)), Ok(()));
         }
         assert!(guesses.begin(later, "somebody", from(8)).is_err());
+        // Whoever has an account of their own gets no more guesses at others by it.
+        for n in 0..10 {
+            assert_eq!(guesses.begin(later, &format!("nobody{n}"), from(9)), Ok(()));
+        }
+        guesses.was_right("own", from(9));
+        assert!(guesses.begin(later, "somebody", from(9)).is_err());
+    }
+
+    #[test]
+    fn nobody_shuts_an_account_to_others_where_they_are_at_home() {
+        let (mut guesses, start) = (Guesses::default(), Instant::now());
+        guesses.was_right("aoki", from(1));
+        for _ in 0..5 {
+            assert_eq!(guesses.begin(start, "aoki", from(66)), Ok(()));
+        }
+        assert!(guesses.begin(start, "aoki", from(66)).is_err());
+        // From one address nothing is shut to any other, known or not.
+        assert_eq!(guesses.begin(start, "aoki", from(2)), Ok(()));
+        // Many addresses at once have 30 guesses together, ...
+        let more = (100..200).filter(|n| guesses.begin(start, "aoki", from(*n)).is_ok());
+        assert_eq!(more.count(), 24);
+        assert!(guesses.begin(start, "aoki", from(3)).is_err());
+        // ... and still whoever is at home has their five.
+        for _ in 0..5 {
+            assert_eq!(guesses.begin(start, "aoki", from(1)), Ok(()));
+        }
+        assert!(guesses.begin(start, "aoki", from(1)).is_err());
+    }
+
+    #[test]
+    fn what_is_remembered_is_not_more_than_it_may_be() {
+        let (mut guesses, start) = (Guesses::default(), Instant::now());
+        guesses.was_right("aoki", from(1));
+        let at = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, n, 0, 0, 0, 1]);
+        let mut taken = 0;
+        for n in 0..5_000 {
+            taken += usize::from(guesses.begin(start, &format!("nobody{n}"), at(n)).is_ok());
+            guesses.was_right("own", at(n));
+        }
+        assert_eq!((taken, guesses.wrong.len(), guesses.homes.len()), (2_000, 2_000, 2_000));
+        assert!(guesses.begin(start, "somebody", from(3)).is_err());
+        assert!(guesses.begin(start + MINUTE, "somebody", from(3)).is_ok());
     }
 
     #[test]
     fn neither_long_names_nor_the_many_addresses_of_one_house_are_more_guesses() {
         let (mut guesses, start) = (Guesses::default(), Instant::now());
         let at = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, n]);
-        for n in 0..20 {
+        for n in 0..10 {
             assert_eq!(guesses.begin(start, &format!("nobody{n}"), at(n)), Ok(()));
         }
         assert!(guesses.begin(start, "somebody", at(99)).is_err());
         let neighbor = IpAddr::from([0x2001, 0xdb8, 0, 2, 0, 0, 0, 1]);
         assert_eq!(guesses.begin(start, &"x".repeat(500_000), neighbor), Ok(()));
-        assert!(guesses.accounts.keys().all(|name| name.len() <= NAME_MAX));
+        assert!(guesses.wrong.iter().all(|(_, it)| it.account.len() <= NAME_MAX));
         // As often as there are addresses of IPv4 in IPv6.
         let four = IpAddr::from([0, 0, 0, 0, 0, 0xffff, 0xc000, 0x0207]);
         assert_eq!(network(four), IpAddr::from([192, 0, 2, 7]));

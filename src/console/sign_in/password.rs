@@ -1,5 +1,6 @@
 //! Passwords: argon2id with the parameters that OWASP names (19 MiB, 2 rounds).
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
@@ -7,6 +8,14 @@ use argon2::{Argon2, PasswordHash};
 
 /// Characters of a password at least, and at most: hashing takes what it is given.
 pub(in crate::console) const LENGTH: std::ops::RangeInclusive<usize> = 10..=200;
+
+/// Different characters of a password at least.
+const DIFFERENT: usize = 4;
+
+/// Whether it is made of a few characters again and again, such as ten times the same.
+pub(in crate::console) fn is_monotonous(password: &str) -> bool {
+    password.chars().collect::<BTreeSet<_>>().len() < DIFFERENT
+}
 
 /// The password's hash in the PHC form. Slow by intent: call it off the runtime's threads.
 pub(in crate::console) fn hash(password: &str, salt: [u8; 16]) -> Option<String> {
@@ -28,6 +37,18 @@ pub(in crate::console) fn is_right(password: &str, hashed: Option<&str>) -> bool
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_same_again_and_again_is_no_password() {
+        for (password, monotonous) in [
+            ("aaaaaaaaaa", true),
+            ("ああああああああああ", true),
+            ("1212121212", true),
+            ("rainbow-99", false),
+        ] {
+            assert_eq!(is_monotonous(password), monotonous, "{password}");
+        }
+    }
 
     #[test]
     fn only_the_same_password_fits() {

@@ -1,13 +1,13 @@
 //! Who is signed in. A browser holds a token in a cookie; here and in the database is its hash.
 //!
-//! Owns the list, which is read once at the start, and the token that guards forms. Writing it down
-//! is the caller's.
+//! Owns the list, which is read once at the start and keeps the limits that the database has, and
+//! the token that guards forms. Writing it down is the caller's.
 
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use crate::store::accounts::Session;
+use crate::store::accounts::{SESSIONS_MAX, Session};
 use crate::time::Timestamp;
 
 /// Name of the cookie.
@@ -23,8 +23,17 @@ impl Sessions {
         Self(all.into_iter().map(|it| (it.token, (it.account, it.until))).collect())
     }
 
-    /// Somebody has signed in.
-    pub(in crate::console) fn add(&mut self, session: &Session) {
+    /// Somebody has signed in at `now`. Their oldest sessions make room, and those of anybody whose
+    /// time is over.
+    pub(in crate::console) fn add(&mut self, session: &Session, now: Timestamp) {
+        self.0.retain(|_, (_, until)| *until > now);
+        let own = self.0.iter().filter(|(_, (whose, _))| *whose == session.account);
+        let mut own: Vec<_> = own.map(|(key, (_, until))| (*until, key.clone())).collect();
+        own.sort_unstable();
+        let too_many = (own.len() + 1).saturating_sub(SESSIONS_MAX.into());
+        for (_, key) in own.iter().take(too_many) {
+            self.0.remove(key);
+        }
         self.0.insert(session.token.clone(), (session.account.clone(), session.until));
     }
 
@@ -83,18 +92,41 @@ mod tests {
             until: now + Duration::from_secs(60),
         };
         let mut sessions = Sessions::new(vec![session("a", "aoki"), session("b", "baba")]);
-        sessions.add(&session("c", "aoki"));
+        sessions.add(&session("c", "aoki"), now);
         assert_eq!(sessions.account("a", now), Some("aoki".to_owned()));
         assert_eq!(sessions.account("x", now), None);
         assert_eq!(sessions.account("b", now + Duration::from_secs(60)), None);
         assert_eq!(sessions.end("a"), hash("a"));
         assert_eq!(sessions.account("a", now), None);
-        sessions.add(&session("d", "aoki"));
+        sessions.add(&session("d", "aoki"), now);
         sessions.end_others("aoki", &hash("c"));
         assert_eq!(sessions.account("d", now), None);
         assert_eq!(sessions.account("c", now), Some("aoki".to_owned()));
         sessions.end_all("aoki");
         assert_eq!(sessions.account("c", now), None);
         assert_ne!(csrf("a"), csrf("b"));
+    }
+
+    #[test]
+    fn one_session_too_many_ends_the_oldest_and_those_that_are_over_take_no_room() {
+        let now = Timestamp::from_timestamp(1_000, 0).unwrap();
+        let second = |n: u64| now + Duration::from_secs(n);
+        let session = |n: u64, account: &str| Session {
+            token: hash(&format!("{account}{n}")),
+            account: account.to_owned(),
+            until: second(60 + n),
+        };
+        let mut sessions = Sessions::default();
+        sessions.add(&session(0, "baba"), now);
+        for n in 0..20 {
+            sessions.add(&session(n, "aoki"), second(n));
+        }
+        assert!(sessions.account("aoki0", second(20)).is_some());
+        sessions.add(&session(20, "aoki"), second(20));
+        assert!(sessions.account("aoki0", second(20)).is_none());
+        assert!(sessions.account("aoki1", second(20)).is_some());
+        assert!(sessions.account("baba0", second(20)).is_some(), "somebody else's stays");
+        sessions.add(&session(99, "chiba"), second(90));
+        assert_eq!(sessions.0.len(), 1, "nobody else's goes on");
     }
 }

@@ -345,6 +345,113 @@ async fn where_a_change_can_not_be_taken_over_the_old_prompt_stays() {
     assert_eq!(station.length("welcome"), Some(Duration::from_millis(500)));
 }
 
+/// What was begun is done to its end, and put down, when whoever began it has gone.
+#[tokio::test]
+async fn a_change_goes_on_when_the_browser_has_gone() {
+    let station = Station::open("[]").await;
+    station.upload("welcome", "a", "a.wav", &tone(8_000, 500)).await;
+    let (own, config) =
+        (station.folder.join("prompts/welcome.wav"), station.folder.join("koebashi.toml"));
+    let seen = station.seen("/prompts/welcome/versions/2").await;
+    let begin = async || {
+        let form = format!("{seen}&csrf={}", station.csrf);
+        let head = "POST /prompts/welcome/versions/2/activate HTTP/1.1\r\n\
+                    Content-Type: application/x-www-form-urlencoded";
+        let stream = station.begin(head, form.as_bytes()).await;
+        until(|| own.exists()).await;
+        drop(stream);
+        // Time for the console to see that.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    // The service does not take it: the folder is put back.
+    let good = fs::read_to_string(&config).unwrap();
+    let held = station.hold.lock().await;
+    begin().await;
+    fs::write(&config, format!("{good}\n[nonsense]\n")).unwrap();
+    drop(held);
+    until(|| !own.exists()).await;
+    fs::write(&config, good).unwrap();
+    // It does.
+    let held = station.hold.lock().await;
+    begin().await;
+    drop(held);
+    until(|| station.versions("welcome")[0].live.is_some()).await;
+    assert_eq!(station.length("welcome"), Some(Duration::from_millis(500)));
+    let deed = "op: put version 2 of the prompt welcome on air";
+    until(|| station.trail().iter().any(|it| it == deed)).await;
+}
+
+/// What is heard is not told otherwise because the database has no time.
+#[tokio::test]
+async fn what_went_on_air_is_told_so_whatever_the_database_says() {
+    let station = Station::open("[]").await;
+    station.upload("welcome", "a", "a.wav", &tone(8_000, 500)).await;
+    station.upload("summer", "b", "b.wav", &tone(8_000, 600)).await;
+    assert_eq!(station.activate("summer", 1).await.status, 303);
+    let seen = station.seen("/prompts/welcome/versions/2").await;
+    let busy = rusqlite::Connection::open(station.store.path()).unwrap();
+    let held = station.hold.lock().await;
+    let stop = async {
+        until(|| station.folder.join("prompts/welcome.wav").exists()).await;
+        busy.execute_batch("BEGIN IMMEDIATE").unwrap();
+        drop(held);
+    };
+    let activate = station.form("/prompts/welcome/versions/2/activate", &seen);
+    let (answer, ()) = tokio::join!(activate, stop);
+    assert_eq!((answer.status, answer.location()), (303, "/prompts/welcome"));
+    assert_eq!(station.length("welcome"), Some(Duration::from_millis(500)));
+    let answer = station.form("/prompts/summer/remove", "").await;
+    assert_eq!((answer.status, answer.location()), (303, "/prompts"));
+    assert_eq!(station.length("summer"), None);
+    let said = station.get("/prompts").await.text();
+    assert!(said.contains("The prompt is removed."), "{said}");
+    busy.execute_batch("COMMIT").unwrap();
+    for deed in ["put version 2 of the prompt welcome on air", "removed the prompt summer"] {
+        let deed = format!("op: {deed}");
+        until(|| station.trail().contains(&deed)).await;
+    }
+}
+
+/// However many are due at once.
+#[tokio::test]
+async fn a_plan_that_was_taken_back_is_not_carried_out() {
+    let station = Station::open("[]").await;
+    for millis in [500, 600, 700] {
+        station.upload("welcome", "a", "a.wav", &tone(8_000, millis)).await;
+    }
+    let due = clock_now() - chrono::TimeDelta::minutes(5);
+    let plans = move |conn: &_| {
+        (2..=4).try_for_each(|n| {
+            let at = due + chrono::TimeDelta::seconds(i64::from(n));
+            versions::plan(conn, "welcome", n, Some((at, "op"))).map(drop)
+        })
+    };
+    let take_back = |n| {
+        let desk = Arc::clone(&station.desk);
+        let plan = async move {
+            crate::console::prompts::plans::plan(&desk, "op", "welcome", n, None).await
+        };
+        tokio::spawn(plan)
+    };
+    let held = station.hold.lock().await;
+    station.store.run(plans).await.unwrap();
+    station.desk.studio.plans.notify_one();
+    until(|| station.folder.join("prompts/welcome.wav").exists()).await;
+    // The first is just put on air: it is too late for that one.
+    let (first, second) = (take_back(2), take_back(3));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    drop(held);
+    let first = first.await.unwrap().unwrap_err();
+    assert!(first.words(crate::lang::Lang::En).contains("not planned any more"), "{first:?}");
+    second.await.unwrap().unwrap();
+    until(|| station.versions("welcome")[0].live.is_some()).await;
+    until(|| station.trail().iter().any(|it| it.contains("put version 4"))).await;
+    let trail = station.trail();
+    assert!(trail.contains(&"op: took back the plan for version 3 of the prompt welcome".into()));
+    assert!(!trail.iter().any(|it| it.contains("put version 3")), "{trail:?}");
+    assert_eq!(station.versions("welcome")[1].live, None);
+}
+
 #[tokio::test]
 async fn a_name_is_a_name_and_nothing_else() {
     let station = Station::open("[]").await;

@@ -78,6 +78,22 @@ async fn a_month_is_shown_with_plots_tables_and_definitions() {
 }
 
 #[tokio::test]
+async fn a_period_whose_records_may_be_deleted_says_so_on_every_page_and_in_every_file() {
+    let server = with_calls(vec![]).await;
+    for path in ["/reports", "/reports/public"] {
+        let (_, old) = server.get(&format!("{path}?span=month&date=2019-11-30")).await;
+        assert!(old.contains("通話の記録は400日で消えます。"), "{old}");
+        let (_, now) = server.get(&format!("{path}?span=month")).await;
+        assert!(!now.contains("日で消えます"), "{now}");
+        let (_, csv) = server.get(&format!("{path}/csv?span=month&date=2019-11-30")).await;
+        assert!(csv.contains("2019-11,,,notice,,kept_from,"), "{csv}");
+        assert!(csv.contains("Records of calls are deleted after 400 days."), "{csv}");
+        let (_, csv) = server.get(&format!("{path}/csv?span=month")).await;
+        assert!(csv.contains("period,line") && !csv.contains("kept_from"), "{csv}");
+    }
+}
+
+#[tokio::test]
 async fn a_period_without_calls_or_that_makes_no_sense_is_told_calmly() {
     let server = with_calls(vec![]).await;
     let (status, html) = server.get("/reports?date=1999-05-05").await;

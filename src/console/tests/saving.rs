@@ -2,12 +2,15 @@
 
 use std::fs;
 
+use tokio::sync::mpsc;
+
 use super::*;
 use crate::complaint::{Complaint, File};
 use crate::console::sign_in::{Person, sessions};
 use crate::shell::clock;
-use crate::store::Reader;
+use crate::shell::handle::Reload;
 use crate::store::accounts::{self, Account, Role};
+use crate::store::history;
 
 /// A file with comments and an order of its own.
 pub(super) const FILE: &str = r#"# Ours.
@@ -96,16 +99,26 @@ impl Office {
     }
 
     pub(super) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> (u16, String) {
+        self.server.send(&self.form(path, fields)).await
+    }
+
+    /// A form as it is sent.
+    fn form(&self, path: &str, fields: &[(&str, &str)]) -> String {
         let own = [("csrf", self.csrf.as_str())];
         let body = serde_urlencoded::to_string([&own[..], fields].concat()).unwrap();
         let (cookie, length) = (&self.cookie, body.len());
-        self.server
-            .send(&format!(
-                "POST {path} HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n\
-                 Cookie: {cookie}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
-                 Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-            ))
-            .await
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n\
+             Cookie: {cookie}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+             Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )
+    }
+
+    /// Who saved what is in the history, and with which note: the latest first.
+    fn history(&self) -> Vec<(String, String)> {
+        let reader = Reader::open(&self.server.database).unwrap();
+        let all = reader.read(history::all).unwrap().into_iter();
+        all.map(|version| (version.who, version.note)).collect()
     }
 
     /// The audit trail, once this is in it.
@@ -246,19 +259,120 @@ async fn the_demo_is_written_out_before_it_is_changed() {
     assert!(text.contains("[[trunk]]\nid = \"demo\"") && text.contains("override = \"closed\""));
 }
 
+/// Somebody at a service that answers when the test lets it.
+async fn slow(file: &str) -> (Office, mpsc::Receiver<Reload>) {
+    let (reloads, asked) = mpsc::channel(1);
+    let more = move |handle: Handle| handle.with_reloads(reloads);
+    let server = Server::start_with(Console::default(), more).await;
+    (Office::of(server, Role::Operator, file).await, asked)
+}
+
+/// What a service says that does not take a text.
+fn refusal() -> Result<(), Vec<Complaint>> {
+    Err(vec![Complaint::error("not-today.pem", None, File::NoKey)])
+}
+
+/// What was begun is done to its end, and put down, when whoever began it has gone.
+#[tokio::test]
+async fn a_save_goes_on_when_the_browser_has_gone() {
+    let (office, mut asked) = slow(FILE).await;
+    let mut begin = async |over| {
+        let form = office.form("/hours/nijiiro/override", &[("override", over)]);
+        let mut stream = TcpStream::connect(office.server.address).await.unwrap();
+        stream.write_all(form.as_bytes()).await.unwrap();
+        let mut answer = asked.recv().await.unwrap();
+        drop(stream);
+        assert!(office.text().contains("override ="), "it is written");
+        // Nobody waits for it, and yet it is waited for.
+        timeout(Duration::from_millis(500), answer.closed()).await.unwrap_err();
+        answer
+    };
+    begin("closed").await.send(refusal()).unwrap();
+    // The next one has its turn when the first is through.
+    let answer = begin("open").await;
+    assert_eq!(office.text().matches("override").count(), 1, "{}", office.text());
+    assert!(office.text().contains("override = \"open\""), "{}", office.text());
+    answer.send(Ok(())).unwrap();
+    let trail = office.audit("A: changed line.nijiiro.override: ").await;
+    assert_eq!(trail.matches("changed").count(), 1, "{trail}");
+    drop(office.server.desk.book.turn().await);
+    let note = |who: &str, note: &str| (who.to_owned(), note.to_owned());
+    assert_eq!(office.history(), [note("A", "override = open"), note("by hand", "")]);
+}
+
+#[tokio::test]
+async fn a_service_that_ends_ends_what_is_being_saved_first() {
+    let (mut office, mut asked) = slow(FILE).await;
+    let desk = Arc::clone(&office.server.desk);
+    let listener = bind(&desk.limits).await.unwrap();
+    office.server.address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut serving = tokio::spawn(serve(listener, desk, async { drop(stopped.await) }));
+    let form = office.form("/hours/nijiiro/override", &[("override", "closed")]);
+    let mut stream = TcpStream::connect(office.server.address).await.unwrap();
+    stream.write_all(form.as_bytes()).await.unwrap();
+    let answer = asked.recv().await.unwrap();
+    drop(stop);
+    timeout(Duration::from_millis(500), &mut serving).await.unwrap_err();
+    answer.send(refusal()).unwrap();
+    serving.await.unwrap();
+    assert_eq!(office.text(), FILE);
+}
+
+/// Whoever looks at a page during a save takes neither name nor note from it.
+#[tokio::test]
+async fn a_save_stays_with_its_name_whoever_looks_meanwhile() {
+    let (office, mut asked) = slow(FILE).await;
+    let (_, page) = office.page("/hours/nijiiro").await;
+    let base = hidden(&page, "base");
+    let mut fields = hours(&base, "21:15", "save");
+    fields.push(("note", "earlier"));
+    let mut save = async |answer| {
+        let looking = async {
+            let asked: Reload = asked.recv().await.unwrap();
+            let answering = async {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                asked.send(answer).unwrap();
+            };
+            tokio::join!(office.page("/settings"), office.page("/hours"), answering)
+        };
+        let (saved, seen) = tokio::join!(office.post("/hours/nijiiro", &fields), looking);
+        assert_eq!((seen.0.0, seen.1.0), (200, 200));
+        saved.0
+    };
+    let note = |who: &str, note: &str| (who.to_owned(), note.to_owned());
+    assert_eq!(save(refusal()).await, 422);
+    assert_eq!(office.history(), [note("by hand", "")]);
+    assert_eq!(save(Ok(())).await, 303);
+    assert_eq!(office.history(), [note("A", "earlier"), note("by hand", "")]);
+    assert_eq!(office.text(), FILE.replace("21:30", "21:15"));
+}
+
+#[tokio::test]
+async fn a_change_by_hand_is_seen_once_by_however_many() {
+    let office = Office::open(Role::Operator, FILE).await;
+    office.page("/hours").await;
+    for max_calls in 300..310 {
+        let theirs = FILE.replace("max_calls = 200", &format!("max_calls = {max_calls}"));
+        fs::write(office.file(), theirs).unwrap();
+        let look = || office.page("/hours");
+        tokio::join!(look(), look(), look(), look(), look(), look());
+    }
+    office.server.desk.audit_of("system", "looked at it");
+    let trail = office.audit("looked at it").await;
+    assert_eq!(trail.matches("changed by hand").count(), 10, "{trail}");
+    assert_eq!(office.history().len(), 11);
+}
+
 /// What the service does not take is not left behind: where there was no file, there is none.
 #[tokio::test]
 async fn a_first_save_that_the_service_refuses_leaves_no_file() {
-    let (reloads, mut asked) = tokio::sync::mpsc::channel::<crate::shell::handle::Reload>(1);
+    let (office, mut asked) = slow("").await;
     let refusing = tokio::spawn(async move {
         while let Some(answer) = asked.recv().await {
-            let refusal = Complaint::error("not-today.pem", None, File::NoKey);
-            drop(answer.send(Err(vec![refusal])));
+            drop(answer.send(refusal()));
         }
     });
-    let more = move |handle: Handle| handle.with_reloads(reloads);
-    let server = Server::start_with(Console::default(), more).await;
-    let office = Office::of(server, Role::Operator, "").await;
     let files = || -> Vec<_> {
         let folder = fs::read_dir(office.file().parent().unwrap()).unwrap();
         let names = folder.map(|it| it.unwrap().file_name().into_string().unwrap());
@@ -287,6 +401,118 @@ async fn a_file_that_is_broken_by_hand_is_not_saved_over() {
     assert!(page.contains(said), "{page}");
     assert_eq!(office.post("/hours/x/override", &[("override", "open")]).await.0, 409);
     assert_eq!(office.text(), "[service");
+}
+
+/// A file that is lost is not the demo's: nothing is saved in its place but what was there before.
+#[tokio::test]
+async fn a_file_that_is_lost_is_not_saved_over() {
+    let (office, mut asked) = slow(FILE).await;
+    let answering = tokio::spawn(async move {
+        while let Some(answer) = asked.recv().await {
+            answer.send(Ok(())).unwrap();
+        }
+    });
+    assert_eq!(office.page("/hours").await.0, 200);
+    office.server.current.send_replace(Arc::new(ready::load(&office.file()).unwrap()));
+    for is_there in [true, false] {
+        match is_there {
+            true => fs::write(office.file(), " \n").unwrap(),
+            false => fs::remove_file(office.file()).unwrap(),
+        }
+        let was = fs::read(office.file()).ok();
+        for path in ["/hours", "/hours/nijiiro", "/settings/reports"] {
+            let (code, page) = office.page(path).await;
+            assert!(code == 409 && page.contains("なくなったか、空になりました"), "{path} {page}");
+        }
+        let closed = [("override", "closed")];
+        assert_eq!(office.post("/hours/nijiiro/override", &closed).await.0, 409);
+        assert_eq!(office.post("/hours/demo/override", &closed).await.0, 409);
+        assert_eq!(fs::read(office.file()).ok(), was);
+        let (code, page) = office.page("/settings/history/1").await;
+        assert!(code == 200, "{page}");
+        let base = hidden(&page, "base");
+        let back = [("base", base.as_str()), ("step", "save")];
+        let (code, answer) = office.post("/settings/roll-back/1", &back).await;
+        assert_eq!(code, 303, "{answer}");
+        assert_eq!(office.text(), FILE);
+        assert_eq!(office.page("/hours").await.0, 200);
+    }
+    answering.abort();
+}
+
+/// What was typed outlives a file that somebody breaks meanwhile.
+#[tokio::test]
+async fn what_was_typed_waits_for_a_file_that_is_right() {
+    let office = Office::open(Role::Operator, FILE).await;
+    let (_, page) = office.page("/hours/nijiiro").await;
+    let base = hidden(&page, "base");
+    fs::write(office.file(), "[service").unwrap();
+    let (code, page) = office.post("/hours/nijiiro", &hours(&base, "21:15", "look")).await;
+    assert!(code == 409 && page.contains("の1行目"), "{page}");
+    assert!(page.contains("action=\"/hours/nijiiro\"") && page.contains("/settings/history\""));
+    let kept = ["base", "rows", "days.1", "open.1", "intake_end.1", "service_end.1", "step"]
+        .map(|name| (name, hidden(&page, name)));
+    assert_eq!(kept[4].1, "21:15");
+    fs::write(office.file(), FILE).unwrap();
+    let again = kept.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let (code, look) = office.post("/hours/nijiiro", &again).await;
+    assert!(code == 200 && look.contains("intake_end = &#34;21:15&#34;"), "{look}");
+}
+
+/// Who may not mend the file is told who may.
+#[tokio::test]
+async fn a_supervisor_is_sent_to_an_operator_when_the_file_is_broken() {
+    let office = Office::open(Role::Supervisor, "[service").await;
+    let closed = [("override", "closed"), ("back", "/board")];
+    let (code, page) = office.post("/hours/nijiiro/override", &closed).await;
+    assert!(code == 409 && page.contains("運用担当者に知らせてください"), "{page}");
+    assert!(!page.contains("/settings/history"), "{page}");
+}
+
+#[tokio::test]
+async fn hours_past_midnight_are_asked_about_and_told_as_such() {
+    let office = Office::open(Role::Operator, FILE).await;
+    let (_, page) = office.page("/hours/nijiiro").await;
+    let base = hidden(&page, "base");
+    let slip = |step| {
+        let mut fields = hours(&base, "09:30", step);
+        fields.retain(|(name, _)| *name != "service_end.1");
+        fields.push(("service_end.1", "10:00"));
+        fields
+    };
+    let (code, look) = office.post("/hours/nijiiro", &slip("look")).await;
+    assert!(code == 200 && look.contains("18:00から翌日の10:00まで、16時間続きます"), "{look}");
+    let (code, look) = office.post("/hours/nijiiro", &hours(&base, "21:15", "look")).await;
+    assert!(code == 200 && !look.contains("続きます"), "{look}");
+    assert_eq!(office.post("/hours/nijiiro", &slip("save")).await.0, 303);
+    let (_, page) = office.page("/hours/nijiiro").await;
+    assert!(page.contains("18:00~翌日09:30(相談は翌日10:00まで)"), "{page}");
+    let base = hidden(&page, "base");
+    let (code, page) = office.post("/hours/nijiiro", &hours(&base, "17:00", "look")).await;
+    assert!(code == 422 && page.contains("受付の始まりより前です"), "{page}");
+}
+
+#[tokio::test]
+async fn a_moment_is_told_with_the_words_of_the_prompts() {
+    let ranges = FILE.replace(
+        "[[counselor]]",
+        "[line.closed]\nranges = [\"08-13..08-16\", \"12-29..01-03\"]\n[[counselor]]",
+    );
+    let office = Office::open(Role::Operator, &ranges).await;
+    let (_, page) = office.page("/hours/nijiiro?at=2027-08-14T19:00").await;
+    assert!(page.contains("  closed: 「") && !page.contains("年末年始のお休み"), "{page}");
+    let (_, page) = office.page("/hours/nijiiro?at=2027-01-02T19:00").await;
+    assert!(page.contains("  closed_year_end: 「12月29日から1月3日まで"), "{page}");
+}
+
+#[tokio::test]
+async fn small_counts_are_warned_of_before_they_are_saved() {
+    let office = Office::open(Role::Operator, FILE).await;
+    let (_, page) = office.page("/settings/reports").await;
+    let base = hidden(&page, "base");
+    let fields = [("base", base.as_str()), ("reports.min_cell", "0"), ("step", "look")];
+    let (code, look) = office.post("/settings/reports", &fields).await;
+    assert!(code == 200 && look.contains("個人が分かるおそれ"), "{look}");
 }
 
 /// Nobody is let in by it who is not.

@@ -217,7 +217,12 @@ async fn a_line_takes_its_counselors_along() {
         ("texts", "0480000000\n048-000-0001"),
         ("step", "save"),
     ];
-    assert_eq!(office.post("/settings/line/new", &new).await.0, 303);
+    let (code, answer) = office.post("/settings/line/new", &new).await;
+    assert!(code == 303 && answer.contains("location: /hours/second\r\n"), "{answer}");
+    // Nobody has said yet that it is open round the clock.
+    assert!(office.text().contains("override = \"closed\""), "{}", office.text());
+    let (_, page) = office.page("/hours/second").await;
+    assert!(page.contains("まだ閉めてあります") && page.contains("臨時に閉めています"), "{page}");
     let (_, page) = office.page("/settings/line/nijiiro").await;
     let base = hidden(&page, "base");
     let gone = [("base", base.as_str()), ("step", "save")];
@@ -263,6 +268,32 @@ async fn a_dead_end_is_seen_before_it_is_saved() {
     let less = [("next.1", "queue"), ("gone.2", "on")];
     assert_eq!(office.post(path, &with(&fields, &less, "save")).await.0, 303);
     assert!(!office.text().contains("menu"), "{}", office.text());
+}
+
+/// Also where a queue leads to is a path.
+#[tokio::test]
+async fn a_path_out_of_the_queue_is_drawn_before_it_is_saved() {
+    let file = FILE.replace(
+        "[[counselor]]",
+        "[line.guidance]\nstart = { play = [\"welcome\"], next = \"queue\" }\n\
+         later = { play = [\"help\"], next = \"hangup\" }\n\n[[counselor]]",
+    );
+    let office = Office::open(Role::Operator, &file).await;
+    let path = "/settings/line/nijiiro";
+    let (_, page) = office.page(path).await;
+    let fields = as_it_is(&page);
+    let wait = [("line.nijiiro.queue.max_wait", "90s")];
+    let (code, look) = office.post(path, &with(&fields, &wait, "look")).await;
+    assert!(code == 200 && !look.contains("<svg"), "{look}");
+    // A node that nothing leads to is led to by the queue, and back.
+    for key in ["on_timeout", "on_full", "on_no_counselor"] {
+        let key = format!("line.nijiiro.queue.{key}");
+        let to = [(key.as_str(), "later")];
+        let (code, look) = office.post(path, &with(&fields, &to, "look")).await;
+        assert!(code == 200 && look.contains("<svg"), "{key}: {look}");
+        assert!(look.contains(" → later</li>") && !look.contains("ここへ来る道"), "{key}: {look}");
+        assert!(look.contains("♪ welcome ") && !look.contains("音声なし"), "{key}: {look}");
+    }
 }
 
 #[tokio::test]
@@ -327,6 +358,7 @@ async fn what_the_machine_runs_or_reads_is_changed_by_hand_only() {
     let office = Office::open(Role::Operator, FILE).await;
     for (path, key) in [
         ("/settings/service", "service.voice_command"),
+        ("/settings/service", "service.voice_file"),
         ("/settings/service", "service.prompts_dir"),
         ("/settings/service", "service.state_dir"),
         ("/settings/sip", "sip.tls.certificate"),

@@ -2,6 +2,7 @@
 
 use super::door::Visitor;
 use super::*;
+use crate::shell::clock;
 use crate::store::accounts::{self, Account, Role};
 
 const PASSWORD: &str = "rainbow over saitama";
@@ -157,6 +158,22 @@ async fn of_two_who_make_one_account_at_once_the_second_is_told() {
     assert_eq!(trail.iter().filter(|it| it.what.starts_with("made the account")).count(), 1);
 }
 
+/// The limit holds in the running service, not only in what a restart reads.
+#[tokio::test]
+async fn the_session_after_the_twentieth_ends_the_first() {
+    let server = Server::start(Console::default()).await;
+    let first = server.visitor(Role::Auditor, None).await;
+    let account = Account::new("auditor", Role::Auditor);
+    for n in 2..=20 {
+        server.desk.sign_in(&account).await.unwrap();
+        assert_eq!(first.get("/audit").await.0, 200, "{n} are signed in");
+    }
+    let last = server.desk.sign_in(&account).await.unwrap();
+    let (code, answer) = first.get("/audit").await;
+    assert!(code == 303 && answer.contains("/sign-in"), "{answer}");
+    assert!(server.desk.is_signed_in(&last));
+}
+
 #[tokio::test]
 async fn another_password_ends_all_other_sessions() {
     let server = Server::start(Console::default()).await;
@@ -171,17 +188,32 @@ async fn another_password_ends_all_other_sessions() {
 }
 
 #[tokio::test]
-async fn a_second_factor_is_not_replaced_by_whoever_finds_the_screen() {
+async fn a_second_factor_is_neither_set_up_nor_replaced_by_whoever_finds_the_screen() {
     let server = Server::start(Console::default()).await;
     let auditor = server.visitor(Role::Auditor, None).await;
-    let with = |account: &mut Account| {
-        account.totp = Some(vec![7; 20]);
-        true
-    };
-    server.store.run(move |conn| accounts::amend(conn, "auditor", with)).await.unwrap();
     let secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
-    let body = format!("secret={secret}&code=000000");
-    let (_, answer) = auditor.post("/account/code", &body).await;
+    let totp = totp_rs::Builder::new().with_secret(totp_rs::Secret::from(*b"12345678901234567890"));
+    let totp = totp.build().unwrap();
+    let now = u64::try_from(clock::now().wall.timestamp()).unwrap();
+    let code = totp.generate(now).to_string();
+    let body = |password: &str| format!("secret={secret}&code={code}&password={password}");
+    let factor = || async {
+        let found = server.store.run(|conn| accounts::find(conn, "auditor")).await.unwrap();
+        found.unwrap().totp
+    };
+    // The code is right, the password is not: the page is there again, with the same secret.
+    let (status, answer) = auditor.post("/account/code", &body("whatever it is")).await;
+    assert!(status == 422 && answer.contains(secret), "{answer}");
+    assert!(answer.contains("パスワードが違います。"), "{answer}");
+    assert_eq!(factor().await, None);
+    let wrong = format!("secret={secret}&code=000000&password={PASSWORD}");
+    let (status, answer) = auditor.post("/account/code", &wrong).await;
+    assert!(status == 422 && answer.contains("コードが違います。"), "{answer}");
+    assert_eq!(factor().await, None);
+    let (status, answer) = auditor.post("/account/code", &body(PASSWORD)).await;
+    assert!(status == 303 && answer.contains("location: /account\r\n"), "{answer}");
+    assert_eq!(factor().await.unwrap(), b"12345678901234567890");
+    let (_, answer) = auditor.post("/account/code", &body(PASSWORD)).await;
     assert!(answer.contains("location: /account\r\n"), "{answer}");
     assert!(auditor.get("/account").await.1.contains("確認コードは設定済みです。"));
 }

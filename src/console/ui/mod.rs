@@ -10,11 +10,13 @@ use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
 
 use askama::Template;
+use axum::Json;
 use axum::extract::FromRequestParts;
-use axum::http::header::{ACCEPT_LANGUAGE, COOKIE, LOCATION};
+use axum::http::header::{COOKIE, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
+use serde_json::json;
 
 use super::access::{PLACES, Place, place_of};
 use super::assets;
@@ -28,15 +30,11 @@ pub(super) const LANGUAGE: &str = "koebashi_language";
 /// The style sheet, which stands in every page.
 pub(super) static STYLE: LazyLock<String> = LazyLock::new(|| assets::text("console.css"));
 
-/// The language of a page: the cookie's, else the browser's.
+/// The language of a page: Japanese, unless somebody has switched.
 fn language(headers: &HeaderMap) -> Lang {
-    let asked = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-    let prefers_english = asked.is_some_and(|text| text.starts_with("en"));
     match cookie(headers, LANGUAGE) {
         Some("en") => Lang::En,
-        Some("ja") => Lang::Ja,
-        _ if prefers_english => Lang::En,
-        _ => Lang::Ja,
+        Some(_) | None => Lang::Ja,
     }
 }
 
@@ -211,6 +209,11 @@ pub(super) fn show(template: &impl Template) -> Response {
     render(StatusCode::OK, template)
 }
 
+/// The answer to a program whose request was refused, by the name of what stands against it.
+pub(super) fn error(status: StatusCode, what: &str) -> Response {
+    (status, Json(json!({ "error": what }))).into_response()
+}
+
 /// Goes on with a GET.
 pub(super) fn see_other(to: &str) -> Response {
     (StatusCode::SEE_OTHER, [(LOCATION, to.to_owned())]).into_response()
@@ -224,6 +227,8 @@ pub(super) fn is_path(to: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header::ACCEPT_LANGUAGE;
+
     use super::*;
 
     #[test]
@@ -243,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn the_language_is_the_cookies_or_the_browsers() {
+    fn pages_are_japanese_unless_somebody_has_switched() {
         let of = |cookie: &str, asked: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(COOKIE, cookie.parse().unwrap());
@@ -252,7 +257,7 @@ mod tests {
         };
         assert_eq!(of("a=b; koebashi_language=en", "ja"), Lang::En);
         assert_eq!(of("koebashi_language=ja", "en-US"), Lang::Ja);
-        assert_eq!(of("x=y", "en-US,en"), Lang::En);
+        assert_eq!(of("x=y", "en-US,en"), Lang::Ja);
         assert_eq!(of("x=y", "fr"), Lang::Ja);
     }
 }

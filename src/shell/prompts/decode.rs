@@ -47,6 +47,9 @@ pub enum Unplayable {
     /// It says that it is longer than it is.
     #[error("the file is not whole: its end is missing")]
     Cut,
+    /// Too short to be heard as anything.
+    #[error("shorter than {} ms", .0.as_millis())]
+    TooShort(Duration),
     /// Longer than may be.
     #[error("longer than {} s", .0.as_secs())]
     TooLong(Duration),

@@ -21,6 +21,9 @@ use crate::media::prompt::{self, BYTES_MAX, Clip, RATE};
 /// How long a voice may take for one prompt.
 const VOICE_LIMIT: Duration = Duration::from_secs(300);
 
+/// How long a script may take to say whether its voice is there.
+const READY_LIMIT: Duration = Duration::from_secs(5);
+
 /// How often it is looked whether the voice is through.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -52,26 +55,23 @@ pub fn import(
 }
 
 /// Lets a voice speak the prompts of the folder's manifest that have no recording, or one of an
-/// older text; shipped recordings of the same text count. `command` is a program with its
-/// arguments: it gets the text on its standard input and, as last argument, the WAV file to write.
-/// `None`: the folder's `render.sh`, else Open JTalk. `on_made` hears of each prompt as it is made.
-/// Returns how many were made.
+/// older text; shipped recordings of the same text count. `command` is asked for a program with its
+/// arguments once there is something to speak: it gets the text on its standard input and, as last
+/// argument, the WAV file to write. `on_made` hears of each prompt as it is made. Returns how many
+/// were made.
 ///
 /// # Errors
-/// At the first prompt that can't be made; those made before are kept.
+/// When there is no program, and at the first prompt that can't be made; those made before are kept.
 pub fn render(
     folder: &Path,
-    command: Option<&[OsString]>,
+    command: impl FnOnce() -> Result<Vec<OsString>, Error>,
     mut on_made: impl FnMut(&str, Duration),
 ) -> Result<usize, Error> {
     let wanted = wanted(folder, &manifest::read(folder)?, &super::embedded_manifest());
     if wanted.is_empty() {
         return Ok(0);
     }
-    let command = match command {
-        Some(command) => command.to_vec(),
-        None => voice(folder, &[])?,
-    };
+    let command = command()?;
     for (name, entry) in &wanted {
         let length = speak(folder, &command, name, entry)?;
         on_made(name, length);
@@ -93,11 +93,11 @@ fn wanted(folder: &Path, own: &Manifest, shipped: &Manifest) -> Vec<(String, Ent
 }
 
 /// The program to speak with: the one that is named, else the folder's `render.sh`, else Open
-/// JTalk.
+/// JTalk with the voice in `file` (`None`: one where Debian keeps them).
 ///
 /// # Errors
 /// When there is none.
-pub fn voice(folder: &Path, named: &[String]) -> Result<Vec<OsString>, Error> {
+pub fn voice(folder: &Path, named: &[String], file: Option<&Path>) -> Result<Vec<OsString>, Error> {
     if !named.is_empty() {
         return Ok(named.iter().map(OsString::from).collect());
     }
@@ -105,7 +105,33 @@ pub fn voice(folder: &Path, named: &[String]) -> Result<Vec<OsString>, Error> {
     if script.is_file() {
         return Ok(vec![script.into(), "--speak".into()]);
     }
-    open_jtalk().ok_or_else(|| Error::NoVoice(folder.to_owned()))
+    open_jtalk(file).ok_or_else(|| Error::NoVoice(folder.to_owned()))
+}
+
+/// A program to speak with at once, as somebody waits: the one that is named, else Open JTalk,
+/// else the folder's `render.sh` where its voice is there already. Nothing is installed.
+///
+/// # Errors
+/// When there is none.
+pub fn voice_at_hand(
+    folder: &Path,
+    named: &[String],
+    file: Option<&Path>,
+) -> Result<Vec<OsString>, Error> {
+    if !named.is_empty() {
+        return voice(folder, named, file);
+    }
+    let script = || ready_script(folder).map(|script| vec![script.into(), "--speak".into()]);
+    open_jtalk(file).or_else(script).ok_or_else(|| Error::NoVoice(folder.to_owned()))
+}
+
+/// The folder's `render.sh`, where it says that it needs to install nothing.
+fn ready_script(folder: &Path) -> Option<PathBuf> {
+    let script = folder.join("render.sh");
+    let ask: [OsString; 2] = [script.clone().into(), "--ready".into()];
+    let is_ready =
+        script.is_file() && run(&ask, READY_LIMIT, &folder.join(".ready"), "", "").is_ok();
+    is_ready.then_some(script)
 }
 
 /// Where a program of this name is.
@@ -114,16 +140,21 @@ fn installed(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|dir| dir.join(name)).find(|program| program.is_file())
 }
 
-fn open_jtalk() -> Option<Vec<OsString>> {
+fn open_jtalk(file: Option<&Path>) -> Option<Vec<OsString>> {
     let program = installed("open_jtalk")?;
+    let voice = file.map(Path::to_owned).or_else(debian_voice)?;
+    let dictionary = JTALK_DICTIONARY.into();
+    Some(vec![program.into(), "-x".into(), dictionary, "-m".into(), voice.into(), "-ow".into()])
+}
+
+/// The first voice where Debian keeps them.
+fn debian_voice() -> Option<PathBuf> {
     let voices = fs::read_dir(JTALK_VOICES).ok()?.flatten().map(|found| found.path());
     let within = |found: PathBuf| fs::read_dir(&found).into_iter().flatten().flatten();
     let mut voices: Vec<_> = voices.flat_map(|dir| within(dir).map(|file| file.path())).collect();
     voices.retain(|file| file.extension().is_some_and(|end| end == "htsvoice"));
     voices.sort();
-    let voice = voices.into_iter().next()?;
-    let dictionary = JTALK_DICTIONARY.into();
-    Some(vec![program.into(), "-x".into(), dictionary, "-m".into(), voice.into(), "-ow".into()])
+    voices.into_iter().next()
 }
 
 fn speak(
@@ -381,4 +412,50 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         drop(fs::remove_file(&part));
         Error::io(path, &error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// A click must not install 400 MB: the script is asked whether its voice is there.
+    #[test]
+    fn from_a_page_nothing_is_installed() {
+        let folder = std::env::temp_dir().join(format!("koebashi-at-hand-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let script = folder.join("render.sh");
+        let write = |ready: &str| {
+            let text = format!(
+                "#!/bin/sh\ncd {}\n[ \"$1\" = --ready ] && exit {ready}\ntouch installed\n",
+                folder.display()
+            );
+            fs::write(&script, text).unwrap();
+            fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+        };
+        let with_script = vec![OsString::from(&script), "--speak".into()];
+        write("1");
+        let found = voice_at_hand(&folder, &[], None);
+        assert!(found.is_err() || found.as_ref().is_ok_and(|it| *it != with_script), "{found:?}");
+        write("0");
+        let found = voice_at_hand(&folder, &[], None).unwrap();
+        assert_eq!(found, open_jtalk(None).unwrap_or(with_script.clone()), "Open JTalk first");
+        assert_eq!(voice_at_hand(&folder, &["say".into()], None).unwrap(), ["say"]);
+        assert_eq!(voice(&folder, &[], None).unwrap(), with_script, "of a command as ever");
+        assert!(!folder.join("installed").exists());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn the_shipped_script_says_that_it_is_not_ready_and_makes_nothing() {
+        let cache = std::env::temp_dir().join(format!("koebashi-no-voice-{}", std::process::id()));
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts/render.sh");
+        let ask = || {
+            let mut command = Command::new(&script);
+            command.arg("--ready").env("KOEBASHI_VOICES", &cache).status().unwrap()
+        };
+        assert!(!ask().success());
+        assert!(!cache.exists());
+    }
 }

@@ -267,7 +267,13 @@ fn a_voice_makes_what_is_missing_and_what_has_changed() {
     folder.write("prompts.toml", text.as_bytes());
     let render = || {
         let mut made = vec![];
-        let count = make::render(&folder.0, Some(&command), |name, _| made.push(name.to_owned()));
+        let count = make::render(
+            &folder.0,
+            || Ok(command.clone()),
+            |name, _| {
+                made.push(name.to_owned());
+            },
+        );
         assert_eq!(count, Ok(made.len()));
         made
     };
@@ -287,7 +293,7 @@ fn a_voice_that_fails_is_named() {
     let folder = Folder::new("voiceless");
     folder.write("prompts.toml", "[hello]\ntext = \"こんにちは\"\n".as_bytes());
     let render = |command: &[OsString]| {
-        make::render(&folder.0, Some(command), |_, _| {}).unwrap_err().to_string()
+        make::render(&folder.0, || Ok(command.to_vec()), |_, _| {}).unwrap_err().to_string()
     };
     let failing = voice(&folder, "cat > /dev/null; exit 3");
     assert_eq!(render(&failing), "sh: exit status: 3 (rendering `hello`)");

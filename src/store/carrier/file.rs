@@ -101,6 +101,22 @@ pub enum Refusal {
         /// What stands there.
         text: String,
     },
+    /// A day that is not over yet, or has not even begun.
+    #[error("row {row}: {day} is in the future")]
+    Future {
+        /// In which row.
+        row: usize,
+        /// Which day.
+        day: NaiveDate,
+    },
+    /// A day, or an hour of it, for the second time.
+    #[error("row {row}: {day} is there twice")]
+    Twice {
+        /// In which row.
+        row: usize,
+        /// Which day.
+        day: NaiveDate,
+    },
     /// More calls were connected than tried.
     #[error("row {row}: more connected calls than attempts")]
     MoreConnected {
@@ -138,11 +154,15 @@ struct Columns {
     connected: usize,
 }
 
-/// Reads a file. `own`: our own numbers, which may stand in it.
+/// Reads a file. `own`: our own numbers, which may stand in it. `today`: no later day may.
 ///
 /// # Errors
 /// Why it is refused; nothing of it is kept then.
-pub fn read(bytes: &[u8], own: &BTreeSet<String>) -> Result<BTreeMap<NaiveDate, Day>, Refusal> {
+pub fn read(
+    bytes: &[u8],
+    own: &BTreeSet<String>,
+    today: NaiveDate,
+) -> Result<BTreeMap<NaiveDate, Day>, Refusal> {
     if bytes.len() > BYTES_MAX {
         return Err(Refusal::TooLarge);
     }
@@ -152,8 +172,15 @@ pub fn read(bytes: &[u8], own: &BTreeSet<String>) -> Result<BTreeMap<NaiveDate, 
     }
     let (head, columns) = find_columns(&rows)?;
     let mut days: BTreeMap<NaiveDate, Day> = BTreeMap::new();
+    let mut told = BTreeSet::new();
     for (nth, row) in rows.iter().enumerate().skip(head + 1) {
         let Some((day, hour, count)) = row_of(row, &columns, nth + 1)? else { continue };
+        if day > today {
+            return Err(Refusal::Future { row: nth + 1, day });
+        }
+        if !told.insert((day, time_of(row, &columns))) {
+            return Err(Refusal::Twice { row: nth + 1, day });
+        }
         let counted = days.entry(day).or_default();
         counted.all.add(count);
         if let Some(hour) = hour {
@@ -202,6 +229,13 @@ fn row_of(
         return Err(Refusal::MoreConnected { row: nth });
     }
     Ok(Some((day, hour, Count { attempts, connected })))
+}
+
+/// The time as it is written, in the date's column or its own: two half hours are two times.
+fn time_of(row: &[String], columns: &Columns) -> String {
+    let cell = |at: usize| row.get(at).map(String::as_str).unwrap_or_default();
+    let rest = || date(cell(columns.date)).map_or("", |(_, rest)| rest);
+    columns.hour.map_or_else(rest, cell).trim().to_owned()
 }
 
 fn decode(bytes: &[u8]) -> Result<String, Refusal> {
@@ -302,7 +336,7 @@ fn column_name(cell: &str) -> String {
 /// The date at the beginning of a text, and what follows.
 fn date(text: &str) -> Option<(NaiveDate, &str)> {
     if let Some(day) = text.get(..8).and_then(number_date) {
-        return Some((day, &text[8..]));
+        return Some((day, without_weekday(&text[8..])));
     }
     let mut rest = text;
     let mut part = |ends: &[char]| {
@@ -314,7 +348,19 @@ fn date(text: &str) -> Option<(NaiveDate, &str)> {
     };
     let (year, month) = (part(&['年', '/', '-', '.'])?, part(&['月', '/', '-', '.'])?);
     let day = part(&['日'])?;
-    Some((valid(year, month, day)?, rest))
+    Some((valid(year, month, day)?, without_weekday(rest)))
+}
+
+/// What follows a day of the week in brackets: `(土)`, `(土曜日)`, `(Sat)`, `(土・祝)`.
+fn without_weekday(text: &str) -> &str {
+    let inside = text.trim_start().strip_prefix('(').and_then(|text| text.split_once(')'));
+    let is_weekday = |name: &str| {
+        let name = name.to_lowercase();
+        let japanese = name.chars().next().is_some_and(|c| "月火水木金土日祝".contains(c));
+        let english = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+        japanese || english.iter().any(|day| name.starts_with(day))
+    };
+    inside.filter(|(name, _)| is_weekday(name)).map_or(text, |(_, rest)| rest)
 }
 
 fn number_date(digits: &str) -> Option<NaiveDate> {
@@ -361,7 +407,8 @@ mod tests {
         let row = |(day, it): (NaiveDate, Day)| {
             (day.to_string(), it.hours.len(), it.all.attempts, it.all.connected)
         };
-        Ok(read(bytes, &own)?.into_iter().map(row).collect())
+        let today = NaiveDate::from_ymd_opt(2026, 11, 29).unwrap();
+        Ok(read(bytes, &own, today)?.into_iter().map(row).collect())
     }
 
     fn day(text: &str, hours: usize, attempts: u64, connected: u64) -> (String, usize, u64, u64) {
@@ -428,6 +475,32 @@ mod tests {
         assert_eq!(try_text(""), Err(Refusal::NoColumn(Column::Date)));
         assert_eq!(try_text("date,connected\n"), Err(Refusal::NoColumn(Column::Attempts)));
         assert_eq!(try_text("date,calls\n"), Err(Refusal::NoColumn(Column::Connected)));
+    }
+
+    #[test]
+    fn a_day_of_the_week_may_stand_behind_the_date() {
+        for date in ["2026年11月7日(土)", "2026/11/7（土）", "20261107(Sat)", "2026-11-07 (土曜日)"]
+        {
+            let text = format!("日付,呼数,接続数\n{date},3,2\n");
+            assert_eq!(try_text(&text), Ok(vec![day("2026-11-07", 0, 3, 2)]), "{date}");
+        }
+        let hours = "日付,呼数,接続数\n2026年11月7日(土) 18:00,3,2\n2026年11月7日(土) 19:00,1,1\n";
+        assert_eq!(try_text(hours), Ok(vec![day("2026-11-07", 2, 4, 3)]));
+        assert!(try_text("日付,呼数,接続数\n2026年11月7日(仮),3,2\n").is_err());
+    }
+
+    #[test]
+    fn days_to_come_and_days_that_are_there_twice_are_refused() {
+        let date = |text: &str| text.parse::<NaiveDate>().unwrap();
+        let with = |rows: &str| try_text(&format!("date,hour,calls,answered\n{rows}"));
+        assert_eq!(with("2026-11-29,,1,1").unwrap().len(), 1);
+        let future = Refusal::Future { row: 3, day: date("2026-11-30") };
+        assert_eq!(with("2026-11-29,,1,1\n2026-11-30,,1,1"), Err(future));
+        let twice = Refusal::Twice { row: 4, day: date("2026-11-07") };
+        assert_eq!(with("2026-11-07,,3,2\n2026-11-08,,1,1\n2026/11/7,,3,2"), Err(twice));
+        let twice = Refusal::Twice { row: 3, day: date("2026-11-07") };
+        assert_eq!(with("2026-11-07,18:00,3,2\n2026-11-07,18:00,3,2"), Err(twice));
+        assert_eq!(with("2026-11-07,18:00,3,2\n2026-11-07,18:30,3,2").unwrap()[0].2, 6);
     }
 
     #[test]

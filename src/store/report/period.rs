@@ -1,7 +1,7 @@
 //! The time that a report covers: a day, a month or a fiscal year (April to March) in the service's
 //! zone.
 
-use chrono::{Datelike, Days, Months, NaiveDate, NaiveDateTime, TimeZone};
+use chrono::{Datelike, Days, Months, NaiveDate, NaiveDateTime, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 
 use crate::time::Timestamp;
@@ -44,6 +44,34 @@ pub struct Period {
     pub end: NaiveDate,
     /// Whose days they are.
     pub timezone: Tz,
+    /// What of it is kept; `None`: all of it.
+    pub kept: Option<Kept>,
+}
+
+/// What is left of a period that began before the records that are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The first day of which every record is there.
+    pub from: NaiveDate,
+    /// For how many days records are kept.
+    pub days: u32,
+}
+
+impl Kept {
+    /// What is to be said beside the figures, in Japanese and English.
+    pub fn words(self) -> (String, String) {
+        let Self { from, days } = self;
+        (
+            format!(
+                "通話の記録は{days}日で消えます。{from} より前の通話は、\
+                 この集計に入っていないことがあります。"
+            ),
+            format!(
+                "Records of calls are deleted after {days} days. Calls before {from} may be \
+                 missing here."
+            ),
+        )
+    }
 }
 
 impl Period {
@@ -67,7 +95,7 @@ impl Period {
                 let title = format!("{year}年{month}月{}日", day.day());
                 let (key, end) = (day.to_string(), day.checked_add_days(Days::new(1))?);
                 (1000..9999).contains(&year).then_some(())?;
-                Some(Self { title, key, first: day, end, timezone })
+                Some(Self { title, key, first: day, end, timezone, kept: None })
             }
             Span::Month => Self::month(&format!("{year:04}-{month:02}"), timezone).ok(),
             Span::Year => {
@@ -80,7 +108,7 @@ impl Period {
     /// The day on which Unix time begins, in case that there is no other.
     pub fn empty(timezone: Tz) -> Self {
         let (first, end) = (NaiveDate::default(), NaiveDate::default());
-        Self { title: String::new(), key: String::new(), first, end, timezone }
+        Self { title: String::new(), key: String::new(), first, end, timezone, kept: None }
     }
 
     /// The days up to today.
@@ -88,6 +116,17 @@ impl Period {
         let first = today.checked_sub_days(Days::new(days)).unwrap_or(today);
         let end = today.checked_add_days(Days::new(1)).unwrap_or(today);
         Self { first, end, ..Self::empty(timezone) }
+    }
+
+    /// The same where records are deleted after so many days.
+    pub fn kept_for(self, days: u32, now: Timestamp) -> Self {
+        let limit = now.checked_sub_signed(TimeDelta::days(i64::from(days)));
+        let limit = limit.unwrap_or(Timestamp::MIN_UTC);
+        let day = self.local(limit).date();
+        let is_whole = midnight(day, self.timezone) >= limit;
+        let from = if is_whole { day } else { day.succ_opt().unwrap_or(day) };
+        let kept = (self.from() < limit).then_some(Kept { from, days });
+        Self { kept, ..self }
     }
 
     /// How long it is.
@@ -135,7 +174,7 @@ impl Period {
 
     fn new(title: String, key: &str, first: NaiveDate, months: u32, timezone: Tz) -> Option<Self> {
         let end = first.checked_add_months(Months::new(months))?;
-        Some(Self { title, key: key.to_owned(), first, end, timezone })
+        Some(Self { title, key: key.to_owned(), first, end, timezone, kept: None })
     }
 
     /// Its first moment.
@@ -222,6 +261,27 @@ mod tests {
         }
         assert_eq!(Period::day("2026-02-30", tz), Err(Error::Day("2026-02-30".to_owned())));
         assert_eq!(Period::day("+12026-02-03", tz), Err(Error::Day("+12026-02-03".to_owned())));
+    }
+
+    #[test]
+    fn a_period_that_begins_before_what_is_kept_says_so() {
+        let tz = chrono_tz::Asia::Tokyo;
+        let kept = |key: &str, now: &str| {
+            let period = Period::month(key, tz).unwrap();
+            period.kept_for(30, now.parse().unwrap()).kept
+        };
+        let from = |day: &str| Some(Kept { from: day.parse().unwrap(), days: 30 });
+        // Thirty days before are 2026-10-25 12:00: the rest of that day is there, not all of it.
+        let noon = "2026-11-24T12:00:00+09:00";
+        assert_eq!(kept("2026-11", noon), None);
+        assert_eq!(kept("2026-10", noon), from("2026-10-26"));
+        assert_eq!(kept("2025-04", noon), from("2026-10-26"));
+        assert_eq!(kept("2026-10", "2026-11-24T00:00:00+09:00"), from("2026-10-25"));
+        assert_eq!(kept("2026-10", "2026-10-31T00:00:00+09:00"), None);
+        assert_eq!(kept("2026-10", "2026-10-31T00:00:01+09:00"), from("2026-10-02"));
+        let (ja, en) = from("2026-10-26").unwrap().words();
+        assert!(ja.contains("30日") && ja.contains("2026-10-26"), "{ja}");
+        assert!(en.contains("30 days") && en.contains("2026-10-26"), "{en}");
     }
 
     #[test]

@@ -86,6 +86,7 @@ fn text(figures: &Figures, names: &BTreeMap<LineId, String>) -> String {
         "電話相談 集計　{}　({} ～ {}, {})\n",
         period.title, period.first, last, period.timezone
     );
+    out += &kept_text(period);
     let labels = SUMMARY.iter().map(|figure| width(figure.label.0)).max().unwrap_or_default();
     for Section { name, figures, duty, .. } in sections(figures, names) {
         out += &format!("\n■ {}\n", pad(&name, 0));
@@ -112,9 +113,23 @@ fn text(figures: &Figures, names: &BTreeMap<LineId, String>) -> String {
     out
 }
 
+/// The line that says what is missing, where something may be.
+pub(super) fn kept_text(period: &Period) -> String {
+    period.kept.map(|kept| format!("※ {}\n", kept.words().0)).unwrap_or_default()
+}
+
+/// The same as a line of a file for spreadsheets.
+pub(super) fn kept_line(period: &Period) -> Option<[String; COLUMNS]> {
+    let kept = period.kept?;
+    let (ja, en) = kept.words();
+    let (from, how, label) = (kept.from.to_string(), format!("{ja} {en}"), "記録が残っている日");
+    let cells = [&*period.key, "", "", "notice", "", "kept_from", label, &from, "date", &how];
+    Some(cells.map(str::to_owned))
+}
+
 /// Prints these sections for spreadsheets.
 pub fn csv(period: &Period, sections: &[Section<'_>]) -> String {
-    let mut lines: Vec<[String; COLUMNS]> = vec![];
+    let mut lines: Vec<[String; COLUMNS]> = kept_line(period).into_iter().collect();
     let mut line = |cells: [&str; COLUMNS]| lines.push(cells.map(str::to_owned));
     let period = period.key.as_str();
     for Section { id, name, figures, duty } in sections {
@@ -195,6 +210,7 @@ fn json(figures: &Figures, names: &BTreeMap<LineId, String>) -> Json {
             "from": period.from().to_rfc3339(),
             "to": period.to().to_rfc3339(),
             "timezone": period.timezone.name(),
+            "kept_from": period.kept.map(|kept| kept.from.to_string()),
         },
         "definitions": definitions.collect::<Map<_, _>>(),
         "total": sections.next(),

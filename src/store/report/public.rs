@@ -3,7 +3,9 @@
 //! Owns what is shown, what is not, and the proof that what is not can't be computed from what is.
 //! A count below the limit is `Few`. Where a total and its other parts would give it away, more
 //! parts are withheld, the smallest first, until each that is not shown could be one of several
-//! numbers; where that does not help, none of the parts is shown.
+//! numbers and all of them together are no count below the limit; where that does not help, none of
+//! the parts is shown. So what a published count leaves over of another is 0 or not below the limit
+//! either.
 //!
 //! What keeps the tables apart from each other: every table is a breakdown of one published total
 //! that no other table breaks down by the same measure, so that what one says of its parts says
@@ -133,15 +135,20 @@ pub fn public(figures: &Figures, min_cell: u64) -> Public {
 /// The parts of a published total, as they can be published.
 ///
 /// Whoever reads them knows the total, the shown parts, that each `Few` is below `min` and each
-/// `Withheld` is not. Each that is not shown could still be at least three numbers (two, where the
-/// limit is 2).
+/// `Withheld` is not. Each that is not shown could still be at least three numbers (two, where
+/// there are not three below the limit), and the sum of them is not below the limit.
 pub fn protect(parts: &[u64], min: u64) -> Vec<Cell> {
+    protect_from(0, parts, min)
+}
+
+/// The same of parts of which everybody knows that each is `least` or more.
+fn protect_from(least: u64, parts: &[u64], min: u64) -> Vec<Cell> {
     let few = |count: &u64| if *count < min { Cell::Few } else { Cell::Shown(*count) };
     let mut cells = parts.iter().map(few).collect::<Vec<_>>();
     if min <= 1 {
         return parts.iter().map(|count| Cell::Shown(*count)).collect();
     }
-    while !is_safe(parts, &cells, min) {
+    while !is_safe(least, parts, &cells, min) {
         let shown = parts.iter().enumerate().filter(|(n, _)| cells[*n].shown().is_some());
         let Some((smallest, _)) = shown.min_by_key(|(_, count)| **count) else {
             return vec![Cell::Nothing; parts.len()];
@@ -151,24 +158,28 @@ pub fn protect(parts: &[u64], min: u64) -> Vec<Cell> {
     cells
 }
 
-/// Whether each part that is not shown could be several numbers.
-fn is_safe(parts: &[u64], cells: &[Cell], min: u64) -> bool {
+/// Whether each part that is not shown could be several numbers, and their sum is not small: it is
+/// what is left over of the total.
+fn is_safe(least_few: u64, parts: &[u64], cells: &[Cell], min: u64) -> bool {
     let hidden = || parts.iter().zip(cells).filter(|(_, cell)| cell.shown().is_none());
     let rest: u64 = hidden().map(|(count, _)| count).sum();
     let range = |cell: &Cell| match cell {
-        Cell::Few => (0, min - 1),
+        Cell::Few => (least_few, min - 1),
         Cell::Shown(_) | Cell::Withheld | Cell::Nothing => (min, rest),
     };
     let least: u64 = hidden().map(|(_, cell)| range(cell).0).sum();
+    let others = 2.min((min - 1).saturating_sub(least_few)).max(1);
     let most: u64 = hidden().fold(0, |sum, (_, cell)| range(cell).1.saturating_add(sum));
-    hidden().all(|(_, cell)| {
-        let (low, high) = range(cell);
-        // What the others take at least and at most.
-        let (others_least, others_most) = (least - low, most - high);
-        let high = high.min(rest.saturating_sub(others_least));
-        let low = low.max(rest.saturating_sub(others_most));
-        high.saturating_sub(low) >= 2.min(min - 1)
-    })
+    let is_small = rest < min && hidden().next().is_some();
+    !is_small
+        && hidden().all(|(_, cell)| {
+            let (low, high) = range(cell);
+            // What the others take at least and at most.
+            let (others_least, others_most) = (least - low, most - high);
+            let high = high.min(rest.saturating_sub(others_least));
+            let low = low.max(rest.saturating_sub(others_most));
+            high.saturating_sub(low) >= others
+        })
 }
 
 /// The published outcomes of a line.
@@ -214,11 +225,11 @@ fn line(figures: &LineFigures, span: Span, min: u64) -> (Vec<(&'static str, Show
         None => Shown::Withheld,
     };
     let answered = shown(Outcome::Answered);
-    let is_whole = figures.carrier.answered == figures.counts.of(Outcome::Answered);
-    let attempts = figures.carrier.count.attempts;
-    let attempts = (attempts >= min && is_whole).then_some(attempts);
+    let in_hours = shown(Outcome::Closed).map(|closed| outcomes.received - closed);
+    let attempts =
+        attempts(figures, [Some(outcomes.received), outcomes.waited, in_hours, answered], min);
     found.extend([
-        ("in_hours", count(shown(Outcome::Closed).map(|closed| outcomes.received - closed))),
+        ("in_hours", count(in_hours)),
         ("waited", count(outcomes.waited)),
         ("answer_rate", share(answered, outcomes.waited)),
         ("answered_of_received", share(answered, Some(outcomes.received))),
@@ -241,6 +252,16 @@ fn line(figures: &LineFigures, span: Span, min: u64) -> (Vec<(&'static str, Show
     }
     tables.extend(answered.and_then(|_| contacts(figures, min)));
     (found, tables)
+}
+
+/// The carrier's attempts, unless another published count and they differ by few: so many found it
+/// engaged.
+fn attempts(figures: &LineFigures, published: [Option<u64>; 4], min: u64) -> Option<u64> {
+    let attempts = figures.carrier.count.attempts;
+    let is_whole = figures.carrier.answered == figures.counts.of(Outcome::Answered);
+    let is_few = |count: u64| (1..min).contains(&count.abs_diff(attempts));
+    let gives_away = published.into_iter().flatten().any(is_few);
+    (attempts >= min && is_whole && !gives_away).then_some(attempts)
 }
 
 /// Answered calls by their wait.
@@ -347,15 +368,23 @@ fn waits(bands: &[Cell]) -> Table {
     }
 }
 
+/// Only types that somebody chose have a row, so that each is known to be no less than 1. Where
+/// none of them can be told, how many rows there are would tell something: there is no table then.
 fn contacts(figures: &LineFigures, min: u64) -> Option<Table> {
-    let parts = figures.contacts.values().copied().collect::<Vec<_>>();
-    (parts.iter().sum::<u64>() >= min.max(1)).then_some(())?;
+    let mut parts = figures.contacts.values().copied().collect::<Vec<_>>();
+    let told = parts.iter().sum::<u64>();
+    (told >= min.max(1)).then_some(())?;
+    // Answered calls of which nobody said anything are what the table leaves over.
+    let untold = figures.counts.of(Outcome::Answered).saturating_sub(told);
+    parts.extend((1..min).contains(&untold).then_some(untold));
+    let cells = protect_from(1, &parts, min);
+    (!cells.contains(&Cell::Nothing)).then_some(())?;
     let names = figures.contacts.keys().map(|kind| (kind.clone(), (kind.clone(), kind.clone())));
     Some(Table {
         key: "contacts",
         label: ("相談の種別", "Types of contact"),
         row_label: ("種別", "Type"),
-        rows: rows(names, protect(&parts, min)),
+        rows: rows(names, cells),
     })
 }
 

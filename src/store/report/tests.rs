@@ -236,6 +236,21 @@ fn the_text_says_the_definition_beside_the_figure() {
 }
 
 #[test]
+fn what_may_be_missing_is_said_above_the_figures() {
+    let mut figures = figures(&evening(), november());
+    let short = |figures: &Figures, format| print(figures, &BTreeMap::new(), format);
+    assert!(!short(&figures, Format::Text).contains("2026-11-10"));
+    assert!(!short(&figures, Format::Csv).contains("kept_from"));
+    figures.period = november().kept_for(20, "2026-11-29T12:00:00+09:00".parse().unwrap());
+    let text = short(&figures, Format::Text);
+    assert!(text.lines().nth(1).unwrap().contains("2026-11-10 より前の通話は"), "{text}");
+    let csv = short(&figures, Format::Csv);
+    assert!(csv.lines().nth(1).unwrap().starts_with("2026-11,,,notice,,kept_from,"), "{csv}");
+    let json: serde_json::Value = serde_json::from_str(&short(&figures, Format::Json)).unwrap();
+    assert_eq!(json["period"]["kept_from"], "2026-11-10");
+}
+
+#[test]
 fn csv_is_one_figure_a_line_and_no_cell_is_a_formula() {
     let mut rows = evening();
     rows[0].talks = vec![(Extension::from("=1+1"), secs(60)), (Extension::from("@x"), secs(1))];

@@ -5,6 +5,7 @@ use chrono::{NaiveDate, NaiveTime};
 
 use super::{Look, no_line, page};
 use crate::call::config::LineId;
+use crate::call::when::Texts;
 use crate::config::Setting;
 use crate::config::edit::{Edit, Value};
 use crate::console::pages::saving::{Basis, Form, Sent, Wrongs, form_page};
@@ -17,6 +18,10 @@ const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 const MORE: usize = 2;
 /// Rows at most.
 const ROWS_MAX: usize = 100;
+/// Minutes of a day.
+const DAY: i64 = 24 * 60;
+/// A window that is longer, in minutes, is asked about.
+const LONG: i64 = 12 * 60;
 /// The times of a window.
 const TIMES: [&str; 3] = ["open", "intake_end", "service_end"];
 
@@ -24,6 +29,14 @@ const TIMES: [&str; 3] = ["open", "intake_end", "service_end"];
 pub(super) struct Hours {
     pub(super) line: LineId,
     pub(super) look: Look,
+    /// What the prompts say, where a moment is asked for.
+    pub(super) texts: Texts,
+}
+
+impl Hours {
+    pub(super) fn of(line: LineId) -> Self {
+        Self { line, look: Look::default(), texts: Texts::new() }
+    }
 }
 
 /// What stands in the form's fields.
@@ -164,6 +177,15 @@ impl Form for Hours {
         Ok(edits)
     }
 
+    fn odd(&self, view: &View, from: &Basis, sent: &Sent) -> Vec<String> {
+        let (old, new) = (Fields::of(from, &self.line), Fields::typed(sent));
+        let rows =
+            new.rows.iter().enumerate().filter(|(n, row)| {
+                !row.is_gone && !row.is_blank() && old.rows.get(*n) != Some(row)
+            });
+        rows.filter_map(|(n, row)| odd(view.l, n + 1, row)).collect()
+    }
+
     fn page(&self, view: &View, from: &Basis, sent: Option<&Sent>, wrongs: &Wrongs) -> Response {
         let more = sent.map_or("", |sent| sent.get("step"));
         let fields = match sent {
@@ -217,6 +239,39 @@ fn windows(old: &Fields, new: &Fields, key: &impl Fn(&str) -> String) -> Vec<Edi
     }
     edits.extend(gone.into_iter().rev());
     edits
+}
+
+/// Why a window may be a slip of the pen: it runs past midnight, or for long.
+fn odd(l: Lang, n: usize, row: &Row) -> Option<String> {
+    let [open, _, end] = &row.times;
+    let at = |time: &str| match time {
+        "24:00" => Some(NaiveTime::MIN),
+        time => NaiveTime::parse_from_str(time, "%H:%M").ok(),
+    };
+    let (opens, ends) = (at(open)?, at(end)?);
+    let minutes = (ends - opens).num_minutes();
+    let is_over = minutes <= 0;
+    let minutes = if is_over { minutes + DAY } else { minutes };
+    // Up to midnight is not past it.
+    let is_past = is_over && ends != NaiveTime::MIN;
+    if !is_past && minutes <= LONG {
+        return None;
+    }
+    let (hours, rest) = (minutes / 60, minutes % 60);
+    Some(match l {
+        Lang::Ja => {
+            let day = if is_over { "翌日の" } else { "" };
+            let rest = if rest == 0 { String::new() } else { format!("{rest}分") };
+            format!(
+                "{n}行目: {open}から{day}{end}まで、{hours}時間{rest}続きます。\
+                 午前と午後の間違いでないか、確かめてください。"
+            )
+        }
+        Lang::En => {
+            let day = if is_over { " on the next day" } else { "" };
+            format!("Row {n}: from {open} to {end}{day}, {hours} h {rest} min. Is that meant?")
+        }
+    })
 }
 
 /// What is wrong with single fields.
@@ -303,6 +358,20 @@ mod tests {
         assert!(text.ends_with(added), "{text}");
         let later = row(&["sat"], ["18:00", "21:30", "22:00"]);
         assert_eq!(changed(vec![later, second]), FILE.replace("21:00", "21:30"));
+    }
+
+    #[test]
+    fn windows_past_midnight_or_for_long_are_asked_about() {
+        let asked = |times| odd(Lang::Ja, 1, &row(&["sat"], times));
+        for times in [["18:00", "21:30", "22:00"], ["09:00", "20:30", "21:00"]] {
+            assert_eq!(asked(times), None);
+        }
+        assert_eq!(asked(["18:00", "23:30", "24:00"]), None);
+        let text = asked(["18:00", "09:30", "10:00"]).unwrap();
+        assert!(text.contains("18:00から翌日の10:00まで、16時間続きます"), "{text}");
+        assert!(asked(["22:00", "01:30", "02:00"]).unwrap().contains("4時間続きます"));
+        assert!(asked(["06:00", "18:00", "18:15"]).unwrap().contains("18:15まで、12時間15分"));
+        assert!(asked(["00:00", "00:00", "00:00"]).unwrap().contains("24時間"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 
 use crate::call::config::LineId;
+use crate::config::Loaded;
 use crate::lang::Lang;
 use crate::shell::clock;
 use crate::store::report::period::{self, Span};
@@ -47,6 +48,8 @@ pub(super) struct Period {
     pub(super) before: String,
     pub(super) after: String,
     pub(super) today: String,
+    /// What may be missing.
+    pub(super) missing: Option<String>,
 }
 
 /// Something that can be chosen.
@@ -75,7 +78,12 @@ impl Wrong {
 
 impl Asked {
     /// The period, or this month and what is wrong.
-    pub(super) fn period(&self, zone: Tz) -> (period::Period, Option<Wrong>) {
+    pub(super) fn period(&self, loaded: &Loaded) -> (period::Period, Option<Wrong>) {
+        let (period, wrong) = self.any_period(loaded.call.timezone);
+        (period.kept_for(loaded.store.cdr_days, clock::now().wall), wrong)
+    }
+
+    fn any_period(&self, zone: Tz) -> (period::Period, Option<Wrong>) {
         let today = clock::now().wall.with_timezone(&zone).date_naive();
         let span = match self.span.as_str() {
             "day" => Ok(Span::Day),
@@ -103,10 +111,10 @@ impl Asked {
     }
 
     /// As [`Asked::period`], but no single day: of the version for the public there is none.
-    pub(super) fn whole_period(&self, zone: Tz) -> (period::Period, Option<Wrong>) {
+    pub(super) fn whole_period(&self, loaded: &Loaded) -> (period::Period, Option<Wrong>) {
         match self.span.as_str() {
-            "day" => Self { span: "month".to_owned(), ..self.clone() }.period(zone),
-            _ => self.period(zone),
+            "day" => Self { span: "month".to_owned(), ..self.clone() }.period(loaded),
+            _ => self.period(loaded),
         }
     }
 
@@ -151,6 +159,10 @@ impl Asked {
             before: self.query_at(period, before),
             after: self.query_at(period, period.end),
             today: self.query_at(period, today),
+            missing: period.kept.map(|kept| {
+                let (ja, en) = kept.words();
+                l.t(&ja, &en).to_owned()
+            }),
         }
     }
 

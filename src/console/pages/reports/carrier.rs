@@ -178,7 +178,8 @@ async fn import(view: View, form: Multipart) -> Response {
     let numbers = lines.values().flat_map(|line| &line.numbers);
     let digits = |number: &str| number.chars().filter(char::is_ascii_digit).collect::<String>();
     let own = numbers.map(|number| digits(number)).collect::<BTreeSet<_>>();
-    let days = match spawn_blocking(move || file::read(&bytes, &own)).await {
+    let today = clock::now().wall.with_timezone(&current.loaded.call.timezone).date_naive();
+    let days = match spawn_blocking(move || file::read(&bytes, &own, today)).await {
         Ok(Ok(days)) => days,
         Ok(Err(refusal)) => return view.go_wrong(&back, told(view.l, &refusal)),
         Err(error) => return view.fault(&error),
@@ -254,6 +255,12 @@ fn told(l: Lang, refusal: &Refusal) -> String {
         }
         (Lang::Ja, Refusal::Number { row, text }) => {
             format!("{row}行目の「{text}」は件数として読めません。")
+        }
+        (Lang::Ja, Refusal::Future { row, day }) => {
+            format!("{row}行目の {day} は、まだ来ていない日です。日付を確かめてください。")
+        }
+        (Lang::Ja, Refusal::Twice { row, day }) => {
+            format!("{row}行目の {day} は、同じ日(または同じ時間帯)が二度あります。どちらかを消してください。")
         }
         (Lang::Ja, Refusal::MoreConnected { row }) => {
             format!("{row}行目は接続件数が発信件数より多くなっています。")

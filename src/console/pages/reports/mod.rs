@@ -177,8 +177,7 @@ fn names(view: &View) -> BTreeMap<LineId, String> {
 }
 
 async fn page(view: View, Query(asked): Query<Asked>) -> Response {
-    let zone = view.desk.current().loaded.call.timezone;
-    let (period, wrong) = asked.period(zone);
+    let (period, wrong) = asked.period(&view.desk.current().loaded);
     let names = names(&view);
     let figures = match count(&view, period.clone()).await {
         Ok(figures) => figures,
@@ -223,8 +222,7 @@ async fn page(view: View, Query(asked): Query<Asked>) -> Response {
 }
 
 async fn csv(view: View, Query(asked): Query<Asked>) -> Response {
-    let zone = view.desk.current().loaded.call.timezone;
-    let (period, wrong) = asked.period(zone);
+    let (period, wrong) = asked.period(&view.desk.current().loaded);
     if let Some(wrong) = wrong {
         return view.refuse(StatusCode::BAD_REQUEST, wrong.text(view.l));
     }

@@ -56,7 +56,7 @@ struct Part {
 /// What may be published of the period that was asked for.
 async fn read(view: &View, asked: &Asked) -> Result<(Public, Option<Wrong>), Response> {
     let current = view.desk.current();
-    let (period, wrong) = asked.whole_period(current.loaded.call.timezone);
+    let (period, wrong) = asked.whole_period(&current.loaded);
     let figures = count(view, period).await.map_err(|error| view.fault(&error))?;
     let mut public = public(&figures, current.loaded.reports.min_cell);
     if !asked.line.is_empty() {

@@ -12,7 +12,7 @@ use axum::routing::get;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
-use crate::call::config::LineId;
+use crate::call::config::{LineId, Schedule};
 use crate::console::desk::{Desk, Notice};
 use crate::console::ui::plot::Plot;
 use crate::console::ui::{Page, View, show};
@@ -137,7 +137,7 @@ async fn page(view: View, Query(asked): Query<Asked>) -> Response {
                 max_wait: queue.max_wait.as_secs_f64(),
                 max_callers: queue.max_callers,
             };
-            match find(&view, id.clone(), rules, wish).await {
+            match find(&view, id.clone(), line.schedule.clone(), rules, wish).await {
                 Ok(found) => Some(found),
                 Err(response) => return response,
             }
@@ -154,7 +154,13 @@ async fn page(view: View, Query(asked): Query<Asked>) -> Response {
 }
 
 /// Reads the history and plays it.
-async fn find(view: &View, line: LineId, rules: Rules, wish: Wish) -> Result<Found, Response> {
+async fn find(
+    view: &View,
+    line: LineId,
+    hours: Schedule,
+    rules: Rules,
+    wish: Wish,
+) -> Result<Found, Response> {
     let zone = view.desk.current().loaded.call.timezone;
     let today = clock::now().wall.with_timezone(&zone).date_naive();
     let period = Period::last(DAYS, today, zone);
@@ -163,7 +169,7 @@ async fn find(view: &View, line: LineId, rules: Rules, wish: Wish) -> Result<Fou
     let played = view.desk.read(move |db| {
         // Goes on to its end also when whoever asked has gone meanwhile.
         let _turn = turn;
-        let history = db.read(|conn| history::read(conn, &line, &period))?;
+        let history = db.read(|conn| history::read(conn, &line, &hours, &period))?;
         let model = history.model(rules, assumed);
         let rows = advise(&model, wait, SEED);
         Ok((history, model, rows))
@@ -222,7 +228,11 @@ fn facts(
         }
     };
     vec![
-        (view.t("履歴の開設日", "Days in the history"), history.days.to_string()),
+        (
+            view.t("履歴の始まり", "First day of the history"),
+            history.first.map_or_else(|| "－".to_owned(), |day| day.to_string()),
+        ),
+        (view.t("それからの開設日", "Opening days since then"), history.days.len().to_string()),
         (view.t("履歴の着信", "Calls in the history"), history.calls.to_string()),
         (view.t("計算に使った1日の件数", "Calls a day, as used"), format!("{:.1}", model.calls())),
         (

@@ -23,7 +23,15 @@ type Fields = Typed<Vec<(String, String)>>;
 /// One more element of a list.
 struct New {
     list: &'static str,
+    /// Its id, once it is known to be one.
+    id: OnceLock<String>,
     password: Password,
+}
+
+impl New {
+    fn of(list: &'static str) -> Self {
+        Self { list, id: OnceLock::new(), password: Password::default() }
+    }
 }
 
 /// An element that goes.
@@ -97,17 +105,14 @@ struct Sheet {
 
 pub(super) async fn open(view: View, Path(list): Path<String>) -> Response {
     match list_named(&list) {
-        Some(list) => saving::open(&view, &New { list, password: Password::default() }).await,
+        Some(list) => saving::open(&view, &New::of(list)).await,
         None => nothing(&view),
     }
 }
 
 pub(super) async fn save(view: View, Path(list): Path<String>, Typed(sent): Fields) -> Response {
     match list_named(&list) {
-        Some(list) => {
-            let new = New { list, password: Password::default() };
-            saving::post(&view, &new, Sent(sent)).await
-        }
+        Some(list) => saving::post(&view, &New::of(list), Sent(sent)).await,
         None => nothing(&view),
     }
 }
@@ -191,12 +196,15 @@ impl Form for New {
                 fields.push(field("id", Value::text(id)));
                 fields.extend(name);
                 fields.push(field("numbers", texts()));
+                // Without hours it would be open round the clock, which nobody has said yet.
+                fields.push(field("override", Value::text("closed")));
             }
             _ => {
                 fields.push(field("id", Value::text(id)));
                 fields.push(field("peers", texts()));
             }
         }
+        self.id.get_or_init(|| id.to_owned());
         Ok(vec![Edit::Add(self.list.to_owned(), fields)])
     }
 
@@ -231,6 +239,14 @@ impl Form for New {
     }
 
     fn done(&self, view: &View, said: String) -> Response {
+        if let ("line", Some(id)) = (self.list, self.id.get()) {
+            let closed = view.t(
+                "加えた回線は、まだ閉めてあります。受付時間を決めて保存してから、「臨時の開け閉め」を「時間どおり」に切り替えてください。時間帯を入れずに切り替えると、いつでも電話を受けます。",
+                "The new line is still closed. Save its hours, then switch “By hand” to “by the \
+                 hours”. Without any hours it would take calls at all times.",
+            );
+            return view.go(&format!("/hours/{id}"), format!("{said}\n{closed}"));
+        }
         let go = |said| view.go("/settings", said);
         match self.password.0.get().is_some() {
             true => self.password.once(view, said).unwrap_or_else(|| go(String::new())),

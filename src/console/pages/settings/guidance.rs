@@ -12,7 +12,6 @@ use crate::call::config::{Config, LineId, Node, NodeId, Target};
 use crate::call::graph::START;
 use crate::config::edit::{self, Edit, Value};
 use crate::console::pages::saving::{self, Basis, Form, Picture, Sent, Wrongs, form_page};
-use crate::console::prompts::{svg, wrongs};
 use crate::console::ui::{Page, View};
 use crate::lang::Lang;
 use crate::media::Digit;
@@ -234,11 +233,7 @@ impl Guidance {
     }
 
     fn draw(&self, view: &View, from: &Basis, rows: &[Row]) -> Option<Picture> {
-        let config = self.with(&from.loaded.call, rows);
-        config.lines.contains_key(&self.line).then(|| Picture {
-            svg: svg::guidance(&config, &self.line, view.l),
-            faults: wrongs(&config, &self.line, view.l),
-        })
+        Picture::of(&self.with(&from.loaded.call, rows), &self.line, view.l)
     }
 }
 
@@ -366,9 +361,5 @@ impl Form for Guidance {
             targets,
         };
         form_page(&sheet, wrongs)
-    }
-
-    fn picture(&self, view: &View, from: &Basis, sent: &Sent) -> Option<Picture> {
-        self.draw(view, from, &Row::typed(sent))
     }
 }

@@ -192,18 +192,17 @@ async fn a_voice_that_hangs_or_never_stops_talking_is_ended_with_its_children() 
     }
 }
 
-/// Open JTalk itself speaks, with the voice that `.ci/test` brings.
+/// Where no program is named Open JTalk itself speaks, here with the voice that `.ci/test` brings.
 #[tokio::test]
 async fn a_real_voice_speaks_a_text() {
     let voice = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/voice/mei_normal.htsvoice");
     assert!(voice.is_file(), "{}: .ci/test brings it, and open_jtalk", voice.display());
-    let dictionary = "/var/lib/mecab/dic/open-jtalk/naist-jdic";
-    let script = format!("exec open_jtalk -x {dictionary} -m '{}' -ow \"$0\"", voice.display());
-    let station = Station::open(&format!("[\"sh\", \"-c\", {script:?}]")).await;
+    let station = Station::open(&format!("[]\nvoice_file = {voice:?}")).await;
     let speak = async |text: &str| {
         let form = serde_urlencoded::to_string([("text", text)]).unwrap();
         let answer = station.form("/prompts/welcome/speak", &form).await;
         assert_eq!(answer.status, 303, "{}", answer.wrong());
+        assert_eq!(station.versions("welcome")[0].voice, "open_jtalk");
         let heard = station.get(&format!("{}.wav", answer.location())).await;
         Clip::from_wav(&heard.body).unwrap().pcm().to_vec()
     };
@@ -217,4 +216,33 @@ async fn a_real_voice_speaks_a_text() {
     assert!((-32.0..-12.0).contains(&level), "{level} dBFS");
     let peak = long.iter().map(|sample| sample.unsigned_abs()).max().unwrap();
     assert!((3_000..32_767).contains(&peak), "{peak}");
+}
+
+/// Where one decides, one is warned: before it is on air, in the answer, and after.
+#[tokio::test]
+async fn a_version_that_keeps_callers_too_long_says_so_where_it_is_put_on_air() {
+    let station = Station::open("[]").await;
+    let warning = "more than 20 s. Please make it shorter.";
+    station.upload("closed", "x", "a.wav", &tone(8_000, 25_000)).await;
+    let page = station.get("/prompts/closed/versions/2").await.text();
+    assert!(!page.contains(warning), "it is played to nobody who waits for the queue");
+    station.upload("welcome", "長い", "a.wav", &tone(8_000, 25_000)).await;
+    let page = station.get("/prompts/welcome/versions/2").await.text();
+    assert!(page.contains(warning), "{page}");
+    let answer = station.activate("welcome", 2).await;
+    assert_eq!(answer.location(), "/prompts/welcome");
+    let page = station.get("/prompts/welcome").await.text();
+    assert_eq!(page.matches(warning).count(), 2, "as the answer and at the prompt: {page}");
+    assert_eq!(station.get("/prompts/welcome").await.text().matches(warning).count(), 1);
+    // How it was made is known.
+    assert!(page.contains("version 2 (file)") && !page.contains("found in the folder"), "{page}");
+}
+
+#[tokio::test]
+async fn a_click_is_no_prompt() {
+    let station = Station::open("[]").await;
+    let answer = station.upload("welcome", "x", "a.wav", &tone(8_000, 10)).await;
+    assert_eq!(answer.status, 422);
+    assert!(answer.wrong().contains("too short: at least 0.2 s"), "{}", answer.wrong());
+    assert!(station.versions("welcome").is_empty());
 }

@@ -12,6 +12,8 @@ pub(super) struct Station {
     pub(super) tasks: Vec<JoinHandle<()>>,
     pub(super) desk: Arc<Desk>,
     pub(super) rehearsals: mpsc::Receiver<Rehearsal>,
+    /// Whoever holds this keeps the service from reading its prompts again.
+    pub(super) hold: Arc<tokio::sync::Mutex<()>>,
     pub(super) _feed: Feed,
 }
 
@@ -99,8 +101,11 @@ impl Station {
         let (told, current) = watch::channel(Arc::new(ready::load(&config).unwrap()));
         let (feed, handle) = channel(store.clone(), Metrics::default());
         let (reloads, mut asked) = mpsc::channel::<Reload>(8);
+        let hold = Arc::new(tokio::sync::Mutex::new(()));
+        let held = Arc::clone(&hold);
         let reloading = tokio::spawn(async move {
             while let Some(answer) = asked.recv().await {
+                drop(held.lock().await);
                 let read = ready::load(&config).map(|ready| told.send_replace(Arc::new(ready)));
                 drop(answer.send(read.map(drop)));
             }
@@ -117,10 +122,11 @@ impl Station {
         let serving = tokio::spawn(serve(listener, Arc::clone(&desk), std::future::pending()));
         let (cookie, csrf) = (String::new(), String::new());
         let tasks = vec![reloading, serving];
-        Self { address, folder, store, cookie, csrf, tasks, desk, rehearsals, _feed: feed }
+        Self { address, folder, store, cookie, csrf, tasks, desk, rehearsals, hold, _feed: feed }
     }
 
-    pub(super) async fn send(&self, head: &str, body: &[u8]) -> Answer {
+    /// Asks, and does not wait for the answer.
+    pub(super) async fn begin(&self, head: &str, body: &[u8]) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let cookie = &self.cookie;
         let request = format!(
@@ -130,6 +136,11 @@ impl Station {
         );
         stream.write_all(request.as_bytes()).await.unwrap();
         stream.write_all(body).await.unwrap();
+        stream
+    }
+
+    pub(super) async fn send(&self, head: &str, body: &[u8]) -> Answer {
+        let mut stream = self.begin(head, body).await;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.unwrap();
         let end = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap_or(answer.len());
@@ -187,6 +198,12 @@ impl Station {
 
     pub(super) fn uploads(&self) -> usize {
         fs::read_dir(self.folder.join("state/uploads")).map_or(0, Iterator::count)
+    }
+
+    /// Who did what.
+    pub(super) fn trail(&self) -> Vec<String> {
+        let trail = Reader::open(self.store.path()).unwrap().audit(None, None, 100).unwrap();
+        trail.iter().map(|entry| format!("{}: {}", entry.who, entry.what)).collect()
     }
 
     /// Length of the prompt that is in force.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 use super::{Line, Public, Shown, Table, words};
 use crate::call::config::LineId;
 use crate::store::report::columns::{pad, table, width};
-use crate::store::report::print::{Format, csv_lines};
+use crate::store::report::print::{Format, csv_lines, kept_line, kept_text};
 
 /// What is said below everything that is published.
 pub const NOTES: [(&str, &str); 2] = [
@@ -39,6 +39,7 @@ fn text(public: &Public, names: &BTreeMap<LineId, String>) -> String {
     let last = period.end.pred_opt().unwrap_or(period.end);
     let title = &period.title;
     let mut out = format!("電話相談 集計(公表用)　{title}　({} ～ {last})\n", period.first);
+    out += &kept_text(period);
     for line in &public.lines {
         out += &format!("\n■ {}\n", pad(name(line, names), 0));
         let figures = line.figures.iter().filter_map(|(key, shown)| Some((words(key)?, shown)));
@@ -68,7 +69,7 @@ fn text(public: &Public, names: &BTreeMap<LineId, String>) -> String {
 
 /// In the same columns as the whole report.
 fn csv(public: &Public, names: &BTreeMap<LineId, String>) -> String {
-    let mut lines = vec![];
+    let mut lines = kept_line(&public.period).into_iter().collect::<Vec<_>>();
     let period = &public.period.key;
     for line in &public.lines {
         let mut cell = |table: &str, row: &str, key: &str, label: &str, shown: Shown, how: &str| {
@@ -118,8 +119,9 @@ fn json(public: &Public, names: &BTreeMap<LineId, String>) -> Json {
         Json::Object(section)
     });
     let period = &public.period;
+    let kept_from = period.kept.map(|kept| kept.from.to_string());
     json!({
-        "period": { "key": period.key, "title": period.title },
+        "period": { "key": period.key, "title": period.title, "kept_from": kept_from },
         "min_cell": public.min_cell,
         "lines": lines.collect::<Vec<_>>(),
     })

@@ -1,13 +1,18 @@
 //! What a line's own records say of its callers, for the model.
+//!
+//! Owns how many evenings they are of: the days that the line's hours name, since its first record,
+//! whether anybody called or not. Hours that were others once are not known; days on which somebody
+//! wanted a counselor all the same count too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{NaiveDate, Timelike};
 use rusqlite::Connection;
 
 use super::{CALLS_MIN, Model, Part, Service};
 use crate::call::cdr::{Cdr, Outcome};
-use crate::call::config::LineId;
+use crate::call::config::{LineId, Schedule};
+use crate::call::schedule::{self, Day};
 use crate::store::cdr;
 use crate::store::report::SLOT_MINUTES;
 use crate::store::report::period::Period;
@@ -26,8 +31,10 @@ const EVENING_ASSUMED: (f64, f64) = (64_800.0, 12_600.0);
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// Days on which somebody wanted a counselor.
-    pub days: u64,
+    /// The day of the first record, whatever became of the call.
+    pub first: Option<NaiveDate>,
+    /// Opening days, and others on which somebody wanted a counselor.
+    pub days: BTreeSet<NaiveDate>,
     /// Calls that wanted one.
     pub calls: u64,
     /// Talks, in seconds.
@@ -37,7 +44,6 @@ pub struct History {
     /// What all who waited have waited, in seconds.
     pub waited: f64,
     by_slot: BTreeMap<u32, u64>,
-    seen: std::collections::BTreeSet<NaiveDate>,
 }
 
 /// What the operator says, in place of the history.
@@ -60,23 +66,32 @@ pub struct Rules {
     pub max_callers: usize,
 }
 
-/// Reads what the records of a line in a period say.
+/// Reads what the records of a line with these hours say of a period, whose last day has not ended.
 ///
 /// # Errors
 /// When the database can't be read.
-pub fn read(conn: &Connection, line: &LineId, period: &Period) -> rusqlite::Result<History> {
+pub fn read(
+    conn: &Connection,
+    line: &LineId,
+    hours: &Schedule,
+    period: &Period,
+) -> rusqlite::Result<History> {
     let mut history = History::default();
     cdr::load(conn, period.from(), period.to(), |cdr| {
         if cdr.line.as_ref() == Some(line) {
             history.add(&cdr, period);
         }
     })?;
+    history.open(hours, period);
     Ok(history)
 }
 
 impl History {
     /// Counts a call.
     pub fn add(&mut self, cdr: &Cdr, period: &Period) {
+        let local = period.local(cdr.started);
+        let first = self.first.unwrap_or(local.date());
+        self.first = Some(first.min(local.date()));
         let wanted = match cdr.outcome {
             Outcome::Answered
             | Outcome::Abandoned
@@ -91,16 +106,23 @@ impl History {
         if !wanted {
             return;
         }
-        let local = period.local(cdr.started);
         self.calls += 1;
         *self.by_slot.entry((local.hour() * 60 + local.minute()) / SLOT_MINUTES).or_default() += 1;
-        self.days += u64::from(self.seen.insert(local.date()));
+        self.days.insert(local.date());
         self.waited += cdr.wait.as_secs_f64();
         let gave_up = [Outcome::Abandoned, Outcome::ShortAbandoned].contains(&cdr.outcome);
         self.gave_up += u64::from(gave_up);
         if cdr.outcome == Outcome::Answered {
             self.talks.push(cdr.talk.as_secs_f64());
         }
+    }
+
+    /// Counts the opening days by the hours, from the first record to the day before the last of
+    /// the period: that one has not ended, so it counts only when somebody called.
+    pub fn open(&mut self, hours: &Schedule, period: &Period) {
+        let days = self.first.into_iter().flat_map(|day| day.iter_days());
+        let ended = days.take_while(|day| day.succ_opt().is_some_and(|next| next < period.end));
+        self.days.extend(ended.filter(|day| schedule::day(hours, *day) == Day::Open));
     }
 
     /// Whether it is enough to draw from.
@@ -145,7 +167,7 @@ impl History {
         let part = |(slot, calls): (&u32, &u64)| Part {
             from: f64::from(*slot) * length,
             length,
-            calls: *calls as f64 / self.days.max(1) as f64,
+            calls: *calls as f64 / self.days.len().max(1) as f64,
         };
         self.by_slot.iter().map(part).collect()
     }

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use chrono::{NaiveTime, Weekday};
+
 use super::history::{Assumed, History, Rules};
 use super::*;
 use crate::call::cdr::{CallId, Cdr, EndReason, EndedBy, Outcome, Presentation};
-use crate::call::config::{LineId, TrunkId};
+use crate::call::config::{LineId, Override, Schedule, TrunkId, Window};
 use crate::store::report::period::Period;
 
 /// Erlang's B by its recursion: the share that finds all counselors busy when nobody waits.
@@ -164,7 +166,7 @@ fn the_history_gives_arrivals_talks_and_patience_with_censoring() {
         history.add(&call(Outcome::TimedOut, 180, 0, 7), &period);
         history.add(&call(Outcome::Closed, 0, 0, 8), &period);
     }
-    assert_eq!((history.days, history.calls, history.gave_up), (2, 60, 10));
+    assert_eq!((history.days.len(), history.calls, history.gave_up), (2, 60, 10));
     // (40 · 30 + 10 · 60 + 10 · 180) s of waiting, ten of whom hung up.
     assert_eq!(history.patience(), Some(360.0));
     let model = history.model(RULES, Assumed::default());
@@ -172,6 +174,56 @@ fn the_history_gives_arrivals_talks_and_patience_with_censoring() {
     assert_eq!(model.service.mean(), 600.0 + 19.5 + 300.0);
     let more = history.model(RULES, Assumed { calls: Some(15.0), talk: Some(1_200.0) });
     assert_eq!((more.calls(), more.service.mean()), (15.0, 1_500.0));
+}
+
+/// Saturdays from 18:00.
+fn saturdays() -> Schedule {
+    let at = |hour, minute| NaiveTime::from_hms_opt(hour, minute, 0).unwrap();
+    let (open, end) = (at(18, 0), at(21, 30));
+    let window = Window { days: vec![Weekday::Sat], open, intake_end: end, service_end: end };
+    Schedule {
+        hours: vec![window],
+        closed_ranges: vec![],
+        closed_dates: vec![],
+        closed_on_holidays: false,
+        over: Override::Auto,
+    }
+}
+
+#[test]
+fn evenings_without_a_call_count_as_evenings() {
+    // The ten Saturdays from 5 September to 7 November, and a Sunday that has not ended.
+    let today = "2026-11-08".parse().unwrap();
+    let period = Period::last(365, today, chrono_tz::Asia::Tokyo);
+    let mut history = History::default();
+    let on = |outcome, day: &str| Cdr {
+        started: format!("{day}T18:10:00+09:00").parse().unwrap(),
+        ..call(outcome, 5, 600, 7)
+    };
+    // The line was there: somebody called before it opened for the first time.
+    history.add(&on(Outcome::Closed, "2026-09-03"), &period);
+    for day in ["2026-09-12", "2026-10-03", "2026-10-31"] {
+        (0..10).for_each(|_| history.add(&on(Outcome::Answered, day), &period));
+    }
+    let mut hours = saturdays();
+    history.open(&hours, &period);
+    assert_eq!((history.days.len(), history.calls), (10, 30));
+    assert_eq!(history.first, Some("2026-09-03".parse().unwrap()));
+    assert_eq!(history.model(RULES, Assumed::default()).calls(), 3.0);
+    // A closed Saturday is no evening, unless somebody was there all the same.
+    hours.closed_dates = vec!["2026-09-05".parse().unwrap(), "2026-10-03".parse().unwrap()];
+    history.days.clear();
+    history.add(&on(Outcome::Answered, "2026-10-03"), &period);
+    history.open(&hours, &period);
+    assert_eq!(history.days.len(), 9);
+    // The day on which it is asked counts with its calls, not without.
+    let saturday = Period::last(365, "2026-11-07".parse().unwrap(), chrono_tz::Asia::Tokyo);
+    history.days.clear();
+    history.open(&saturdays(), &saturday);
+    assert_eq!(history.days.len(), 9);
+    history.add(&on(Outcome::Answered, "2026-11-07"), &saturday);
+    assert_eq!(history.days.len(), 10);
+    assert_eq!(History::default().days.len(), 0);
 }
 
 #[test]
