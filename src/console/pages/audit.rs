@@ -114,7 +114,7 @@ async fn trail(view: View, Query(asked): Query<Asked>) -> Response {
     };
     view.desk.audit(&view.person, "read the audit trail");
     let is_asked = !asked.noted.trim().is_empty();
-    let found = is_asked.then(|| found(&view, noted, &verdict, zone));
+    let found = is_asked.then(|| found(&view, noted.as_ref(), &verdict, zone));
     let older = shorten(&mut entries);
     let [from, to] = days.map(|day| day.map(|day| day.to_string()).unwrap_or_default());
     let days = format!("/audit?from={from}&to={to}");
@@ -139,7 +139,7 @@ async fn trail(view: View, Query(asked): Query<Asked>) -> Response {
 }
 
 /// What became of a hash that somebody noted; `None`: it is no hash.
-fn found(view: &View, noted: Option<Noted>, verdict: &Verdict, zone: Tz) -> (bool, String) {
+fn found(view: &View, noted: Option<&Noted>, verdict: &Verdict, zone: Tz) -> (bool, String) {
     let is_intact = matches!(verdict, Verdict::Intact { .. });
     let said = match noted {
         None => view.t(
@@ -159,7 +159,7 @@ fn found(view: &View, noted: Option<Noted>, verdict: &Verdict, zone: Tz) -> (boo
             "The noted hash is of the last entry that was deleted by its age. All that is left follows it.",
         ),
         Some(Noted::There { at, after }) => {
-            let at = clock(at, zone);
+            let at = clock(*at, zone);
             let said = match view.l {
                 Lang::Ja => format!(
                     "控えた値は記録にあります({at} の記録)。そこまでの記録は控えたときのままです。そのあとの記録は{after}件です。"

@@ -205,7 +205,10 @@ pub(super) fn told(view: &View, changes: &[Change]) -> Vec<Told> {
 pub(super) async fn basis(view: &View) -> Result<Basis, Response> {
     found(view).await.map_err(|failure| match failure {
         Failure::Wrong(complaints) => view.refuse(StatusCode::CONFLICT, broken(view, &complaints)),
-        failure => failed(view, &failure),
+        failure @ (Failure::Unreadable(..)
+        | Failure::Unwritable(..)
+        | Failure::Changed
+        | Failure::Store(_)) => failed(view, &failure),
     })
 }
 

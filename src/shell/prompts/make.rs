@@ -440,7 +440,11 @@ mod tests {
         assert!(found.is_err() || found.as_ref().is_ok_and(|it| *it != with_script), "{found:?}");
         write("0");
         let found = voice_at_hand(&folder, &[], None).unwrap();
-        assert_eq!(found, open_jtalk(None).unwrap_or(with_script.clone()), "Open JTalk first");
+        assert_eq!(
+            found,
+            open_jtalk(None).unwrap_or_else(|| with_script.clone()),
+            "Open JTalk first"
+        );
         assert_eq!(voice_at_hand(&folder, &["say".into()], None).unwrap(), ["say"]);
         assert_eq!(voice(&folder, &[], None).unwrap(), with_script, "of a command as ever");
         assert!(!folder.join("installed").exists());

@@ -90,7 +90,7 @@ impl History {
     /// Counts a call.
     pub fn add(&mut self, cdr: &Cdr, period: &Period) {
         let local = period.local(cdr.started);
-        let first = self.first.unwrap_or(local.date());
+        let first = self.first.unwrap_or_else(|| local.date());
         self.first = Some(first.min(local.date()));
         let wanted = match cdr.outcome {
             Outcome::Answered
