@@ -19,6 +19,7 @@ pub mod contact;
 pub mod counselors;
 pub mod duty;
 pub mod history;
+pub mod journal;
 pub mod migrate;
 pub mod opening;
 pub mod recording;
