@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use koebashi::chance::Chance;
 use koebashi::media::engine::{Channel, Forward};
 use koebashi::media::prompt::Library;
-use koebashi::media::{Codec, Command, Config, Event, Io, Peer, PortId, Priority, Source};
+use koebashi::media::{Command, Config, Event, Io, Peer, PortId, Priority, Source};
 use koebashi::shell::media_thread::backend::sockets::Sockets;
 use koebashi::shell::media_thread::backend::{Backend, Epoll, Kind, Uring, Wake, priority};
 use koebashi::shell::media_thread::{MediaHandle, MediaThreads};
@@ -138,7 +138,8 @@ impl Relay {
             let open = Command::Open { port: port(n), local: at_relay(n), dscp: 0 };
             handle.send(open).unwrap();
             assert_eq!(events.blocking_recv(), Some(Event::Opened { port: port(n) }));
-            let connect = Command::Connect { port: port(n), peer: peer(*phone), crypto: None };
+            let connect =
+                Command::Connect { port: port(n), peer: Peer::plain(*phone), crypto: None };
             handle.send(connect).unwrap();
         }
         for n in 0..phones.len() as u32 {
@@ -208,23 +209,6 @@ fn bare<B: Backend>(phones: &[SocketAddr], is_over: &AtomicBool) {
         }) {
             backend.wait(Some(now)).unwrap();
         }
-    }
-}
-
-fn peer(rtp: SocketAddr) -> Peer {
-    Peer {
-        rtp,
-        rtcp: None,
-        rtcp_mux: false,
-        codec: Codec::Pcmu,
-        payload_send: 0,
-        payload_receive: 0,
-        events: None,
-        send: true,
-        receive: true,
-        proven: true,
-        answered: true,
-        latch: None,
     }
 }
 

@@ -29,7 +29,6 @@ case ${1:-} in
     bench parse 1 20
     bench sound 1 200
     bench relay 1 1
-    bench board 1
     bench service --quick --calls 4,8
     ;;
   '')
@@ -37,7 +36,6 @@ case ${1:-} in
     bench parse
     bench sound
     bench relay
-    bench board
     for _ in 1 2 3; do bench service --calls 200,1500; done
     ;;
   *)

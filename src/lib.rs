@@ -19,7 +19,7 @@
 //! shell ────────────────────────────────┼─► call ─► sip      `sip` and `media` open no socket,
 //! store ────────────────────────────────┘     └───► media    read no clock and spawn nothing:
 //!                                                            inputs and `now` in, outputs out
-//!                    time, pii, chance below all
+//!          time, pii, chance, lang, complaint below all
 //! ```
 //!
 //! Arrows point down only; `tests/tidy` holds us to that.
@@ -45,6 +45,8 @@
 //! * A caller's number is a [`pii::Pii`], in the memory of the live call and nowhere else.
 
 pub mod chance;
+pub mod complaint;
+pub mod lang;
 pub mod pii;
 pub mod time;
 

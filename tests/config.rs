@@ -31,6 +31,21 @@ password = "password-102"
 lines = ["main"]
 "#;
 
+/// A second line, which counselor 103 takes.
+pub(crate) const OTHER: &str = r#"
+[[line]]
+id = "other"
+name = "別"
+numbers = ["0570000001"]
+[line.queue]
+announce_position = "off"
+[[counselor]]
+extension = "103"
+name = "相談員C"
+password = "password-103"
+lines = ["other"]
+"#;
+
 /// The one prompt that there is none of.
 pub(crate) const MISSING: &str = "missing";
 

@@ -270,7 +270,7 @@ fn copy(message: &Message) -> Draft {
     match message.text(&Name::ContentType) {
         Some(kind) => {
             let kind = kind.to_owned();
-            draft.set_body(&kind, message.body_bytes())
+            draft.set_body(&kind, Bytes::copy_from_slice(message.body()))
         }
         None => draft,
     }

@@ -8,7 +8,7 @@ use koebashi::call::config::Extension;
 use koebashi::call::intention::Intention;
 use koebashi::call::switchboard::Command;
 
-use crate::config::alone;
+use crate::config::{OTHER, alone};
 use crate::sim::{Answer, PhoneId, World};
 
 const S: Duration = Duration::from_secs(1);
@@ -35,24 +35,12 @@ ring_timeout = "8s"
 max_wait = "20s"
 max_wait_no_counselor = "10s"
 "#;
-const OTHER: &str = r#"
-[[line]]
-id = "other"
-name = "別"
-numbers = ["0570000001"]
-[line.queue]
-announce_position = "off"
-max_wait_no_counselor = "10s"
-[[counselor]]
-extension = "103"
-name = "相談員C"
-password = "password-103"
-lines = ["other"]
-"#;
 
 impl Scene {
     fn new(line: &str, answer: Answer) -> Self {
-        let mut world = World::new(&alone(&format!("{line}\n{LINE}"), QUEUE, OTHER));
+        let patient = "[line.queue]\nmax_wait_no_counselor = \"10s\"\n";
+        let other = OTHER.replace("[line.queue]\n", patient);
+        let mut world = World::new(&alone(&format!("{line}\n{LINE}"), QUEUE, &other));
         let counselor = world.add_counselor("101", 0x51);
         let colleague = world.add_counselor("103", 0x53);
         world.phone(counselor).answer = answer;

@@ -48,18 +48,16 @@ fn check_warns_where_nobody_can_call() {
     }
 }
 
-/// The first block of TOML below a heading of the README.
-fn pasted(heading: &str) -> String {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
-    let readme = readme.unwrap();
-    let (_, section) = readme.split_once(&format!("\n## {heading}\n")).unwrap();
-    let (_, block) = section.split_once("```toml\n").unwrap();
+/// The first block of TOML of a document.
+fn pasted(document: &str) -> String {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap();
+    let (_, block) = text.split_once("```toml\n").unwrap();
     block.split_once("```").unwrap().0.to_owned()
 }
 
 #[test]
-fn the_readmes_file_for_listening_in_can_be_pasted() {
-    let path = config("readme_listen", &pasted("Listen in and step in"));
+fn the_documents_file_for_listening_in_can_be_pasted() {
+    let path = config("document_listen", &pasted("docs/supervision.md"));
     let said = text(&koebashi(&["check", "--config", &path]).stdout);
     let fine = format!("{path}: fine: 1 trunks, 1 lines, 2 counselors, ");
     assert!(said.starts_with(&fine) && said.lines().count() == 1, "{said}");
@@ -109,6 +107,21 @@ fn check_names_file_line_and_key_of_every_mistake() {
     assert!(out.contains(&format!("{path}:5: ")) && out.contains(&format!("{path}:6: ")), "{out}");
     assert!(out.contains("domain"), "{out}");
     assert_eq!(text(&said.stderr).lines().count(), 1);
+}
+
+#[test]
+fn check_speaks_japanese_where_it_is_asked_to() {
+    let path = config("check_ja", "[sip]\nlisten = [\"udp://nowhere\"]\ndomian = \"a\"\n");
+    let check = |path: &str, lang| koebashi(&["check", "--lang", lang, "--config", path]);
+    let said = check(&path, "ja");
+    assert_eq!(said.status.code(), Some(1));
+    let out = text(&said.stdout);
+    let domain = format!("{path}:6: sip.domian: この名前の項目はありません。「domain」");
+    assert!(out.contains("アドレスとポートとして読めません") && out.contains(&domain), "{out}");
+    let fine = text(&check(&config("check_ja_fine", ""), "ja").stdout);
+    assert!(fine.contains(": 誤りはありません: ") && fine.contains("回線 1、"), "{fine}");
+    assert_eq!(check(&path, "en").stdout, koebashi(&["check", "--config", &path]).stdout);
+    assert_eq!(check(&path, "fr").status.code(), Some(2));
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use koebashi::call::board::CounselorState;
 use koebashi::call::config::Extension;
-use koebashi::call::deed::Denial;
-use koebashi::call::piece::{Finish, Piece, Rehearse};
+use koebashi::call::deed::{Denial, Request};
+use koebashi::call::intention::Intention;
+use koebashi::call::piece::{Asker, Finish, Piece, Rehearse};
 use koebashi::call::switchboard::Command;
 use koebashi::media::{Digit, g711};
 
@@ -26,7 +27,11 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let mut world = World::new(BASIC);
+        Self::with(BASIC)
+    }
+
+    fn with(toml: &str) -> Self {
+        let mut world = World::new(toml);
         let a = world.add_counselor("101", VOICE);
         let b = world.add_counselor("102", 0x52);
         for id in [a, b] {
@@ -37,8 +42,12 @@ impl Scene {
     }
 
     fn rehearse(&mut self, ticket: u64, extension: &str, piece: Piece) {
+        self.rehearse_for(Asker::Own, ticket, extension, piece);
+    }
+
+    fn rehearse_for(&mut self, asker: Asker, ticket: u64, extension: &str, piece: Piece) {
         let extension = Extension::from(extension);
-        self.world.command(Command::Rehearse(Rehearse { ticket, extension, piece }));
+        self.world.command(Command::Rehearse(Rehearse { ticket, extension, asker, piece }));
     }
 
     fn record(&mut self, longest: Duration) {
@@ -169,6 +178,40 @@ fn nobody_is_rung_who_is_busy_unknown_or_not_there() {
             denied(5, Denial::Busy),
         ]
     );
+}
+
+/// Whoever is ready, in a call or writing notes is rung for their own rehearsals only.
+#[test]
+fn a_counselor_on_duty_is_not_rung_for_somebody_else() {
+    let mut scene = Scene::with(&BASIC.replace("wrap_up = \"0s\"", "wrap_up = \"60s\""));
+    let play = || Piece::Play("welcome".into());
+    scene.rehearse_for(Asker::Other, 1, "101", play());
+    scene.world.run(S);
+    let caller = scene.world.add_caller(1, 0x2a);
+    scene.world.dial(caller);
+    let talks = |w: &World, n: usize| w.shown.counselors[n].state == CounselorState::Talking;
+    scene.world.until("somebody talks", 20 * S, |w| talks(w, 0) || talks(w, 1));
+    let nth = usize::from(talks(&scene.world, 1));
+    let extension = ["101", "102"][nth];
+    scene.rehearse_for(Asker::Other, 2, extension, play());
+    scene.world.with(caller, |phone, now| phone.hang_up(now));
+    scene
+        .world
+        .until("it is over", 20 * S, |w| w.shown.counselors[nth].state == CounselorState::WrapUp);
+    scene.rehearse_for(Asker::Other, 3, extension, play());
+    scene.world.run(S);
+    let denied = |ticket, denial| (ticket, Finish::Denied(denial));
+    let all = [denied(1, Denial::OnDuty), denied(2, Denial::Busy), denied(3, Denial::OnDuty)];
+    assert_eq!(scene.finished(), all, "{}", scene.world.story());
+    // At a desk of nobody who is on duty it rings.
+    for extension in ["101", "102"] {
+        let extension = Extension::from(extension);
+        scene.world.intend(extension.clone(), Intention::Paused("休憩".to_owned()));
+        scene.world.ask(Request::EndWrapUp(extension)).ok();
+    }
+    scene.rehearse_for(Asker::Other, 4, "101", play());
+    scene.world.run(20 * S);
+    assert_eq!(scene.finished().last(), Some(&(4, Finish::Done)), "{}", scene.world.story());
 }
 
 #[test]

@@ -9,49 +9,23 @@ use koebashi::sip::SessionId;
 use koebashi::sip::header::Name;
 use koebashi::sip::message::Method;
 
+use crate::config::{BASIC, OTHER};
 use crate::sim::{Answer, PhoneId, World};
 
 const S: Duration = Duration::from_secs(1);
 const CALLER: u8 = 0x2a;
 
-/// 101 and 102 take `main`, 103 takes `other`.
-const LINES: &str = r#"
-[sip]
-listen = ["udp://10.0.0.1:5060"]
-[[trunk]]
-id = "navi"
-peers = ["10.0.1.0/24"]
-[[line]]
-id = "main"
-name = "相談"
-numbers = ["0570000000"]
-[line.queue]
+/// Of the line `main`, which 101 and 102 take; 103 takes `other`.
+const QUEUE: &str = r#"
 strategy = "ordered"
 wrap_up = "5s"
 ring_timeout = "5s"
 announce_position = "off"
-[[line]]
-id = "other"
-name = "別"
-numbers = ["0570000001"]
-[line.queue]
-announce_position = "off"
-[[counselor]]
-extension = "101"
-name = "相談員A"
-password = "password-101"
-lines = ["main"]
-[[counselor]]
-extension = "102"
-name = "相談員B"
-password = "password-102"
-lines = ["main"]
-[[counselor]]
-extension = "103"
-name = "相談員C"
-password = "password-103"
-lines = ["other"]
 "#;
+
+fn lines() -> String {
+    format!("{}{OTHER}", BASIC.replace("wrap_up = \"0s\"\n", QUEUE))
+}
 
 /// A caller who talks with 101, and the colleagues.
 struct Scene {
@@ -64,12 +38,9 @@ struct Scene {
 
 impl Scene {
     fn talking() -> Self {
-        let mut world = World::new(LINES);
+        let mut world = World::new(&lines());
         let [a, b, c] = [("101", 0x51), ("102", 0x52), ("103", 0x53)]
-            .map(|(extension, voice)| world.add_counselor(extension, voice));
-        for id in [a, b, c] {
-            world.phone(id).answer = Answer::After(Duration::from_millis(500));
-        }
+            .map(|(extension, voice)| world.add_answering(extension, voice));
         let caller = world.add_caller(1, CALLER);
         world.dial(caller);
         let mut scene = Self { world, caller, a, b, c };
@@ -148,10 +119,7 @@ impl Scene {
         self.world.run(3 * S);
         let cdr = self.world.cdrs[0].clone();
         assert_eq!(cdr.ended_by, EndedBy::Caller);
-        for id in 0..self.world.phones.len() {
-            self.world.with(PhoneId(id), |phone, now| phone.hang_up_all(now));
-        }
-        self.world.come_to_rest();
+        self.world.let_all_go();
         self.world.claim_one_stream(self.caller);
         cdr
     }

@@ -123,6 +123,14 @@ impl Service {
         Ok(Cost { threads, memory: pages * PAGE })
     }
 
+    /// The link that it prints for the console's first account.
+    pub(crate) fn setup_link(&self) -> Option<String> {
+        let text = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+        let at = text.find("/setup/")?;
+        let path = text[at..].split_whitespace().next()?;
+        Some(format!("http://{}{path}", self.console))
+    }
+
     /// The end of what it has logged.
     pub(crate) fn log(&self) -> String {
         let text = fs::read_to_string(self.dir.join("log")).unwrap_or_default();

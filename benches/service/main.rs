@@ -2,13 +2,14 @@
 //! set-up, memory of a call, delay and loss of the voice; and how each grows with the calls.
 //!
 //! `cargo bench --bench service -- [--calls 50,200,500,1000,1500] [--quick] [--only PART]`, PART
-//! being `bridged`, `played`, `setup`, `watched` or `edited`. Prints Markdown. The machine makes the load too: figures
+//! being `bridged`, `played`, `setup`, `watched`, `edited` or `paint`. Prints Markdown. The machine makes the load too: figures
 //! hold for the machine and the run, and only beside each other.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its result")]
 
 mod console;
 #[path = "../load/mod.rs"]
 mod load;
+mod paint;
 #[path = "../table.rs"]
 mod table;
 
@@ -322,6 +323,9 @@ fn main() -> io::Result<()> {
     }
     if options.wants("edited") {
         console::edited(&options)?;
+    }
+    if options.wants("paint") {
+        paint::painted(&options)?;
     }
     Ok(())
 }

@@ -122,18 +122,6 @@ fn play(codec: Codec) -> Run {
 
 fn peer(codec: Codec) -> Peer {
     let payload = if codec == Codec::G722 { 9 } else { 0 };
-    Peer {
-        rtp: SocketAddr::from(([192, 0, 2, 2], 4000)),
-        rtcp: None,
-        rtcp_mux: false,
-        codec,
-        payload_send: payload,
-        payload_receive: payload,
-        events: None,
-        send: true,
-        receive: true,
-        proven: true,
-        answered: true,
-        latch: None,
-    }
+    let plain = Peer::plain(SocketAddr::from(([192, 0, 2, 2], 4000)));
+    Peer { codec, payload_send: payload, payload_receive: payload, ..plain }
 }

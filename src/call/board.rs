@@ -274,6 +274,27 @@ pub struct CounselorView {
     pub help: Option<HelpView>,
 }
 
+#[cfg(test)]
+impl CounselorView {
+    /// Somebody in a state since this moment, for tests.
+    pub(crate) fn of(extension: &str, state: CounselorState) -> Self {
+        Self {
+            extension: extension.into(),
+            name: String::new(),
+            state,
+            for_: Duration::ZERO,
+            intention: Intention::Ready,
+            chosen_by: Chooser::Own,
+            wrap_up_left: None,
+            missed: 0,
+            taken: 0,
+            recent: vec![],
+            lines: vec![],
+            help: None,
+        }
+    }
+}
+
 /// A counselor's call for help at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HelpView {

@@ -316,8 +316,7 @@ impl Bridge {
     /// Rings colleagues for a blind transfer.
     pub(super) fn transfer(&mut self, cx: &mut Cx<'_, '_>, candidates: Vec<Candidate>) -> Next {
         let limit = cx.line.queue.ring_timeout;
-        let ring = Ring::start(cx.io, candidates, limit, CallTimer::Transfer);
-        let rang = ring.left();
+        let (ring, rang) = Ring::start(cx.io, candidates, limit, CallTimer::Transfer);
         self.transfer = Some(ring);
         self.notify(cx.io, "SIP/2.0 100 Trying", false);
         self.settle(cx);
@@ -354,9 +353,7 @@ impl Bridge {
             }
             Rang::Over => {
                 self.notify(cx.io, "SIP/2.0 480 Temporarily Unavailable", true);
-                if let Some(transfer) = self.transfer.take() {
-                    transfer.stop_timers(cx.io);
-                }
+                self.transfer = None;
                 self.settle(cx);
                 Next::Stay
             }

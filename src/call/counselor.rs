@@ -12,7 +12,7 @@ use super::config::{SignIn, Strategy};
 use super::intention::Intention;
 
 /// The reason of a pause after missed rings.
-pub(super) const MISSED: &str = "missed";
+const MISSED: &str = "missed";
 
 /// The last calls of a counselor that are known: more than may end before their records are kept.
 const RECENT_MAX: usize = 4;

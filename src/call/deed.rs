@@ -151,6 +151,8 @@ pub enum Denial {
     Taken,
     /// The supervisor is busy with something else.
     Busy,
+    /// The counselor is on duty, and somebody else asks.
+    OnDuty,
     /// The supervisor's phone can't be reached.
     Unreachable,
     /// No supervisor is in the call.
@@ -189,6 +191,7 @@ impl Denial {
             Self::OwnCall => "own_call",
             Self::Taken => "already_supervised",
             Self::Busy => "supervisor_is_busy",
+            Self::OnDuty => "on_duty",
             Self::Unreachable => "supervisor_is_unreachable",
             Self::NotSupervised => "not_supervised",
             Self::NoHelpAsked => "no_help_asked",

@@ -94,26 +94,6 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoStart(_) => write!(f, "the guidance has no node \"{START}\" to begin with"),
-            Self::UnknownNode(_, _, node) => write!(f, "there is no node \"{node}\""),
-            Self::UnknownLine(_, _, line) => write!(f, "there is no line \"{line}\""),
-            Self::Circle(places) => {
-                f.write_str("a caller who presses nothing goes round for ever: ")?;
-                places.iter().try_for_each(|place| write!(f, "{place} → "))?;
-                places.first().map_or(Ok(()), |first| write!(f, "{first}"))
-            }
-            Self::NobodyTakes(_) => f.write_str("no counselor takes this line's calls"),
-            Self::UnreachableNode(..) => f.write_str("no caller ever gets to this node"),
-            Self::UnreachableLine(_) => {
-                f.write_str("no number, and no other line leads here: no caller ever gets in")
-            }
-        }
-    }
-}
-
 /// Everything that is wrong with the paths of calls, in order of lines and nodes. Without errors
 /// among it every call ends, whatever the caller does or does not do.
 pub fn faults(config: &Config) -> Vec<Fault> {

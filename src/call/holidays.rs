@@ -14,7 +14,7 @@ use chrono::{Datelike, NaiveDate, Weekday};
 pub const YEARS: RangeInclusive<i32> = 2020..=2099;
 
 /// A day that becomes a holiday in place of one that falls on a Sunday (§3 (2)).
-pub const SUBSTITUTE: &str = "休日(振替)";
+const SUBSTITUTE: &str = "休日(振替)";
 
 /// A day between two holidays (§3 (3)).
 pub const BETWEEN: &str = "休日(国民の休日)";

@@ -18,11 +18,8 @@ impl Call {
     /// An event of one of this call's sessions.
     pub(super) fn on_sip(&mut self, io: &mut Io<'_>, event: sip::Event) {
         match event {
-            sip::Event::Progress { session, sdp, .. } => {
-                self.in_ring(io, |ring, io| ring.on_progress(io, session, sdp));
-            }
-            sip::Event::Answered { session, sdp } => {
-                self.in_ring(io, |ring, io| ring.on_answered(io, session, sdp));
+            sip::Event::Progress { .. } | sip::Event::Answered { .. } => {
+                self.in_ring(io, |ring, io| ring.on_sip(io, event));
             }
             sip::Event::Confirmed { session, sdp, early } => {
                 self.on_confirmed(io, session, sdp, early);

@@ -219,13 +219,6 @@ impl Internal {
     pub(super) fn on_media(&mut self, io: &mut Io<'_>, event: &media::Event) {
         match event {
             media::Event::Opened { port } if *port == self.leg.port() => self.on_opened(io),
-            media::Event::Opened { port } => {
-                if let State::Ringing(ring) = &mut self.state
-                    && let Some(leg) = ring.leg_of_port(*port)
-                {
-                    leg.on_opened(io);
-                }
-            }
             media::Event::OpenFailed { port } if *port == self.leg.port() => {
                 if self.leg.on_open_failed(io).is_err() {
                     self.leg.refuse(io, 503);
@@ -236,8 +229,8 @@ impl Internal {
                     }
                 }
             }
-            media::Event::OpenFailed { port } => {
-                self.in_ring(io, |ring, io| ring.on_open_failed(io, *port));
+            media::Event::Opened { .. } | media::Event::OpenFailed { .. } => {
+                self.in_ring(io, |ring, io| ring.on_media(io, event));
             }
             media::Event::Played { play, .. } => {
                 if matches!(self.state, State::Saying(current) if current == *play) {
@@ -265,8 +258,7 @@ impl Internal {
             }
             State::Opening(Dialed::Colleague(_), candidates) => {
                 let limit = self.config.limits.code_call;
-                let ring = Ring::start(io, candidates, limit, CallTimer::Ring);
-                let rang = ring.left();
+                let (ring, rang) = Ring::start(io, candidates, limit, CallTimer::Ring);
                 self.state = State::Ringing(ring);
                 self.on_rang(io, rang);
             }
@@ -310,15 +302,12 @@ impl Internal {
                     self.state = State::Saying(play);
                 }
             }
-            sip::Event::Progress { session, sdp, .. } => {
-                self.in_ring(io, |ring, io| ring.on_progress(io, session, sdp));
-            }
-            sip::Event::Answered { session, sdp } => {
-                self.in_ring(io, |ring, io| ring.on_answered(io, session, sdp));
+            sip::Event::Progress { .. } | sip::Event::Answered { .. } => {
+                self.in_ring(io, |ring, io| ring.on_sip(io, event));
             }
             sip::Event::Offer { session, sdp } => self.on_offer(io, session, sdp),
             sip::Event::Info { session, digit } => self.on_info(io, session, digit),
-            sip::Event::Ended { session, cause } => self.on_ended(io, session, &cause),
+            sip::Event::Ended { session, .. } => self.on_ended(io, session, event),
             sip::Event::Probed { alive: false, .. } => self.end(io),
             sip::Event::Probed { alive: true, .. }
             | sip::Event::Confirmed { .. }
@@ -350,9 +339,6 @@ impl Internal {
                 io.set(CallTimer::Probe, self.config.limits.lost_caller);
             }
             Rang::Over => {
-                if let State::Ringing(ring) = &self.state {
-                    ring.stop_timers(io);
-                }
                 self.leg.refuse(io, 480);
                 self.state = State::Over;
             }
@@ -376,16 +362,13 @@ impl Internal {
         }
     }
 
-    fn on_ended(&mut self, io: &mut Io<'_>, session: SessionId, cause: &sip::Cause) {
+    fn on_ended(&mut self, io: &mut Io<'_>, session: SessionId, event: sip::Event) {
         if self.leg.is(session) {
             self.leg.gone(io);
             return self.end(io);
         }
         match &mut self.state {
-            State::Ringing(ring) => {
-                let rang = ring.on_ended(io, session, cause);
-                self.on_rang(io, rang);
-            }
+            State::Ringing(_) => self.in_ring(io, |ring, io| ring.on_sip(io, event)),
             State::Joined(_, leg) => {
                 leg.gone(io);
                 self.end(io);
@@ -396,9 +379,8 @@ impl Internal {
 
     pub(super) fn on_timer(&mut self, io: &mut Io<'_>, timer: CallTimer) {
         match (&mut self.state, timer) {
-            (State::Ringing(ring), CallTimer::Ring | CallTimer::SignOfLife) => {
-                let rang = ring.on_timer(io, timer);
-                self.on_rang(io, rang);
+            (State::Ringing(_), CallTimer::Ring | CallTimer::SignOfLife) => {
+                self.in_ring(io, |ring, io| ring.on_timer(io, timer));
             }
             (State::Joined(_, leg), CallTimer::Probe) => {
                 // Two phones that died in their call would be busy for ever.

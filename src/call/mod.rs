@@ -1,8 +1,7 @@
 //! The path of a call: trunk → guidance → queue → bridge → CDR.
 //!
-//! This file owns [`Call`] and [`Phase`], and is the only place where a phase changes: a stage
-//! returns [`Next`], `Call::go` carries it out. Calls know nothing of each other; the switchboard
-//! does.
+//! This file owns [`Call`] and [`Phase`]. A phase changes only in [`path`]: a stage returns
+//! [`Next`], `Call::go` carries it out. Calls know nothing of each other; the switchboard does.
 //!
 //! ```text
 //!            ┌───────────────── Message (closed, full, help …) ───────► end
@@ -31,6 +30,7 @@ mod keypad;
 mod leg;
 mod next;
 mod outcome;
+mod path;
 pub mod piece;
 mod queue;
 mod record;
@@ -50,19 +50,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bridge::Bridge;
-use cdr::{CallId, EndReason, EndedBy, Outcome, Presentation, Whose};
-use config::{AnswerMode, Config, Extension, Line, LineId, Said, Target};
-use consent::{Asking, Consent};
+use cdr::{CallId, Presentation};
+use config::{AnswerMode, Config, Extension, Line, LineId};
+use consent::Asking;
 use counselor::Activity;
 use guidance::{Guidance, Message};
 use io::Order;
-use io::{CallTimer, Io};
 use leg::Leg;
 use next::{Cx, Next, with_cx};
 use queue::Waiting;
 use record::Record;
 use recording::Recording;
-use ring::{Candidate, Miss, Rang, Ring};
+use ring::{Miss, Ring};
 use trunk::Arrival;
 
 use crate::media::Keys;
@@ -124,42 +123,6 @@ struct Call {
 }
 
 impl Call {
-    /// Follows a stage's word.
-    fn go(&mut self, io: &mut Io<'_>, mut next: Next) {
-        loop {
-            next = match next {
-                Next::Stay => return,
-                Next::Go { say, target, outcome } => self.go_to(io, say, target, outcome),
-                Next::Consented(consent) => self.consented(io, consent),
-                Next::Join(extension, leg) => self.join(io, extension, *leg),
-                Next::CounselorLost => self.counselor_lost(io),
-                Next::CounselorLeft(ring) => self.counselor_left(io, ring),
-                Next::TurnTape => {
-                    self.turn_tape(io);
-                    return;
-                }
-                Next::End { by, reason } => {
-                    self.end(io, by, reason);
-                    return;
-                }
-                Next::Fault(what) => {
-                    io.step(&self.id, format!("fault: {what}"));
-                    // Said once, and only to a caller who hears us: an answer would cost money.
-                    if !self.caller.can_hear() || self.record.verdict == Some(Outcome::Failed) {
-                        self.end(io, EndedBy::System, EndReason::Fault);
-                        return;
-                    }
-                    Next::refuse(vec![Said::Fault], Target::Hangup, Outcome::Failed)
-                }
-            };
-        }
-    }
-
-    /// The process ends.
-    fn stop(&mut self, io: &mut Io<'_>) {
-        self.go(io, Next::End { by: EndedBy::System, reason: EndReason::Stopped });
-    }
-
     /// The caller's place, while they wait.
     fn waiting(&self) -> Option<&Waiting> {
         match &self.phase {
@@ -213,391 +176,5 @@ impl Call {
     fn mode(&self) -> AnswerMode {
         let line = self.line().filter(|_| !self.record.is_trial());
         line.map_or(AnswerMode::Immediate, |line| line.answer)
-    }
-
-    /// The media port is open: what does the caller get?
-    fn on_arrived(&mut self, io: &mut Io<'_>) {
-        let presentation = self.presentation;
-        let next = match self.record.is_trial() {
-            true => Next::to(Target::Node(trunk::start())),
-            false => with_cx!(self, io, |cx| trunk::arrive(cx, presentation)),
-        };
-        self.go(io, next);
-    }
-
-    fn go_to(
-        &mut self,
-        io: &mut Io<'_>,
-        say: Vec<Said>,
-        target: Target,
-        outcome: Option<Outcome>,
-    ) -> Next {
-        self.hops += 1;
-        if self.hops > trunk::HOPS_MAX {
-            return Next::fault("the call goes in circles");
-        }
-        self.record.verdict = outcome.or(self.record.verdict);
-        let waits_unheard = matches!(target, Target::Queue) && self.mode() == AnswerMode::Ring;
-        if !waits_unheard && !matches!(target, Target::Line(_)) && !self.is_audible() {
-            let parked = Next::Go { say, target, outcome };
-            return self.make_audible(io, parked);
-        }
-        self.leave_phase(io);
-        match (say.is_empty(), target) {
-            (true, Target::Node(node)) => {
-                self.record.enter_guidance(io.now);
-                let entered = with_cx!(self, io, |cx| match Guidance::enter(cx, &node) {
-                    Ok(guidance) => {
-                        self.phase = Phase::Guidance(guidance);
-                        Next::Stay
-                    }
-                    Err(next) => next,
-                });
-                io.step(&self.id, format!("guidance: {node}"));
-                entered
-            }
-            (true, Target::Queue) => self.enter_queue(io),
-            (true, Target::Line(line)) => {
-                io.step(&self.id, format!("goes on to line {line}"));
-                self.line_id = line;
-                if self.record.is_trial() {
-                    return Next::to(Target::Node(trunk::start()));
-                }
-                let presentation = self.presentation;
-                with_cx!(self, io, |cx| trunk::first(cx, presentation))
-            }
-            (true, Target::Help) => self.message(io, &[Said::Help], Target::Hangup),
-            (true, Target::Hangup) => self.message(io, &[Said::Goodbye], Target::Hangup),
-            (false, Target::Help) => {
-                let said: Vec<_> = say.into_iter().chain([Said::Help]).collect();
-                self.message(io, &said, Target::Hangup)
-            }
-            (false, target) => self.message(io, &say, target),
-        }
-    }
-
-    fn message(&mut self, io: &mut Io<'_>, said: &[Said], then: Target) -> Next {
-        let names: Vec<_> = said.iter().map(|said| said.name()).collect();
-        io.step(&self.id, format!("hears: {}", names.join(", ")));
-        with_cx!(self, io, |cx| {
-            self.phase = Phase::Message(Message::say(cx, said, then));
-            Next::Stay
-        })
-    }
-
-    /// Whether prompts would be heard now.
-    fn is_audible(&self) -> bool {
-        !matches!(self.phase, Phase::Trunk(Arrival::Opening | Arrival::Answering(_)))
-            && (self.caller.is_up() || self.mode() == AnswerMode::EarlyMedia)
-    }
-
-    /// Answers (or opens early media) and goes on when the peer has acknowledged.
-    fn make_audible(&mut self, io: &mut Io<'_>, parked: Next) -> Next {
-        self.leave_phase(io);
-        self.phase = Phase::Trunk(Arrival::Answering(Box::new(parked)));
-        if self.mode() == AnswerMode::EarlyMedia {
-            io.step(&self.id, "early media");
-            return match self.caller.early_media(io) {
-                Err(_) => Next::fault("early media failed"),
-                Ok(()) if self.caller.is_proven() => self.heard_now(io),
-                Ok(()) => {
-                    io.set(CallTimer::Guidance, Duration::from_secs(2));
-                    Next::Stay
-                }
-            };
-        }
-        self.answer(io)
-    }
-
-    fn answer(&mut self, io: &mut Io<'_>) -> Next {
-        if self.caller.is_up() {
-            return Next::Stay;
-        }
-        match self.caller.answer(io) {
-            Ok(()) => {
-                self.record.answered(io.now);
-                io.step(&self.id, "answered (200)");
-                Next::Stay
-            }
-            Err(_) => Next::fault("no answer could be made"),
-        }
-    }
-
-    /// The caller hears us from here on: what was parked comes now.
-    fn heard_now(&mut self, io: &mut Io<'_>) -> Next {
-        io.clear(CallTimer::Guidance);
-        match std::mem::replace(&mut self.phase, Phase::Ended) {
-            Phase::Trunk(Arrival::Answering(parked)) => {
-                self.hops = self.hops.saturating_sub(1);
-                *parked
-            }
-            other @ (Phase::Trunk(Arrival::Opening)
-            | Phase::Guidance(_)
-            | Phase::Message(_)
-            | Phase::Consent(_)
-            | Phase::Queue(_)
-            | Phase::Ringing(..)
-            | Phase::Bridge(_)
-            | Phase::Ended) => {
-                self.phase = other;
-                Next::Stay
-            }
-        }
-    }
-
-    fn enter_queue(&mut self, io: &mut Io<'_>) -> Next {
-        if self.record.is_trial() {
-            // It has heard what there was to hear, and takes nobody's place.
-            return Next::said_all();
-        }
-        if let Next::Go { say, target, outcome } =
-            with_cx!(self, io, |cx| trunk::no_room(cx).unwrap_or(Next::Stay))
-        {
-            return Next::Go { say, target, outcome };
-        }
-        if self.line().is_some_and(|line| self.recording.consent.is_open(&line.recording))
-            && self.caller.is_up()
-        {
-            return self.ask_consent(io);
-        }
-        self.order = io.next_place();
-        let position = u32::try_from(io.floor(&self.line_id).waiting + 1).unwrap_or(u32::MAX);
-        self.record.enter_queue(io.now, position);
-        io.step(&self.id, format!("queue: place {position}"));
-        self.wait(io, position, &[Said::Connecting])
-    }
-
-    /// Tells the caller that the conversation is recorded, or asks.
-    fn ask_consent(&mut self, io: &mut Io<'_>) -> Next {
-        self.record.enter_guidance(io.now);
-        with_cx!(self, io, |cx| match Asking::begin(cx) {
-            Ok(asking) => {
-                self.phase = Phase::Consent(asking);
-                Next::Stay
-            }
-            Err(next) => next,
-        })
-    }
-
-    fn consented(&mut self, io: &mut Io<'_>, consent: Consent) -> Next {
-        self.recording.consent = consent;
-        let what = match consent {
-            Consent::Told => "knows that the conversation is recorded",
-            Consent::Agreed => "agrees to be recorded",
-            Consent::Unasked | Consent::Withheld => "is not recorded: no consent",
-        };
-        io.step(&self.id, what);
-        Next::to(Target::Queue)
-    }
-
-    fn wait(&mut self, io: &mut Io<'_>, position: u32, said: &[Said]) -> Next {
-        let order = self.order;
-        with_cx!(self, io, |cx| {
-            self.phase = Phase::Queue(Waiting::enter(cx, order, position, said));
-            Next::Stay
-        })
-    }
-
-    /// Rings these phones for this caller, who keeps waiting (and hearing) meanwhile.
-    fn offer(&mut self, io: &mut Io<'_>, candidates: Vec<Candidate>) {
-        let Some(limit) = self.line().map(|line| line.queue.ring_timeout) else { return };
-        match std::mem::replace(&mut self.phase, Phase::Ended) {
-            Phase::Queue(mut waiting) => {
-                let ring = Ring::start(io, candidates, limit, CallTimer::Ring);
-                let extensions = ring.extensions();
-                waiting.offered(&extensions);
-                let names: Vec<_> = extensions.iter().map(ToString::to_string).collect();
-                self.record.offers += names.len() as u32;
-                let is_over = names.is_empty();
-                io.step(
-                    &self.id,
-                    match is_over {
-                        true => "no media port is free to ring a counselor".to_owned(),
-                        false => format!("rings {}", names.join(", ")),
-                    },
-                );
-                self.phase = Phase::Ringing(waiting, ring);
-                if is_over {
-                    self.on_rang(io, Rang::Over);
-                }
-            }
-            other @ (Phase::Trunk(_)
-            | Phase::Guidance(_)
-            | Phase::Message(_)
-            | Phase::Consent(_)
-            | Phase::Ringing(..)
-            | Phase::Bridge(_)
-            | Phase::Ended) => self.phase = other,
-        }
-    }
-
-    fn on_rang(&mut self, io: &mut Io<'_>, rang: Rang) {
-        self.take_missed(io);
-        match rang {
-            Rang::On => {}
-            Rang::Answered(extension, leg) => self.go(io, Next::Join(extension, leg)),
-            Rang::Over => {
-                if let Phase::Ringing(mut waiting, ring) =
-                    std::mem::replace(&mut self.phase, Phase::Ended)
-                {
-                    ring.stop_timers(io);
-                    let next = with_cx!(self, io, |cx| {
-                        waiting.offer_failed(cx);
-                        Next::Stay
-                    });
-                    self.phase = Phase::Queue(waiting);
-                    self.go(io, next);
-                }
-            }
-        }
-    }
-
-    fn take_missed(&mut self, io: &mut Io<'_>) {
-        let missed = match &mut self.phase {
-            Phase::Ringing(_, ring) => std::mem::take(&mut ring.missed),
-            Phase::Bridge(bridge) => std::mem::take(&mut bridge.missed),
-            Phase::Trunk(_)
-            | Phase::Guidance(_)
-            | Phase::Message(_)
-            | Phase::Consent(_)
-            | Phase::Queue(_)
-            | Phase::Ended => return,
-        };
-        let limit = self.line().map_or(0, |line| line.queue.auto_pause_after);
-        for (extension, miss) in missed {
-            let why = match miss {
-                Miss::Unanswered => "did not answer",
-                Miss::Unreachable => "can't take calls",
-                Miss::Silent => "can't be reached",
-            };
-            io.step(&self.id, format!("{extension} {why}"));
-            self.asks.push(Ask::Missed(extension, miss, limit));
-        }
-    }
-
-    fn join(&mut self, io: &mut Io<'_>, extension: Extension, leg: Leg) -> Next {
-        if let Next::Fault(what) = self.answer(io) {
-            let mut leg = leg;
-            leg.hang_up(io, None);
-            return Next::Fault(what);
-        }
-        let supervision = self.bridge_mut().and_then(Bridge::hand_on_supervision);
-        self.leave_phase(io);
-        io.step(&self.id, format!("joined with {extension}"));
-        self.record.join(io.now, &extension);
-        self.record.takes_part(leg.port(), Whose::Counselor(extension.clone()));
-        self.asks.push(Ask::Taken(extension.clone(), self.id.clone()));
-        let next = with_cx!(self, io, |cx| {
-            let bridge = Bridge::join(cx, extension, leg, supervision);
-            self.phase = Phase::Bridge(Box::new(bridge));
-            Next::Stay
-        });
-        self.start_recording(io);
-        next
-    }
-
-    fn counselor_lost(&mut self, io: &mut Io<'_>) -> Next {
-        io.step(&self.id, "counselor's phone lost: back to the head of the queue");
-        let phase = std::mem::replace(&mut self.phase, Phase::Ended);
-        if let Phase::Bridge(mut bridge) = phase {
-            // Nothing was finished that notes could be taken of: no wrap-up.
-            self.leave_bridge(io, &mut bridge, Duration::ZERO);
-            self.asks.push(Ask::Missed(bridge.extension, Miss::Silent, 0));
-        }
-        self.wait_at_head(io, &[Said::CounselorLost])
-    }
-
-    /// The transfer goes on as the offer of a caller at the head of the queue.
-    fn counselor_left(&mut self, io: &mut Io<'_>, ring: Ring) -> Next {
-        io.step(&self.id, "counselor has hung up: the caller waits for the colleague");
-        self.leave_phase(io);
-        let next = self.wait_at_head(io, &[Said::Connecting]);
-        match std::mem::replace(&mut self.phase, Phase::Ended) {
-            Phase::Queue(mut waiting) => {
-                waiting.offered(&ring.extensions());
-                self.phase = Phase::Ringing(waiting, ring);
-            }
-            other @ (Phase::Trunk(_)
-            | Phase::Guidance(_)
-            | Phase::Message(_)
-            | Phase::Consent(_)
-            | Phase::Ringing(..)
-            | Phase::Bridge(_)
-            | Phase::Ended) => self.phase = other,
-        }
-        next
-    }
-
-    fn wait_at_head(&mut self, io: &mut Io<'_>, said: &[Said]) -> Next {
-        self.record.enter_queue(io.now, 1);
-        self.order = Order(self.order.0.min(0) - 1);
-        self.wait(io, 1, said)
-    }
-
-    /// From here on the call is another line's.
-    fn move_to(&mut self, line: LineId) {
-        self.line_id = line;
-    }
-
-    /// Ends what the phase holds: rings, the counselor's leg, timers.
-    fn leave_phase(&mut self, io: &mut Io<'_>) {
-        io.clear(CallTimer::Guidance);
-        match std::mem::replace(&mut self.phase, Phase::Ended) {
-            Phase::Trunk(_) | Phase::Message(_) | Phase::Ended => {}
-            Phase::Guidance(_) | Phase::Consent(_) => self.record.leave_guidance(io.now),
-            Phase::Queue(_) => self.leave_queue(io),
-            Phase::Ringing(_, mut ring) => {
-                ring.cancel(io, None);
-                self.leave_queue(io);
-            }
-            Phase::Bridge(mut bridge) => {
-                let wrap_up = self.line().map_or(Duration::ZERO, |line| line.queue.wrap_up);
-                self.leave_bridge(io, &mut bridge, wrap_up);
-            }
-        }
-    }
-
-    fn leave_queue(&mut self, io: &mut Io<'_>) {
-        self.record.leave_queue(io.now);
-        let next = with_cx!(self, io, |cx| {
-            Waiting::leave(cx);
-            Next::Stay
-        });
-        debug_assert!(matches!(next, Next::Stay), "the line of a queued call is known");
-    }
-
-    fn leave_bridge(&mut self, io: &mut Io<'_>, bridge: &mut Bridge, wrap_up: Duration) {
-        self.stop_recording(io);
-        bridge.end(io, &self.id);
-        self.record.leave_bridge(io.now);
-        self.asks.push(Ask::Freed(bridge.extension.clone(), wrap_up));
-    }
-
-    /// Ends the call: every leg, every timer. The record follows when the media plane has closed.
-    fn end(&mut self, io: &mut Io<'_>, by: EndedBy, reason: EndReason) {
-        if self.record.outcome().is_some() {
-            return;
-        }
-        let outcome = self.outcome(io, reason);
-        self.leave_phase(io);
-        self.phase = Phase::Ended;
-        for timer in [CallTimer::CallerLost, CallTimer::CallerProbe] {
-            io.clear(timer);
-        }
-        let reason = match (self.caller.is_up() || self.caller.is_down(), reason) {
-            (true, reason) => {
-                let is_unusable = matches!(reason, EndReason::Rejected(_));
-                self.caller.hang_up(io, is_unusable.then_some(leg::NO_AUDIO));
-                reason
-            }
-            (false, reason) => {
-                let code = outcome::refusal(outcome);
-                self.caller.refuse(io, code);
-                if reason == EndReason::MessageEnded { EndReason::Rejected(code) } else { reason }
-            }
-        };
-        io.step(&self.id, format!("ended: {outcome:?} by {by:?} ({reason:?})"));
-        self.record.end(io.now, outcome, by, reason);
-        io.set(CallTimer::Record, Duration::from_secs(2));
     }
 }

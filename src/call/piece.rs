@@ -30,8 +30,19 @@ pub struct Rehearse {
     pub ticket: u64,
     /// Whose phone.
     pub extension: Extension,
+    /// By whom it is wanted.
+    pub asker: Asker,
     /// What is done.
     pub piece: Piece,
+}
+
+/// By whom a rehearsal is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// By whoever has the extension.
+    Own,
+    /// By somebody else: only a phone of nobody who is on duty is rung.
+    Other,
 }
 
 /// What came of a rehearsal.

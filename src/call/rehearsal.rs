@@ -44,8 +44,7 @@ impl Rehearsal {
         candidates: Vec<Candidate>,
         limit: Duration,
     ) -> Self {
-        let ring = Ring::start(io, candidates, limit, CallTimer::Ring);
-        let rang = ring.left();
+        let (ring, rang) = Ring::start(io, candidates, limit, CallTimer::Ring);
         let mut rehearsal = Self { order, state: State::Ringing(ring) };
         rehearsal.on_rang(io, rang);
         rehearsal
@@ -72,12 +71,7 @@ impl Rehearsal {
     fn on_rang(&mut self, io: &mut Io<'_>, rang: Rang) {
         match rang {
             Rang::On => {}
-            Rang::Over => {
-                if let State::Ringing(ring) = &self.state {
-                    ring.stop_timers(io);
-                }
-                self.state = State::Over(Finish::Unanswered);
-            }
+            Rang::Over => self.state = State::Over(Finish::Unanswered),
             Rang::Answered(_, leg) => {
                 leg.take_keys(io);
                 let prompt = match &self.order.piece {
@@ -92,20 +86,16 @@ impl Rehearsal {
     }
 
     pub(super) fn on_media(&mut self, io: &mut Io<'_>, event: &media::Event) {
+        if let State::Ringing(ring) = &mut self.state {
+            let rang = ring.on_media(io, event);
+            return self.on_rang(io, rang);
+        }
         match event {
-            media::Event::Opened { port } => {
-                if let State::Ringing(ring) = &mut self.state
-                    && let Some(leg) = ring.leg_of_port(*port)
-                {
-                    leg.on_opened(io);
-                }
-            }
-            media::Event::OpenFailed { port } => {
-                self.in_ring(io, |ring, io| ring.on_open_failed(io, *port));
-            }
             media::Event::Played { play, .. } => self.on_played(io, *play),
             media::Event::Digit { port, digit } => self.on_digit(io, *port, *digit),
-            media::Event::Heard { .. }
+            media::Event::Opened { .. }
+            | media::Event::OpenFailed { .. }
+            | media::Event::Heard { .. }
             | media::Event::Silent { .. }
             | media::Event::Resumed { .. }
             | media::Event::OneWay { .. }
@@ -147,14 +137,12 @@ impl Rehearsal {
     }
 
     pub(super) fn on_sip(&mut self, io: &mut Io<'_>, event: sip::Event) {
+        if let State::Ringing(ring) = &mut self.state {
+            let rang = ring.on_sip(io, event);
+            return self.on_rang(io, rang);
+        }
         match event {
-            sip::Event::Progress { session, sdp, .. } => {
-                self.in_ring(io, |ring, io| ring.on_progress(io, session, sdp));
-            }
-            sip::Event::Answered { session, sdp } => {
-                self.in_ring(io, |ring, io| ring.on_answered(io, session, sdp));
-            }
-            sip::Event::Ended { session, cause } => self.on_ended(io, session, &cause),
+            sip::Event::Ended { session, .. } => self.on_ended(io, session),
             sip::Event::Offer { session, sdp } => {
                 if let State::Playing(leg, _) | State::Recording(leg, _) = &mut self.state
                     && leg.is(session)
@@ -170,7 +158,9 @@ impl Rehearsal {
                     self.end(io, Finish::Done);
                 }
             }
-            sip::Event::Confirmed { .. }
+            sip::Event::Progress { .. }
+            | sip::Event::Answered { .. }
+            | sip::Event::Confirmed { .. }
             | sip::Event::Reoffered { .. }
             | sip::Event::Probed { .. }
             | sip::Event::Invite { .. }
@@ -180,11 +170,8 @@ impl Rehearsal {
         }
     }
 
-    fn on_ended(&mut self, io: &mut Io<'_>, session: SessionId, cause: &sip::Cause) {
+    fn on_ended(&mut self, io: &mut Io<'_>, session: SessionId) {
         let finish = match &mut self.state {
-            State::Ringing(_) => {
-                return self.in_ring(io, |ring, io| ring.on_ended(io, session, cause));
-            }
             State::Playing(leg, _) if leg.is(session) => {
                 leg.gone(io);
                 Finish::CutShort
@@ -193,23 +180,18 @@ impl Rehearsal {
                 leg.gone(io);
                 Finish::Done
             }
-            State::Playing(..) | State::Recording(..) | State::Over(_) => return,
+            State::Ringing(_) | State::Playing(..) | State::Recording(..) | State::Over(_) => {
+                return;
+            }
         };
         self.end(io, finish);
     }
 
-    /// Asks the phones, while they are rung, and follows their word.
-    fn in_ring(&mut self, io: &mut Io<'_>, ask: impl FnOnce(&mut Ring, &mut Io<'_>) -> Rang) {
-        if let State::Ringing(ring) = &mut self.state {
-            let rang = ask(ring, io);
-            self.on_rang(io, rang);
-        }
-    }
-
     pub(super) fn on_timer(&mut self, io: &mut Io<'_>, timer: CallTimer) {
-        match (&self.state, timer) {
-            (State::Ringing(_), CallTimer::Ring | CallTimer::SignOfLife) => {
-                self.in_ring(io, |ring, io| ring.on_timer(io, timer));
+        match (&mut self.state, timer) {
+            (State::Ringing(ring), CallTimer::Ring | CallTimer::SignOfLife) => {
+                let rang = ring.on_timer(io, timer);
+                self.on_rang(io, rang);
             }
             (State::Playing(..), CallTimer::Guidance) => self.end(io, Finish::CutShort),
             (State::Recording(..), CallTimer::Guidance) => self.end(io, Finish::Done),

@@ -1,7 +1,7 @@
 //! Ringing: counselors' phones asked at once, one of them answers or none does.
 //!
-//! Owns the legs until one is joined. The first answer wins; a second that crosses is acknowledged
-//! and ended by the stack. Whom to ring is the switchboard's choice.
+//! Owns the legs and their timers until one is joined. The first answer wins; a second that
+//! crosses is acknowledged and ended by the stack. Whom to ring is the switchboard's choice.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use bytes::Bytes;
 use super::config::Extension;
 use super::io::{CallTimer, Io};
 use super::leg::{Leg, NO_AUDIO, Place};
-use crate::media::PortId;
-use crate::sip::{Cause, Invite, SessionId};
+use crate::media::{self, PortId};
+use crate::sip::{self, Cause, Invite, SessionId};
 
 /// What losers of a race are told (RFC 3326), so that no phone shows a missed call.
 pub(super) const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
@@ -73,13 +73,13 @@ pub(super) enum Rang {
 }
 
 impl Ring {
-    /// Rings every candidate for which a port is free.
+    /// Rings every candidate for which a port is free, and says whether there is one.
     pub(super) fn start(
         io: &mut Io<'_>,
         candidates: Vec<Candidate>,
         limit: Duration,
         timer: CallTimer,
-    ) -> Self {
+    ) -> (Self, Rang) {
         let mut phones = Vec::new();
         for Candidate { extension, invite, place } in candidates {
             if let Ok(leg) = Leg::outgoing(io, invite, place) {
@@ -88,7 +88,9 @@ impl Ring {
         }
         io.set(timer, limit);
         io.set(CallTimer::SignOfLife, SIGN_OF_LIFE.min(limit));
-        Self { phones, missed: Vec::new() }
+        let ring = Self { phones, missed: Vec::new() };
+        let rang = ring.left(io);
+        (ring, rang)
     }
 
     /// Who is being rung; one with several phones once.
@@ -99,30 +101,67 @@ impl Ring {
     }
 
     pub(super) fn owns(&self, session: SessionId) -> bool {
-        self.phones.iter().any(|phone| phone.leg.is(session))
+        self.at(session).is_some()
+    }
+
+    fn at(&self, session: SessionId) -> Option<usize> {
+        self.phones.iter().position(|phone| phone.leg.is(session))
     }
 
     pub(super) fn leg_of_port(&mut self, port: PortId) -> Option<&mut Leg> {
         self.phones.iter_mut().map(|phone| &mut phone.leg).find(|leg| leg.port() == port)
     }
 
+    /// What the media plane says of its phones.
+    pub(super) fn on_media(&mut self, io: &mut Io<'_>, event: &media::Event) -> Rang {
+        match event {
+            media::Event::Opened { port } => {
+                if let Some(leg) = self.leg_of_port(*port) {
+                    leg.on_opened(io);
+                }
+                Rang::On
+            }
+            media::Event::OpenFailed { port } => self.on_open_failed(io, *port),
+            media::Event::Heard { .. }
+            | media::Event::Digit { .. }
+            | media::Event::Played { .. }
+            | media::Event::Silent { .. }
+            | media::Event::Resumed { .. }
+            | media::Event::OneWay { .. }
+            | media::Event::BothWays { .. }
+            | media::Event::Measured { .. }
+            | media::Event::Closed { .. } => Rang::On,
+        }
+    }
+
+    /// What its phones say.
+    pub(super) fn on_sip(&mut self, io: &mut Io<'_>, event: sip::Event) -> Rang {
+        match event {
+            sip::Event::Progress { session, sdp, .. } => self.on_progress(io, session, sdp),
+            sip::Event::Answered { session, sdp } => self.on_answered(io, session, sdp),
+            sip::Event::Ended { session, cause } => self.on_ended(io, session, &cause),
+            sip::Event::Confirmed { .. }
+            | sip::Event::Offer { .. }
+            | sip::Event::Reoffered { .. }
+            | sip::Event::Info { .. }
+            | sip::Event::Probed { .. }
+            | sip::Event::Invite { .. }
+            | sip::Event::Refer { .. }
+            | sip::Event::Request { .. }
+            | sip::Event::Response { .. } => Rang::On,
+        }
+    }
+
     /// The port could not be bound, even under another number.
     pub(super) fn on_open_failed(&mut self, io: &mut Io<'_>, port: PortId) -> Rang {
         self.phones
             .retain_mut(|phone| phone.leg.port() != port || phone.leg.on_open_failed(io).is_ok());
-        self.left()
+        self.left(io)
     }
 
     /// A phone rings. Its early audio is not passed on; only its form is kept.
-    pub(super) fn on_progress(
-        &mut self,
-        io: &mut Io<'_>,
-        session: SessionId,
-        sdp: Option<Bytes>,
-    ) -> Rang {
-        let Some(at) = self.phones.iter().position(|phone| phone.leg.is(session)) else {
-            return Rang::On;
-        };
+    fn on_progress(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<Bytes>) -> Rang {
+        let Some(at) = self.at(session) else { return Rang::On };
         self.phones[at].state = Heard::Something;
         if self.phones[at].leg.on_answer(io, sdp, false).is_ok() {
             return Rang::On;
@@ -131,15 +170,8 @@ impl Ring {
     }
 
     /// A phone was answered: it wins, unless its audio can't be used.
-    pub(super) fn on_answered(
-        &mut self,
-        io: &mut Io<'_>,
-        session: SessionId,
-        sdp: Option<Bytes>,
-    ) -> Rang {
-        let Some(at) = self.phones.iter().position(|phone| phone.leg.is(session)) else {
-            return Rang::On;
-        };
+    fn on_answered(&mut self, io: &mut Io<'_>, session: SessionId, sdp: Option<Bytes>) -> Rang {
+        let Some(at) = self.at(session) else { return Rang::On };
         if self.phones[at].leg.on_answer(io, sdp, true).is_err() {
             return self.unusable(io, at);
         }
@@ -153,18 +185,16 @@ impl Ring {
         let mut phone = self.phones.remove(at);
         phone.leg.hang_up(io, Some(NO_AUDIO));
         self.miss(phone.extension, Miss::Unanswered);
-        self.left()
+        self.left(io)
     }
 
     /// A phone declined, or can't be reached.
     pub(super) fn on_ended(&mut self, io: &mut Io<'_>, session: SessionId, cause: &Cause) -> Rang {
-        let Some(at) = self.phones.iter().position(|phone| phone.leg.is(session)) else {
-            return Rang::On;
-        };
+        let Some(at) = self.at(session) else { return Rang::On };
         let mut phone = self.phones.remove(at);
         phone.leg.gone(io);
         self.miss(phone.extension, miss(cause));
-        self.left()
+        self.left(io)
     }
 
     /// The ring has lasted long enough, or its phones gave no sign of life.
@@ -182,7 +212,7 @@ impl Ring {
             phone.leg.hang_up(io, None);
             self.miss(phone.extension.clone(), Miss::Silent);
         }
-        self.left()
+        self.left(io)
     }
 
     /// Nobody answered in time.
@@ -199,13 +229,7 @@ impl Ring {
             phone.leg.hang_up(io, reason);
         }
         self.phones.clear();
-        self.stop_timers(io);
-    }
-
-    pub(super) fn stop_timers(&self, io: &mut Io<'_>) {
-        for timer in [CallTimer::Ring, CallTimer::Transfer, CallTimer::SignOfLife] {
-            io.clear(timer);
-        }
+        stop_timers(io);
     }
 
     /// A counselor is missed when the last of their phones is out, and once.
@@ -216,8 +240,18 @@ impl Ring {
     }
 
     /// Whether any phone still rings.
-    pub(super) fn left(&self) -> Rang {
-        if self.phones.is_empty() { Rang::Over } else { Rang::On }
+    fn left(&self, io: &mut Io<'_>) -> Rang {
+        if self.phones.is_empty() {
+            stop_timers(io);
+            return Rang::Over;
+        }
+        Rang::On
+    }
+}
+
+fn stop_timers(io: &mut Io<'_>) {
+    for timer in [CallTimer::Ring, CallTimer::Transfer, CallTimer::SignOfLife] {
+        io.clear(timer);
     }
 }
 

@@ -48,8 +48,7 @@ impl Summons {
         candidates: Vec<Candidate>,
         limit: std::time::Duration,
     ) -> Self {
-        let ring = Ring::start(io, candidates, limit, CallTimer::Ring);
-        let rang = ring.left();
+        let (ring, rang) = Ring::start(io, candidates, limit, CallTimer::Ring);
         let mut summons = Self { by, mode, call, ring, outcome: None };
         summons.on_rang(rang);
         summons
@@ -76,43 +75,12 @@ impl Summons {
     }
 
     pub(super) fn on_media(&mut self, io: &mut Io<'_>, event: &media::Event) {
-        match event {
-            media::Event::Opened { port } => {
-                if let Some(leg) = self.ring.leg_of_port(*port) {
-                    leg.on_opened(io);
-                }
-            }
-            media::Event::OpenFailed { port } => {
-                let rang = self.ring.on_open_failed(io, *port);
-                self.on_rang(rang);
-            }
-            media::Event::Heard { .. }
-            | media::Event::Digit { .. }
-            | media::Event::Played { .. }
-            | media::Event::Silent { .. }
-            | media::Event::Resumed { .. }
-            | media::Event::OneWay { .. }
-            | media::Event::BothWays { .. }
-            | media::Event::Measured { .. }
-            | media::Event::Closed { .. } => {}
-        }
+        let rang = self.ring.on_media(io, event);
+        self.on_rang(rang);
     }
 
     pub(super) fn on_sip(&mut self, io: &mut Io<'_>, event: sip::Event) {
-        let rang = match event {
-            sip::Event::Progress { session, sdp, .. } => self.ring.on_progress(io, session, sdp),
-            sip::Event::Answered { session, sdp } => self.ring.on_answered(io, session, sdp),
-            sip::Event::Ended { session, cause } => self.ring.on_ended(io, session, &cause),
-            sip::Event::Confirmed { .. }
-            | sip::Event::Offer { .. }
-            | sip::Event::Reoffered { .. }
-            | sip::Event::Info { .. }
-            | sip::Event::Probed { .. }
-            | sip::Event::Invite { .. }
-            | sip::Event::Refer { .. }
-            | sip::Event::Request { .. }
-            | sip::Event::Response { .. } => Rang::On,
-        };
+        let rang = self.ring.on_sip(io, event);
         self.on_rang(rang);
     }
 

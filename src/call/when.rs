@@ -231,13 +231,13 @@ impl<'a> Words<'a> {
             self.line(depth, &format!("{what}: {told}"));
         }
         if line.answer == AnswerMode::Ring {
-            let text = self.with("queue: for {} at most", "待ち列: 長くて {}", limit);
+            let text = self.with("queue: for {} at most", "待ち行列: 長くて {}", limit);
             self.line(depth, &text);
         } else {
             let connecting = self.said(line, Said::Connecting);
             let hold = self.prompts(std::slice::from_ref(&queue.hold));
             let (en, ja) =
-                ("queue: {}, then {} again and again", "待ち列: {}、そのあと {} を繰り返し");
+                ("queue: {}, then {} again and again", "待ち行列: {}、そのあと {} を繰り返し");
             let text = self.with(en, ja, connecting).replacen("{}", &hold, 1);
             self.line(depth, &text);
             self.line(depth + 1, &self.with("for {} at most", "長くて {}", limit));
@@ -283,7 +283,7 @@ impl<'a> Words<'a> {
                 self.line(depth, &format!("{when}{said}{end}"))
             }
             Target::Queue => {
-                let queue = self.t("; then the queue", "、そして待ち列");
+                let queue = self.t("; then the queue", "、そして待ち行列");
                 self.line(depth, &format!("{when}{said}{queue}"))
             }
             Target::Node(_) | Target::Line(_) => {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use crate::complaint::{Complaint, File};
 use crate::config;
 use crate::config::ready::{Ready, load_beside};
 use crate::shell::Setup;
@@ -52,8 +53,8 @@ fn source(ready: &Ready, path: PathBuf, told: watch::Sender<Arc<Ready>>) -> Sour
         // An editor that fails half-way must not put the demo in place of the line.
         let is_written = is_written(&path);
         if was_written && !is_written {
-            let what = "is gone or empty; the demo opens at a start only";
-            return Err(vec![format!("{}: {what}", path.display())]);
+            let file = path.display().to_string();
+            return Err(vec![Complaint::error(file, None, File::GoneOrEmpty)]);
         }
         let last = Arc::clone(&told.borrow());
         let ready = load_beside(&path, &codecs, Some(&last))?;
@@ -64,7 +65,7 @@ fn source(ready: &Ready, path: PathBuf, told: watch::Sender<Arc<Ready>>) -> Sour
             true => format!("{} has changed: it waits for a restart", change.key),
             false => format!("{} has changed", change.key),
         });
-        let notes = ready.warnings.iter().cloned().chain(notes).collect();
+        let notes = ready.warnings.iter().map(ToString::to_string).chain(notes).collect();
         let mut fresh = ready.fresh(notes);
         told.send_replace(Arc::new(ready));
         if !fresh.faults.is_empty() {

@@ -20,9 +20,11 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::config::{Complaint, Loaded};
+use crate::complaint::Complaint;
+use crate::config::Loaded;
 use crate::console;
 use crate::demo;
+use crate::lang::Lang;
 use crate::shell::process;
 
 /// Where the configuration is when nobody says otherwise.
@@ -51,7 +53,11 @@ enum Command {
     /// demo.wav (left: what the caller heard, right: what the counselor heard).
     Demo,
     /// Say everything that is wrong with configuration and prompts.
-    Check,
+    Check {
+        /// In which language.
+        #[arg(long, value_name = "en|ja", value_parser = language, default_value = "en")]
+        lang: Lang,
+    },
     /// Say what a caller would hear at a time, and why.
     When {
         /// Id of the line.
@@ -152,7 +158,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
     match arguments.command.unwrap_or(Command::Run) {
         Command::Run => run::run(path),
         Command::Demo => Ok(demo::run()?),
-        Command::Check => tools::check(&path),
+        Command::Check { lang } => tools::check(&path, lang),
         Command::When { line, time } => tools::when(&path, &line, &time),
         Command::Report { month, day, year, format, public } => {
             let day = day.map(Period::Day);
@@ -168,6 +174,12 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Invite(whom) => invite::run(&path, &whom),
         Command::Secret { extension } => tools::secret(&path, &extension),
     }
+}
+
+/// A language by its name.
+fn language(name: &str) -> Result<Lang> {
+    let found = Lang::ALL.into_iter().find(|l| l.code() == name);
+    found.ok_or_else(|| anyhow!("there is en and ja"))
 }
 
 /// Prints a line. A reader that has enough (`| head`) ends the program, and is no mistake.

@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use super::load;
-use super::refuse;
+use super::{complaints, refuse};
 use crate::config::ready::{self, Ready};
 use crate::console;
 use crate::shell::lock::Lock;
@@ -23,7 +23,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 /// Runs the service until it is told to end.
 pub(super) fn run(path: PathBuf) -> Result<()> {
     process::seal().context("core files can't be turned off")?;
-    let ready = ready::load(&path).map_err(|all| refuse(&all))?;
+    let ready = ready::load(&path).map_err(|all| refuse(&complaints(&all)))?;
     let shell = &ready.loaded.shell;
     // Before anything in it is opened: a second service would take the live one's files for what
     // a crash has left. Held to the end.

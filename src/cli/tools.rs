@@ -8,47 +8,64 @@ use tokio::runtime::Builder;
 use super::{Period, StatusFormat, complaints, must_exist, refuse, say, service_token};
 use crate::call::config::LineId;
 use crate::call::{schedule, when};
+use crate::complaint::Say as _;
 use crate::config;
 use crate::config::ready;
 use crate::console::status;
+use crate::lang::Lang;
 use crate::shell::clock;
 use crate::sip::auth::{self, Algorithm};
 use crate::store::report::{self, period, print, public};
 
 /// `koebashi check`.
-pub(super) fn check(path: &Path) -> Result<()> {
+pub(super) fn check(path: &Path, l: Lang) -> Result<()> {
     let ready = match ready::load(path) {
         Ok(ready) => ready,
         Err(complaints) => {
             for complaint in &complaints {
-                say(complaint)?;
+                say(&complaint.say(l))?;
             }
-            bail!("{}: {} complaints", path.display(), complaints.len());
+            let (file, n) = (path.display(), complaints.len());
+            bail!(
+                "{}",
+                l.t(&format!("{file}: 誤りが{n}件あります"), &format!("{file}: {n} complaints"))
+            );
         }
     };
     for warning in &ready.warnings {
-        say(warning)?;
+        say(&warning.say(l))?;
     }
     for fault in &ready.faults {
-        say(fault)?;
+        say(&fault.say(l))?;
     }
     if !ready.faults.is_empty() {
-        bail!("{}: runs without what is said above", path.display());
+        let file = path.display();
+        bail!(
+            "{}",
+            l.t(
+                &format!("{file}: 上のものなしで動きます"),
+                &format!("{file}: runs without what is said above")
+            )
+        );
     }
     let call = &ready.loaded.call;
-    say(&format!(
-        "{}: fine: {} trunks, {} lines, {} counselors, {} prompts",
-        path.display(),
-        call.trunks.len(),
-        call.lines.len(),
-        call.counselors.len(),
-        call.prompt_lengths.len(),
+    let (file, trunks, lines) = (path.display(), call.trunks.len(), call.lines.len());
+    let (counselors, prompts) = (call.counselors.len(), call.prompt_lengths.len());
+    say(l.t(
+        &format!(
+            "{file}: 誤りはありません: 外線 {trunks}、回線 {lines}、相談員 {counselors}、\
+             音声 {prompts}"
+        ),
+        &format!(
+            "{file}: fine: {trunks} trunks, {lines} lines, {counselors} counselors, \
+             {prompts} prompts"
+        ),
     ))
 }
 
 /// `koebashi when LINE TIME`.
 pub(super) fn when(path: &Path, line: &str, time: &str) -> Result<()> {
-    let config = ready::load(path).map_err(|all| refuse(&all))?.loaded.call;
+    let config = ready::load(path).map_err(|all| refuse(&complaints(&all)))?.loaded.call;
     let moment = schedule::parse_moment(time, config.timezone)?;
     say(when::explain(&config, &LineId::from(line), moment)?.trim_end())
 }

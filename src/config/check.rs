@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::nearest::hint;
 use super::sheet::Section;
-use super::{Complaint, Loaded, Severity, place, service};
+use super::{Loaded, place, service};
 use crate::call::config::{AnswerMode, Config, Line, Node, NodeId, Recording, Srtp, Target, Use};
 use crate::call::graph::{Exit, Fault, Place, START, faults};
+use crate::complaint::{Complaint, Fit, Severity};
 use crate::media::Prompt;
 use crate::shell::recorder::Config as RecorderConfig;
 use crate::sip::Transport;
@@ -33,25 +34,24 @@ pub(super) fn whole(
         let key = format!("counselor.{extension}");
         for line in counselor.lines.iter().filter(|line| !config.lines.contains_key(*line)) {
             let lines = config.lines.keys().map(|id| &*id.0);
-            let what = format!("there is no line \"{line}\"{}", hint(&line.0, lines));
+            let what = Fit::NoLine(line.to_string(), hint(&line.0, lines));
             root.error(&format!("{key}.lines"), what);
         }
         for (name, code) in service::named(&config.codes) {
             if extension.0.starts_with(code) {
-                let what = format!("begins like the code {name} (\"{code}\")");
+                let what = Fit::ExtensionLikeCode(name.to_owned(), code.to_owned());
                 root.error(&format!("{key}.extension"), what);
             }
         }
         for (id, line) in &config.lines {
             if line.numbers.iter().any(|number| **number == *extension.0) {
-                root.error(&format!("{key}.extension"), format!("is a number of line {id}"));
+                root.error(&format!("{key}.extension"), Fit::ExtensionIsNumber(id.to_string()));
             }
         }
     }
     // Errors come first. After one, a warning may only be what follows from it.
     for fault in faults(config) {
-        let (key, near) = fault_place(&fault, config);
-        let what = format!("{fault}{near}");
+        let (key, what) = placed(&fault, config);
         match fault.is_error() {
             true => root.error(&key, what),
             false if root.is_refused("") => return,
@@ -62,20 +62,14 @@ pub(super) fn whole(
         return;
     }
     if config.lines.is_empty() {
-        let what = "there is none: no caller is answered (a file that names a trunk or a counselor \
-                    opens no demo line)";
-        root.warn("line", what);
+        root.warn("line", Fit::NoLines);
     }
     if config.trunks.is_empty() {
-        root.warn("trunk", "there is none: nobody can call the lines");
+        root.warn("trunk", Fit::NoTrunks);
     }
     let pairs = usize::from((ports.1 - ports.0) / 2 + 1) / 2;
     if pairs < config.limits.max_calls {
-        let what = format!(
-            "enough for {pairs} calls (two legs each), fewer than service.max_calls = {}",
-            config.limits.max_calls
-        );
-        root.warn("media.ports", what);
+        root.warn("media.ports", Fit::FewPorts(pairs, config.limits.max_calls));
     }
 }
 
@@ -89,14 +83,10 @@ pub(super) fn keys(root: &Section<'_>, config: &Config, listen: &[(Transport, So
     let judge = |key: String, srtp: Srtp, uri: Option<&str>| {
         let what = match uri {
             _ if srtp == Srtp::Off => return,
-            Some(uri) if !is_private(uri) => {
-                format!("its keys can be read on the way: {uri} is not called by TLS")
-            }
+            Some(uri) if !is_private(uri) => Fit::KeysToPeer(uri.to_owned()),
             Some(_) => return,
             None if has_tls => return,
-            None => {
-                "its keys can be read on the way: no address of sip.listen is tls://".to_owned()
-            }
+            None => Fit::KeysFromPeer,
         };
         root.warn(&format!("{key}.srtp"), what);
     };
@@ -123,41 +113,45 @@ fn recordings(root: &Section<'_>, config: &Config, recorder: &RecorderConfig) {
         }
         let key = format!("line.{id}.recording.mode");
         if recorder.recipients.is_empty() {
-            root.error(&key, "needs recording.recipients: who can open the recordings?");
+            root.error(&key, Fit::NoRecipients);
         }
         if line.answer != AnswerMode::Immediate {
-            root.error(&key, "needs answer = \"immediate\": the caller must hear of it first");
+            root.error(&key, Fit::UnheardNotice);
         }
         for (node, Node { play, .. }) in &line.guidance {
             if play.iter().any(|prompt| &*prompt.0 == NOT_RECORDED) {
                 let key = format!("line.{id}.guidance.{node}.play");
-                root.warn(&key, "tells callers that they are not recorded, and they are");
+                root.warn(&key, Fit::FalseNotice);
             }
         }
     }
 }
 
-/// The key where a fault stands, and what may have been meant.
-fn fault_place(fault: &Fault, config: &Config) -> (String, String) {
+/// The key where a fault stands, and what is wrong there.
+fn placed(fault: &Fault, config: &Config) -> (String, Fit) {
     match fault {
-        Fault::NoStart(line) => (format!("line.{line}.guidance"), String::new()),
+        Fault::NoStart(line) => (format!("line.{line}.guidance"), Fit::NoStart),
         Fault::UnknownNode(from, exit, node) => {
             let line = match from {
                 Place::Node(line, _) | Place::Queue(line) => config.lines.get(line),
             };
             let nodes = line.into_iter().flat_map(|l| l.guidance.keys()).map(|n| &*n.0);
             let known = nodes.chain(["queue", "help", "hangup"]);
-            (exit_key(from, *exit), hint(&node.0, known))
+            (exit_key(from, *exit), Fit::NoNode(node.to_string(), hint(&node.0, known)))
         }
         Fault::UnknownLine(from, exit, line) => {
-            (exit_key(from, *exit), hint(&line.0, config.lines.keys().map(|id| &*id.0)))
+            let near = hint(&line.0, config.lines.keys().map(|id| &*id.0));
+            (exit_key(from, *exit), Fit::NoLine(line.to_string(), near))
         }
-        Fault::Circle(places) => (places.first().map(place_key).unwrap_or_default(), String::new()),
-        Fault::NobodyTakes(line) | Fault::UnreachableLine(line) => {
-            (format!("line.{line}"), String::new())
+        Fault::Circle(places) => {
+            let way = places.iter().chain(places.first()).map(ToString::to_string);
+            let way = way.collect::<Vec<_>>().join(" → ");
+            (places.first().map(place_key).unwrap_or_default(), Fit::Circle(way))
         }
+        Fault::NobodyTakes(line) => (format!("line.{line}"), Fit::NobodyTakes),
+        Fault::UnreachableLine(line) => (format!("line.{line}"), Fit::UnreachableLine),
         Fault::UnreachableNode(line, node) => {
-            (place_key(&Place::Node(line.clone(), node.clone())), String::new())
+            (place_key(&Place::Node(line.clone(), node.clone())), Fit::UnreachableNode)
         }
     }
 }
@@ -186,11 +180,12 @@ fn exit_key(from: &Place, exit: Exit) -> String {
 pub fn check(loaded: &Loaded, library: &BTreeMap<Prompt, Duration>) -> Vec<Complaint> {
     let config = &loaded.call;
     let mut complaints = loaded.warnings.clone();
-    let complain = |severity, key: &str, what: String| Complaint {
+    let complain = |severity, key: &str, what: Fit| Complaint {
         severity,
         file: loaded.file.clone(),
         line: place(&loaded.places, key),
-        message: format!("{key}: {what}"),
+        key: key.to_owned(),
+        what: what.into(),
     };
     let uses = config.uses().into_iter();
     let named: BTreeSet<(String, Prompt)> =
@@ -198,18 +193,14 @@ pub fn check(loaded: &Loaded, library: &BTreeMap<Prompt, Duration>) -> Vec<Compl
     for (key, prompt) in named {
         if !library.contains_key(&prompt) {
             let near = hint(&prompt.0, library.keys().map(|name| &*name.0));
-            let what = format!("there is no prompt \"{}\"{near}", prompt.0);
+            let what = Fit::NoPrompt(prompt.0.to_string(), near);
             complaints.push(complain(Severity::Error, &key, what));
         }
     }
     for (id, line) in &config.lines {
         let length = guidance_length(line, library);
         if length > GUIDANCE_MAX {
-            let seconds = length.as_secs();
-            let what = format!(
-                "{seconds} s until the queue or the first choice; callers give up (at most {} s)",
-                GUIDANCE_MAX.as_secs()
-            );
+            let what = Fit::LongGuidance(length.as_secs(), GUIDANCE_MAX.as_secs());
             complaints.push(complain(Severity::Warning, &format!("line.{id}.guidance"), what));
         }
     }

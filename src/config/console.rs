@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::service::{DAY, count, s};
 use super::sheet::Section;
 use super::value;
+use crate::complaint::Fit;
 use crate::store::accounts::Role;
 
 /// Where the console listens, and its limits.
@@ -20,6 +21,8 @@ pub struct Console {
     pub connections: usize,
     /// Subscribers of event streams at once; one more gets 503.
     pub subscribers: usize,
+    /// … of one account; one more ends its oldest.
+    pub subscribers_per_account: usize,
     /// How long a client may take to send a request's head, and how long an idle connection stays.
     pub header_timeout: Duration,
     /// How long a client may leave an answer unread before the connection is closed.
@@ -41,6 +44,7 @@ impl Default for Console {
             hosts: Vec::new(),
             connections: 512,
             subscribers: 200,
+            subscribers_per_account: 12,
             header_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             heartbeat: Duration::from_secs(15),
@@ -60,6 +64,7 @@ pub(super) fn console(root: &Section<'_>) -> Option<Console> {
         hosts: section.list("hosts", &[], value::domain)?,
         connections: count(&section, "connections", 512, 1..=100_000)?,
         subscribers: count(&section, "subscribers", 200, 0..=100_000)?,
+        subscribers_per_account: count(&section, "subscribers_per_account", 12, 1..=100_000)?,
         header_timeout: section.duration("header_timeout", "10s", s(1)..=s(300))?,
         write_timeout: section.duration("write_timeout", "30s", s(1)..=s(300))?,
         heartbeat: section.duration("heartbeat", "15s", s(1)..=s(300))?,
@@ -68,9 +73,7 @@ pub(super) fn console(root: &Section<'_>) -> Option<Console> {
         upload_max: count(&section, "upload_max", 20_000_000, 100_000..=200_000_000)?,
     };
     if !console.listen.ip().is_loopback() {
-        let how = "put a proxy with TLS before it";
-        section
-            .warn("listen", format!("is not loopback, and passwords go over it in clear: {how}"));
+        section.warn("listen", Fit::ConsoleInClear);
     }
     section.done();
     Some(console)

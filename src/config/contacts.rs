@@ -2,6 +2,7 @@
 
 use super::sheet::Section;
 use super::value;
+use crate::complaint::Value;
 
 /// How many there are at least and at most.
 const COUNT: std::ops::RangeInclusive<usize> = 1..=30;
@@ -21,7 +22,7 @@ pub(super) fn contacts(root: &Section<'_>) -> Option<Contacts> {
     let types = section.list("types", &["相談", "無言", "いたずら", "間違い"], kind)?;
     if !COUNT.contains(&types.len()) {
         let (least, most) = (COUNT.start(), COUNT.end());
-        section.error("types", format!("{} types; {least} to {most}", types.len()));
+        section.error("types", Value::Types(types.len(), *least, *most));
     }
     section.done();
     Some(Contacts { types })
@@ -31,8 +32,8 @@ fn kind(text: &str) -> value::Read<String> {
     let is_plain = text.trim() == text && !text.chars().any(char::is_control);
     match text.chars().count() {
         1..=LENGTH_MAX if is_plain => Ok(text.to_owned()),
-        1..=LENGTH_MAX => Err(format!("\"{text}\" has blanks around it or odd characters")),
-        0 => Err("is empty".to_owned()),
-        n => Err(format!("\"{text}\" has {n} characters; at most {LENGTH_MAX}")),
+        1..=LENGTH_MAX => Err(Value::OddText(text.to_owned()).into()),
+        0 => Err(Value::Empty.into()),
+        n => Err(Value::LongText(text.to_owned(), n, LENGTH_MAX).into()),
     }
 }

@@ -8,6 +8,7 @@ use super::service::label;
 use super::sheet::Section;
 use super::value;
 use crate::call::config::{Counselor, Extension, LineId, Role, Secret, SignIn};
+use crate::complaint::{Fit, Value};
 use crate::pii::Pii;
 use crate::sip::auth::{Algorithm, ha1};
 
@@ -47,7 +48,7 @@ fn counselor(
     });
     let codecs = section.list("codecs", &["PCMU", "PCMA"], value::codec);
     if codecs.as_ref().is_some_and(Vec::is_empty) && !section.is_refused("codecs") {
-        section.error("codecs", "is empty: nobody would be heard");
+        section.error("codecs", Fit::NoCodecs);
     }
     let srtp = section.choice("srtp", "off", value::SRTP);
     let sign_in = section.choice("sign_in", "auto", &sign_in);
@@ -74,16 +75,16 @@ fn secret(section: &Section<'_>, context: &Context<'_>, extension: Option<&str>)
     let with_sha256 = section.choice("digest", "md5", &[("md5", false), ("sha256", true)])?;
     match (has_password, section.has("ha1")) {
         (true, true) => {
-            section.error("ha1", "there is a password too: keep one of them");
+            section.error("ha1", Fit::TwoPasswords);
             None
         }
         (false, false) if section.has("ha1_sha256") => {
-            section.error("ha1_sha256", "ha1 is needed beside it: most phones know MD5 only");
+            section.error("ha1_sha256", Fit::Md5Needed);
             None
         }
         (false, false) if section.has("contact") => None,
         (false, false) => {
-            section.error("", "has no password, password_file, ha1 or fixed contact");
+            section.error("", Fit::NoProof);
             None
         }
         (false, true) => Some(Secret { md5: md5?, sha256 }),
@@ -104,6 +105,6 @@ fn hash(section: &Section<'_>, key: &str, digits: usize) -> Option<Pii> {
     if text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Some(Pii::new(text.to_ascii_lowercase()));
     }
-    section.error(key, format!("must be {digits} hexadecimal digits"));
+    section.error(key, Value::NoHash(digits));
     None
 }

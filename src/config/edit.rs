@@ -14,6 +14,7 @@ mod value;
 use toml_edit::Document;
 
 use super::DEMO;
+use crate::complaint::{Complaint, File, Syntax};
 use node::Node;
 use place::Walk;
 pub use value::Value;
@@ -47,6 +48,17 @@ pub enum Error {
     /// It is written in a way that has to be changed by hand.
     #[error("{0}: is written in a form that has to be changed by hand")]
     Form(String),
+}
+
+impl From<Error> for Complaint {
+    fn from(error: Error) -> Self {
+        let (key, what) = match error {
+            Error::NotToml(text) => (String::new(), File::NotToml(Syntax(text))),
+            Error::Gone(key) => (key, File::NotThere),
+            Error::Form(key) => (key, File::ByHand),
+        };
+        Self { key, ..Self::error("", None, what) }
+    }
 }
 
 /// The text with all changes, one after the other.

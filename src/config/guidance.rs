@@ -10,6 +10,7 @@ use super::sheet::Section;
 use super::value;
 use crate::call::config::{LineId, Node, NodeId, Target};
 use crate::call::graph::START;
+use crate::complaint::{Fit, Value};
 use crate::media::{Digit, Prompt};
 
 /// Nodes of one guidance at most.
@@ -27,7 +28,7 @@ pub(super) fn guidance(section: &Section<'_>) -> BTreeMap<NodeId, Node> {
     }
     let names = section.names();
     if names.len() > MAX_NODES {
-        section.error("", format!("{} nodes; at most {MAX_NODES}", names.len()));
+        section.error("", Value::Nodes(names.len(), MAX_NODES));
     }
     let mut nodes = BTreeMap::new();
     for name in names.into_iter().take(MAX_NODES) {
@@ -36,7 +37,7 @@ pub(super) fn guidance(section: &Section<'_>) -> BTreeMap<NodeId, Node> {
             continue;
         }
         if RESERVED.contains(&name) {
-            section.error(name, "is a target of its own and can't be the name of a node");
+            section.error(name, Fit::ReservedNode);
             continue;
         }
         if let Some(node) = node(&section.section(name)) {
@@ -53,7 +54,7 @@ fn node(section: &Section<'_>) -> Option<Node> {
     let repeats = section.number("repeats", 2, 0..=9_u8);
     let next = section.required("next", target);
     if keys.is_empty() && (section.has("timeout") || section.has("repeats")) {
-        section.warn("", "timeout and repeats mean nothing without keys");
+        section.warn("", Fit::IdleKeys);
     }
     section.done();
     // A bad target is complained about; the node must be there for those that lead to it.
@@ -76,7 +77,7 @@ fn keys(section: &Section<'_>) -> BTreeMap<Digit, Target> {
     let mut keys = BTreeMap::new();
     for name in section.names() {
         let Some(digit) = digit(name) else {
-            section.error(name, "is no key of a telephone: 0-9, * or #");
+            section.error(name, Value::NoPhoneKey);
             continue;
         };
         keys.extend(section.required(name, target).map(|target| (digit, target)));
@@ -100,9 +101,7 @@ pub(super) fn target(text: &str) -> value::Read<Target> {
 /// Where a caller goes who can't wait any longer: anywhere but into the same queue again.
 pub(super) fn exit(text: &str) -> value::Read<Target> {
     match target(text)? {
-        Target::Queue => {
-            Err("the queue can't lead to itself: help, hangup, line:ID or a node".to_owned())
-        }
+        Target::Queue => Err(Fit::QueueToItself.into()),
         target @ (Target::Node(_) | Target::Help | Target::Hangup | Target::Line(_)) => Ok(target),
     }
 }

@@ -15,6 +15,7 @@ use crate::call::config::{
     AnnouncePosition, Anonymous, AnswerMode, Line, LineId, Override, Queue, Recording, Schedule,
     Strategy, Window,
 };
+use crate::complaint::{Fit, Value, Weekday as Day, Wrong};
 use crate::media::Prompt;
 
 /// Lines at most.
@@ -39,7 +40,7 @@ pub(super) fn lines(root: &Section<'_>, context: &Context<'_>) -> BTreeMap<LineI
     let mut lines: BTreeMap<LineId, Line> = BTreeMap::new();
     let sections = root.sections("line", Some("id"));
     if sections.len() > MAX_LINES {
-        root.error("line", format!("{} of them; at most {MAX_LINES}", sections.len()));
+        root.error("line", Value::TooMany(sections.len(), MAX_LINES));
     }
     for section in sections.iter().take(MAX_LINES) {
         let id = section.required("id", value::id);
@@ -48,7 +49,7 @@ pub(super) fn lines(root: &Section<'_>, context: &Context<'_>) -> BTreeMap<LineI
         let (Some(id), Some(line)) = (id, line) else { continue };
         for number in &line.numbers {
             if let Some((other, _)) = lines.iter().find(|(_, l)| l.numbers.contains(number)) {
-                section.error("numbers", format!("{number} belongs to line {other} already"));
+                section.error("numbers", Fit::NumberTaken(number.clone(), other.to_string()));
             }
         }
         lines.insert(LineId::from(id.as_str()), line);
@@ -111,7 +112,7 @@ fn schedule(section: &Section<'_>, context: &Context<'_>) -> Option<Schedule> {
     let over = override_(section, context);
     let hours = section.sections("hours", None);
     if hours.len() > MAX_WINDOWS {
-        section.error("hours", format!("{} windows; at most {MAX_WINDOWS}", hours.len()));
+        section.error("hours", Value::Windows(hours.len(), MAX_WINDOWS));
     }
     let hours: Vec<Window> = hours.iter().take(MAX_WINDOWS).filter_map(window).collect();
     overlaps(section, &hours);
@@ -136,7 +137,7 @@ fn override_(section: &Section<'_>, context: &Context<'_>) -> Option<Override> {
     let make = section.choice("override", "auto", &known)?;
     let until = section.optional("override_until", |text| value::moment(text, context.timezone));
     if make(None) == Override::Auto && section.has("override_until") {
-        section.warn("override_until", "means nothing while override is \"auto\"");
+        section.warn("override_until", Fit::IdleOverrideEnd);
     }
     Some(make(until))
 }
@@ -150,12 +151,12 @@ fn window(section: &Section<'_>) -> Option<Window> {
     let (days, open, intake_end) = (days?, open?, intake_end?);
     let window = Window { days, open, intake_end, service_end: service_end? };
     if window.days.is_empty() && !section.is_refused("days") {
-        section.error("days", "names no day");
+        section.error("days", Fit::NoDays);
     }
     if minutes_after(window.open, window.intake_end)
         > minutes_after(window.open, window.service_end)
     {
-        section.error("intake_end", "is after service_end");
+        section.error("intake_end", Fit::IntakeAfterService);
     }
     Some(window)
 }
@@ -187,10 +188,9 @@ fn overlaps(section: &Section<'_>, hours: &[Window]) {
     let clash = spans.windows(2).find(|pair| pair[1].0 < pair[0].1);
     if let Some([(_, _, first), (start, ..), ..]) = clash {
         let (day, minute) = ((start / DAY_MINUTES) as usize, start % DAY_MINUTES);
-        let day = WEEKDAYS.get(day).map_or("", |(name, _)| *name);
-        let when = format!("{day} {:02}:{:02}", minute / 60, minute % 60);
-        let what = format!("overlaps with another window on {when}");
-        section.warn(&format!("hours.{}", first + 1), what);
+        let day = WEEKDAYS.get(day).map_or(Weekday::Mon, |(_, day)| *day);
+        let time = format!("{:02}:{:02}", minute / 60, minute % 60);
+        section.warn(&format!("hours.{}", first + 1), Fit::Overlap(Day(day), time));
     }
 }
 
@@ -205,8 +205,7 @@ fn queue(section: &Section<'_>) -> Option<Queue> {
     let max_wait = section.duration("max_wait", "180s", s(1)..=DAY)?;
     let max_wait_no_counselor = section.duration("max_wait_no_counselor", "0s", s(0)..=DAY)?;
     if max_wait_no_counselor > max_wait {
-        section
-            .error("max_wait_no_counselor", "is longer than max_wait and could never end a wait");
+        section.error("max_wait_no_counselor", Fit::EndlessWait);
     }
     let max_callers = section.number("max_callers", 5, 0..=10_000_u32);
     let queue = Queue {
@@ -243,6 +242,7 @@ fn announce_position(section: &Section<'_>) -> Option<AnnouncePosition> {
 /// `counselor_tones`: pairs of time left and prompt.
 fn counselor_tones(section: &Section<'_>) -> Vec<(Duration, Prompt)> {
     const KEY: &str = "counselor_tones";
+    const TONES_MAX: usize = 10;
     const DEFAULTS: [(u64, &str); 3] = [(15, "tone_15m"), (5, "tone_5m"), (1, "tone_1m")];
     let Some((written, _)) = section.value(KEY) else {
         let tones = DEFAULTS.map(|(minutes, prompt)| (s(minutes * 60), prompt.into()));
@@ -250,17 +250,16 @@ fn counselor_tones(section: &Section<'_>) -> Vec<(Duration, Prompt)> {
         return tones.into();
     };
     let pair = |value: &DeValue<'_>| -> value::Read<(Duration, Prompt)> {
-        let how = "must be a list of pairs, like [[\"15m\", \"tone_15m\"]]";
-        let list = value.as_array().ok_or_else(|| format!("{how}, not {}", kind(value)))?;
+        let list = value.as_array().ok_or_else(|| Value::NotPairsBut(kind(value)))?;
         let mut parts = list.iter().map(|part| part.get_ref());
         let (Some(left), Some(prompt), None) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(how.to_owned());
+            return Err(Value::NotPairs.into());
         };
         let left = value::duration_in(plain_text(left, "15m")?, &(s(1)..=HOUR * 4))?;
         Ok((left, value::prompt(plain_text(prompt, "tone_15m")?)?))
     };
     let mut tones = Vec::new();
-    let all = written.as_array().ok_or_else(|| pair(written).err().unwrap_or_default());
+    let all = written.as_array().ok_or_else(|| Wrong::from(Value::NotPairsBut(kind(written))));
     match all {
         Ok(all) => {
             for element in all.iter() {
@@ -272,8 +271,8 @@ fn counselor_tones(section: &Section<'_>) -> Vec<(Duration, Prompt)> {
         }
         Err(what) => section.error(KEY, what),
     }
-    if tones.len() > 10 {
-        section.error(KEY, format!("{} tones; at most 10", tones.len()));
+    if tones.len() > TONES_MAX {
+        section.error(KEY, Value::Tones(tones.len(), TONES_MAX));
     }
     section.record_tones(KEY, &tones);
     tones

@@ -33,7 +33,7 @@ pub fn masked(text: &str) -> Vec<String> {
                 shown.push_str(HIDDEN);
                 (rest, within) = behind(&rest[at..]);
             }
-            shown + rest
+            shown + &without_notes(rest)
         })
         .collect()
 }
@@ -57,6 +57,42 @@ fn secret_value(line: &str) -> Option<usize> {
         from = after;
     }
     None
+}
+
+/// A line without what people note down of secrets in no form at all: behind the word in a comment
+/// (`# password k7m2q9xw`), and between name and host of an address (`https://u:k7m2q9xw@host`).
+fn without_notes(line: &str) -> String {
+    let lower = line.to_lowercase();
+    // Where small letters are as long as large ones, places in one are places in the other.
+    let comment = line.find('#').filter(|_| lower.len() == line.len());
+    let word = comment.and_then(|from| {
+        let ends =
+            SECRET.iter().filter_map(|word| Some(from + lower[from..].find(word)? + word.len()));
+        ends.filter(|end| !lower[*end..].starts_with(NOT)).min()
+    });
+    match word.filter(|end| !line[*end..].trim().is_empty() && !line[*end..].contains(HIDDEN)) {
+        Some(end) => format!("{} {HIDDEN}", &line[..end]),
+        None => without_logins(line),
+    }
+}
+
+/// A line in which no address names a password.
+fn without_logins(line: &str) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for word in line.split(' ') {
+        let host = word.rfind('@');
+        let login = host.and_then(|host| {
+            let begin = word[..host].rfind(['/', '"', '\'', ',']).map_or(0, |at| at + 1);
+            let login = word[begin..host].strip_prefix("sip:").map_or(begin, |_| begin + 4);
+            let colon = login + word[login..host].find(':')?;
+            Some((colon + 1, host))
+        });
+        words.push(match login {
+            Some((from, to)) => format!("{}(secret){}", &word[..from], &word[to..]),
+            None => word.to_owned(),
+        });
+    }
+    words.join(" ")
 }
 
 /// What stands behind a value in its line, and the quotes that end it where it goes on.
@@ -103,6 +139,15 @@ mod tests {
             ("# 前のパスワード:k7m2q9xw", "# 前のパスワード:\"(secret)\""),
             ("\"pass\\u0077ord\" = \"x\"", "\"pass\\u0077ord\" = \"(secret)\""),
             ("uri = \"sip:a@b:5060\"", "uri = \"sip:a@b:5060\""),
+            ("uri = \"sip:a:k7m2q9xw@b:5060\"", "uri = \"sip:a:(secret)@b:5060\""),
+            ("x = \"https://u:k7m2q9xw@h/p\" # y", "x = \"https://u:(secret)@h/p\" # y"),
+            ("# password k7m2q9xw", "# password \"(secret)\""),
+            (
+                "max_calls = 5 # 旧パスワードは k7m2q9xw",
+                "max_calls = 5 # 旧パスワード \"(secret)\"",
+            ),
+            ("# password_file is better", "# password_file is better"),
+            ("name = \"a\" # the password", "name = \"a\" # the password"),
         ] {
             assert_eq!(shown(text), expected, "{text}");
         }

@@ -41,6 +41,7 @@ pub use mask::masked;
 pub use opening::{Mail, MailTls, Notify, Opening};
 pub use reports::Reports;
 
+use crate::complaint::{Cause, Complaint, File, Fit, Severity, Syntax};
 use crate::pii::Pii;
 use crate::{call, media, shell, sip, store};
 use sheet::{Section, Sheet};
@@ -120,58 +121,19 @@ impl fmt::Display for Setting {
     }
 }
 
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Looks like a slip of the pen; it runs.
-    Warning,
-    /// Something that the configuration only names is no good: a certificate. It runs without that,
-    /// or with what was there before.
-    Outside,
-    /// Refused.
-    Error,
-}
-
-/// Something wrong with a configuration. Shown as `file:line: key: what`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaint {
-    /// How bad it is.
-    pub severity: Severity,
-    /// The file, as it was named.
-    pub file: String,
-    /// The line, from 1; `None`: it is not about a line (a file that is not there).
-    pub line: Option<usize>,
-    /// Key and clause. Never a secret.
-    pub message: String,
-}
-
-impl fmt::Display for Complaint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        let kind = match self.severity {
-            Severity::Warning => "warning: ",
-            Severity::Outside | Severity::Error => "",
-        };
-        write!(f, ": {kind}{}", self.message)
-    }
-}
-
 /// Reads a file. Paths of password files and certificates are relative to its folder.
 ///
 /// # Errors
 /// Everything that is wrong with it, in order of lines.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Complaint>> {
     let file = path.display().to_string();
-    let refuse = |line, message| vec![Complaint::error(&file, line, message)];
-    let bytes =
-        std::fs::read(path).map_err(|error| refuse(None, format!("can't be read: {error}")))?;
+    let refuse = |line, what| vec![Complaint::error(&file, line, what)];
+    let unreadable = |error| refuse(None, File::Unreadable(Cause::from(&error)));
+    let bytes = std::fs::read(path).map_err(unreadable)?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
-        refuse(Some(line), "is not UTF-8".to_owned())
+        refuse(Some(line), File::NoUtf8)
     })?;
     parse(&text, &file, path.parent().unwrap_or_else(|| Path::new("")))
 }
@@ -187,9 +149,8 @@ pub fn load_or_demo(path: &Path) -> Result<Loaded, Vec<Complaint>> {
         Ok(false) => {
             let file = path.display().to_string();
             let mut loaded = parse("", &file, path.parent().unwrap_or_else(|| Path::new("")))?;
-            let message = "is not there: the demo line opens on loopback".to_owned();
-            let severity = Severity::Warning;
-            loaded.warnings.push(Complaint { severity, file, line: None, message });
+            let warning = Complaint::error(file, None, File::DemoOpens);
+            loaded.warnings.push(Complaint { severity: Severity::Warning, ..warning });
             Ok(loaded)
         }
     }
@@ -202,8 +163,7 @@ pub fn load_or_demo(path: &Path) -> Result<Loaded, Vec<Complaint>> {
 /// Everything that is wrong with it, in order of lines.
 pub fn parse(text: &str, file: &str, base_dir: &Path) -> Result<Loaded, Vec<Complaint>> {
     if text.len() > MAX_FILE {
-        let message = format!("has {} bytes; at most {MAX_FILE}", text.len());
-        return Err(vec![Complaint::error(file, None, message)]);
+        return Err(vec![Complaint::error(file, None, File::TooBig(text.len(), MAX_FILE))]);
     }
     let written = table(text, file)?;
     let is_demo = ["trunk", "line", "counselor"].iter().all(|key| !written.contains_key(*key));
@@ -225,7 +185,8 @@ fn table<'t>(text: &'t str, file: &str) -> Result<DeTable<'t>, Vec<Complaint>> {
         .iter()
         .map(|error| {
             let line = error.span().map(|span| sheet.line(span.start));
-            Complaint::error(file, line, error.message().replace('\n', "; "))
+            let what = Syntax(error.message().replace('\n', "; "));
+            Complaint::error(file, line, File::NotToml(what))
         })
         .collect();
     complaints.sort_by_key(|complaint| complaint.line);
@@ -282,8 +243,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
         timezone: service.timezone,
     };
     if is_demo && !context.is_loopback {
-        let how = "name a trunk, a line and a counselor to listen elsewhere";
-        root.error("sip.listen", format!("the demo line opens on loopback only: {how}"));
+        root.error("sip.listen", Fit::DemoElsewhere);
         return None;
     }
     let trunks = trunks::trunks(root, &context);
@@ -330,12 +290,6 @@ impl Loaded {
     /// The file that it was read from, as it was named.
     pub fn file(&self) -> &Path {
         Path::new(&self.file)
-    }
-}
-
-impl Complaint {
-    fn error(file: &str, line: Option<usize>, message: String) -> Self {
-        Self { severity: Severity::Error, file: file.to_owned(), line, message }
     }
 }
 

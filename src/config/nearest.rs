@@ -1,5 +1,7 @@
 //! "Did you mean": the known name nearest to one that is not known.
 
+use crate::complaint::Hint;
+
 /// Names are listed in full up to this many.
 const LISTED: usize = 8;
 /// From this likeness on (0 to 1) a name may have been meant.
@@ -50,19 +52,22 @@ pub(super) fn nearest<'a>(
 }
 
 /// The end of a complaint about an unknown name: the nearest known one, or what there is.
-pub(super) fn hint<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub(super) fn hint<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Hint {
     let known: Vec<&str> = known.into_iter().collect();
+    let names = known.iter().take(LISTED).map(|name| (*name).to_owned());
     match nearest(written, known.iter().copied()) {
-        Some(name) => format!("; the nearest is \"{name}\""),
-        None if known.is_empty() => "; there is none".to_owned(),
-        None if known.len() <= LISTED => format!("; there is {}", known.join(", ")),
-        None => format!("; there is {}, …", known[..LISTED].join(", ")),
+        Some(name) => Hint::Nearest(name.to_owned()),
+        None if known.is_empty() => Hint::Nothing,
+        None if known.len() <= LISTED => Hint::These(names.collect()),
+        None => Hint::Some(names.collect()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::complaint::Say as _;
+    use crate::lang::Lang;
 
     #[test]
     fn a_slip_of_the_pen_is_understood() {
@@ -81,8 +86,12 @@ mod tests {
 
     #[test]
     fn what_resembles_nothing_is_told_what_there_is() {
-        assert_eq!(hint("xyz", ["udp", "tcp"]), "; there is udp, tcp");
-        assert_eq!(hint("upd", ["udp", "tcp"]), "; the nearest is \"udp\"");
-        assert_eq!(hint("x", []), "; there is none");
+        let hint =
+            |written, known: &[&'static str]| hint(written, known.iter().copied()).say(Lang::En);
+        assert_eq!(hint("xyz", &["udp", "tcp"]), "; there is udp, tcp");
+        assert_eq!(hint("upd", &["udp", "tcp"]), "; the nearest is \"udp\"");
+        assert_eq!(hint("x", &[]), "; there is none");
+        let nine = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+        assert_eq!(hint("xyz", &nine), "; there is a, b, c, d, e, f, g, h, …");
     }
 }

@@ -9,6 +9,7 @@ use super::secrets::{Chosen, password};
 use super::service::{DAY, HOUR, s};
 use super::sheet::Section;
 use super::value::{self, Read};
+use crate::complaint::{Fit, Value};
 use crate::pii::Pii;
 
 /// Recipients of mails at most.
@@ -93,16 +94,16 @@ pub(super) fn opening(root: &Section<'_>, context: &Context<'_>) -> Option<Openi
 }
 
 /// What is wrong with the address of a webhook. The address itself is not said: it holds secrets.
-fn wrong_url(url: &str) -> Option<&'static str> {
+fn wrong_url(url: &str) -> Option<Value> {
     let plain = url.strip_prefix("http://");
     let rest = url.strip_prefix("https://").or(plain).unwrap_or_default();
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     if name.is_empty() || url.chars().any(char::is_whitespace) || host.contains('@') {
-        return Some("is no address: write it like \"https://hooks.example.jp/…\"");
+        return Some(Value::NoWebAddress);
     }
     let is_here = ["127.0.0.1", "localhost", "[::1]"].contains(&name);
-    (plain.is_some() && !is_here).then_some("must begin with https:// (http:// on loopback only)")
+    (plain.is_some() && !is_here).then_some(Value::PlainWebAddress)
 }
 
 /// `[opening.mail]`; `None`: it is not there, or was complained about.
@@ -124,29 +125,29 @@ fn mail(section: &Section<'_>, context: &Context<'_>) -> Option<Mail> {
     }
     let (tls, to) = (tls?, to?);
     if to.is_empty() || to.len() > RECIPIENTS_MAX {
-        section.error("to", format!("{} addresses; 1 to {RECIPIENTS_MAX}", to.len()));
+        section.error("to", Value::Recipients(to.len(), RECIPIENTS_MAX));
     }
     let login = match (user, password) {
         (Some(user), Some(password)) => Some((user, password)),
         (None, None) => None,
         (Some(_), None) => {
-            section.error("user", "has no password: write password_file");
+            section.error("user", Fit::MailPasswordMissing);
             None
         }
         (None, Some(_)) => {
-            section.error("password_file", "there is no user");
+            section.error("password_file", Fit::MailUserMissing);
             None
         }
     };
     if tls == MailTls::None && login.is_some() && !context.is_loopback {
-        section.warn("tls", "the password goes to the server in clear");
+        section.warn("tls", Fit::MailInClear);
     }
     Some(Mail { server: server?, port, tls, from: from?, to, login })
 }
 
 fn mailbox(text: &str) -> Read<Mailbox> {
     let parsed = text.parse::<Mailbox>();
-    parsed.map_err(|_| format!("\"{text}\" is no mail address: write it like \"a@example.jp\""))
+    parsed.map_err(|_| Value::NoMailAddress(text.to_owned()).into())
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Complaint, Loaded, Severity, check};
+use super::{Loaded, check};
+use crate::complaint::{Complaint, Severity};
 use crate::media::prompt::Library;
 use crate::media::{Codec, Prompt};
 use crate::shell::prompts;
@@ -19,10 +20,10 @@ pub struct Ready {
     pub loaded: Loaded,
     /// The prompts.
     pub library: Arc<Library>,
-    /// What looks wrong but can be run, as `file:line: message`.
-    pub warnings: Vec<String>,
+    /// What looks wrong but can be run.
+    pub warnings: Vec<Complaint>,
     /// What the configuration names and is no good; the service runs without it.
-    pub faults: Vec<String>,
+    pub faults: Vec<Complaint>,
     /// How the files were before they were read.
     pub stamps: Stamps,
 }
@@ -31,8 +32,8 @@ pub struct Ready {
 /// warning.
 ///
 /// # Errors
-/// Everything that is wrong, as `file:line: message`.
-pub fn load(path: &Path) -> Result<Ready, Vec<String>> {
+/// Everything that is wrong.
+pub fn load(path: &Path) -> Result<Ready, Vec<Complaint>> {
     load_beside(path, &BTreeSet::new(), None)
 }
 
@@ -45,15 +46,15 @@ pub fn load_beside(
     path: &Path,
     also: &BTreeSet<Codec>,
     known: Option<&Ready>,
-) -> Result<Ready, Vec<String>> {
+) -> Result<Ready, Vec<Complaint>> {
     let mut seen = stamps(&[path.to_owned()]);
-    let loaded = super::load_or_demo(path).map_err(|complaints| lines(&complaints))?;
+    let loaded = super::load_or_demo(path)?;
     seen.extend(stamps(std::slice::from_ref(&loaded.shell.prompts_dir)));
     seen.extend(stamps(&loaded.files));
     let (loaded, library, complaints) = judge(loaded, &seen, known)?;
     let of = |severity| {
         let complaints = complaints.iter().filter(|complaint| complaint.severity == severity);
-        complaints.map(ToString::to_string).collect()
+        complaints.cloned().collect()
     };
     let (warnings, faults) = (of(Severity::Warning), of(Severity::Outside));
     let library = library.prepared(&loaded.call.codecs().union(also).copied().collect());
@@ -64,18 +65,17 @@ pub fn load_beside(
 /// what it would be, and what looks wrong but can be run. What is `known` is not read again.
 ///
 /// # Errors
-/// Everything that is wrong with it, as `file:line: message`.
+/// Everything that is wrong with it.
 pub fn try_text(
     text: &str,
     path: &Path,
     known: &Ready,
-) -> Result<(Loaded, Vec<String>), Vec<String>> {
+) -> Result<(Loaded, Vec<Complaint>), Vec<Complaint>> {
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    let loaded = super::parse(text, &path.display().to_string(), folder);
-    let loaded = loaded.map_err(|complaints| lines(&complaints))?;
+    let loaded = super::parse(text, &path.display().to_string(), folder)?;
     let seen = stamps(std::slice::from_ref(&loaded.shell.prompts_dir));
     let (loaded, _, complaints) = judge(loaded, &seen, Some(known))?;
-    Ok((loaded, lines(&complaints)))
+    Ok((loaded, complaints))
 }
 
 /// Judges a configuration by its prompts, whose lengths are filled in. `seen` is how their files
@@ -84,7 +84,7 @@ fn judge(
     mut loaded: Loaded,
     seen: &Stamps,
     known: Option<&Ready>,
-) -> Result<(Loaded, Library, Vec<Complaint>), Vec<String>> {
+) -> Result<(Loaded, Library, Vec<Complaint>), Vec<Complaint>> {
     let folder = &loaded.shell.prompts_dir;
     let known = known.filter(|known| known.loaded.shell.prompts_dir == *folder);
     let as_it_was = |path: &Path, name: &Prompt| {
@@ -92,18 +92,14 @@ fn judge(
         known.library.clip(name).cloned()
     };
     let library = prompts::library(folder, as_it_was)
-        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        .map_err(|errors| errors.into_iter().map(Complaint::from).collect::<Vec<_>>())?;
     let lengths = lengths(&library);
     let complaints = check(&loaded, &lengths);
     if complaints.iter().any(|c| c.severity == Severity::Error) {
-        return Err(lines(&complaints));
+        return Err(complaints);
     }
     loaded.call.prompt_lengths = lengths;
     Ok((loaded, library, complaints))
-}
-
-fn lines(complaints: &[Complaint]) -> Vec<String> {
-    complaints.iter().map(ToString::to_string).collect()
 }
 
 fn lengths(library: &Library) -> BTreeMap<Prompt, Duration> {
@@ -115,7 +111,8 @@ impl Ready {
     /// What a running service takes over; `notes` is what the operator should know.
     pub fn fresh(&self, notes: Vec<String>) -> Fresh {
         let Loaded { call, sip, tls, files, .. } = self.loaded.clone();
-        let (library, faults) = (Arc::clone(&self.library), self.faults.clone());
+        let library = Arc::clone(&self.library);
+        let faults = self.faults.iter().map(ToString::to_string).collect();
         Fresh { call, sip, library, tls, files, notes, faults }
     }
 }

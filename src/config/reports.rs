@@ -1,6 +1,7 @@
 //! `[reports]`: what may be published.
 
 use super::sheet::Section;
+use crate::complaint::Fit;
 
 /// How figures are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub(super) fn reports(root: &Section<'_>) -> Reports {
     let section = root.section("reports");
     let min_cell = u64::from(section.number("min_cell", 5_u32, 0..=20));
     if section.has("min_cell") && min_cell < 3 {
-        section.warn("min_cell", "below 3: persons may be found in what is published");
+        section.warn("min_cell", Fit::SmallCells);
     }
     section.done();
     Reports { min_cell }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::sheet::Section;
 use super::{Context, DEMO_PASSWORD};
+use crate::complaint::{Cause, File, Fit, Value, Wrong};
 use crate::pii::Pii;
 
 /// Passwords that stand for "put yours here", and the one that everybody knows.
@@ -32,14 +33,14 @@ pub(super) fn password(
     let written = section.secret("password");
     let file = section.optional("password_file", |text| Ok(text.to_owned()));
     if written.is_some() && file.is_some() {
-        section.error("password_file", "there is a password too: keep one of them");
+        section.error("password_file", Fit::TwoPasswords);
     }
     let (key, password) = match (written, file) {
         (Some(password), _) => ("password", password),
-        (None, Some(file)) => match read_file(&context.base_dir.join(&file)) {
+        (None, Some(file)) => match read_file(&file, &context.base_dir.join(&file)) {
             Ok(password) => ("password_file", password),
             Err(what) => {
-                section.error("password_file", format!("\"{file}\" {what}"));
+                section.error("password_file", what);
                 return None;
             }
         },
@@ -53,33 +54,34 @@ pub(super) fn password(
 }
 
 /// Whether a password may be used.
-fn judge(password: &str, is_loopback: bool, chosen: Chosen) -> Result<(), String> {
+fn judge(password: &str, is_loopback: bool, chosen: Chosen) -> Result<(), Wrong> {
     if password.is_empty() {
-        return Err("is empty".to_owned());
+        return Err(Value::Empty.into());
     }
     if password.chars().any(char::is_control) {
-        return Err("has a control character in it".to_owned());
+        return Err(Value::ControlCharacter.into());
     }
     if is_loopback {
         return Ok(());
     }
     let lower = password.to_lowercase();
     if PLACEHOLDERS.contains(&lower.as_str()) || (chosen == Chosen::ByCarrier && lower == "1234") {
-        return Err("is a placeholder, good on loopback only".to_owned());
+        return Err(Value::Placeholder.into());
     }
     if chosen == Chosen::Here && password.chars().count() < SHORTEST {
-        return Err(format!("is shorter than {SHORTEST} characters, good on loopback only"));
+        return Err(Value::ShortPassword(SHORTEST).into());
     }
     Ok(())
 }
 
-fn read_file(path: &Path) -> Result<Pii, String> {
-    let about = std::fs::metadata(path).map_err(|error| format!("can't be read: {error}"))?;
+/// The password in a file, which is called so.
+fn read_file(name: &str, path: &Path) -> Result<Pii, File> {
+    let unreadable = |error| File::NamedUnreadable(name.to_owned(), Cause::from(&error));
+    let about = std::fs::metadata(path).map_err(unreadable)?;
     if !about.is_file() || about.len() > LONGEST_FILE {
-        return Err(format!("is not a file of at most {LONGEST_FILE} bytes"));
+        return Err(File::NamedNoPlainFile(name.to_owned(), LONGEST_FILE));
     }
-    let text = std::fs::read_to_string(path).map(Pii::new);
-    let text = text.map_err(|error| format!("can't be read: {error}"))?;
+    let text = std::fs::read_to_string(path).map(Pii::new).map_err(unreadable)?;
     Ok(Pii::new(text.expose().trim()))
 }
 

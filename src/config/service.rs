@@ -13,6 +13,7 @@ use super::{tls, value};
 use crate::call::config::{
     Codes, Limits, Notice, OnHelp, Prompts, Said, Supervision, SupervisionMode,
 };
+use crate::complaint::{Fit, Value};
 use crate::media::Digit;
 use crate::shell::recorder::Config as RecorderConfig;
 use crate::shell::sip_socket::Limits as SocketLimits;
@@ -54,6 +55,7 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
     let state_dir = section.parsed("state_dir", "state", folder);
     let prompts_dir = section.parsed("prompts_dir", "prompts", folder);
     let voice_command = voice_command(&section);
+    let voice_timeout = section.duration("voice_timeout", "60s", s(1)..=s(600));
     let limits = limits(&section);
     let log = section.section("log");
     let formats = [("text", shell::LogFormat::Text), ("json", shell::LogFormat::Json)];
@@ -75,6 +77,7 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
     let store = root.section("store");
     let queue = count(&store, "queue", 1_024, 1..=1_000_000);
     let spool = count(&store, "spool", 16_384, 0..=1_000_000);
+    let refusals = count(&store, "refusals", 10, 0..=10_000);
     store.done();
     section.done();
     let state_dir = state_dir?;
@@ -87,10 +90,12 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
             audit_days: whole_days(audit?),
             queue: queue?,
             spool: spool?,
+            refusals: refusals?,
         },
         shell: shell::Config {
             prompts_dir: prompts_dir?,
             voice_command: voice_command?,
+            voice_timeout: voice_timeout?,
             log_format: log_format?,
             log_level: log_level?,
             recorder: recorder(&root.section("recording"), &state_dir)?,
@@ -107,7 +112,7 @@ fn voice_command(section: &Section<'_>) -> Option<Vec<String>> {
     let words = section.list("voice_command", &[], |text| {
         count.set(count.get() + 1);
         match (count.get(), text) {
-            (1, "") => Err("names no program".to_owned()),
+            (1, "") => Err(Value::NoProgram.into()),
             (nth, text) => Ok((nth, text.to_owned())),
         }
     });
@@ -148,7 +153,7 @@ fn limits(section: &Section<'_>) -> Option<Limits> {
 }
 
 fn folder(text: &str) -> value::Read<PathBuf> {
-    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
+    if text.is_empty() { Err(Value::Empty.into()) } else { Ok(PathBuf::from(text)) }
 }
 
 /// `[sip]`: for the stack and for its sockets.
@@ -171,22 +176,21 @@ pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, SocketLimits, tls:
     let sockets = sockets(&section);
     let (listen, advertised) = (listen?, advertised?);
     if listen.is_empty() || listen.len() > 16 {
-        section.error("listen", "must name 1 to 16 sockets");
+        section.error("listen", Value::Sockets);
     }
     if let Some((_, socket)) = listen.iter().find(|(_, socket)| socket.ip().is_unspecified())
         && advertised.is_none()
     {
-        let how = "say in advertised which address peers shall call";
-        section.error("listen", format!("{socket} is every address: {how}"));
+        section.error("listen", Fit::EveryAddress(socket.to_string()));
     }
     if t2? < t1? {
-        section.error("t2", "is shorter than t1");
+        section.error("t2", Fit::ShorterThan("t1"));
     }
     if longest? < shortest? {
-        section.error("register_expires_max", "is shorter than register_expires_min");
+        section.error("register_expires_max", Fit::ShorterThan("register_expires_min"));
     }
     if sockets.as_ref()?.idle_timeout <= longest? {
-        section.error("idle_timeout", "is not longer than register_expires_max");
+        section.error("idle_timeout", Fit::NotLongerThan("register_expires_max"));
     }
     section.done();
     let tls = tls?;
@@ -281,7 +285,7 @@ pub(super) fn codes(root: &Section<'_>) -> Option<Codes> {
             *m != n && code.starts_with(*other) && (other.len() < code.len() || *m < n)
         });
         if let Some((_, (other, _))) = clash {
-            let what = format!("\"{code}\" begins like {other}: which is meant can't be told");
+            let what = Fit::CodeClash((*code).to_owned(), (*other).to_owned());
             section.error(name, what);
         }
     }
@@ -310,7 +314,7 @@ pub(super) fn supervision(root: &Section<'_>) -> Option<Supervision> {
     let names = SupervisionMode::ALL.map(SupervisionMode::name);
     let modes = section.list("modes", &names, |text| {
         let mode = SupervisionMode::ALL.into_iter().find(|mode| mode.name() == text);
-        mode.ok_or_else(|| format!("\"{text}\" is none of {}", names.join(", ")))
+        mode.ok_or_else(|| Value::NoMode(text.to_owned(), names.join(", ")).into())
     });
     let notices = [("none", Notice::None), ("tone", Notice::Tone)];
     let notice = section.choice("notice", "tone", &notices);
@@ -341,7 +345,7 @@ fn pause_reasons(section: &Section<'_>) -> BTreeMap<Digit, String> {
     for key in keys.chain(written) {
         let default = DEFAULTS.iter().find(|(k, _)| *k == key).map_or("…", |(_, reason)| *reason);
         let Some(digit) = digit(key) else {
-            section.error(key, "is no key of a telephone: 0-9, * or #");
+            section.error(key, Value::NoPhoneKey);
             continue;
         };
         if let Some(reason) = section.parsed(key, default, label) {
@@ -362,8 +366,8 @@ pub(super) fn digit(key: &str) -> Option<Digit> {
 pub(super) fn label(text: &str) -> value::Read<String> {
     match text.chars().count() {
         1..=100 => Ok(text.to_owned()),
-        0 => Err("is empty".to_owned()),
-        n => Err(format!("has {n} characters; at most 100")),
+        0 => Err(Value::Empty.into()),
+        n => Err(Value::Characters(n, 100).into()),
     }
 }
 
@@ -381,7 +385,7 @@ pub(super) fn prompts(section: &Section<'_>) -> Prompts {
     for name in section.names() {
         let known = Said::ALL.map(Said::name);
         if !known.contains(&name) {
-            section.error(name, format!("koebashi does not say this{}", hint(name, known)));
+            section.error(name, Fit::NeverSaid(hint(name, known)));
         }
     }
     Prompts(prompts)

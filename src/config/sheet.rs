@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+use super::Setting;
 use super::nearest::hint;
 use super::value::{self, Read};
-use super::{Complaint, Setting, Severity};
+use crate::complaint::{Complaint, Fit, Kind, Severity, Value, Wrong};
 use crate::pii::Pii;
 
 /// Tables of one name at most: a national service has thousands of counselors.
@@ -63,31 +64,31 @@ impl Sheet {
         severity: Severity,
         key: &str,
         line: Option<usize>,
-        what: String,
+        what: impl Into<Wrong>,
     ) {
-        let message = if key.is_empty() { what } else { format!("{key}: {what}") };
-        let complaint = Complaint { severity, file: self.file.clone(), line, message };
+        let (file, key) = (self.file.clone(), key.to_owned());
+        let complaint = Complaint { severity, file, line, key, what: what.into() };
         self.complaints.borrow_mut().push(complaint);
     }
 
     /// An error about a key, where it stands or (when it is not written) where its table stands.
-    pub(super) fn error(&self, key: &str, what: impl Into<String>) {
-        self.complain(Severity::Error, key, self.place(key), what.into());
+    pub(super) fn error(&self, key: &str, what: impl Into<Wrong>) {
+        self.complain(Severity::Error, key, self.place(key), what);
     }
 
     /// A warning about a key, where it stands or where its table stands.
-    pub(super) fn warn(&self, key: &str, what: impl Into<String>) {
-        self.complain(Severity::Warning, key, self.place(key), what.into());
+    pub(super) fn warn(&self, key: &str, what: impl Into<Wrong>) {
+        self.complain(Severity::Warning, key, self.place(key), what);
     }
 
     /// Something that a key names is no good.
-    pub(super) fn outside(&self, key: &str, what: impl Into<String>) {
-        self.complain(Severity::Outside, key, self.place(key), what.into());
+    pub(super) fn outside(&self, key: &str, what: impl Into<Wrong>) {
+        self.complain(Severity::Outside, key, self.place(key), what);
     }
 
     /// Whether there is an error about a key or something in it; about anything, when it is empty.
     fn is_refused(&self, key: &str) -> bool {
-        let is_error = |c: &Complaint| c.severity == Severity::Error && c.message.starts_with(key);
+        let is_error = |c: &Complaint| c.severity == Severity::Error && c.key.starts_with(key);
         self.complaints.borrow().iter().any(is_error)
     }
 
@@ -144,17 +145,17 @@ impl<'s> Section<'s> {
     }
 
     /// An error about one of its keys; about itself when `key` is empty.
-    pub(super) fn error(&self, key: &str, what: impl Into<String>) {
+    pub(super) fn error(&self, key: &str, what: impl Into<Wrong>) {
         self.sheet.error(&self.key(key), what);
     }
 
     /// A warning about one of its keys; about itself when `key` is empty.
-    pub(super) fn warn(&self, key: &str, what: impl Into<String>) {
+    pub(super) fn warn(&self, key: &str, what: impl Into<Wrong>) {
         self.sheet.warn(&self.key(key), what);
     }
 
     /// Something that one of its keys names is no good.
-    pub(super) fn outside(&self, key: &str, what: impl Into<String>) {
+    pub(super) fn outside(&self, key: &str, what: impl Into<Wrong>) {
         self.sheet.outside(&self.key(key), what);
     }
 
@@ -197,7 +198,7 @@ impl<'s> Section<'s> {
             let name = key.get_ref().as_ref();
             if !asked.contains(name) {
                 let line = Some(self.sheet.line(key.span().start));
-                let what = format!("no such key{}", hint(name, asked.iter().map(String::as_str)));
+                let what = Value::NoSuchKey(hint(name, asked.iter().map(String::as_str)));
                 self.sheet.complain(Severity::Error, &self.key(name), line, what);
             }
         }
@@ -208,7 +209,7 @@ impl<'s> Section<'s> {
         let table = self.value(key).and_then(|(value, _)| {
             let table = value.as_table();
             if table.is_none() {
-                self.error(key, format!("must be a table, not {}", kind(value)));
+                self.error(key, Value::NotTable(kind(value)));
             }
             table
         });
@@ -222,12 +223,11 @@ impl<'s> Section<'s> {
         let Some(list) =
             value.as_array().filter(|list| list.iter().all(|e| e.get_ref().is_table()))
         else {
-            let how = format!("write [[{key}]] above each of its tables");
-            self.error(key, format!("must be a list of tables: {how}"));
+            self.error(key, Value::NotTables(key.to_owned()));
             return Vec::new();
         };
         if list.len() > MAX_TABLES {
-            self.error(key, format!("{} of them; at most {MAX_TABLES}", list.len()));
+            self.error(key, Value::TooMany(list.len(), MAX_TABLES));
         }
         let mut taken: BTreeMap<String, usize> = BTreeMap::new();
         let mut sections = Vec::new();
@@ -239,7 +239,7 @@ impl<'s> Section<'s> {
             if let Some(own) = own.filter(|own| !own.is_empty() && !own.contains('.')) {
                 path = self.key(&format!("{key}.{own}"));
                 if let Some(first) = taken.insert(own.to_owned(), line) {
-                    let what = format!("there already is one, in line {first}");
+                    let what = Fit::AlreadyOne(first);
                     self.sheet.complain(Severity::Error, &path, Some(line), what);
                     path = self.key(&format!("{key}.{}", n + 1));
                 }
@@ -299,7 +299,7 @@ impl<'s> Section<'s> {
     /// A value that must be written.
     pub(super) fn required<T>(&self, key: &str, parse: impl Fn(&str) -> Read<T>) -> Option<T> {
         if !self.has(key) {
-            self.error(key, "is missing");
+            self.error(key, Value::Missing);
         }
         self.optional(key, parse)
     }
@@ -346,12 +346,12 @@ impl<'s> Section<'s> {
     {
         let read = |value: &DeValue<'_>| {
             let Some(integer) = value.as_integer() else {
-                return Err(format!("must be a whole number, like {default}, not {}", kind(value)));
+                return Err(Value::NotWhole(default.to_string(), kind(value)).into());
             };
             let digits = integer.as_str().replace('_', "");
             let number = i64::from_str_radix(&digits, integer.radix()).ok();
             let number = number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| {
-                format!("{digits} is out of bounds: {} to {}", range.start(), range.end())
+                Value::OutOfBounds(digits, range.start().to_string(), range.end().to_string())
             })?;
             value::within(number, &range)
         };
@@ -372,7 +372,7 @@ impl<'s> Section<'s> {
         let value = match self.value(key).map(|(value, _)| (value.as_bool(), kind(value))) {
             Some((Some(flag), _)) => flag,
             Some((None, kind)) => {
-                self.error(key, format!("must be true or false, not {kind}"));
+                self.error(key, Value::NotFlag(kind));
                 default
             }
             None => default,
@@ -397,18 +397,18 @@ impl<'s> Section<'s> {
         let mut values = Vec::new();
         let mut texts = Vec::new();
         let Some(list) = value.as_array() else {
-            self.error(key, format!("must be a list, like [\"…\"], not {}", kind(value)));
+            self.error(key, Value::NotList(kind(value)));
             return Some(values);
         };
         if list.len() > MAX_ELEMENTS {
-            self.error(key, format!("{} elements; at most {MAX_ELEMENTS}", list.len()));
+            self.error(key, Value::Elements(list.len(), MAX_ELEMENTS));
         }
         for element in list.iter().take(MAX_ELEMENTS) {
             let text = plain_text(element.get_ref(), "…");
             match text.and_then(|text| Ok((text, parse(text)?))) {
                 Ok((text, value)) if values.contains(&value) => {
                     let line = Some(self.sheet.line(element.span().start));
-                    let what = format!("\"{text}\" is there twice");
+                    let what = Value::Twice(text.to_owned());
                     self.sheet.complain(Severity::Error, &name, line, what);
                 }
                 Ok((text, value)) => {
@@ -447,22 +447,22 @@ impl<'s> Section<'s> {
 /// logs and pages.
 pub(super) fn plain_text<'s>(value: &'s DeValue<'s>, like: &str) -> Read<&'s str> {
     let Some(text) = value.as_str() else {
-        return Err(format!("must be a string, like \"{like}\", not {}", kind(value)));
+        return Err(Value::NotText(like.to_owned(), kind(value)).into());
     };
     if text.chars().any(char::is_control) {
-        return Err("has a control character in it".to_owned());
+        return Err(Value::ControlCharacter.into());
     }
     Ok(text)
 }
 
-/// What a value is, in words.
-pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
+/// What a value is.
+pub(super) fn kind(value: &DeValue<'_>) -> Kind {
     match value {
-        DeValue::String(_) => "a string",
-        DeValue::Integer(_) | DeValue::Float(_) => "a number",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date or time without quotes",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
+        DeValue::String(_) => Kind::Text,
+        DeValue::Integer(_) | DeValue::Float(_) => Kind::Number,
+        DeValue::Boolean(_) => Kind::Flag,
+        DeValue::Datetime(_) => Kind::Moment,
+        DeValue::Array(_) => Kind::List,
+        DeValue::Table(_) => Kind::Table,
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::sheet::Section;
 use super::value;
 use crate::call::config::Config as Call;
+use crate::complaint::{File, Fit};
 use crate::shell::clock;
 use crate::shell::sip_socket::tls::{Config, Roots, Tls, Version};
 use crate::sip::uri::Uri;
@@ -75,9 +76,8 @@ pub(super) fn make(
     for (key, uri) in called(call) {
         let Ok(Uri::Sip(uri)) = Uri::parse(uri) else { continue };
         let Some(transport) = uri.transport().filter(|t| t.is_stream()) else { continue };
-        let name = transport.name();
         if !is_served(transport) {
-            root.error(&key, format!("is called from a {name}:// socket: sip.listen has none"));
+            root.error(&key, Fit::NoSocketFor(transport.name().to_owned()));
         }
         if transport == Transport::Tls {
             roots = match &written.ca {
@@ -89,23 +89,22 @@ pub(super) fn make(
     let (certificate, key) = match (&written.certificate, &written.key) {
         (Some(certificate), Some(key)) => (base_dir.join(certificate), base_dir.join(key)),
         (Some(_), None) => {
-            root.error("sip.tls.key", "is missing: a certificate is of no use without its key");
+            root.error("sip.tls.key", Fit::TlsKeyMissing);
             return Made::default();
         }
         (None, Some(_)) => {
-            root.error("sip.tls.certificate", "is missing: a key is of no use without it");
+            root.error("sip.tls.certificate", Fit::CertificateMissing);
             return Made::default();
         }
         (None, None) => {
             if is_served(Transport::Tls) {
-                let how = "name them in sip.tls.certificate and sip.tls.key";
-                root.error("sip.listen", format!("tls:// needs a certificate and its key: {how}"));
+                root.error("sip.listen", Fit::TlsWithoutFiles);
             }
             return Made::default();
         }
     };
     if !is_served(Transport::Tls) {
-        root.warn("sip.tls", "means nothing: sip.listen has no tls:// socket");
+        root.warn("sip.tls", Fit::TlsUnused);
     }
     let config = Config {
         certificate,
@@ -122,7 +121,9 @@ pub(super) fn make(
             Made { tls: Some(Arc::new(tls)), files }
         }
         Err(error) => {
-            root.outside(&format!("sip.tls.{}", error.key), error.to_string());
+            let what = Box::new(error.what.into());
+            let what = File::Of(error.file.display().to_string(), what);
+            root.outside(&format!("sip.tls.{}", error.key), what);
             Made { tls: None, files }
         }
     }
@@ -131,14 +132,15 @@ pub(super) fn make(
 /// Complains about a certificate that is not good at this time, or not for long. It is shown all
 /// the same: a phone that does not look at the date can still talk.
 fn judge(root: &Section<'_>, file: &Path, tls: &Tls) {
-    let (key, file, now) = ("sip.tls.certificate", file.display(), clock::now().wall);
+    let (key, now) = ("sip.tls.certificate", clock::now().wall);
+    let of = |what: File| File::Of(file.display().to_string(), Box::new(what.into()));
     match tls.validity.judge(now) {
-        Err(what) => root.outside(key, format!("{file}: {what}")),
+        Err(what) => root.outside(key, of(what)),
         Ok(()) => {
             let left = (tls.validity.until - now).to_std().unwrap_or_default();
             if left < SOON {
                 let days = value::show(Duration::from_secs(left.as_secs() / DAY * DAY));
-                root.warn(key, format!("{file}: expires in {days}"));
+                root.warn(key, of(File::ExpiresIn(days)));
             }
         }
     }

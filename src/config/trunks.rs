@@ -8,6 +8,7 @@ use super::service::{DAY, s};
 use super::sheet::Section;
 use super::value;
 use crate::call::config::{DtmfMeans, NumberSource, Register, Trunk, TrunkId};
+use crate::complaint::{Fit, Value};
 
 /// Trunks at most.
 const MAX_TRUNKS: usize = 100;
@@ -17,7 +18,7 @@ pub(super) fn trunks(root: &Section<'_>, context: &Context<'_>) -> BTreeMap<Trun
     let mut trunks = BTreeMap::new();
     let sections = root.sections("trunk", Some("id"));
     if sections.len() > MAX_TRUNKS {
-        root.error("trunk", format!("{} of them; at most {MAX_TRUNKS}", sections.len()));
+        root.error("trunk", Value::TooMany(sections.len(), MAX_TRUNKS));
     }
     for section in sections.iter().take(MAX_TRUNKS) {
         let id = section.required("id", value::id);
@@ -36,9 +37,9 @@ fn told_apart(section: &Section<'_>, trunk: &Trunk, others: &BTreeMap<TrunkId, T
     for (id, other) in others {
         for peer in &trunk.peers {
             if other.peers.contains(peer) {
-                section.error("peers", format!("{peer} belongs to trunk {id} already"));
+                section.error("peers", Fit::PeerTaken(peer.to_string(), id.to_string()));
             } else if other.peers.iter().any(|o| o.contains(peer) || peer.contains(o)) {
-                section.warn("peers", format!("{peer} overlaps with trunk {id}"));
+                section.warn("peers", Fit::PeerOverlaps(peer.to_string(), id.to_string()));
             }
         }
     }
@@ -85,16 +86,16 @@ fn trunk(section: &Section<'_>, context: &Context<'_>) -> Option<Trunk> {
 /// Complains about what a trunk lacks.
 fn complete(section: &Section<'_>, trunk: &Trunk) {
     if trunk.peers.is_empty() && !section.has("register") && !section.is_refused("peers") {
-        section.error("peers", "no peers and no register: no call could come");
+        section.error("peers", Fit::NoPeers);
     }
     if trunk.peers.iter().any(|peer| peer.prefix_len() == 0) {
-        section.warn("peers", "everyone may send calls");
+        section.warn("peers", Fit::Everyone);
     }
     if trunk.called_number.is_empty() && !section.is_refused("called_number") {
-        section.error("called_number", "is empty: the line could not be told");
+        section.error("called_number", Fit::NoCalledNumber);
     }
     if trunk.codecs.is_empty() && !section.is_refused("codecs") {
-        section.error("codecs", "is empty: nobody would be heard");
+        section.error("codecs", Fit::NoCodecs);
     }
 }
 
@@ -102,7 +103,7 @@ fn prefix(text: &str) -> value::Read<String> {
     if text.len() <= 8 && text.chars().all(|c| c.is_ascii_digit()) {
         return Ok(text.to_owned());
     }
-    Err(format!("\"{text}\" is no prefix: up to 8 digits"))
+    Err(Value::NoPrefix(text.to_owned()).into())
 }
 
 /// `register`: one table or several.
@@ -132,7 +133,7 @@ fn user(text: &str) -> value::Read<String> {
     if !text.is_empty() && text.len() <= 100 && text.chars().all(plain) {
         return Ok(text.to_owned());
     }
-    Err(format!("\"{text}\" is no user of a SIP URI"))
+    Err(Value::NoSipUser(text.to_owned()).into())
 }
 
 /// A user name of a digest, which some carriers write with a domain.
@@ -141,13 +142,12 @@ fn user_or_name(text: &str) -> value::Read<String> {
     if !text.is_empty() && text.len() <= 200 && !text.contains(odd) {
         return Ok(text.to_owned());
     }
-    Err(format!("\"{text}\" is no user name"))
+    Err(Value::NoUserName(text.to_owned()).into())
 }
 
 fn aor(text: &str) -> value::Read<String> {
-    let how = "write it like \"sip:user@carrier.example\"";
     let rest = text.strip_prefix("sip:").or_else(|| text.strip_prefix("sips:"));
     let parts = rest.and_then(|rest| rest.split_once('@'));
     let is_good = parts.is_some_and(|(name, host)| user(name).is_ok() && value::host(host).is_ok());
-    if is_good { Ok(text.to_owned()) } else { Err(format!("\"{text}\" is no address: {how}")) }
+    if is_good { Ok(text.to_owned()) } else { Err(Value::NoSipAddress(text.to_owned()).into()) }
 }

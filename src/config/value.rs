@@ -14,13 +14,14 @@ use ipnet::IpNet;
 
 use super::nearest::hint;
 use crate::call::config::Srtp;
+use crate::complaint::{Cause, Value, Wrong};
 use crate::media::Codec;
 use crate::sip::Transport;
 use crate::sip::uri::Uri;
 use crate::time::Timestamp;
 
-/// What a reader says: the value, or a clause that says what is wrong.
-pub(super) type Read<T> = Result<T, String>;
+/// What a reader says: the value, or what is wrong.
+pub(super) type Read<T> = Result<T, Wrong>;
 
 /// Milliseconds in each unit of a duration, largest first.
 const UNITS: [(&str, u64); 5] =
@@ -32,10 +33,9 @@ pub(super) fn duration(text: &str) -> Read<Duration> {
     let (number, unit) = text.split_at(split);
     let unit = UNITS.iter().find(|(name, _)| *name == unit);
     let (Ok(number), Some((_, ms))) = (number.parse::<u64>(), unit) else {
-        let how = "write a whole number with its unit (ms, s, m, h, d), like \"20s\"";
-        return Err(format!("\"{text}\" is no duration: {how}"));
+        return Err(Value::NoDuration(text.to_owned()).into());
     };
-    let ms = number.checked_mul(*ms).ok_or_else(|| format!("\"{text}\" is too long"))?;
+    let ms = number.checked_mul(*ms).ok_or_else(|| Value::EndlessDuration(text.to_owned()))?;
     Ok(Duration::from_millis(ms))
 }
 
@@ -45,9 +45,8 @@ pub(super) fn duration_in(text: &str, range: &RangeInclusive<Duration>) -> Read<
     if range.contains(&value) {
         return Ok(value);
     }
-    let how = if value < *range.start() { "short" } else { "long" };
-    let (least, most) = (show(*range.start()), show(*range.end()));
-    Err(format!("\"{text}\" is too {how}: \"{least}\" to \"{most}\""))
+    let wrong = if value < *range.start() { Value::TooShort } else { Value::TooLong };
+    Err(wrong(text.to_owned(), show(*range.start()), show(*range.end())).into())
 }
 
 /// A duration as the configuration writes it, in the largest unit that needs no fraction.
@@ -61,7 +60,7 @@ pub(super) fn show(duration: Duration) -> String {
 pub(super) fn one_of<T: Copy>(text: &str, known: &[(&str, T)]) -> Read<T> {
     known.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
         let names = known.iter().map(|(name, _)| *name);
-        format!("\"{text}\" is not known{}", hint(text, names))
+        Value::Unknown(text.to_owned(), hint(text, names)).into()
     })
 }
 
@@ -77,7 +76,7 @@ pub(super) fn codec(text: &str) -> Read<Codec> {
     if codec.is_built_in() {
         return Ok(codec);
     }
-    Err(format!("\"{text}\" is not built in: build koebashi with --features {text}"))
+    Err(Value::NotBuiltIn(text.to_owned()).into())
 }
 
 /// Whether RTP is encrypted.
@@ -90,7 +89,7 @@ pub(super) fn id(text: &str) -> Read<String> {
     if !text.is_empty() && text.len() <= 32 && text.chars().all(plain) {
         return Ok(text.to_owned());
     }
-    Err(format!("\"{text}\" is no id: 1 to 32 of a-z, 0-9, _ and -"))
+    Err(Value::NoId(text.to_owned()).into())
 }
 
 /// The name of a prompt: a file name without folder and ending.
@@ -99,7 +98,7 @@ pub(super) fn prompt(text: &str) -> Read<crate::media::Prompt> {
     if !text.is_empty() && text.len() <= 64 && text.chars().all(plain) {
         return Ok(text.into());
     }
-    Err(format!("\"{text}\" is no prompt's name: 1 to 64 letters, digits, _ and -"))
+    Err(Value::NoPromptName(text.to_owned()).into())
 }
 
 /// A called number; hyphens and blanks are for the eye.
@@ -109,7 +108,7 @@ pub(super) fn called_number(text: &str) -> Read<String> {
     if (2..=20).contains(&digits.len()) && digits.chars().all(plain) {
         return Ok(digits);
     }
-    Err(format!("\"{text}\" is no number: write the digits that callers dial, like \"0570022282\""))
+    Err(Value::NoNumber(text.to_owned()).into())
 }
 
 /// A counselor's extension.
@@ -117,7 +116,7 @@ pub(super) fn extension(text: &str) -> Read<String> {
     if (2..=8).contains(&text.len()) && text.chars().all(|c| c.is_ascii_digit()) {
         return Ok(text.to_owned());
     }
-    Err(format!("\"{text}\" is no extension: 2 to 8 digits"))
+    Err(Value::NoExtension(text.to_owned()).into())
 }
 
 /// A code that counselors dial.
@@ -126,7 +125,7 @@ pub(super) fn code(text: &str) -> Read<String> {
     if (2..=8).contains(&text.len()) && text.chars().all(key) {
         return Ok(text.to_owned());
     }
-    Err(format!("\"{text}\" is no code: 2 to 8 of 0-9, * and #"))
+    Err(Value::NoCode(text.to_owned()).into())
 }
 
 /// An IP address; empty: none.
@@ -135,9 +134,9 @@ pub(super) fn address_or_none(text: &str) -> Read<Option<IpAddr>> {
         return Ok(None);
     }
     match text.parse::<IpAddr>() {
-        Ok(ip) if ip.is_unspecified() => Err(format!("\"{text}\" is not an address to call")),
+        Ok(ip) if ip.is_unspecified() => Err(Value::NotToCall(text.to_owned()).into()),
         Ok(ip) => Ok(Some(ip)),
-        Err(_) => Err(format!("\"{text}\" is no IP address")),
+        Err(_) => Err(Value::NoIp(text.to_owned()).into()),
     }
 }
 
@@ -145,37 +144,32 @@ pub(super) fn address_or_none(text: &str) -> Read<Option<IpAddr>> {
 pub(super) fn network(text: &str) -> Read<IpNet> {
     let address = text.parse::<IpAddr>().map(IpNet::from);
     let network = address.or_else(|_| text.parse::<IpNet>().map(|net| net.trunc()));
-    network.map_err(|_| {
-        format!("\"{text}\" is neither an address nor a network, like \"192.0.2.0/24\"")
-    })
+    network.map_err(|_| Value::NoNetwork(text.to_owned()).into())
 }
 
 /// An address with its port.
 pub(super) fn socket(text: &str) -> Read<SocketAddr> {
-    let how = "write address and port, like \"127.0.0.1:8080\" or \"[::1]:8080\"";
-    text.parse().map_err(|_| format!("\"{text}\" is no socket address: {how}"))
+    text.parse().map_err(|_| Value::NoSocket(text.to_owned()).into())
 }
 
 /// A SIP socket: `udp://127.0.0.1:5060`.
 pub(super) fn listener(text: &str) -> Read<(Transport, SocketAddr)> {
-    let how = "write it like \"udp://127.0.0.1:5060\"";
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Err(format!("\"{text}\" names no transport: {how}"));
+        return Err(Value::NamesNoTransport(text.to_owned()).into());
     };
     let transport = match scheme {
         "udp" => Transport::Udp,
         "tcp" => Transport::Tcp,
         "tls" => Transport::Tls,
-        "wss" => return Err(format!("{scheme}:// is not served; there is udp, tcp, tls")),
+        "wss" => return Err(Value::NotServed(scheme.to_owned()).into()),
         other => {
             let near = hint(other, ["udp", "tcp", "tls"]);
-            return Err(format!("\"{other}\" is no transport{near}"));
+            return Err(Value::NoTransport(other.to_owned(), near).into());
         }
     };
-    let socket: SocketAddr =
-        rest.parse().map_err(|_| format!("\"{rest}\" is not an address with its port: {how}"))?;
+    let socket: SocketAddr = rest.parse().map_err(|_| Value::NoAddressWithPort(rest.to_owned()))?;
     if socket.port() == 0 {
-        return Err(format!("\"{text}\": port 0 can't be called"));
+        return Err(Value::PortZero(text.to_owned()).into());
     }
     Ok((transport, socket))
 }
@@ -183,17 +177,16 @@ pub(super) fn listener(text: &str) -> Read<(Transport, SocketAddr)> {
 /// Who can open recordings: an age public key. A secret one is refused without being shown.
 pub(super) fn recipient(text: &str) -> Read<age::x25519::Recipient> {
     if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
-        return Err("is a secret key, which must never be here: give its public one".to_owned());
+        return Err(Value::SecretRecipient.into());
     }
-    let how = "as `age-keygen` prints it";
-    text.parse().map_err(|why| format!("\"{text}\" is no age public key {how}: {why}"))
+    text.parse().map_err(|why: &str| Value::NoRecipient(text.to_owned(), Cause::new(why)).into())
 }
 
 /// A domain. No port: it is the realm of the digest, whose parts are divided by colons.
 pub(super) fn domain(text: &str) -> Read<String> {
     let host = host(text)?;
     if host.contains([':', '[', ']']) {
-        return Err(format!("\"{text}\" is no domain: a name, without port"));
+        return Err(Value::NoDomain(text.to_owned()).into());
     }
     Ok(host)
 }
@@ -204,14 +197,14 @@ pub(super) fn host(text: &str) -> Read<String> {
     if !text.is_empty() && text.len() <= 253 && text.chars().all(plain) {
         return Ok(text.to_owned());
     }
-    Err(format!("\"{text}\" is no host"))
+    Err(Value::NoHost(text.to_owned()).into())
 }
 
 /// A time zone by its name. Never a fallback: an hour's error would shut callers out.
 pub(super) fn timezone(text: &str) -> Read<Tz> {
     text.parse().map_err(|_| {
         let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
-        format!("\"{text}\" is no time zone{}", hint(text, names))
+        Value::NoTimezone(text.to_owned(), hint(text, names)).into()
     })
 }
 
@@ -220,14 +213,12 @@ pub(super) fn time_of_day(text: &str) -> Read<NaiveTime> {
     if text == "24:00" {
         return Ok(NaiveTime::MIN);
     }
-    NaiveTime::parse_from_str(text, "%H:%M")
-        .map_err(|_| format!("\"{text}\" is no time of day: write it like \"18:00\""))
+    NaiveTime::parse_from_str(text, "%H:%M").map_err(|_| Value::NoTimeOfDay(text.to_owned()).into())
 }
 
 /// A date, `2026-12-26`.
 pub(super) fn date(text: &str) -> Read<NaiveDate> {
-    NaiveDate::parse_from_str(text, "%Y-%m-%d")
-        .map_err(|_| format!("\"{text}\" is no date: write it like \"2026-12-26\""))
+    NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_| Value::NoDate(text.to_owned()).into())
 }
 
 /// A yearly range of days, `12-29..01-03`.
@@ -239,7 +230,7 @@ pub(super) fn day_range(text: &str) -> Read<((u32, u32), (u32, u32))> {
         NaiveDate::from_ymd_opt(2024, month, day).map(|_| (month, day))
     };
     let ends = text.split_once("..").and_then(|(from, to)| Some((day(from)?, day(to)?)));
-    ends.ok_or_else(|| format!("\"{text}\" is no range of days: write it like \"12-29..01-03\""))
+    ends.ok_or_else(|| Value::NoDayRange(text.to_owned()).into())
 }
 
 /// A moment: RFC 3339, or local time in the service's zone.
@@ -249,11 +240,11 @@ pub(super) fn moment(text: &str, zone: Tz) -> Read<Timestamp> {
     }
     let forms = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"];
     let local = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
-    let how = "write it like \"2026-12-26T21:00\"";
-    let local = local.ok_or_else(|| format!("\"{text}\" is no date with time: {how}"))?;
+    let local = local.ok_or_else(|| Value::NoMoment(text.to_owned()))?;
     // An hour that comes twice (summer time ends): the first.
     let moment = zone.from_local_datetime(&local).earliest();
-    moment.map(|m| m.to_utc()).ok_or_else(|| format!("\"{text}\" does not exist in {zone}"))
+    let wrong = || Value::NoSuchMoment(text.to_owned(), zone.to_string()).into();
+    moment.map(|m| m.to_utc()).ok_or_else(wrong)
 }
 
 /// First and last RTP port, `30000-39998`, both even.
@@ -262,17 +253,13 @@ pub(super) fn ports(text: &str) -> Read<(u16, u16)> {
         Some((first.trim().parse::<u16>().ok()?, last.trim().parse::<u16>().ok()?))
     });
     let Some((first, last)) = parsed else {
-        return Err(format!("\"{text}\" is no range of ports: write it like \"30000-39998\""));
+        return Err(Value::NoPorts(text.to_owned()).into());
     };
     match () {
-        () if first % 2 != 0 => {
-            Err(format!("{first} is odd: RTP takes the even port, RTCP the next"))
-        }
-        () if last % 2 != 0 => {
-            Err(format!("{last} is odd: RTP takes the even port, RTCP the next"))
-        }
-        () if first < 1024 => Err(format!("{first} is below 1024")),
-        () if first >= last => Err(format!("{last} is not above {first}")),
+        () if first % 2 != 0 => Err(Value::OddPort(first).into()),
+        () if last % 2 != 0 => Err(Value::OddPort(last).into()),
+        () if first < 1024 => Err(Value::LowPort(first).into()),
+        () if first >= last => Err(Value::PortsTurned(last, first).into()),
         () => Ok((first, last)),
     }
 }
@@ -282,8 +269,8 @@ pub(super) fn within<T: PartialOrd + Display>(value: T, range: &RangeInclusive<T
     if range.contains(&value) {
         return Ok(value);
     }
-    let how = if value < *range.start() { "small" } else { "large" };
-    Err(format!("{value} is too {how}: {} to {}", range.start(), range.end()))
+    let wrong = if value < *range.start() { Value::TooSmall } else { Value::TooLarge };
+    Err(wrong(value.to_string(), range.start().to_string(), range.end().to_string()).into())
 }
 
 /// What a `sip:` or `sips:` URI has behind its scheme; `None` too where it asks for a transport
@@ -296,8 +283,7 @@ fn callable(text: &str) -> Option<&str> {
 
 /// A `sip:` or `sips:` URI whose host is an IP address, for a phone that does not register.
 pub(super) fn fixed_contact(text: &str) -> Read<String> {
-    let how = "write a sip: URI with an IP address, like \"sip:101@192.0.2.7:5060\"";
-    let bad = || format!("\"{text}\" can't be called: {how}");
+    let bad = || Wrong::from(Value::NoContact(text.to_owned()));
     let rest = callable(text).ok_or_else(bad)?;
     let rest = rest.split_once(';').map_or(rest, |(uri, _)| uri);
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
@@ -311,8 +297,7 @@ pub(super) fn fixed_contact(text: &str) -> Read<String> {
 
 /// A registrar: `sip:host[:port][;transport=tcp]`, or `tls` for `tcp`, or `sips:host`.
 pub(super) fn registrar(text: &str) -> Read<String> {
-    let how = "write it like \"sip:carrier.example:5060\"";
-    let bad = || format!("\"{text}\" is no registrar: {how}");
+    let bad = || Wrong::from(Value::NoRegistrar(text.to_owned()));
     let rest = callable(text).ok_or_else(bad)?;
     let address = rest.split_once(';').map_or(rest, |(address, _)| address);
     let blank = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '@' | '?');
@@ -353,7 +338,9 @@ mod tests {
         assert_eq!(utc("2026-12-26T21:00:00Z", tokyo).unwrap(), "2026-12-26T21:00:00+00:00");
         let berlin = chrono_tz::Europe::Berlin;
         assert_eq!(utc("2026-10-25T02:30", berlin).unwrap(), "2026-10-25T00:30:00+00:00");
-        assert!(utc("2026-03-29T02:30", berlin).unwrap_err().contains("does not exist"));
+        let skipped =
+            Value::NoSuchMoment("2026-03-29T02:30".to_owned(), "Europe/Berlin".to_owned());
+        assert_eq!(utc("2026-03-29T02:30", berlin).unwrap_err(), skipped.into());
         assert!(utc("2026-12-26", tokyo).is_err());
     }
 

@@ -1,5 +1,5 @@
-//! The pages' script, which is in the binary. The style sheet stands in each page itself: a page is
-//! there in one round trip.
+//! The pages' script and icon, which are in the binary. The style sheet stands in each page itself:
+//! a page is there in one round trip.
 
 use axum::extract::Path;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -19,10 +19,11 @@ pub(in crate::console) fn text(name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// What tells this version of a file from another.
-pub(in crate::console) fn version(name: &str) -> String {
+/// Where a file is. The path tells this version of it from another.
+pub(in crate::console) fn path(name: &str) -> String {
     let hash = Sha256::digest(text(name).as_bytes());
-    hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    let version: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    format!("/assets/{version}/{name}")
 }
 
 /// `GET /assets/{version}/{name}`. The name tells the version, so that it may be kept for ever.

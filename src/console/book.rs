@@ -83,6 +83,24 @@ impl Book {
         apart(move || replace(&path, &text)).await
     }
 
+    /// Whether there is a file.
+    ///
+    /// # Errors
+    /// When that can't be seen.
+    pub(super) async fn is_there(&self) -> io::Result<bool> {
+        let path = self.path.clone();
+        apart(move || path.try_exists()).await
+    }
+
+    /// Takes the file away again, where there was none before.
+    ///
+    /// # Errors
+    /// When the folder may not be written.
+    pub(super) async fn take_away(&self) -> io::Result<()> {
+        let path = self.path.clone();
+        apart(move || fs::remove_file(target(&path)?)).await
+    }
+
     /// Whether the file could be written.
     ///
     /// # Errors

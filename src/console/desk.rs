@@ -206,9 +206,12 @@ impl Desk {
 
     /// Writes down what was done under a name.
     pub(super) fn audit_of(&self, who: &str, what: impl Into<String>) {
-        let entry = audit::Entry { at: clock::now().wall, who: who.to_owned(), what: what.into() };
-        tracing::info!("{}: {}", entry.who, entry.what);
-        self.store().audit(entry);
+        self.store().audit(told(who, what.into()));
+    }
+
+    /// Writes down what somebody was not let do: where they try very often, as a sum.
+    pub(super) fn audit_refusal(&self, who: &Person, what: impl Into<String>) {
+        self.store().audit_refusal(told(&who.name, what.into()));
     }
 
     /// Unguessable bytes.
@@ -350,6 +353,12 @@ impl Desk {
 /// When it can't be read: there is no service, or it is another user's.
 pub fn machine_token(state_dir: &Path) -> io::Result<String> {
     fs::read_to_string(state_dir.join(TOKEN_FILE))
+}
+
+/// An entry of the audit trail, told in the log as well.
+fn told(who: &str, what: String) -> audit::Entry {
+    tracing::info!("{who}: {what}");
+    audit::Entry { at: clock::now().wall, who: who.to_owned(), what }
 }
 
 /// A file for its owner alone.

@@ -123,23 +123,11 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::board::{Chooser, CounselorState, CounselorView};
-    use crate::call::intention::Intention;
+    use crate::call::board::{CounselorState, CounselorView};
 
     fn board(states: &[(&str, CounselorState)]) -> Board {
-        let counselor = |(extension, state): &(&str, CounselorState)| CounselorView {
-            extension: Extension::from(*extension),
-            name: String::new(),
-            state: state.clone(),
-            for_: Duration::ZERO,
-            intention: Intention::Ready,
-            chosen_by: Chooser::Own,
-            wrap_up_left: None,
-            missed: 0,
-            taken: 0,
-            recent: vec![],
-            lines: vec![],
-            help: None,
+        let counselor = |(extension, state): &(&str, CounselorState)| {
+            CounselorView::of(extension, state.clone())
         };
         Board { counselors: states.iter().map(counselor).collect(), ..Board::default() }
     }

@@ -33,7 +33,7 @@ pub(super) async fn enter(State(desk): State<Arc<Desk>>, request: Request, next:
         (None, person) => pass(&desk, place, person, request, next).await,
         (Some(_), None) => stranger(&desk, request).await,
         (Some(_), Some(person)) if !place.admits(person.role) && !person.is_machine() => {
-            desk.audit(&person, format!("is not let to {}", place.path));
+            desk.audit_refusal(&person, format!("is not let to {}", place.path));
             let view = view(&desk, Some(person), &request);
             match is_api(&request) {
                 true => error(StatusCode::FORBIDDEN, "not_allowed"),

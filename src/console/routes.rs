@@ -7,7 +7,8 @@
 //! | `GET /metrics` | Prometheus text format |
 //! | `GET /api/v1/board` | the live board ([`view::Board`]) |
 //! | `GET /api/v1/events` | server-sent events: `board` with the board whenever it changed |
-//! | | and before it `help` ([`view::Help`]) when a counselor has asked for help |
+//! | | and before it `help` ([`view::Help`]) when a counselor has asked for help; `moved` is |
+//! | | the last one where a newer stream of the same account takes its place |
 //! | `/api/v1/calls/…` | what is done in calls: see [`deeds`] |
 //! | `/api/v1/calls/…/contact` | what a call was: see [`contacts`] |
 //! | `/api/v1/counselors/…` | what counselors choose: see [`states`] |
@@ -39,13 +40,14 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use futures_util::stream::{self, Stream};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::desk::Desk;
 use super::enter::{self, FORM_MAX};
 use super::live::pass::Pass;
-use super::sign_in::Person;
+use super::live::seats::{Seat, Seats};
+use super::sign_in::{From, Person};
 use super::ui::{STYLE, View};
 use super::{assets, pages, view};
 use crate::call::board::Board;
@@ -69,7 +71,7 @@ const POLICY: HeaderName = HeaderName::from_static("content-security-policy");
 struct Shared {
     desk: Arc<Desk>,
     handle: Handle,
-    subscribers: Arc<Semaphore>,
+    subscribers: Seats,
     heartbeat: Duration,
     printed: Arc<Mutex<Printed>>,
 }
@@ -86,7 +88,7 @@ pub(super) fn router(desk: &Arc<Desk>) -> Router {
     let shared = Shared {
         desk: Arc::clone(desk),
         handle: desk.handle.clone(),
-        subscribers: Arc::new(Semaphore::new(desk.limits.subscribers)),
+        subscribers: Seats::new(&desk.limits),
         heartbeat: desk.limits.heartbeat,
         printed: Arc::default(),
     };
@@ -214,9 +216,10 @@ async fn board(State(shared): State<Shared>) -> Response {
 async fn events(
     State(shared): State<Shared>,
     Extension(person): Extension<Person>,
+    Extension(from): Extension<From>,
     headers: HeaderMap,
 ) -> Response {
-    let Ok(permit) = Arc::clone(&shared.subscribers).try_acquire_owned() else {
+    let Some(seat) = shared.subscribers.take(&person, from) else {
         return error(StatusCode::SERVICE_UNAVAILABLE, "too_many_subscribers");
     };
     let heartbeat = KeepAlive::new().interval(shared.heartbeat).text("heartbeat");
@@ -224,7 +227,7 @@ async fn events(
     board.mark_changed();
     let (next, told, due) = (Instant::now(), BTreeSet::new(), VecDeque::new());
     let pass = Pass::new(&shared.desk, &person, &headers);
-    let subscriber = Subscriber { pass, board, shared, next, told, due, _permit: permit };
+    let subscriber = Subscriber { pass, board, shared, next, told, due, seat, is_over: false };
     Sse::new(subscriber.events()).keep_alive(heartbeat).into_response()
 }
 
@@ -252,27 +255,45 @@ struct Subscriber {
     told: BTreeSet<(String, String)>,
     /// What goes out before the next board.
     due: VecDeque<Event>,
-    _permit: OwnedSemaphorePermit,
+    seat: Seat,
+    is_over: bool,
 }
 
 impl Subscriber {
-    /// The board at once, then whenever it has changed; ends with the session, or with the loop.
+    /// The board at once, then whenever it has changed; ends with the session, with the loop, or
+    /// when a newer stream of the same account takes its place.
     fn events(self) -> impl Stream<Item = Result<Event, Infallible>> {
         stream::unfold(self, |mut subscriber| async {
-            if let Some(event) = subscriber.due.pop_front() {
-                return Some((Ok(event), subscriber));
-            }
-            sleep_until(subscriber.next).await;
-            subscriber.board.changed().await.ok()?;
-            if !subscriber.pass.is_good().await {
-                return None;
-            }
-            subscriber.next = Instant::now() + EVENT_PAUSE;
-            let board = subscriber.board.borrow_and_update().clone();
-            subscriber.draw(&board);
-            let event = subscriber.due.pop_front()?;
+            let event = subscriber.event().await?;
             Some((Ok(event), subscriber))
         })
+    }
+
+    async fn event(&mut self) -> Option<Event> {
+        if self.is_over {
+            return None;
+        }
+        if let Some(event) = self.due.pop_front() {
+            return Some(event);
+        }
+        let changed = async {
+            sleep_until(self.next).await;
+            self.board.changed().await
+        };
+        tokio::select! {
+            changed = changed => changed.ok()?,
+            () = self.seat.moved() => {
+                self.is_over = true;
+                return Some(Event::default().event("moved").data("-"));
+            }
+        }
+        if !self.pass.is_good().await {
+            return None;
+        }
+        self.next = Instant::now() + EVENT_PAUSE;
+        let board = self.board.borrow_and_update().clone();
+        self.draw(&board);
+        self.due.pop_front()
     }
 
     /// The events of a board: who asks for help since the last one, then all of it.

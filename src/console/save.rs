@@ -10,11 +10,14 @@ use std::path::{Path, PathBuf};
 use tokio::task::spawn_blocking;
 
 use super::book::{Leaf, sha256};
+use super::complaint;
 use super::desk::Desk;
+use super::keys::{self, Kind};
 use super::sign_in::Person;
-use super::ui::Lang;
+use crate::complaint::{Cause, Complaint, File, Value};
 use crate::config::edit::{self, Edit};
 use crate::config::{Change, Loaded, changes, parse, ready};
+use crate::lang::Lang;
 use crate::shell::clock;
 use crate::store;
 use crate::store::history::{self, Version};
@@ -35,8 +38,8 @@ pub(super) enum Failure {
     Unwritable(PathBuf, io::Error),
     /// The file is not what it was.
     Changed,
-    /// The text is wrong as a whole: each as `file:line: key: what`.
-    Wrong(Vec<String>),
+    /// The text is wrong.
+    Wrong(Vec<Complaint>),
     /// The database refuses.
     Store(store::Error),
 }
@@ -56,7 +59,7 @@ impl Failure {
                     "The configuration changed just before saving. Please look at it again.",
                 )
                 .to_owned(),
-            Self::Wrong(complaints) => complaints.join("\n"),
+            Self::Wrong(complaints) => complaint::lines(l, complaints),
             Self::Store(error) => error.to_string(),
         }
     }
@@ -85,7 +88,7 @@ pub(super) struct Draft {
     /// What differs from what the file says now.
     pub(super) changes: Vec<Change>,
     /// What looks wrong but can be run.
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Vec<Complaint>,
 }
 
 /// What became of a save.
@@ -136,34 +139,51 @@ pub(super) async fn based(desk: &Desk, base: &str) -> Result<Option<Leaf>, Failu
 }
 
 /// What a text means, with the prompts that the service has now.
-pub(super) fn read(desk: &Desk, text: &str) -> Result<Loaded, Vec<String>> {
+pub(super) fn read(desk: &Desk, text: &str) -> Result<Loaded, Vec<Complaint>> {
     let path = desk.book.path();
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    let mut loaded = parse(text, &path.display().to_string(), folder)
-        .map_err(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let mut loaded = parse(text, &path.display().to_string(), folder)?;
     loaded.call.prompt_lengths.clone_from(&desk.current().loaded.call.prompt_lengths);
     Ok(loaded)
 }
 
-/// The text of a leaf after changes, judged as a whole.
-pub(super) async fn draft(desk: &Desk, leaf: &Leaf, edits: &[Edit]) -> Result<Draft, Failure> {
-    let wrong = |error: edit::Error| Failure::Wrong(vec![error.to_string()]);
+/// The text of a leaf, which means `old`, after changes; judged as a whole.
+pub(super) async fn draft(
+    desk: &Desk,
+    leaf: &Leaf,
+    old: &Loaded,
+    edits: &[Edit],
+) -> Result<Draft, Failure> {
+    let wrong = |error: edit::Error| Failure::Wrong(vec![error.into()]);
     let begun = edit::begun(&leaf.text).map_err(wrong)?;
     let text = edit::apply(&begun, edits).map_err(wrong)?;
-    judged(desk, leaf, text).await
+    judged(desk, old, text).await
 }
 
-/// A whole text in the place of a leaf's, judged.
-pub(super) async fn judged(desk: &Desk, leaf: &Leaf, text: String) -> Result<Draft, Failure> {
+/// A whole text in the place of one that means `old`, judged.
+pub(super) async fn judged(desk: &Desk, old: &Loaded, text: String) -> Result<Draft, Failure> {
     let (path, tried) = (desk.book.path().to_owned(), text.clone());
     let known = desk.current();
     let judged = spawn_blocking(move || ready::try_text(&tried, &path, &known)).await;
-    let judged = judged.unwrap_or_else(|error| Err(vec![error.to_string()]));
+    let fault = |error| Complaint::error("", None, File::Fault(Cause::new(error)));
+    let judged = judged.unwrap_or_else(|error| Err(vec![fault(error)]));
     let (loaded, warnings) = judged.map_err(Failure::Wrong)?;
-    // Where the file is no good, what is in force is what is changed.
-    let current = desk.current();
-    let old = read(desk, &leaf.text);
-    let changes = changes(old.as_ref().unwrap_or(&current.loaded), &loaded);
+    let changes = changes(old, &loaded);
+    // By whichever page or earlier version it comes. What is only taken away names nothing.
+    let is_barred = |change: &&Change| {
+        let key = keys::find(&change.key);
+        change.new.is_some() && key.is_some_and(|key| key.kind == Kind::Machine)
+    };
+    let barred = changes.iter().filter(is_barred);
+    let barred: Vec<_> = barred
+        .map(|it| Complaint {
+            key: it.key.clone(),
+            ..Complaint::error("", None, Value::ByHandOnly)
+        })
+        .collect();
+    if !barred.is_empty() {
+        return Err(Failure::Wrong(barred));
+    }
     Ok(Draft { text, changes, warnings })
 }
 
@@ -183,13 +203,20 @@ pub(super) async fn save(
     let write = async |text: &str| {
         desk.book.write(text).await.map_err(|error| Failure::Unwritable(path(), error))
     };
+    let was_there = desk.book.is_there().await;
+    let was_there = was_there.map_err(|error| Failure::Unreadable(path(), error))?;
     write(&draft.text).await?;
     let saved = match desk.handle.reload().await {
         Ok(Ok(())) => Saved::InForce,
         Err(_) => Saved::Soon,
         Ok(Err(complaints)) => {
             // What the service does not take is not left to its next start.
-            write(&leaf.text).await?;
+            if was_there {
+                write(&leaf.text).await?;
+            } else {
+                let gone = desk.book.take_away().await;
+                gone.map_err(|error| Failure::Unwritable(path(), error))?;
+            }
             return Err(Failure::Wrong(complaints));
         }
     };

@@ -277,7 +277,7 @@ fn call_row(call: &Call) -> Vec<String> {
         call.counselors.join(" "),
         call.supervisor.as_ref().map_or_else(none, |supervisor| {
             let mode = match supervisor.mode.as_str() {
-                "listen" => "傍聴",
+                "listen" => "モニター",
                 "whisper" => "助言",
                 "join" => "参加",
                 other => other,
@@ -311,9 +311,9 @@ fn voice(call: &Call) -> String {
 
 fn counselor_row(counselor: &Counselor) -> Vec<String> {
     let state = match counselor.state.as_str() {
-        "offline" => "退席",
+        "offline" => "ログアウト",
         "unreachable" => "電話不通",
-        "paused" => "休止",
+        "paused" => "離席",
         "ready" => "受付可",
         "ringing" => "呼出中",
         "talking" => "相談中",

@@ -25,7 +25,7 @@ use crate::call::voice::Side;
 use crate::chance::Chance;
 use crate::config::ready;
 use crate::media::Recent;
-use crate::shell::handle::{Asked, Feed, channel};
+use crate::shell::handle::{Asked, Feed, Handle, channel};
 use crate::shell::metrics::Metrics;
 use crate::store::{self, Reader, Store};
 use crate::time::Timestamp;
@@ -60,6 +60,11 @@ impl Drop for Server {
 impl Server {
     /// A console of a service that is ready, but for what the test does to it.
     async fn start(limits: Console) -> Self {
+        Self::start_with(limits, |handle| handle).await
+    }
+
+    /// … with more for the pages to ask.
+    async fn start_with(limits: Console, more: impl FnOnce(Handle) -> Handle) -> Self {
         static NTH: AtomicU32 = AtomicU32::new(0);
         let nth = NTH.fetch_add(1, Ordering::Relaxed);
         let folder = format!("koebashi-console-{}-{nth}", std::process::id());
@@ -78,7 +83,7 @@ impl Server {
         let (_, current) = watch::channel(Arc::new(ready));
         let chance = Chance::from_number(nth.into());
         let path = database.with_file_name("koebashi.toml");
-        let desk = Setup { handle, limits, current, chance, path };
+        let desk = Setup { handle: more(handle), limits, current, chance, path };
         let desk = Desk::open(desk).await.unwrap();
         let token = machine_token(database.parent().unwrap()).unwrap();
         let task = tokio::spawn(serve(listener, Arc::clone(&desk), std::future::pending()));
@@ -232,22 +237,16 @@ fn board() -> Board {
 
 fn counselor(extension: &str, name: &str, state: CounselorState) -> CounselorView {
     CounselorView {
-        extension: Extension::from(extension),
         name: name.to_owned(),
-        state,
         for_: Duration::from_secs(4_000),
-        intention: Intention::Ready,
-        chosen_by: Chooser::Own,
-        wrap_up_left: None,
-        missed: 0,
         taken: 3,
-        recent: vec![],
         lines: vec![LineId::from("nijiiro")],
         help: (extension == "101").then(|| HelpView {
             call: CallId("k7f2".into()),
             for_: Duration::from_secs(65),
             rings: vec![Extension::from("201")],
         }),
+        ..CounselorView::of(extension, state)
     }
 }
 

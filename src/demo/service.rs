@@ -18,6 +18,7 @@ use super::Error;
 use crate::call::cdr::Cdr;
 use crate::call::switchboard::Step;
 use crate::chance::Chance;
+use crate::complaint::Complaint;
 use crate::config::{self, DEMO_PASSWORD, Loaded};
 use crate::media::Prompt;
 use crate::media::prompt::{self, Clip, Library};
@@ -69,7 +70,7 @@ impl Service {
         chance: &mut Chance,
     ) -> Result<Self, Error> {
         let folder = Folder::new(chance)?;
-        let complain = |all: Vec<config::Complaint>| {
+        let complain = |all: Vec<Complaint>| {
             Error::Config(all.first().map(ToString::to_string).unwrap_or_default())
         };
         let mut loaded = config::parse("", "demo", Path::new("")).map_err(complain)?;
@@ -217,9 +218,9 @@ mod tests {
             (name.clone(), clip.duration())
         });
         let demo = config::parse("", "demo", Path::new("")).unwrap();
+        use crate::complaint::Severity;
         let complaints = config::check(&demo, &lengths.collect());
-        let errors: Vec<_> =
-            complaints.iter().filter(|c| c.severity == config::Severity::Error).collect();
+        let errors: Vec<_> = complaints.iter().filter(|c| c.severity == Severity::Error).collect();
         assert!(errors.is_empty(), "{errors:?}");
     }
 

@@ -24,7 +24,7 @@ use crate::media::{Command, Config, Event, PortId, RecordId, Source};
 
 /// Ticks that a late call of [`Engine::tick`] makes up for. The rest is skipped: a freeze must not
 /// end in a burst of old packets.
-pub const CATCH_UP_MAX: u32 = 3;
+const CATCH_UP_MAX: u32 = 3;
 /// One call of [`Engine::tick`] ends when so many packets are to be sent, or so many ports have
 /// ticked: packets that are to be relayed don't wait for the ticks of all.
 const TRANSMITS_A_CALL: usize = 32;

@@ -226,6 +226,26 @@ pub struct Peer {
     pub latch: Option<std::net::IpAddr>,
 }
 
+impl Peer {
+    /// One that speaks PCMU, knows nothing more, and has answered and been proven.
+    pub fn plain(rtp: SocketAddr) -> Self {
+        Self {
+            rtp,
+            rtcp: None,
+            rtcp_mux: false,
+            codec: Codec::Pcmu,
+            payload_send: 0,
+            payload_receive: 0,
+            events: None,
+            send: true,
+            receive: true,
+            proven: true,
+            answered: true,
+            latch: None,
+        }
+    }
+}
+
 /// What a port hears.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {

@@ -1,6 +1,7 @@
 //! What the program around the machines is told.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::recorder;
 use super::sip_socket::Limits;
@@ -23,6 +24,8 @@ pub struct Config {
     pub prompts_dir: PathBuf,
     /// The program that speaks a prompt's text, and its arguments; none: the one that is found.
     pub voice_command: Vec<String>,
+    /// How long it may take for one prompt.
+    pub voice_timeout: Duration,
     /// How log lines look.
     pub log_format: LogFormat,
     /// What is logged: this level and what is graver.

@@ -15,7 +15,8 @@ use crate::call::board::Board;
 use crate::call::cdr::CallId;
 use crate::call::config::Extension;
 use crate::call::deed::{Denial, Request};
-use crate::call::piece::{Finish, Piece};
+use crate::call::piece::{Asker, Finish, Piece};
+use crate::complaint::Complaint;
 use crate::media::Prompt;
 use crate::media::prompt::Clip;
 use crate::sip::Transport;
@@ -67,13 +68,15 @@ pub struct Asked {
 
 /// Somebody who wants the configuration and the prompts read again, and waits for what comes of
 /// it: nothing, or everything that is wrong.
-pub type Reload = oneshot::Sender<Result<(), Vec<String>>>;
+pub type Reload = oneshot::Sender<Result<(), Vec<Complaint>>>;
 
 /// A rehearsal that somebody wants, and where its news go.
 #[derive(Debug)]
 pub struct Rehearsal {
     /// Whose phone is rung.
     pub extension: Extension,
+    /// By whom it is wanted.
+    pub asker: Asker,
     /// What is done there.
     pub piece: Piece,
     /// A prompt that the library does not have, under a name that no file can have.
@@ -191,7 +194,7 @@ impl Handle {
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn reload(&self) -> Result<Result<(), Vec<String>>, Unanswered> {
+    pub async fn reload(&self) -> Result<Result<(), Vec<Complaint>>, Unanswered> {
         let (answer, answered) = oneshot::channel();
         let reloads = self.reloads.as_ref().ok_or(Unanswered::Busy)?;
         reloads.try_send(answer).map_err(|_| Unanswered::Busy)?;

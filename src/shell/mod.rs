@@ -1,10 +1,10 @@
 //! The only async code beside the console: sockets, clocks, threads, signals, and the loop that
 //! drives the switchboard.
 //!
-//! Owns [`Shell`], the loop: one task has the [`Switchboard`] by `&mut`, so nothing in it is
-//! locked. Each round goes: outputs first, then inputs up to a budget, then what is due; then it
-//! waits for whatever comes first. After every input all outputs are carried out before the next.
-//! Nothing in the loop waits for a peer, a disk or a reader.
+//! Owns [`Shell`], the loop, from its first round to its last: one task has the [`Switchboard`] by
+//! `&mut`, so nothing in it is locked. Each round goes: outputs first, then inputs up to a budget,
+//! then what is due; then it waits for whatever comes first. After every input all outputs are
+//! carried out before the next. Nothing in the loop waits for a peer, a disk or a reader.
 
 mod certificate;
 pub mod clock;
@@ -24,9 +24,10 @@ pub mod reload;
 mod resolve;
 mod signals;
 pub mod sip_socket;
+mod start;
 pub mod systemd;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,12 +41,10 @@ use tokio::time::sleep_until;
 
 pub use config::{Config, LogFormat};
 pub use signals::Stopper;
+pub use start::Setup;
 
-use crate::call::config::Extension;
 use crate::call::deed::{Deed, Denial, What};
-use crate::call::intention::Intention;
 use crate::call::switchboard::{Command, Input, Output, Step, Switchboard};
-use crate::chance::Chance;
 use crate::media::prompt::Library;
 use crate::media::{self, Quality};
 use crate::sip::Transport;
@@ -53,23 +52,17 @@ use crate::sip::endpoint::Direction;
 use crate::store::Store;
 use certificate::Certificate;
 use handle::{Asked, Feed, Handle, Rehearsal};
-use media_thread::{MediaHandle, MediaThreads};
+use media_thread::MediaHandle;
 use metrics::Metrics;
 use news::News;
 use recorder::Recorder;
 use rehearsals::Rehearsals;
-use reload::{Fresh, Source};
+use reload::Fresh;
 use signals::Signals;
-use sip_socket::{Arrived, Limits, Sockets};
+use sip_socket::{Arrived, Sockets};
 
 /// Inputs of one round.
 const BUDGET: usize = 128;
-/// Events of the media threads that wait for the loop.
-const EVENTS_MAX: usize = 8_192;
-/// Commands of people that wait for the loop.
-const COMMANDS_MAX: usize = 64;
-/// Requests to read the configuration again that wait.
-const RELOADS_MAX: usize = 8;
 /// How often the loop says that it lives and counts are taken over.
 const BEAT: Duration = Duration::from_secs(1);
 /// How long what is under way is waited for after the last call.
@@ -80,29 +73,6 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 const FAULTS_MAX: usize = 20;
 /// See [`FAULTS_MAX`].
 const FAULTS_WITHIN: Duration = Duration::from_secs(60);
-
-/// What a service is made of.
-pub struct Setup {
-    /// What may change while it runs.
-    pub fresh: Fresh,
-    /// The media plane.
-    pub media: media::Config,
-    /// The SIP sockets.
-    pub sockets: Limits,
-    /// Where records go.
-    pub store: Store,
-    /// Who can open recordings, and how long they stay.
-    pub recorder: recorder::Config,
-    /// What counselors chose last.
-    pub intentions: BTreeMap<Extension, Intention>,
-    /// Where another configuration comes from; `None`: it never changes.
-    pub source: Option<Source>,
-    /// Is shown every step of a call; must not wait.
-    pub on_step: Box<dyn FnMut(&Step) + Send>,
-    /// Where everything runs that is not the loop: streams, the watching of files. A runtime with
-    /// threads of its own keeps their work out of the loop's way.
-    pub beside: runtime::Handle,
-}
 
 /// Why a service could not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -174,83 +144,6 @@ enum Woken {
 }
 
 impl Shell {
-    /// Binds every socket and starts the media threads. Must be called within the runtime that
-    /// [`Self::run`] runs on.
-    ///
-    /// # Errors
-    /// When a socket can't be bound, or the system refuses threads, signals or entropy.
-    pub fn start(setup: Setup) -> Result<Self, Error> {
-        let mut chance = clock::chance()?;
-        let Fresh { sip, tls, .. } = &setup.fresh;
-        let beside = setup.beside;
-        let sockets = Sockets::bind(&sip.listen, &setup.sockets, tls.clone(), &beside)?;
-        let (event_sender, events) = mpsc::channel(EVENTS_MAX);
-        let certificate = Certificate::new(setup.fresh.tls.as_deref());
-        let (command_sender, commands) = mpsc::channel(COMMANDS_MAX);
-        let metrics = Metrics::default();
-        tell_faults(&metrics, &setup.fresh.faults);
-        let recorder =
-            recorder(setup.recorder, setup.store.clone(), metrics.clone(), &command_sender)?;
-        let media = MediaThreads::start(
-            &setup.media,
-            &setup.fresh.library,
-            &mut chance,
-            &event_sender,
-            Some(&recorder.tap()),
-        )
-        .map_err(Error::Media)?;
-        let (change_sender, changes) = mpsc::channel(1);
-        let signals = Signals::new()?;
-        let hangup = signals::hangup()?;
-        let (feed, handle) = handle::channel(setup.store.clone(), metrics.clone());
-        let (reload_sender, reloads) = mpsc::channel(RELOADS_MAX);
-        let handle = handle.with_eraser(recorder.eraser()).with_reloads(reload_sender);
-        let handle = handle.with_listening(sockets.listening());
-        let (rehearsals, handle) = Rehearsals::attach(handle, &setup.fresh.library);
-        feed.bound(true);
-        let watching = setup
-            .source
-            .map(|source| {
-                reload::watch(source, setup.fresh.clone(), hangup, reloads, change_sender)
-            })
-            .map(|watching| beside.spawn(watching));
-        let drain = setup.fresh.call.limits.drain;
-        let switchboard = switchboard(
-            setup.fresh,
-            setup.media,
-            media.shards(),
-            &sockets,
-            setup.intentions,
-            chance,
-        );
-        Ok(Self {
-            switchboard,
-            sockets,
-            media,
-            events,
-            stand_ins: VecDeque::new(),
-            commands,
-            command_sender,
-            changes,
-            signals,
-            store: setup.store,
-            recorder,
-            metrics,
-            rehearsals,
-            feed,
-            news: News::default(),
-            handle,
-            on_step: setup.on_step,
-            asker: None,
-            drain,
-            stage: Stage::Serving,
-            faults: VecDeque::new(),
-            certificate,
-            watching,
-            beside,
-        })
-    }
-
     /// What the console holds.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
@@ -452,7 +345,11 @@ impl Shell {
             tracing::info!("{}: {}", entry.who, entry.what);
         }
         self.metrics.deed(&deed.what);
-        self.store.audit(entry);
+        if matches!(deed.what, What::Denied { .. }) {
+            self.store.audit_refusal(entry);
+        } else {
+            self.store.audit(entry);
+        }
     }
 
     /// A request, which is answered before anything else is done.
@@ -634,42 +531,10 @@ fn handle_input(switchboard: &mut Switchboard, faults: &mut VecDeque<Instant>, i
     }
 }
 
-/// The recorder, which tells the loop what it loses; a full queue of commands leaves the board
-/// behind, not the call.
-fn recorder(
-    config: recorder::Config,
-    store: Store,
-    metrics: Metrics,
-    commands: &mpsc::Sender<Command>,
-) -> io::Result<Recorder> {
-    let commands = commands.clone();
-    Recorder::start(config, store, metrics, move |record| {
-        if commands.try_send(Command::RecordingLost(record)).is_err() {
-            tracing::warn!("the loop could not be told that a recording is lost");
-        }
-    })
-}
-
 /// Says what the configuration names and is no good.
 fn tell_faults(metrics: &Metrics, faults: &[String]) {
     for fault in faults {
         tracing::error!("{fault}; the service runs without it");
     }
     metrics.configuration_faults(faults.len());
-}
-
-fn switchboard(
-    fresh: Fresh,
-    mut media: media::Config,
-    shards: u8,
-    sockets: &Sockets,
-    intentions: BTreeMap<Extension, Intention>,
-    chance: Chance,
-) -> Switchboard {
-    let Fresh { mut call, mut sip, .. } = fresh;
-    resolve::literals(&mut call);
-    // What stood for "choose": port 0, and as many threads as fit.
-    sip.listen = sockets.listening().to_vec();
-    media.threads = shards;
-    Switchboard::new(Arc::new(call), sip, &media, intentions, chance, clock::now())
 }

@@ -10,6 +10,7 @@ pub mod make;
 pub mod manifest;
 #[cfg(test)]
 mod tests;
+mod wrong;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

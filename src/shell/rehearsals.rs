@@ -66,13 +66,13 @@ impl Rehearsals {
 
     /// What the switchboard is asked, and the library that has its clip, where that is new.
     pub(super) fn begin(&mut self, asked: Rehearsal) -> (Rehearse, Option<Arc<Library>>) {
-        let Rehearsal { extension, piece, clip, finish, heard } = asked;
+        let Rehearsal { extension, asker, piece, clip, finish, heard } = asked;
         self.count += 1;
         let ticket = self.count;
         let has_clip = clip.is_some();
         self.waiting.insert(ticket, Waiting { finish, heard, clip });
         let library = has_clip.then(|| self.with_clips());
-        (Rehearse { ticket, extension, piece }, library)
+        (Rehearse { ticket, extension, asker, piece }, library)
     }
 
     /// Passes news on.

@@ -13,13 +13,14 @@ use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::handle::Reload;
 use super::resolve;
 use super::sip_socket::tls::Tls;
 use crate::call::config::Config;
+use crate::complaint::Complaint;
 use crate::media::prompt::Library;
 use crate::sip;
 
@@ -50,7 +51,7 @@ pub struct Fresh {
 }
 
 /// Reads and checks configuration and prompts; an error lists everything that is wrong.
-pub type Load = Box<dyn FnMut() -> Result<Fresh, Vec<String>> + Send>;
+pub type Load = Box<dyn FnMut() -> Result<Fresh, Vec<Complaint>> + Send>;
 
 /// What is watched, and how it is read.
 pub struct Source {
@@ -84,17 +85,31 @@ pub(super) async fn watch(
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut resolve_at = Instant::now();
+    // Beside the rest: a name server that is slow holds up no change of something else.
+    let mut looking = JoinSet::new();
     loop {
-        let mut asker = None;
+        let (mut asker, mut found) = (None, None);
         let is_asked = tokio::select! {
             _ = ticks.tick() => false,
-            told = hangup.recv() => told.is_some(),
+            told = hangup.recv() => {
+                // Whoever tells us may know that a name has another address now.
+                resolve_at = Instant::now();
+                told.is_some()
+            }
             Some(reload) = reloads.recv() => {
                 asker = Some(reload);
                 true
             }
+            Some(looked) = looking.join_next() => {
+                found = looked.ok();
+                false
+            }
             () = changes.closed() => return,
         };
+        if looking.is_empty() && resolve_at <= Instant::now() {
+            resolve_at = Instant::now() + RESOLVE_EVERY;
+            looking.spawn(resolve::names(current.call.clone()));
+        }
         if is_asked || files.have_settled_anew().await {
             files.look().await;
             tracing::info!("reads the configuration");
@@ -114,11 +129,7 @@ pub(super) async fn watch(
                     continue;
                 }
             }
-        } else if resolve_at <= Instant::now() {
-            resolve_at = Instant::now() + RESOLVE_EVERY;
-            if !resolve::names(&mut current.call).await {
-                continue;
-            }
+        } else if found.is_some_and(|found| resolve::renew(&mut current.call, &found)) {
             current.tls = None;
             current.notes = vec!["the address of a registrar has changed".to_owned()];
         } else {
@@ -133,7 +144,7 @@ pub(super) async fn watch(
 }
 
 /// Reads on a thread where waiting for a disk harms nobody. `None`: the reader panicked.
-async fn read(mut load: Load) -> Option<(Load, Result<Fresh, Vec<String>>)> {
+async fn read(mut load: Load) -> Option<(Load, Result<Fresh, Vec<Complaint>>)> {
     let read = spawn_blocking(move || {
         let read = load();
         (load, read)
@@ -209,5 +220,62 @@ fn stamp(path: &Path, stamps: &mut Stamps) {
     if let Ok(data) = fs::metadata(path) {
         let changed = (data.ctime(), data.ctime_nsec());
         stamps.insert(path.to_owned(), (data.modified().ok(), data.len(), changed));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use nix::sys::signal::{Signal as Named, raise};
+    use tokio::signal::unix::{SignalKind, signal};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::config::ready;
+
+    const FILE: &str = "[[trunk]]\nid = \"t\"\npeers = [\"127.0.0.1\"]\n[trunk.register]\n\
+        uri = \"sip:localhost\"\nuser = \"u\"\npassword = \"carrier-secret\"\n\
+        [[line]]\nid = \"l\"\nnumbers = [\"0570000000\"]\n\
+        [[counselor]]\nextension = \"101\"\npassword = \"k7m2q9xw\"\nlines = [\"l\"]\n";
+
+    /// The registrar's addresses.
+    fn addresses(fresh: &Fresh) -> Vec<IpAddr> {
+        let registers = fresh.call.trunks.values().flat_map(|trunk| &trunk.register);
+        registers.flat_map(|register| register.addresses.clone()).collect()
+    }
+
+    /// The carrier has moved: whoever tells us so by SIGHUP does not wait for the next look.
+    #[tokio::test]
+    async fn a_hangup_looks_the_registrars_names_up_again() {
+        let folder = std::env::temp_dir().join(format!("koebashi-reload-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("k.toml"), FILE).unwrap();
+        let ready = ready::load(&folder.join("k.toml")).unwrap();
+        let old: IpAddr = "192.0.2.9".parse().unwrap();
+        let load = move || {
+            let mut fresh = ready.fresh(Vec::new());
+            let registers = fresh.call.trunks.values_mut().flat_map(|trunk| &mut trunk.register);
+            registers.for_each(|register| register.addresses = vec![old]);
+            Ok(fresh)
+        };
+        let current = load().unwrap();
+        let source = Source { paths: vec![], stamps: Stamps::new(), load: Box::new(load) };
+        let (changes, mut changed) = mpsc::channel(4);
+        let (_asks, reloads) = mpsc::channel(1);
+        let hangup = signal(SignalKind::hangup()).unwrap();
+        let watching = tokio::spawn(watch(source, current, hangup, reloads, changes));
+        let mut next = async || {
+            let next = timeout(Duration::from_secs(20), changed.recv()).await;
+            addresses(&next.expect("a change in time").unwrap())
+        };
+        let is_new = |found: &[IpAddr]| !found.is_empty() && found.iter().all(IpAddr::is_loopback);
+        // At the start, and then not for five minutes.
+        assert!(is_new(&next().await));
+        raise(Named::SIGHUP).unwrap();
+        assert_eq!(next().await, [old], "the configuration does not wait for a name server");
+        assert!(is_new(&next().await), "and the name is looked up at once");
+        watching.abort();
+        fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -26,10 +26,26 @@ pub(super) fn literals(config: &mut Config) {
     }
 }
 
-/// Looks up every registrar's name. One that can't be found now keeps the addresses it has.
-/// Says whether anything is different from before.
-pub(super) async fn names(config: &mut Config) -> bool {
-    look_up(registers(config)).await
+/// Looks up every registrar's name, and gives the configuration back. One that can't be found now
+/// keeps the addresses it has.
+pub(super) async fn names(mut config: Config) -> Config {
+    look_up(registers(&mut config)).await;
+    config
+}
+
+/// Takes the addresses that were found for the same registrars. Says whether anything is different
+/// from before.
+pub(super) fn renew(config: &mut Config, found: &Config) -> bool {
+    let mut is_new = false;
+    for register in registers(config) {
+        let mut same = found.trunks.values().flat_map(|trunk| &trunk.register);
+        let same = same.find(|it| it.uri == register.uri && it.addresses != register.addresses);
+        if let Some(same) = same.filter(|same| !same.addresses.is_empty()) {
+            register.addresses.clone_from(&same.addresses);
+            is_new = true;
+        }
+    }
+    is_new
 }
 
 /// Looks up the registrars' names of which no address is known: a name server that is slow must
@@ -38,23 +54,17 @@ pub(super) async fn new_names(config: &mut Config) {
     look_up(registers(config).filter(|register| register.addresses.is_empty())).await;
 }
 
-async fn look_up(registers: impl Iterator<Item = &mut Register>) -> bool {
-    let mut is_new = false;
+async fn look_up(registers: impl Iterator<Item = &mut Register>) {
     for register in registers {
         let Some(host) = host(&register.uri).filter(|host| literal(host).is_none()) else {
             continue;
         };
         match timeout(LIMIT, lookup_host((host.as_str(), PORT))).await {
-            Ok(Ok(found)) => {
-                let found = addresses(found);
-                is_new |= found != register.addresses;
-                register.addresses = found;
-            }
+            Ok(Ok(found)) => register.addresses = addresses(found),
             Ok(Err(error)) => tracing::warn!(%host, %error, "a registrar's name is not found"),
             Err(_) => tracing::warn!(%host, "no answer about a registrar's name"),
         }
     }
-    is_new
 }
 
 /// Keeps the addresses that another configuration has found for the same registrars.

@@ -224,11 +224,6 @@ impl Message {
         &self.bytes[self.body..]
     }
 
-    /// The body without copying it.
-    pub fn body_bytes(&self) -> Bytes {
-        self.bytes.slice(self.body..)
-    }
-
     /// Length of the whole message in bytes.
     pub fn length(&self) -> usize {
         self.bytes.len()

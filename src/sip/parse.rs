@@ -69,7 +69,7 @@ impl Message {
 }
 
 /// How many bytes of line ends come before the message (RFC 3261 §7.5).
-pub(crate) fn leading_line_ends(bytes: &[u8]) -> usize {
+fn leading_line_ends(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count()
 }
 

@@ -287,7 +287,7 @@ fn put_number(out: &mut BytesMut, number: usize) {
 }
 
 /// The default reason phrase of a status code; of an unknown code, that of its class.
-pub fn reason_phrase(code: u16) -> &'static str {
+fn reason_phrase(code: u16) -> &'static str {
     let find = |code: u16| REASONS.iter().find(|(c, _)| *c == code).map(|(_, text)| *text);
     find(code).or_else(|| find(code / 100 * 100)).unwrap_or("Unknown")
 }

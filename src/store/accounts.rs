@@ -66,6 +66,21 @@ pub struct Account {
     pub invitation: Option<(Vec<u8>, Timestamp)>,
 }
 
+impl Account {
+    /// Somebody with nothing yet to sign in with.
+    pub fn new(name: impl Into<String>, role: Role) -> Self {
+        Self {
+            name: name.into(),
+            role,
+            extension: None,
+            password: None,
+            totp: None,
+            totp_step: 0,
+            invitation: None,
+        }
+    }
+}
+
 /// Somebody who is signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -123,6 +138,21 @@ pub fn save(conn: &Connection, account: &Account) -> rusqlite::Result<()> {
     );
     conn.execute(&sql, values)?;
     Ok(())
+}
+
+/// Writes a new account. False: there is one of that name already, in small or large letters, or as
+/// many as may be, and nothing is written.
+///
+/// # Errors
+/// When the database refuses.
+pub fn create(conn: &Connection, account: &Account) -> rusqlite::Result<bool> {
+    let known = all(conn)?;
+    let name = account.name.to_lowercase();
+    if known.len() >= ACCOUNTS_MAX || known.iter().any(|it| it.name.to_lowercase() == name) {
+        return Ok(false);
+    }
+    save(conn, account)?;
+    Ok(true)
 }
 
 /// Changes an account as it is at this moment, whatever was read of it before. False: there is none

@@ -29,6 +29,7 @@ const STEPS: &[&str] = &[
     OPENINGS,
     HISTORY,
     CONTACTS,
+    VERSION_NUMBERS,
 ];
 
 /// Records, intentions, audit.
@@ -265,6 +266,14 @@ const CONTACTS: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// The highest number that a removed version of a prompt had: none is given twice.
+const VERSION_NUMBERS: &str = "
+    CREATE TABLE prompt_removed (
+        prompt TEXT NOT NULL PRIMARY KEY,
+        n INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// The version that this program writes.
 pub const VERSION: i64 = STEPS.len() as i64;
 
@@ -460,6 +469,7 @@ mod tests {
             opening_run.id opening_run.line opening_run.opens_ms opening_run.report \
             opening_run.result opening_run.who prompt_version.at_ms \
             prompt_version.live_ms prompt_version.n prompt_version.planned_by \
+            prompt_removed.n prompt_removed.prompt \
             prompt_version.planned_ms prompt_version.prompt prompt_version.samples \
             prompt_version.sha256 prompt_version.text prompt_version.voice prompt_version.who \
             recording.bytes \

@@ -23,6 +23,7 @@ pub mod journal;
 pub mod migrate;
 pub mod opening;
 pub mod recording;
+mod refusals;
 pub mod report;
 mod retention;
 pub mod versions;
@@ -31,7 +32,7 @@ mod writer;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rusqlite::types::Type;
@@ -62,6 +63,9 @@ pub struct Config {
     /// Records that wait beyond `queue` while the disk or a lock holds the writer up. One more is
     /// dropped, counted and logged.
     pub spool: usize,
+    /// Refused requests of one person within a minute that are written into the audit trail one by
+    /// one; the others as a sum.
+    pub refusals: usize,
 }
 
 impl Default for Config {
@@ -72,6 +76,7 @@ impl Default for Config {
             audit_days: 1_095,
             queue: 1_024,
             spool: 16_384,
+            refusals: 10,
         }
     }
 }
@@ -178,7 +183,19 @@ impl Store {
 
     /// Appends to the audit trail.
     pub fn audit(&self, entry: audit::Entry) {
+        let sums = self.owner.0.refusals().due(Instant::now());
+        sums.into_iter().for_each(|sum| self.owner.0.push(Record::Audit(sum)));
         self.owner.0.push(Record::Audit(entry));
+    }
+
+    /// Appends a request that was refused: few of one person in a minute, the others as a sum.
+    pub fn audit_refusal(&self, entry: audit::Entry) {
+        let now = Instant::now();
+        let mut refusals = self.owner.0.refusals();
+        let mut entries = refusals.due(now);
+        entries.extend(refusals.take(now, self.owner.0.config.refusals, entry));
+        drop(refusals);
+        entries.into_iter().for_each(|entry| self.owner.0.push(Record::Audit(entry)));
     }
 
     /// Lets the writer do something in a transaction of its own, and waits for what comes of it:
@@ -225,6 +242,8 @@ impl Store {
     /// # Errors
     /// [`Error::Unwritten`] when the limit passed first.
     pub fn close(&self, limit: Duration) -> Result<(), Error> {
+        let sums = self.owner.0.refusals().all();
+        sums.into_iter().for_each(|sum| self.owner.0.push(Record::Audit(sum)));
         self.owner.0.close(limit);
         match self.owner.0.wait_finished(limit) {
             0 => Ok(()),

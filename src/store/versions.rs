@@ -1,7 +1,8 @@
 //! Versions of prompts: recordings as they were, and as they may be.
 //!
-//! Owns the table `prompt_version`. Which of them is heard is not written here: it is the one whose
-//! sound the folder of prompts holds. A version never changes but for its plan.
+//! Owns the tables `prompt_version` and `prompt_removed`. Which version is heard is not written
+//! here: it is the one whose sound the folder of prompts holds. A version never changes but for its
+//! plan.
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -11,7 +12,7 @@ use crate::time::Timestamp;
 /// heard, planned nor the first.
 pub const VERSIONS_MAX: u32 = 50;
 /// Moments that are planned, of all prompts.
-pub const PLANS_MAX: u32 = 200;
+const PLANS_MAX: u32 = 200;
 
 /// A version of a prompt, without its sound.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +66,9 @@ const COLUMNS: &str = "prompt, n, at_ms, who, text, voice, sha256, length(sample
 /// # Errors
 /// When the database refuses.
 pub fn add(conn: &Connection, new: &New, live: Option<&str>) -> rusqlite::Result<u32> {
-    let sql = "SELECT coalesce(max(n), 0) + 1 FROM prompt_version WHERE prompt = ?1";
+    let sql = "SELECT coalesce(max(n), 0) + 1 FROM
+                   (SELECT n FROM prompt_version WHERE prompt = ?1
+                    UNION ALL SELECT n FROM prompt_removed WHERE prompt = ?1)";
     let n: u32 = conn.query_row(sql, [&new.prompt], |row| row.get(0))?;
     let sql = "INSERT INTO prompt_version (prompt, n, at_ms, who, text, voice, sha256, samples)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
@@ -172,6 +175,22 @@ pub fn remove(conn: &Connection, prompt: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Removes one version. False: there is none, it was on air once, or it is planned.
+///
+/// # Errors
+/// When the database refuses.
+pub fn discard(conn: &Connection, prompt: &str, n: u32) -> rusqlite::Result<bool> {
+    let sql = "DELETE FROM prompt_version
+               WHERE prompt = ?1 AND n = ?2 AND live_ms IS NULL AND planned_ms IS NULL";
+    let is_removed = conn.execute(sql, (prompt, n))? == 1;
+    if is_removed {
+        let sql = "INSERT INTO prompt_removed VALUES (?1, ?2)
+                   ON CONFLICT (prompt) DO UPDATE SET n = max(n, excluded.n)";
+        conn.execute(sql, (prompt, n))?;
+    }
+    Ok(is_removed)
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<Version> {
     let moment = |name: &str| -> rusqlite::Result<Option<Timestamp>> {
         Ok(row.get::<_, Option<i64>>(name)?.and_then(Timestamp::from_timestamp_millis))
@@ -232,6 +251,28 @@ mod tests {
         // The first, the one that is heard and the planned one stay, and the oldest others go.
         assert_eq!(kept.iter().rev().take(5).copied().collect::<Vec<_>>(), [1, 2, 3, 7, 8]);
         assert_eq!(all(&conn, "b").unwrap().len(), 1);
+        drop(conn);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn only_what_was_never_heard_is_removed_and_its_number_is_not_given_again() {
+        let (folder, conn) = database("discard");
+        let at = Timestamp::from_timestamp_millis(5_000).unwrap();
+        for sha256 in ["x", "y", "z"] {
+            add(&conn, &new("a", sha256), None).unwrap();
+        }
+        went_live(&conn, "a", 1, at).unwrap();
+        assert!(plan(&conn, "a", 2, Some((at, "op"))).unwrap());
+        for n in [1, 2, 9] {
+            assert!(!discard(&conn, "a", n).unwrap(), "{n}");
+        }
+        assert!(discard(&conn, "a", 3).unwrap());
+        assert!(!discard(&conn, "a", 3).unwrap());
+        assert_eq!(add(&conn, &new("a", "z"), None).unwrap(), 4);
+        assert_eq!(add(&conn, &new("b", "z"), None).unwrap(), 1);
+        let kept: Vec<u32> = all(&conn, "a").unwrap().iter().map(|version| version.n).collect();
+        assert_eq!(kept, [4, 2, 1]);
         drop(conn);
         std::fs::remove_dir_all(folder).unwrap();
     }

@@ -14,6 +14,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::recording::{Deletion, Recording};
+use super::refusals::Refusals;
 use super::{Config, Health, audit, cdr, counselors, database, migrate, recording, retention};
 use crate::call::cdr::Cdr;
 use crate::call::config::Extension;
@@ -87,8 +88,9 @@ pub(super) fn task<T: Send + 'static>(
 /// What handles and writer share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    config: Config,
+    pub(super) config: Config,
     backlog: Mutex<Backlog>,
+    refusals: Mutex<Refusals>,
     /// Rung when the backlog changes.
     wake: Condvar,
     /// Rung when the writer has ended.
@@ -118,7 +120,13 @@ impl Backlog {
 
 impl Shared {
     pub(super) fn new(config: Config) -> Self {
-        Self { config, backlog: Mutex::default(), wake: Condvar::new(), done: Condvar::new() }
+        Self {
+            config,
+            backlog: Mutex::default(),
+            refusals: Mutex::default(),
+            wake: Condvar::new(),
+            done: Condvar::new(),
+        }
     }
 
     /// The lock is held for moves of records only. A panic while holding it leaves the backlog
@@ -174,6 +182,11 @@ impl Shared {
         if !is_resting {
             self.wake.notify_one();
         }
+    }
+
+    /// Held for moments.
+    pub(super) fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn health(&self) -> Health {

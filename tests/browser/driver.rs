@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use fantoccini::elements::Element;
 use fantoccini::error::CmdError;
+use fantoccini::key::Key;
+use fantoccini::wd::PrintConfiguration;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Map, Value, json};
@@ -30,8 +32,29 @@ const ARGUMENTS: [&str; 9] = [
     "--disable-sync",
     "--lang=ja",
 ];
-/// Widths and heights at which pages are looked at: a desk, a telephone.
-const SIZES: [(&str, u32, u32); 2] = [("desk", 1_280, 900), ("phone", 390, 844)];
+/// Widths and heights at which pages are looked at: a telephone, a desk, where it stays.
+const SIZES: [(&str, u32, u32); 2] = [("phone", 390, 844), ("desk", 1_280, 900)];
+/// Pixels that a picture is high at most.
+const PICTURE_MAX: u32 = 6_000;
+/// Bytes of a page with everything that it needs.
+const WEIGHT_MAX: u64 = 100_000;
+
+/// What is told of each answer that the page is made of, the page itself first: whose it is, how it
+/// was asked for, whether painting waited for it, and its bytes.
+const ANSWERS: &str = "const [page] = performance.getEntriesByType('navigation');
+    const other = performance.getEntriesByType('resource');
+    return [page, ...other].map(one => ({
+        path: one.name.replace(location.origin, ''), kind: one.initiatorType,
+        blocks: one.renderBlockingStatus === 'blocking', turns: one.redirectCount || 0,
+        sent: one.transferSize, bytes: one.encodedBodySize }))";
+
+/// What a browser does with scripts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scripts {
+    Run,
+    /// They are turned off, as somebody may have done in the settings.
+    Off,
+}
 
 /// A browser with a profile of its own.
 pub(crate) struct Browser {
@@ -44,6 +67,11 @@ pub(crate) struct Browser {
 impl Browser {
     /// Starts one for the console at this address (`http://…`, no slash at the end).
     pub(crate) fn start(place: &Place, base: &str) -> Self {
+        Self::start_with(place, base, Scripts::Run)
+    }
+
+    /// The same, with scripts or without.
+    pub(crate) fn start_with(place: &Place, base: &str, scripts: Scripts) -> Self {
         let port = place.port();
         let name = format!("chromedriver-{port}");
         let mut command = Command::new("chromedriver");
@@ -51,11 +79,13 @@ impl Browser {
         let driver = Process::start(place, &name, &mut command);
         let profile = format!("--user-data-dir={}", place.dir.join(&name).display());
         let arguments: Vec<&str> = ARGUMENTS.into_iter().chain([&*profile]).collect();
+        let mut preferences = json!({ "intl.accept_languages": "ja" });
+        if scripts == Scripts::Off {
+            preferences["profile.managed_default_content_settings.javascript"] = json!(2);
+        }
         let mut wanted = Map::new();
-        wanted.insert(
-            "goog:chromeOptions".to_owned(),
-            json!({ "args": arguments, "prefs": { "intl.accept_languages": "ja" } }),
-        );
+        let options = json!({ "args": arguments, "prefs": preferences });
+        wanted.insert("goog:chromeOptions".to_owned(), options);
         wanted.insert("unhandledPromptBehavior".to_owned(), json!("accept"));
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let address = format!("http://127.0.0.1:{port}");
@@ -163,48 +193,113 @@ impl Browser {
         self.wait(self.client.execute_async(script, vec![])).unwrap()
     }
 
-    /// Takes pictures of the page at each width, and has axe look at it: what is wrong with it.
+    /// Types a key wherever the focus is.
+    pub(crate) fn press(&self, key: Key) {
+        let active = self.wait(self.client.active_element()).unwrap();
+        self.wait(active.send_keys(&key)).unwrap();
+    }
+
+    /// Where the links of this kind lead.
+    pub(crate) fn links(&self, css: &str) -> Vec<String> {
+        let script = "return [...document.querySelectorAll(arguments[0])]
+            .map(link => link.getAttribute('href'))";
+        let links = self.script(script, vec![json!(css)]);
+        links.as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Looks at the page as it was opened: what is wrong with its weight, with the way in which it
+    /// came, and with what it looks like.
+    pub(crate) fn judge(&self, name: &str) -> Vec<String> {
+        let mut wrong = self.came_at_once(name);
+        wrong.extend(self.look(name));
+        wrong
+    }
+
+    /// One round trip: the page comes without a turn, and nothing that it asks for besides stands
+    /// between it and its being painted.
+    fn came_at_once(&self, name: &str) -> Vec<String> {
+        let answers = self.script(ANSWERS, vec![]);
+        let answers = answers.as_array().expect("a page is made of answers");
+        let mut wrong = vec![];
+        let weight: u64 = answers.iter().filter_map(|it| it["bytes"].as_u64()).sum();
+        if weight == 0 || weight > WEIGHT_MAX {
+            wrong.push(format!("{name} weighs {weight} bytes"));
+        }
+        if answers[0]["turns"] != 0 {
+            wrong.push(format!("{name} came by redirects: {}", answers[0]));
+        }
+        for other in &answers[1..] {
+            let path = other["path"].as_str().unwrap_or_default();
+            // The script and the icon; and the stream of a live page.
+            let is_ours = path.starts_with("/assets/") || path.contains("/events");
+            if !is_ours || other["blocks"] == true {
+                wrong.push(format!("{name} waits for {other}"));
+            }
+        }
+        wrong
+    }
+
+    /// Takes pictures of the whole page at each width, and has axe look at it: what is wrong.
     pub(crate) fn look(&self, name: &str) -> Vec<String> {
         let mut wrong = vec![];
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("screenshots");
         fs::create_dir_all(&folder).unwrap();
         for (size, width, height) in SIZES {
-            self.wait(self.client.set_window_size(width, height)).unwrap();
+            self.resize(width, height);
+            let script = "const all = document.documentElement;
+                return [all.scrollWidth - all.clientWidth,
+                        all.scrollHeight + window.outerHeight - window.innerHeight]";
+            let measured = self.script(script, vec![]);
+            if measured[0].as_i64().unwrap() > 0 {
+                wrong.push(format!("{name} is {} px wider than a {size}", measured[0]));
+            }
+            wrong.extend(self.axe().iter().map(|found| format!("{name}, {size}: {found}")));
+            let whole = u32::try_from(measured[1].as_u64().unwrap()).unwrap();
+            self.resize(width, whole.clamp(height, PICTURE_MAX));
             let picture = self.wait(self.client.screenshot()).unwrap();
             fs::write(folder.join(format!("{name}-{size}.png")), picture).unwrap();
-            let script = "return document.documentElement.scrollWidth - window.innerWidth";
-            let over = self.script(script, vec![]).as_i64().unwrap();
-            if over > 0 {
-                wrong.push(format!("{name} is {over} px wider than a {size}"));
-            }
         }
-        let (_, width, height) = SIZES[0];
-        self.wait(self.client.set_window_size(width, height)).unwrap();
-        wrong.extend(self.axe().iter().map(|found| format!("{name}: {found}")));
         wrong
     }
 
-    /// What axe finds: rule, help, where.
-    fn axe(&self) -> Vec<String> {
+    fn bring_axe(&self) {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/axe/package/axe.min.js");
         let script = fs::read_to_string(&file).unwrap_or_else(|error| {
             panic!("{}: {error}; .ci/test fetches axe-core", file.display())
         });
         self.script(&script, vec![]);
+    }
+
+    /// Pages of paper that it is when printed.
+    pub(crate) fn papers(&self) -> usize {
+        let paper = self.wait(self.client.print(PrintConfiguration::default())).unwrap();
+        let text = String::from_utf8_lossy(&paper);
+        text.matches("/Type /Page\n").count()
+    }
+
+    /// Whether it runs the scripts of a page, of any page.
+    pub(crate) fn runs_scripts(&self) -> bool {
+        let page = "data:text/html,<p>off</p><script>document.body.textContent = 'on'</script>";
+        self.wait(self.client.goto(page)).unwrap();
+        self.text("body") == "on"
+    }
+
+    fn resize(&self, width: u32, height: u32) {
+        self.wait(self.client.set_window_size(width, height)).unwrap();
+    }
+
+    /// What axe finds: rule, help, where.
+    fn axe(&self) -> Vec<String> {
+        // It is large, and stays in the page that it was put into.
+        if self.script("return typeof window.axe", vec![]) == "undefined" {
+            self.bring_axe();
+        }
         let run = "const done = arguments[0];
-            axe.run(document).then(found => done(found.violations.flatMap(rule => rule.nodes.map(
+            axe.run(document, { resultTypes: ['violations'] }).then(found => done(found.violations.flatMap(rule => rule.nodes.map(
                 node => `${rule.id}: ${rule.help}: ${node.target.join(' ')} ${node.html}`))))";
         let found = self.wait(self.client.execute_async(run, vec![])).unwrap();
         let found = found.as_array().expect("axe answers with a list").iter();
         found.map(|one| one.as_str().unwrap().to_owned()).collect()
-    }
-
-    /// Bytes of this page as it came over the wire, and of everything that it fetched.
-    pub(crate) fn weight(&self) -> u64 {
-        let script = "return performance.getEntriesByType('navigation')
-            .concat(performance.getEntriesByType('resource'))
-            .reduce((sum, one) => sum + one.encodedBodySize, 0)";
-        self.script(script, vec![]).as_u64().unwrap()
     }
 }
 

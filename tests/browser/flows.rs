@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use super::door::{invite, set_up};
+use super::alone::received;
+use super::door::{OPERATOR, invite, set_up};
 use super::driver::Browser;
 use crate::loopback::calls::{caller, sipp_phone};
 use crate::loopback::place::{Place, wait_for};
 use crate::loopback::rtp_peer::RtpPeer;
-use crate::loopback::service::{
-    CALLER, CLOSED, COUNSELOR, HOLD, NO_COUNSELOR, Service, Setup, WELCOME,
-};
+use crate::loopback::service::{CALLER, CLOSED, COUNSELOR, HOLD, Service, Setup, WELCOME};
 use crate::loopback::sipp::{Run, Sipp, TRUNK};
 use crate::loopback::tone;
 
@@ -23,7 +22,7 @@ const LONG: Duration = Duration::from_secs(90);
 const NEW: u32 = 1_500;
 
 /// Callers wait for a long time although nobody is on duty.
-fn patient() -> Setup {
+pub(super) fn patient() -> Setup {
     Setup {
         queue: "wrap_up = \"0s\"\nmax_wait_no_counselor = \"10m\"\nmax_wait = \"10m\"".to_owned(),
         ..Setup::default()
@@ -31,15 +30,20 @@ fn patient() -> Setup {
 }
 
 /// A further caller, who says nothing.
-fn another(place: &Place, service: &Service, name: &str) -> (Sipp, RtpPeer) {
+pub(super) fn another(
+    place: &Place,
+    service: &Service,
+    name: &str,
+    run: impl FnOnce(Run) -> Run,
+) -> (Sipp, RtpPeer) {
     let voice = RtpPeer::new(TRUNK, place.port(), None);
     let local = (TRUNK, place.port()).into();
-    let run = Run::new("caller", local, Some(service.sip)).media(voice.address);
-    (run.start(place, name), voice)
+    let made = Run::new("caller", local, Some(service.sip)).media(voice.address);
+    (run(made).start(place, name), voice)
 }
 
 /// Saves what the form of this page would be, after a look at what it changes.
-fn look_and_save(browser: &Browser, change: &str) {
+pub(super) fn look_and_save(browser: &Browser, change: &str) {
     browser.click("button[value=look]");
     browser.wait_text("main", change);
     browser.click("button[value=save]");
@@ -94,7 +98,7 @@ fn the_welcome_is_changed_while_a_caller_is_in_the_call() {
     // Who is in the call hears the music go on, and the next caller the new welcome.
     let mark = voice.mark();
     voice.wait_heard(mark, HOLD.1, SOUND, SOON);
-    let (_second, newer) = another(&place, &service, "second");
+    let (_second, newer) = another(&place, &service, "second", |run| run);
     newer.wait_heard(0, NEW, SOUND, SOON);
     tone::assert_not_heard("the second caller", &newer.pcm(), WELCOME.1);
     // Back again.
@@ -132,7 +136,7 @@ fn hours_are_changed_while_callers_wait() {
     browser.set("input[name='service_end.1']", "10:00");
     look_and_save(&browser, "09:30");
     // New callers hear so; who waits goes on waiting.
-    let (mut second, late) = another(&place, &service, "second");
+    let (mut second, late) = another(&place, &service, "second", |run| run);
     late.wait_heard(0, CLOSED.1, SOUND, SOON);
     second.succeed();
     let mark = voice.mark();
@@ -159,26 +163,26 @@ fn hours_are_changed_while_callers_wait() {
 }
 
 #[test]
-fn next_months_report_counts_the_calls_of_today() {
-    let place = Place::new("browser-report");
-    let service = Service::start(&place, &Setup::default());
+fn the_line_is_checked_before_it_opens() {
+    let place = Place::new("browser-opening");
+    let service = Service::start(&place, &patient());
     let browser = set_up(&place, &service);
-    let (mut one, voice) = another(&place, &service, "one");
-    voice.wait_heard(0, NO_COUNSELOR.1, SOUND, SOON);
-    one.succeed();
-    assert_eq!(service.records(1).len(), 1);
-    browser.open("/reports");
-    browser.wait_text("main", "着信");
+    browser.open("/opening");
+    browser.wait_text("main", "まだ点検していません");
+    browser.click("form[action='/opening/run'] button");
+    browser.wait_text("[role=status], [role=alert]", "点検しました");
+    // It called the line and heard its guidance; and it found that nobody is there to answer.
+    browser.wait_text("main", "試験通話");
+    let log = service.log();
+    assert!(log.contains("(test) for line main") && log.contains("guidance: start"), "{log}");
     let text = browser.text("main");
-    assert!(!text.contains("通話記録はありません"), "{text}");
-    let mut wrong = browser.look("reports-month");
-    for (name, path) in [
-        ("reports-public", "/reports/public"),
-        ("reports-staffing", "/reports/staffing"),
-        ("reports-carrier", "/reports/carrier"),
-    ] {
-        browser.open(path);
-        wrong.extend(browser.look(name));
-    }
+    assert!(text.contains("問題あり") && text.contains(OPERATOR.0), "{text}");
+    let mut wrong = browser.look("opening-checked");
+    browser.open("/board");
+    browser.wait_text("#opening", "問題があります");
+    wrong.extend(browser.look("board-checked"));
+    // It is nobody's call.
+    browser.open("/reports");
+    assert_eq!(received(&browser), "0");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -3,6 +3,8 @@
 //! Each page is looked at at two widths; its picture stays in `target/screenshots`. axe-core, which
 //! `.ci/test` fetches, has to find nothing on it.
 
+/// An operator who has nothing but the console.
+mod alone;
 /// The door: first account, signing in, roles, forms that outlive a session.
 mod door;
 /// The browser.
@@ -11,3 +13,9 @@ mod driver;
 mod every;
 /// What people do while calls go on.
 mod flows;
+/// My page: a counselor's evening.
+mod me;
+/// Settings: saved by two at once, and by hand.
+mod saving;
+/// Without a mouse, and without scripts.
+mod ways;

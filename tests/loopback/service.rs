@@ -127,17 +127,31 @@ impl Service {
         let console = local(place.port());
         make_prompts(&place.dir.join("prompts"));
         let config = place.file("koebashi.toml", &text(place, setup, [sip, tls], console));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_koebashi"));
-        command.args(["run", "--config"]).arg(&config).env_remove("NOTIFY_SOCKET");
-        let process = Process::start(place, "koebashi", &mut command);
+        let process = run(place, &config);
         let database = place.dir.join("state/koebashi.db");
         let mut service = Self { sip, tls, console, config, process, database };
+        service.wait_ready();
+        service
+    }
+
+    /// Ends it, lets something be done to its database meanwhile, and starts it again.
+    pub(crate) fn restart(&mut self, place: &Place, meanwhile: impl FnOnce(&rusqlite::Connection)) {
+        self.signal("TERM");
+        let status = self.wait(Duration::from_secs(10));
+        assert!(status.success(), "{status}");
+        let database = rusqlite::Connection::open(&self.database).unwrap();
+        meanwhile(&database);
+        database.close().unwrap();
+        self.process = run(place, &self.config);
+        self.wait_ready();
+    }
+
+    fn wait_ready(&mut self) {
         wait_for("the service to be ready", READY_LIMIT, || {
-            assert!(service.process.is_running(), "the service ended: {}", service.log());
-            let (code, _) = service.get("/ready")?;
+            assert!(self.process.is_running(), "the service ended: {}", self.log());
+            let (code, _) = self.get("/ready")?;
             (code == 200).then_some(())
         });
-        service
     }
 
     /// Where its console is.
@@ -288,6 +302,12 @@ impl Service {
     pub(crate) fn log(&self) -> String {
         self.process.log()
     }
+}
+
+fn run(place: &Place, config: &Path) -> Process {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_koebashi"));
+    command.args(["run", "--config"]).arg(config).env_remove("NOTIFY_SOCKET");
+    Process::start(place, "koebashi", &mut command)
 }
 
 /// All shipped prompts as tones: a long one each for those that the tests listen for, a short one

@@ -48,6 +48,7 @@ impl Run {
             ),
             ("TALK", "20000"),
             ("RING", "300"),
+            ("EXPIRES", "120"),
             ("PASSWORD", PASSWORD),
         ];
         let blanks = blanks.map(|(name, value)| (name, value.to_owned())).to_vec();

@@ -7,6 +7,7 @@ use koebashi::call::board::{CounselorState, PhaseName};
 use koebashi::call::cdr::Outcome;
 use koebashi::sip::message::Method;
 
+use super::phone::PhoneId;
 use super::world::{World, server};
 
 /// How long anything may go on after everyone has hung up: a dead caller's `max_wait` in ring mode,
@@ -26,6 +27,14 @@ impl World {
             broken.push(format!("a deadline is missed: {why:?}"));
         }
         self.judge(&broken);
+    }
+
+    /// Every phone hangs up all that it has, and everything comes to rest.
+    pub(crate) fn let_all_go(&mut self) {
+        for id in 0..self.phones.len() {
+            self.with(PhoneId(id), |phone, now| phone.hang_up_all(now));
+        }
+        self.come_to_rest();
     }
 
     /// Lets everything come to rest, and panics with the story when something is left over.

@@ -22,7 +22,7 @@ use koebashi::sip::{Flow, Transport};
 use koebashi::time::{Now, Timestamp};
 
 use super::link::Link;
-use super::phone::{Phone, PhoneId};
+use super::phone::{Answer, Phone, PhoneId};
 use super::recording::Tapes;
 use super::rehearsals::Rehearsals;
 
@@ -222,10 +222,17 @@ impl World {
     /// A counselor's phone that registers, and time for it.
     pub(crate) fn add_counselor(&mut self, extension: &str, voice: u8) -> PhoneId {
         let n: u16 = extension.parse().expect("a numeric extension");
-        let id = self.add(&format!("10.0.2.{}:5060", n % 100), voice);
+        let id = self.add(&format!("10.0.{}.{}:5060", n / 100 + 1, n % 100), voice);
         let now = self.now;
         self.phones[id.0].register(now, extension, &format!("password-{extension}"));
         self.run(Duration::from_millis(200));
+        id
+    }
+
+    /// A counselor's phone that answers half a second after it rings.
+    pub(crate) fn add_answering(&mut self, extension: &str, voice: u8) -> PhoneId {
+        let id = self.add_counselor(extension, voice);
+        self.phone(id).answer = Answer::After(Duration::from_millis(500));
         id
     }
 

@@ -5,6 +5,7 @@
 //! Known gaps: a path is seen only where it is written out, so an item that is re-exported under
 //! another name slips through; imports within macros of other crates are not seen.
 
+mod documents;
 mod planted;
 mod prompts;
 mod source;
@@ -20,19 +21,23 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("pii", &[]),
     ("chance", &[]),
+    ("lang", &[]),
+    ("complaint", &["lang"]),
     ("sip", &["time", "pii", "chance"]),
     ("media", &["time", "pii", "chance"]),
     ("call", &["time", "pii", "chance", "sip", "media::*", "media::pool", "media::dtmf"]),
     // Chance: advice on staffing is a simulation with a seed.
     ("store", &["time", "pii", "chance", "call::cdr", "call::config", "call::intention"]),
-    ("shell", &["time", "pii", "chance", "sip", "media", "call", "store"]),
-    ("config", &["time", "pii", "sip", "media", "call", "store", "shell"]),
+    ("shell", &["time", "pii", "chance", "complaint", "lang", "sip", "media", "call", "store"]),
+    ("config", &["time", "pii", "complaint", "lang", "sip", "media", "call", "store", "shell"]),
     (
         "console",
         &[
             "time",
             "pii",
             "chance",
+            "complaint",
+            "lang",
             // The test call is a telephone's.
             "sip",
             "media::*",
@@ -49,12 +54,36 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "demo",
-        &["time", "pii", "chance", "sip", "media", "call", "store", "shell", "console", "config"],
+        &[
+            "time",
+            "pii",
+            "chance",
+            "complaint",
+            "lang",
+            "sip",
+            "media",
+            "call",
+            "store",
+            "shell",
+            "console",
+            "config",
+        ],
     ),
     (
         "cli",
         &[
-            "time", "pii", "chance", "sip", "media", "call", "store", "shell", "console", "config",
+            "time",
+            "pii",
+            "chance",
+            "complaint",
+            "lang",
+            "sip",
+            "media",
+            "call",
+            "store",
+            "shell",
+            "console",
+            "config",
             "demo",
         ],
     ),

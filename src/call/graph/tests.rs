@@ -117,7 +117,24 @@ fn told<const N: usize>(lines: [(&str, Line); N]) -> Vec<String> {
             lost_caller: Duration::ZERO,
         },
     };
-    faults(&config).iter().map(|fault| format!("{} {fault}", fault.is_error())).collect()
+    faults(&config).iter().map(|fault| format!("{} {}", fault.is_error(), words(fault))).collect()
+}
+
+fn words(fault: &Fault) -> String {
+    match fault {
+        Fault::NoStart(_) => format!("the guidance has no node \"{START}\" to begin with"),
+        Fault::UnknownNode(_, _, node) => format!("there is no node \"{node}\""),
+        Fault::UnknownLine(_, _, line) => format!("there is no line \"{line}\""),
+        Fault::Circle(places) => {
+            let way: Vec<_> = places.iter().chain(places.first()).map(Place::to_string).collect();
+            format!("a caller who presses nothing goes round for ever: {}", way.join(" → "))
+        }
+        Fault::NobodyTakes(_) => "no counselor takes this line's calls".to_owned(),
+        Fault::UnreachableNode(..) => "no caller ever gets to this node".to_owned(),
+        Fault::UnreachableLine(_) => {
+            "no number, and no other line leads here: no caller ever gets in".to_owned()
+        }
+    }
 }
 
 const HELP: [&str; 3] = ["help"; 3];

@@ -8,6 +8,7 @@ mod choices;
 mod draw;
 mod extensions;
 mod help;
+mod input;
 mod phones;
 mod rehearse;
 mod roster;
@@ -24,23 +25,24 @@ use std::time::{Duration, Instant};
 
 use super::board::ServiceLevel;
 use super::cdr::{CallId, Outcome};
-use super::config::{Config, Extension, LineId, Override};
-use super::deed::{Denial, Request, Why};
+use super::config::{Config, Extension, LineId};
+use super::deed::{Denial, Why};
 use super::intention::Intention;
 use super::internal::Internal;
 pub use super::io::{CallTimer, Output, Owner, Recording, Step, Timer};
 use super::io::{Floor, Io, Ports};
-use super::piece::{Finish, Rehearse};
+use super::piece::Finish;
 use super::rehearsal::Rehearsal;
 use super::summons::Summons;
 use super::{Ask, Call, Phase};
 use crate::chance::Chance;
-use crate::media::{self, RecordId};
+use crate::media;
 use crate::sip::auth::{Guard, Settings};
 use crate::sip::endpoint::{Counts, Endpoint};
 use crate::sip::registrar::{Pulse, Registrar};
-use crate::sip::{self, ClientTx, Flow, SessionId};
+use crate::sip::{self, ClientTx, SessionId};
 use crate::time::{Now, Timers};
+pub use input::{Command, Input, Reason};
 use phones::FixedPhones;
 use roster::Roster;
 use trial::Expected;
@@ -53,66 +55,6 @@ const BOARD_SOON: Duration = Duration::from_millis(250);
 const BOARD_EVERY: Duration = Duration::from_secs(1);
 /// How often the hours are looked at for the board.
 const HOURS_EVERY: Duration = Duration::from_secs(10);
-
-/// What comes in.
-#[derive(Debug)]
-pub enum Input<'a> {
-    /// A whole SIP message.
-    Sip {
-        /// Where from.
-        flow: Flow,
-        /// The message.
-        bytes: &'a [u8],
-    },
-    /// The far end of a flow can't be reached (ICMP, reset, no connection).
-    FlowFailed(Flow),
-    /// The media plane says.
-    Media(media::Event),
-    /// The operator wants.
-    Command(Command),
-    /// A deadline of [`Switchboard::poll_timeout`] is reached.
-    Timeout,
-}
-
-/// What an operator wants.
-#[derive(Clone, Debug)]
-pub enum Command {
-    /// A prompt is to be played to a phone, or recorded by one; told by [`Output::Rehearsed`].
-    Rehearse(Rehearse),
-    /// Another configuration. Live calls keep theirs, but what supervisors may do there.
-    Configure(Arc<Config>, Box<sip::Config>),
-    /// No new calls: they hear the help message.
-    Drain,
-    /// Every call ends now, with a BYE to each side: the time to drain is over.
-    Stop,
-    /// A recording can't be written any further: it ends, the call goes on.
-    RecordingLost(RecordId),
-    /// A line is opened or closed by hand, until the next configuration.
-    Override {
-        /// Which.
-        line: LineId,
-        /// How.
-        over: Override,
-    },
-    /// Somebody asks through the console, and gets [`Output::Answer`].
-    Request {
-        /// What.
-        request: Request,
-        /// The name of their account.
-        who: Arc<str>,
-    },
-}
-
-/// Why the switchboard wants to be woken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// A retransmission or another timer of the SIP stack.
-    Sip,
-    /// A registration of a phone ends, or a phone is asked.
-    Registrar,
-    /// A deadline of the call path.
-    Timer(Timer),
-}
 
 /// What a request of ours outside any dialog was for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 //! Owns what is allowed. Ringing, playing and recording are the rehearsal's own.
 
 use super::{Mode, Owner, Switchboard, io};
-use crate::call::config::Extension;
 use crate::call::deed::Denial;
+use crate::call::intention::Intention;
 use crate::call::io::{Io, Output};
-use crate::call::piece::{Finish, Rehearse, Rehearsed};
+use crate::call::piece::{Asker, Finish, Rehearse, Rehearsed};
 use crate::call::rehearsal::Rehearsal;
 use crate::call::ring::Candidate;
 use crate::time::Now;
@@ -21,7 +21,7 @@ impl Switchboard {
     pub(super) fn rehearse(&mut self, now: Now, order: Rehearse) {
         let ticket = order.ticket;
         let begun = self
-            .may_rehearse(now, &order.extension)
+            .may_rehearse(now, &order)
             .and_then(|candidates| self.begin_rehearsal(now, order, candidates));
         if let Err(denial) = begun {
             let finish = Finish::Denied(denial);
@@ -29,7 +29,8 @@ impl Switchboard {
         }
     }
 
-    fn may_rehearse(&self, now: Now, extension: &Extension) -> Result<Vec<Candidate>, Denial> {
+    fn may_rehearse(&self, now: Now, order: &Rehearse) -> Result<Vec<Candidate>, Denial> {
+        let extension = &order.extension;
         if !self.config.counselors.contains_key(extension) {
             return Err(Denial::UnknownExtension);
         }
@@ -39,7 +40,16 @@ impl Switchboard {
         }
         let from = format!("\"{NAME}\" <sip:{extension}@{}>", self.sip_config.domain);
         let candidates = self.invites(now, extension, &from, 0, None);
-        if candidates.is_empty() { Err(Denial::Unreachable) } else { Ok(candidates) }
+        if candidates.is_empty() {
+            return Err(Denial::Unreachable);
+        }
+        let kept = self.counselors.get(extension);
+        let is_on_duty =
+            kept.is_some_and(|it| it.intention == Intention::Ready || it.wrap_up_until.is_some());
+        match order.asker {
+            Asker::Other if is_on_duty => Err(Denial::OnDuty),
+            Asker::Own | Asker::Other => Ok(candidates),
+        }
     }
 
     fn begin_rehearsal(

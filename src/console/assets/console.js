@@ -91,6 +91,13 @@ for (const live of document.querySelectorAll("[data-live]")) {
       for (const part of [].concat(JSON.parse(event.data))) show(part);
       count();
     });
+    // A newer page of the same account took the place. This one comes back when it is looked at.
+    events.addEventListener("moved", () => {
+      events.close();
+      tell(true);
+      if (document.hidden) document.addEventListener("visibilitychange", follow, { once: true });
+      else setTimeout(follow, 30000);
+    });
     events.addEventListener("over", () => { events.close(); location.reload(); });
   };
   follow();

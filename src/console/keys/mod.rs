@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use super::ui::Lang;
 use crate::config::parse;
+use crate::lang::Lang;
 
 /// How a key is shown and typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,9 @@ pub(super) enum Kind {
     Several(Vec<Choice>),
     /// Can't be changed.
     Fixed,
+    /// Names a program, a file or a folder of the machine. Whoever chooses it can have programs run
+    /// or files read, so it is changed by hand in the file only.
+    Machine,
     /// Has a page of its own.
     Own,
 }
@@ -124,6 +127,7 @@ fn kind(text: &'static str) -> Option<Kind> {
         "choice" => Kind::Choice(choices()?),
         "several" => Kind::Several(choices()?),
         "fixed" => Kind::Fixed,
+        "machine" => Kind::Machine,
         "own" => Kind::Own,
         _ => return None,
     })
@@ -193,6 +197,21 @@ mod tests {
         let stale = KEYS.iter().filter(|entry| !whole.contains(&entry.name));
         let stale = stale.filter(|entry| !keys.iter().any(|key| fits(entry.name, key)));
         assert_eq!(stale.map(|entry| entry.name).collect::<Vec<_>>(), [""; 0]);
+    }
+
+    /// A key that has one of these in its name, and a page on which it can be typed, is to be
+    /// weighed: whoever can choose a program, a file or a folder has it run or read.
+    #[test]
+    fn what_names_a_part_of_the_machine_is_typed_on_no_page() {
+        let parts = ["dir", "file", "command", "path", "folder", "program", "certificate", "ca"];
+        let names = |key: &Key| {
+            let last = key.name.rsplit('.').next().unwrap_or_default();
+            last.split('_').any(|part| parts.contains(&part)) || key.name == "sip.tls.key"
+        };
+        let harmless = ["opening.certificate_min"];
+        let typed = KEYS.iter().filter(|key| names(key) && !harmless.contains(&key.name));
+        let typed = typed.filter(|key| !matches!(key.kind, Kind::Machine | Kind::Own));
+        assert_eq!(typed.map(|key| key.name).collect::<Vec<_>>(), [""; 0]);
     }
 
     #[test]

@@ -9,8 +9,10 @@
 //! | `now` | the service's clock, in milliseconds of Unix time; once, first |
 //! | `part` | a list of parts that changed ([`sheet`]) |
 //! | `over` | the session has ended: the last event |
+//! | `moved` | a newer stream of the same account took the place: the last event |
 
 pub(in crate::console) mod pass;
+pub(in crate::console) mod seats;
 pub(in crate::console) mod sheet;
 
 use std::convert::Infallible;
@@ -24,28 +26,19 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::sign_in::From;
 use super::ui::View;
 use crate::call::board::Board;
 use crate::shell::clock;
 use pass::Pass;
+use seats::{Seat, Seats};
 
 /// Shortest time between two events of a viewer. With the board's own pace (a quarter of a second)
 /// a change is seen within a second.
 pub(in crate::console) const PAUSE: Duration = Duration::from_millis(750);
-
-/// Places for viewers.
-#[derive(Clone)]
-pub(in crate::console) struct Seats(Arc<Semaphore>);
-
-impl Seats {
-    /// So many.
-    pub(in crate::console) fn new(count: usize) -> Self {
-        Self(Arc::new(Semaphore::new(count)))
-    }
-}
 
 /// What a viewer gets at a moment.
 pub(in crate::console) enum Paint {
@@ -67,10 +60,10 @@ pub(in crate::console) trait Painter: Send + 'static {
 pub(in crate::console) fn follow(
     view: &View,
     headers: &HeaderMap,
-    seats: &Seats,
+    (seats, from): (&Seats, From),
     painter: impl Painter,
 ) -> Response {
-    let Ok(seat) = Arc::clone(&seats.0).try_acquire_owned() else {
+    let Some(seat) = seats.take(&view.person, from) else {
         let full = Json(json!({ "error": "too_many_subscribers" }));
         return (StatusCode::SERVICE_UNAVAILABLE, full).into_response();
     };
@@ -83,7 +76,7 @@ pub(in crate::console) fn follow(
         seen: 0,
         next: Instant::now(),
         stage: Stage::Greets,
-        _seat: seat,
+        seat,
     };
     let heartbeat = KeepAlive::new().interval(view.desk.limits.heartbeat).text("heartbeat");
     Sse::new(viewer.events()).keep_alive(heartbeat).into_response()
@@ -106,7 +99,7 @@ struct Viewer<P> {
     /// When it may get the next event.
     next: Instant,
     stage: Stage,
-    _seat: OwnedSemaphorePermit,
+    seat: Seat,
 }
 
 impl<P: Painter> Viewer<P> {
@@ -129,8 +122,17 @@ impl<P: Painter> Viewer<P> {
             Stage::IsOver => return None,
         }
         loop {
-            sleep_until(self.next).await;
-            self.board.changed().await.ok()?;
+            let changed = async {
+                sleep_until(self.next).await;
+                self.board.changed().await
+            };
+            tokio::select! {
+                changed = changed => changed.ok()?,
+                () = self.seat.moved() => {
+                    self.stage = Stage::IsOver;
+                    return Some(Event::default().event("moved").data("-"));
+                }
+            }
             if !self.pass.is_good().await {
                 self.stage = Stage::IsOver;
                 return Some(Event::default().event("over").data("-"));

@@ -101,7 +101,7 @@ impl Id {
     pub(in crate::console) fn title(self) -> Words {
         match self {
             Self::Call => Words::new("試験通話", "Test call"),
-            Self::Trunk => Words::new("電話回線との接続", "Connection to the carrier"),
+            Self::Trunk => Words::new("外線の接続", "Connection to the carrier"),
             Self::Counselors => Words::new("相談員の準備", "Counselors"),
             Self::Prompts => Words::new("設定と音声", "Settings and prompts"),
             Self::Disk => Words::new("ディスクの空き", "Disk space"),

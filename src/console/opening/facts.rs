@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::call::board::{CounselorView, TrunkView};
+use crate::complaint::Complaint;
 use crate::time::Timestamp;
 
 /// Everything that was found at one moment.
@@ -17,7 +18,7 @@ pub(super) struct Facts {
     /// The counselors of the line.
     pub(super) counselors: Vec<CounselorView>,
     /// What lies on the disk: how many prompts, or what is wrong.
-    pub(super) files: Result<Files, Vec<String>>,
+    pub(super) files: Result<Files, Vec<Complaint>>,
     /// Where state and prompts are.
     pub(super) disks: Vec<Disk>,
     /// Bytes that must be free.
@@ -37,7 +38,7 @@ pub(super) struct Facts {
     /// Why no new calls should come.
     pub(super) unready: Vec<String>,
     /// What the configuration names and is no good.
-    pub(super) faults: Vec<String>,
+    pub(super) faults: Vec<Complaint>,
     /// What the test call heard.
     pub(super) call: Result<Heard, Unheard>,
 }
@@ -48,7 +49,7 @@ pub(super) struct Files {
     /// Prompts.
     pub(super) prompts: usize,
     /// What looks wrong.
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Vec<Complaint>,
 }
 
 /// A folder's disk.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::sys::statvfs::statvfs;
 
 use super::facts::{Disk, Files};
+use crate::complaint::Complaint;
 use crate::config::ready::{self, Ready};
 use crate::time::Now;
 
@@ -22,7 +23,7 @@ const STEP_MS: i64 = 500;
 
 /// What is found off the runtime's threads.
 pub(super) struct Found {
-    pub(super) files: Result<Files, Vec<String>>,
+    pub(super) files: Result<Files, Vec<Complaint>>,
     pub(super) disks: Vec<Disk>,
     pub(super) ports: Option<(usize, usize)>,
     pub(super) is_followed: Option<bool>,
@@ -40,7 +41,7 @@ pub(super) fn find(ready: &Ready) -> Found {
 }
 
 /// What a restart would read.
-fn files(known: &Ready) -> Result<Files, Vec<String>> {
+fn files(known: &Ready) -> Result<Files, Vec<Complaint>> {
     let ready = ready::load_beside(known.loaded.file(), &BTreeSet::new(), Some(known))?;
     let prompts = ready.loaded.call.prompt_lengths.len();
     Ok(Files { prompts, warnings: ready.warnings })

@@ -2,19 +2,18 @@
 //!
 //! Owns the limits that no key of the configuration names. Pure: the same facts, the same words.
 
+mod call;
+
 use std::time::Duration;
 
 use super::check::{Check, Id, Verdict, Words};
-use super::facts::{Facts, Heard, Unheard};
+use super::facts::Facts;
 use crate::call::board::{CounselorState, TrunkState};
+use crate::complaint::Complaint;
+use crate::console::complaint::line;
+use crate::lang::Lang;
 use Verdict::{Bad, Ok as Good, Unknown, Warn};
 
-/// A voice is louder than this, in dB below full scale.
-const LEVEL_MIN: f32 = -45.0;
-/// An answer or a first packet that takes longer is late.
-const LATE: Duration = Duration::from_millis(1_500);
-/// A longer time without a packet is heard.
-const GAP_MAX: Duration = Duration::from_millis(150);
 /// Writing that takes longer is slow.
 const SLOW: Duration = Duration::from_millis(1_000);
 /// Records that wait: more are too many.
@@ -27,7 +26,7 @@ const SAID_MAX: usize = 3;
 /// Every check, in the order in which people read them.
 pub(super) fn judge(facts: &Facts) -> Vec<Check> {
     vec![
-        call(facts),
+        call::call(facts),
         trunk(facts),
         counselors(facts),
         prompts(facts),
@@ -51,138 +50,6 @@ impl Check {
     }
 }
 
-fn call(facts: &Facts) -> Check {
-    let id = Id::Call;
-    let heard = match &facts.call {
-        Ok(heard) => heard,
-        Err(why) => return no_call(why),
-    };
-    let measured = measured(heard);
-    let (Some(level), Some(first)) = (heard.level, heard.first_packet) else {
-        let check = fine(
-            id,
-            measured,
-            "回線の番号にかけると応答しましたが、音がまったく届きませんでした。",
-            "The line answered the test call, and no sound came at all.",
-        );
-        return check.now(
-            Bad,
-            "相談者にも聞こえないおそれがあります。サービスを管理している方にすぐ連絡してください。",
-            "Callers may hear nothing. Call whoever looks after the service at once.",
-        );
-    };
-    if level < LEVEL_MIN {
-        let check = fine(
-            id,
-            measured,
-            "応答しましたが、案内がとても小さいか、無音です。",
-            "It answered, but the guidance is silent or very low.",
-        );
-        return check.now(
-            Bad,
-            "「音声」のページで、この回線の案内を聞いて確かめてください。",
-            "Listen to this line's guidance on the page “Prompts”.",
-        );
-    }
-    if heard.records != 1 {
-        let check = fine(
-            id,
-            measured,
-            format!("案内は聞こえましたが、通話の記録が{}件です(1件のはずです)。", heard.records),
-            format!("The guidance was heard, but it left {} records, not one.", heard.records),
-        );
-        return check.now(
-            Warn,
-            "通話はできます。記録の書き込みの点検もあわせて見てください。",
-            "Calls work. See the check of records as well.",
-        );
-    }
-    if heard.answered > LATE || first > LATE || heard.gap > GAP_MAX {
-        let check = fine(
-            id,
-            measured,
-            "案内は聞こえましたが、遅れや途切れがあります。",
-            "The guidance was heard, but late or with gaps.",
-        );
-        return check.now(
-            Warn,
-            "ほかの重い処理が動いていないか、管理している方に確かめてもらってください。",
-            "Have somebody look whether something else keeps the machine busy.",
-        );
-    }
-    fine(
-        id,
-        measured,
-        "回線の番号にかけて、案内が聞こえました。",
-        "The line was called, answered, and the guidance was heard.",
-    )
-}
-
-fn measured(heard: &Heard) -> String {
-    let ms = |length: Duration| format!("{} ms", length.as_millis());
-    let level = heard.level.map_or_else(|| "-".to_owned(), |level| format!("{level:.0} dBFS"));
-    let first = heard.first_packet.map_or_else(|| "-".to_owned(), ms);
-    format!(
-        "answer {}, first packet {first}, {} packets, gap {}, {level}, records {}",
-        ms(heard.answered),
-        heard.packets,
-        ms(heard.gap),
-        heard.records
-    )
-}
-
-fn no_call(why: &Unheard) -> Check {
-    let (result, ja, en) = match why {
-        Unheard::NoSocket => (
-            Unknown,
-            "UDPで待ち受けていないため、試験通話はできません。",
-            "There is no UDP socket to call.",
-        ),
-        Unheard::NoNumber => {
-            (Unknown, "この回線には番号がありません。", "This line has no number of its own.")
-        }
-        Unheard::Denied(_) => (
-            Unknown,
-            "通話が多いか、終了の準備中のため、試験通話を控えました。",
-            "There are too many calls, or the service is about to end: no test call was made.",
-        ),
-        Unheard::Busy => {
-            (Bad, "サービスが応答しません。", "The service does not answer who asks it.")
-        }
-        Unheard::System(_) => {
-            (Unknown, "試験通話の準備ができませんでした。", "The test call could not be prepared.")
-        }
-        Unheard::Refused(_) => {
-            (Bad, "回線の番号にかけましたが、断られました。", "The line refused the test call.")
-        }
-        Unheard::Silence => (
-            Bad,
-            "回線の番号にかけましたが、応答がありません。",
-            "The line did not answer the test call in time.",
-        ),
-    };
-    let measured = match why {
-        Unheard::Denied(name) => (*name).to_owned(),
-        Unheard::System(error) => error.clone(),
-        Unheard::Refused(code) => format!("SIP {code}"),
-        Unheard::NoSocket | Unheard::NoNumber | Unheard::Busy | Unheard::Silence => "-".to_owned(),
-    };
-    let check = fine(Id::Call, measured, ja, en);
-    match result {
-        Bad => check.now(
-            Bad,
-            "相談者もつながらないおそれがあります。携帯電話から実際にかけて確かめ、つながらなければ管理している方に連絡してください。",
-            "Callers may not get through either. Call the line from a mobile phone; if that fails, \
-             call whoever looks after the service.",
-        ),
-        Good | Unknown | Warn => check.now(
-            Unknown,
-            "気になるときは、携帯電話から実際にかけて確かめてください。",
-            "If in doubt, call the line from a mobile phone.",
-        ),
-    }
-}
-
 fn trunk(facts: &Facts) -> Check {
     let of = |state| facts.trunks.iter().filter(move |trunk| trunk.state == state);
     let (up, down) = (of(TrunkState::Up).count(), of(TrunkState::Down).count());
@@ -195,10 +62,8 @@ fn trunk(facts: &Facts) -> Check {
     }
     let check = |ja: String, en: String| fine(Id::Trunk, measured.clone(), ja, en);
     if all == 0 {
-        let check = check(
-            "電話回線(トランク)が一つも設定されていません。".to_owned(),
-            "There is no trunk.".to_owned(),
-        );
+        let check =
+            check("外線が一つも設定されていません。".to_owned(), "There is no trunk.".to_owned());
         return check.now(
             Bad,
             "電話はかかってきません。「設定」のページを確かめてください。",
@@ -214,7 +79,7 @@ fn trunk(facts: &Facts) -> Check {
         let result = if down == all { Bad } else { Warn };
         return check.now(
             result,
-            "ルーターやインターネット回線の電源と配線を確かめ、直らなければ通信会社に連絡してください。",
+            "ルーターやインターネット回線の電源と配線を確かめ、直らなければ通信事業者に連絡してください。",
             "Check the router and its cables; if it does not come back, call the carrier.",
         );
     }
@@ -263,7 +128,7 @@ fn counselors(facts: &Facts) -> Check {
              told that nobody is there.",
         ),
         (0, n, _) => check(
-            format!("{n}人が休止中で、受付可の人がいません。{}", lost.0),
+            format!("{n}人が離席中で、受付可の人がいません。{}", lost.0),
             format!("{n} paused, and nobody ready.{}", lost.1),
         )
         .now(
@@ -284,13 +149,13 @@ fn counselors(facts: &Facts) -> Check {
     }
 }
 
-/// The first few complaints, and how many more there are.
-fn said(complaints: &[String]) -> String {
-    let mut said = complaints.iter().take(SAID_MAX).cloned().collect::<Vec<_>>();
+/// The first few complaints, a line each, and how many more there are.
+fn said(complaints: &[Complaint], l: Lang) -> String {
+    let mut said: Vec<_> = complaints.iter().take(SAID_MAX).map(|it| line(l, it)).collect();
     if let Some(more) = complaints.len().checked_sub(SAID_MAX).filter(|more| *more > 0) {
         said.push(format!("(+{more})"));
     }
-    said.join("\n")
+    said.iter().map(|line| format!("\n{line}")).collect()
 }
 
 fn prompts(facts: &Facts) -> Check {
@@ -304,22 +169,31 @@ fn prompts(facts: &Facts) -> Check {
         ),
         Ok(files) => fine(
             id,
-            said(&files.warnings),
+            files.warnings.len().to_string(),
             format!(
-                "設定と音声はそろっています。急ぎではない、気になる点が{}件あります。",
-                files.warnings.len()
+                "設定と音声はそろっています。急ぎではない、気になる点が{}件あります。{}",
+                files.warnings.len(),
+                said(&files.warnings, Lang::Ja)
             ),
             format!(
-                "Settings and prompts are there. What looks odd, and is not urgent: {}.",
-                files.warnings.len()
+                "Settings and prompts are there. What looks odd, and is not urgent: {}.{}",
+                files.warnings.len(),
+                said(&files.warnings, Lang::En)
             ),
         ),
         Err(complaints) => fine(
             id,
-            said(complaints),
-            "保存されている設定か音声に誤りがあります。今は前の設定で動いていますが、再起動すると始まりません。",
-            "The settings or prompts on the disk are wrong. The service runs with the last good \
-             ones, but would not start again.",
+            complaints.len().to_string(),
+            format!(
+                "保存されている設定か音声に誤りがあります。\
+                 今は前の設定で動いていますが、再起動すると始まりません。{}",
+                said(complaints, Lang::Ja)
+            ),
+            format!(
+                "The settings or prompts on the disk are wrong. The service runs with the last \
+                 good ones, but would not start again.{}",
+                said(complaints, Lang::En)
+            ),
         )
         .now(
             Bad,
@@ -345,7 +219,7 @@ fn disk(facts: &Facts) -> Check {
         let check = fine(id, measured, "空きを調べられません。", "It can't be told.");
         return check.now(
             Unknown,
-            "管理している方に確かめてもらってください。",
+            "機器の管理者に確かめてもらってください。",
             "Have somebody look at it.",
         );
     };
@@ -362,7 +236,7 @@ fn disk(facts: &Facts) -> Check {
     let result = if least < facts.disk_min / 10 { Bad } else { Warn };
     check.now(
         result,
-        "いっぱいになると通話の記録が残せません。管理している方に、不要なファイルを片付けてもらってください。",
+        "いっぱいになると通話の記録が残せません。機器の管理者に、不要なファイルを片付けてもらってください。",
         "When it is full, records of calls are lost. Have somebody make room.",
     )
 }
@@ -378,7 +252,7 @@ fn database(facts: &Facts) -> Check {
         None => format!("{} ms, waiting {waiting}, lost {lost}", took.as_millis()),
     };
     let check = |ja, en| fine(Id::Database, measured.clone(), ja, en);
-    let call = "管理している方に連絡してください。電話は受けられます。";
+    let call = "機器の管理者に連絡してください。電話は受けられます。";
     if error.is_some() {
         return check("記録を書き込めません。", "Records can't be written.").now(
             Bad,
@@ -413,7 +287,7 @@ fn ports(facts: &Facts) -> Check {
         (format!("あと{calls}通話分あります。"), format!("Enough for {calls} calls more."));
     let check = fine(id, measured, ja, en);
     let todo = (
-        "ほかのプログラムが同じポートを使っていないか、管理している方に確かめてもらってください。",
+        "ほかのプログラムが同じポートを使っていないか、機器の管理者に確かめてもらってください。",
         "Have somebody look which other program uses the ports of media.ports.",
     );
     match calls {
@@ -435,7 +309,7 @@ fn clock(facts: &Facts) -> Check {
         fine(Id::Clock, format!("{follows}, set by {seconds:.1} s"), ja, en)
     };
     let todo = (
-        "壁の時計と見比べてください。ずれていると、開始と終了の時刻もずれます。合わないときは管理している方に連絡してください。",
+        "壁の時計と見比べてください。ずれていると、開始と終了の時刻もずれます。合わないときは機器の管理者に連絡してください。",
         "Compare it with a clock on the wall: where it is wrong, the line opens and closes \
          wrongly. Call whoever looks after the service.",
     );
@@ -477,7 +351,7 @@ fn certificate(facts: &Facts) -> Check {
     let least = i64::try_from(facts.certificate_min.as_secs()).unwrap_or(i64::MAX);
     let check = |ja: String, en: String| fine(id, format!("{days} d"), ja, en);
     let todo = (
-        "証明書の更新を管理している方に頼んでください。切れると、暗号化した電話機がつながりません。",
+        "証明書の更新を機器の管理者に頼んでください。切れると、暗号化した電話機がつながりません。",
         "Have the certificate renewed: when it ends, encrypted phones can't connect.",
     );
     if left.num_seconds() <= 0 {
@@ -489,21 +363,21 @@ fn certificate(facts: &Facts) -> Check {
 }
 
 fn service(facts: &Facts) -> Check {
-    let all: Vec<String> = facts.unready.iter().chain(&facts.faults).cloned().collect();
-    if all.is_empty() {
+    let all = facts.unready.len() + facts.faults.len();
+    if all == 0 {
         let id = Id::Service;
         return fine(id, "0".to_owned(), "正常に動いています。", "It runs as it should.");
     }
     let result = if facts.unready.is_empty() { Warn } else { Bad };
     let check = fine(
         Id::Service,
-        said(&all),
-        format!("サービスが{}件の不具合を知らせています。", all.len()),
-        format!("The service reports {} faults.", all.len()),
+        facts.unready.join("\n"),
+        format!("サービスが{all}件の不具合を知らせています。{}", said(&facts.faults, Lang::Ja)),
+        format!("The service reports {all} faults.{}", said(&facts.faults, Lang::En)),
     );
     check.now(
         result,
-        "この画面を管理している方に見せてください。",
+        "機器の管理者に見せてください。",
         "Show this page to whoever looks after the service.",
     )
 }

@@ -28,6 +28,7 @@ use tokio::time::sleep;
 use crate::call::config::LineId;
 use crate::call::schedule::next_openings;
 use crate::chance::Chance;
+use crate::complaint::{Cause, Complaint, File};
 use crate::config::ready::Ready;
 use crate::shell::clock;
 use crate::shell::handle::Handle;
@@ -218,15 +219,17 @@ impl Opening {
             None => Err(facts::Unheard::NoNumber),
         };
         let there = Arc::clone(ready);
-        let found = spawn_blocking(move || find::find(&there)).await.ok();
+        let found = spawn_blocking(move || find::find(&there)).await;
         let health = self.handle.store().health();
         let board = self.handle.board().borrow().clone();
         let of_line = |it: &&crate::call::board::CounselorView| it.lines.contains(&run.line);
         let last = lock(&self.latest).values().map(|run| run.at).max();
-        let nothing = || Err(vec!["can't be read".to_owned()]);
         let (files, disks, ports, is_followed) = match found {
-            Some(it) => (it.files, it.disks, it.ports, it.is_followed),
-            None => (nothing(), Vec::new(), None, None),
+            Ok(it) => (it.files, it.disks, it.ports, it.is_followed),
+            Err(error) => {
+                let fault = Complaint::error("", None, File::Fault(Cause::new(error)));
+                (Err(vec![fault]), Vec::new(), None, None)
+            }
         };
         Facts {
             now: run.at,

@@ -1,10 +1,12 @@
 //! My account: password and second factor.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::Form;
+use axum::extract::{Extension, Form};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -12,10 +14,10 @@ use qrcode::QrCode;
 use qrcode::render::svg;
 use serde::Deserialize;
 
-use super::sign_in::{hash, new_password};
+use super::sign_in::{hash, new_password, too_many};
 use crate::console::desk::Desk;
 use crate::console::sign_in::sessions::COOKIE;
-use crate::console::sign_in::{password, totp};
+use crate::console::sign_in::{From, password, totp};
 use crate::console::ui::{Page, View, cookie, show};
 use crate::shell::clock;
 use crate::store::accounts::{self, Account};
@@ -112,7 +114,12 @@ async fn account(view: View) -> Response {
 }
 
 /// Whoever else is signed in under the account is not any longer: they may be why it is changed.
-async fn change_password(view: View, headers: HeaderMap, Form(change): Form<Change>) -> Response {
+async fn change_password(
+    view: View,
+    Extension(peer): Extension<From>,
+    headers: HeaderMap,
+    Form(change): Form<Change>,
+) -> Response {
     let account = match mine(&view).await {
         Ok(account) => account,
         Err(response) => return response,
@@ -120,9 +127,9 @@ async fn change_password(view: View, headers: HeaderMap, Form(change): Form<Chan
     if let Some(wrong) = new_password(&view, &change.password, &change.again) {
         return view.go_wrong("/account", wrong);
     }
-    if !is_right(&view, &account, change.old).await {
-        return view
-            .go_wrong("/account", view.t("今のパスワードが違います。", "Not your password."));
+    let from = peer.or_forwarded(&headers);
+    if let Err(wrong) = prove(&view, &account, change.old, from).await {
+        return view.go_wrong("/account", wrong);
     }
     let Some(hashed) = hash(&view, change.password).await else {
         return view.fault(&"a password can't be hashed");
@@ -142,11 +149,20 @@ async fn change_password(view: View, headers: HeaderMap, Form(change): Form<Chan
     view.go("/account", said)
 }
 
-/// Judges the password again, before something that must not be done by whoever finds the screen.
-async fn is_right(view: &View, account: &Account, typed: String) -> bool {
+/// Judges the password again, before something that must not be done by whoever finds the screen:
+/// a guess like any other. The error is what is said.
+async fn prove(view: &View, account: &Account, typed: String, from: IpAddr) -> Result<(), String> {
+    if let Err(wait) = view.desk.guesses().begin(Instant::now(), &account.name, from) {
+        return Err(too_many(view, wait));
+    }
     let hashed = account.password.clone();
     let right = view.desk.hashing(move || password::is_right(&typed, hashed.as_deref())).await;
-    right == Some(true)
+    if right != Some(true) {
+        view.desk.audit(&view.person, "gave a password that is not theirs, on their own page");
+        return Err(view.t("パスワードが違います。", "Not your password.").to_owned());
+    }
+    view.desk.guesses().was_right(&account.name, from);
+    Ok(())
 }
 
 async fn propose_code(view: View) -> Response {
@@ -193,13 +209,19 @@ async fn set_code(view: View, Form(first): Form<First>) -> Response {
     }
 }
 
-async fn remove_code(view: View, Form(proof): Form<Proof>) -> Response {
+async fn remove_code(
+    view: View,
+    Extension(peer): Extension<From>,
+    headers: HeaderMap,
+    Form(proof): Form<Proof>,
+) -> Response {
     let account = match mine(&view).await {
         Ok(account) => account,
         Err(response) => return response,
     };
-    if !is_right(&view, &account, proof.password).await {
-        return view.go_wrong("/account", view.t("パスワードが違います。", "Not your password."));
+    let from = peer.or_forwarded(&headers);
+    if let Err(wrong) = prove(&view, &account, proof.password, from).await {
+        return view.go_wrong("/account", wrong);
     }
     match save(&view, |kept| kept.totp = None, "removed their second factor").await {
         Ok(()) => view.go("/account", view.t("確認コードを外しました。", "It is removed.")),

@@ -18,7 +18,8 @@ use super::sign_in::wrong_name;
 use crate::call::config::Extension;
 use crate::console::desk::Desk;
 use crate::console::sign_in::sessions;
-use crate::console::ui::{Lang, Page, View, show};
+use crate::console::ui::{Page, View, show};
+use crate::lang::Lang;
 use crate::shell::clock;
 use crate::store;
 use crate::store::accounts::{self, ACCOUNTS_MAX, Account, Role};
@@ -169,46 +170,63 @@ async fn create(view: View, Form(new): Form<New>) -> Response {
         let text = view.t("その名前は使われています。", "That name is taken.");
         return view.go_wrong("/accounts", text);
     }
-    let account = Account {
-        name,
-        role,
-        extension,
-        password: None,
-        totp: None,
-        totp_step: 0,
-        invitation: None,
-    };
-    view.desk.audit(&view.person, format!("made the account {:?}, {}", account.name, role.name()));
-    send_invitation(&view, account).await
+    let account = Account { extension, ..Account::new(name, role) };
+    send_invitation(&view, account, Invitee::New).await
+}
+
+/// Whether an account is there before it is invited.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Invitee {
+    New,
+    Known,
 }
 
 /// Makes a new link for an account, and shows it once.
-async fn send_invitation(view: &View, account: Account) -> Response {
+async fn send_invitation(view: &View, account: Account, invitee: Invitee) -> Response {
     let name = account.name.clone();
-    match new_invitation(view, account).await {
-        Ok(path) => page(view, Some((name, path))).await,
-        Err(error) => view.fault(&error),
+    match (new_invitation(view, account, invitee).await, invitee) {
+        (Ok(Some(path)), _) => page(view, Some((name, path))).await,
+        (Ok(None), Invitee::New) => {
+            let text =
+                "同じ名前のアカウントを、ほかの人がたった今作りました。一覧を確かめてください。";
+            let en =
+                "Somebody else has just made an account of that name. Please look at the list.";
+            view.go_wrong("/accounts", view.t(text, en))
+        }
+        (Ok(None), Invitee::Known) => view.go_wrong("/accounts", no_account(view)),
+        (Err(error), _) => view.fault(&error),
     }
 }
 
-/// Writes an account down with a new invitation, and returns the path of it.
-async fn new_invitation(view: &View, account: Account) -> Result<String, store::Error> {
+/// Writes an account down with a new invitation, and returns the path of it. `None`: somebody else
+/// made one of that name meanwhile, or removed it.
+async fn new_invitation(
+    view: &View,
+    account: Account,
+    invitee: Invitee,
+) -> Result<Option<String>, store::Error> {
     let token = view.desk.token(24);
     let until = clock::now().wall + INVITATION;
     let invitation = Some((sessions::hash(&token), until));
-    let (name, account) = (account.name.clone(), Account { invitation, ..account });
-    let write = move |conn: &_| {
-        let is_known = accounts::amend(conn, &account.name, |kept| {
+    let (name, role) = (account.name.clone(), account.role.name());
+    let account = Account { invitation, ..account };
+    let write = move |conn: &_| match invitee {
+        Invitee::New => accounts::create(conn, &account),
+        Invitee::Known => accounts::amend(conn, &account.name, |kept| {
             (kept.role, kept.extension) = (account.role, account.extension.clone());
             kept.invitation.clone_from(&account.invitation);
             true
-        })?;
-        if is_known { Ok(()) } else { accounts::save(conn, &account) }
+        }),
     };
-    view.desk.store().run(write).await?;
+    if !view.desk.store().run(write).await? {
+        return Ok(None);
+    }
     view.desk.accounts_changed();
+    if invitee == Invitee::New {
+        view.desk.audit(&view.person, format!("made the account {name:?}, {role}"));
+    }
     view.desk.audit(&view.person, format!("made an invitation for {name:?}"));
-    Ok(format!("/invitation/{token}"))
+    Ok(Some(format!("/invitation/{token}")))
 }
 
 /// Whom a machine invites. Who has an account keeps what is not said.
@@ -232,8 +250,11 @@ async fn invite_by_api(view: View, body: Result<Json<Invited>, JsonRejection>) -
         Err(what) => return refuse(StatusCode::UNPROCESSABLE_ENTITY, what),
     };
     let (name, role) = (account.name.clone(), account.role.name());
-    match new_invitation(&view, account).await {
-        Ok(path) => {
+    let is_known = all.iter().any(|it| it.name == name);
+    let invitee = if is_known { Invitee::Known } else { Invitee::New };
+    match new_invitation(&view, account, invitee).await {
+        Ok(None) => refuse(StatusCode::CONFLICT, "changed_meanwhile"),
+        Ok(Some(path)) => {
             let days = INVITATION.as_secs() / 86_400;
             let answer = json!({ "name": name, "role": role, "path": path, "days": days });
             Json(answer).into_response()
@@ -273,15 +294,7 @@ fn whom(view: &View, all: &[Account], invited: Invited) -> Result<Account, &'sta
     if role == Role::Counselor && extension.is_none() {
         return Err("needs_an_extension");
     }
-    let nobody = || Account {
-        name,
-        role,
-        extension: None,
-        password: None,
-        totp: None,
-        totp_step: 0,
-        invitation: None,
-    };
+    let nobody = || Account::new(name, role);
     Ok(Account { role, extension, ..known.cloned().unwrap_or_else(nobody) })
 }
 
@@ -301,7 +314,7 @@ fn no_account(view: &View) -> &str {
 
 async fn invite(view: View, Form(Named { name }): Form<Named>) -> Response {
     match other(&view, &name).await {
-        Ok(account) => send_invitation(&view, account).await,
+        Ok(account) => send_invitation(&view, account, Invitee::Known).await,
         Err(response) => response,
     }
 }

@@ -3,6 +3,7 @@
 //! Owns the page, its stream and its one form. How its parts look is [`paint`]'s. The switch of a
 //! line is a form of the hours'.
 
+mod gallery;
 mod paint;
 
 use std::sync::Arc;
@@ -22,12 +23,15 @@ use crate::call::config::{Extension as Number, Override, SupervisionMode};
 use crate::call::deed::Request;
 use crate::call::intention::Intention;
 use crate::console::desk::Desk;
+use crate::console::live::follow;
+use crate::console::live::seats::Seats;
 use crate::console::live::sheet::fill;
-use crate::console::live::{Seats, follow};
+use crate::console::sign_in::From;
 use crate::console::ui::{Page, View, show};
 use crate::shell::clock;
 use crate::store::accounts::Role;
-use paint::{Gallery, Sight, Visitor};
+use gallery::{Gallery, Visitor};
+use paint::Sight;
 
 /// Where it is.
 const HERE: &str = "/board";
@@ -139,7 +143,7 @@ async fn board(
         choices: [
             ("auto", view.l.t("時間どおり", "By the hours")),
             ("open", view.l.t("開ける", "Open")),
-            ("closed", view.l.t("閉じる", "Closed")),
+            ("closed", view.l.t("閉める", "Closed")),
         ],
     })
 }
@@ -150,11 +154,12 @@ async fn events(
     headers: HeaderMap,
     Extension(gallery): Extension<Gallery>,
     Extension(seats): Extension<Seats>,
+    Extension(from): Extension<From>,
 ) -> Response {
     let zone = view.desk.current().loaded.call.timezone;
     let of = (view.l, sight(&view, &how), zone);
     let visitor = Visitor { gallery, desk: Arc::clone(&view.desk), of };
-    follow(&view, &headers, &seats, visitor)
+    follow(&view, &headers, (&seats, from), visitor)
 }
 
 #[derive(Deserialize)]

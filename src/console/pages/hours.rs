@@ -19,12 +19,13 @@ use axum::routing::{get, post};
 use chrono::{Datelike as _, NaiveDate};
 use serde::Deserialize;
 
-use super::saving::{self, Basis, Sent};
+use super::saving::{self, Basis, Form as _, Sent, Wrongs};
 use crate::call::config::{LineId, Override, Schedule};
 use crate::call::schedule::{self, Opening, Span};
 use crate::call::when::{self, Tongue};
 use crate::console::desk::Desk;
-use crate::console::ui::{Lang, Page, View, show};
+use crate::console::ui::{Page, View, show};
+use crate::lang::Lang;
 use crate::shell::clock;
 use crate::time::Timestamp;
 use form::Fields;
@@ -104,7 +105,8 @@ async fn all(view: View) -> Response {
     };
     let lines = &basis.loaded.call.lines;
     if let (1, Some(id)) = (lines.len(), lines.keys().next()) {
-        return crate::console::ui::see_other(&format!("/hours/{id}"));
+        let form = form::Hours { line: id.clone(), look: Look::default() };
+        return form.page(&view, &basis, None, &Wrongs::default());
     }
     let zone = basis.loaded.call.timezone;
     let entry = |(id, line): (&LineId, &crate::call::config::Line)| Entry {
@@ -185,7 +187,7 @@ fn page(
     form: &form::Hours,
     from: &Basis,
     fields: Fields,
-    wrongs: &saving::Wrongs,
+    wrongs: &Wrongs,
 ) -> Option<Hours> {
     let config = &from.loaded.call;
     let (line, zone, now) = (config.lines.get(&form.line)?, config.timezone, clock::now().wall);
@@ -218,7 +220,7 @@ fn page(
         base: from.leaf.base.clone(),
         state: state(view.l, &line.schedule, zone),
         fields,
-        wrongs: wrongs.others(&[]),
+        wrongs: wrongs.others(view.l, &[]),
         unwritable: from.unwritable.clone(),
         over,
         over_until: until.map(shown).unwrap_or_default(),

@@ -24,8 +24,10 @@ use crate::call::deed::Request;
 use crate::call::intention::Intention;
 use crate::console::contacts::{self, Wrong};
 use crate::console::desk::Desk;
+use crate::console::live::follow;
+use crate::console::live::seats::Seats;
 use crate::console::live::sheet::{fill, length_of};
-use crate::console::live::{Seats, follow};
+use crate::console::sign_in::From;
 use crate::console::ui::{Page, View, show};
 use crate::shell::clock;
 use crate::store::contact;
@@ -136,12 +138,17 @@ async fn talks(view: &View, extension: &Number) -> Result<Vec<Talk>, crate::stor
     Ok(talks.collect())
 }
 
-async fn events(view: View, headers: HeaderMap, Extension(seats): Extension<Seats>) -> Response {
+async fn events(
+    view: View,
+    headers: HeaderMap,
+    Extension(seats): Extension<Seats>,
+    Extension(from): Extension<From>,
+) -> Response {
     let Some(extension) = view.person.extension.clone() else {
         return axum::http::StatusCode::NOT_FOUND.into_response();
     };
     let mirror = Mirror::new(&view.desk, view.l, extension);
-    follow(&view, &headers, &seats, mirror)
+    follow(&view, &headers, (&seats, from), mirror)
 }
 
 #[derive(Deserialize)]
@@ -179,19 +186,18 @@ fn request<'a>(
     let intend = |intention| Request::Intend { extension: own.clone(), intention, by };
     if let Some(reason) = what.strip_prefix("pause ") {
         let request = intend(Intention::Paused(reason.to_owned()));
-        return Some((request, view.t("休止にしました。", "You are paused.")));
+        return Some((request, view.t("離席にしました。", "You are paused.")));
     }
     let tape = |paused| Some(Request::PauseRecording { call: talk_of(board, &own)?, paused });
     Some(match what {
         "ready" => (intend(Intention::Ready), view.t("受付可にしました。", "You are ready.")),
-        "out" => (intend(Intention::LoggedOut), view.t("退席しました。", "You are logged out.")),
-        "end" => {
-            (Request::EndWrapUp(own), view.t("記録の時間を終えました。", "The wrap-up is over."))
+        "out" => {
+            (intend(Intention::LoggedOut), view.t("ログアウトしました。", "You are logged out."))
         }
-        "extend" => (
-            Request::ExtendWrapUp(own),
-            view.t("記録の時間を延長しました。", "The wrap-up is longer."),
-        ),
+        "end" => (Request::EndWrapUp(own), view.t("後処理を終えました。", "The wrap-up is over.")),
+        "extend" => {
+            (Request::ExtendWrapUp(own), view.t("後処理を延長しました。", "The wrap-up is longer."))
+        }
         "help" => (
             Request::AskHelp(own),
             view.t("支援を呼びました。", "The supervisors are asked for help."),

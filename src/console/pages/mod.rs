@@ -25,11 +25,11 @@ use std::sync::Arc;
 use axum::Router;
 
 use super::desk::Desk;
-use super::live::Seats;
+use super::live::seats::Seats;
 
 /// Every page.
 pub(super) fn routes(desk: &Desk) -> Router<Arc<Desk>> {
-    let seats = Seats::new(desk.limits.subscribers);
+    let seats = Seats::new(&desk.limits);
     Router::new()
         .merge(sign_in::routes())
         .merge(account::routes())

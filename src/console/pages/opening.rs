@@ -22,7 +22,8 @@ use crate::console::desk::Desk;
 use crate::console::opening::Refused;
 use crate::console::opening::check::{Check, Run, Told, Verdict, Words};
 use crate::console::opening::message::form;
-use crate::console::ui::{Lang, Page, View, show};
+use crate::console::ui::{Page, View, show};
+use crate::lang::Lang;
 use crate::store::opening;
 use crate::time::Timestamp;
 

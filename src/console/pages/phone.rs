@@ -8,8 +8,6 @@ use crate::console::ui::{Page, View};
 pub(super) struct Phone {
     /// Extensions and names.
     pub(super) extensions: Vec<(String, String)>,
-    /// The one of who looks.
-    pub(super) own: String,
     /// A phone rings, plays or records for this prompt.
     pub(super) is_busy: bool,
 }
@@ -18,9 +16,11 @@ impl Phone {
     /// What a page says about phones; what came of a call stands first on it.
     pub(super) fn of(view: &View, prompt: &str, page: &mut Page) -> Self {
         let config = &view.desk.current().loaded.call;
-        let counselors = config.counselors.iter();
+        // One's own; for those who have none, every desk: who is on duty there is not rung.
+        let own = view.person.extension.as_ref();
+        let counselors =
+            config.counselors.iter().filter(|(id, _)| own.is_none_or(|own| own == *id));
         let extensions = counselors.map(|(id, it)| (id.to_string(), it.name.clone())).collect();
-        let own = view.person.extension.as_ref().map(ToString::to_string).unwrap_or_default();
         // What went wrong with a form is said first, and the news the next time.
         let is_said = page.notice.as_ref().is_some_and(|notice| notice.is_bad);
         let is_busy = match view.desk.studio.news(prompt, is_said) {
@@ -34,11 +34,6 @@ impl Phone {
             }
             None => false,
         };
-        Self { extensions, own, is_busy }
-    }
-
-    /// Whether this extension is the one of who looks.
-    pub(super) fn is_own(&self, extension: &str) -> bool {
-        self.own == extension
+        Self { extensions, is_busy }
     }
 }

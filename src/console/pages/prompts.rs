@@ -15,10 +15,12 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use crate::call::config::{AnswerMode, Config, LineId};
+use crate::complaint::Complaint;
 use crate::config::{GUIDANCE_MAX, guidance_length};
 use crate::console::desk::{Desk, Notice};
 use crate::console::prompts::{self, Trouble, svg, uses};
-use crate::console::ui::{Lang, Page, View, render, see_other};
+use crate::console::ui::{Page, View, render, see_other};
+use crate::lang::Lang;
 use crate::media::Prompt;
 use crate::shell::prompts::manifest::is_name;
 use crate::shell::prompts::{self as files, Origin, Row};
@@ -85,7 +87,7 @@ async fn show(view: &View, status: StatusCode, wrong: Option<String>, typed: Str
     let rows = match listed {
         Ok(Ok(rows)) => rows,
         Ok(Err(errors)) => {
-            let all = errors.iter().map(ToString::to_string).collect();
+            let all = errors.into_iter().map(Complaint::from).collect();
             let said = Trouble::Refused(all).words(view.l);
             return view.refuse(StatusCode::INTERNAL_SERVER_ERROR, said);
         }

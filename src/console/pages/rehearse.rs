@@ -51,7 +51,7 @@ async fn call(view: View, Path(name): Path<String>, Form(call): Form<Call>) -> R
         (_, None) => Job::Live,
     };
     let extension = Extension::from(&*call.extension);
-    match ring(&view.desk, &view.person.name, &name, &extension, job).await {
+    match ring(&view.desk, &view.person, &name, &extension, job).await {
         Ok(()) => {
             let said = view.t(
                 "電話を呼び出しています。受話器を取ってください。",

@@ -9,6 +9,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use crate::complaint::Complaint;
 use crate::config::edit::{self, Edit};
 use crate::config::{Change, Loaded};
 use crate::console::book::Leaf;
@@ -16,6 +17,7 @@ use crate::console::save::{self, Draft, Failure, Saved};
 use crate::console::ui::diff::{self, Line};
 use crate::console::ui::{Page, View, render, show};
 use crate::console::{complaint, keys};
+use crate::lang::Lang;
 
 /// Characters of a note.
 const NOTE_MAX: usize = 200;
@@ -67,14 +69,10 @@ impl Wrongs {
     }
 
     /// What is wrong and about none of these fields, with the key that it is about.
-    pub(super) fn others(&self, fields: &[&str]) -> Vec<String> {
+    pub(super) fn others(&self, l: Lang, fields: &[&str]) -> Vec<String> {
         let others = self.0.iter().filter(|(field, _)| !fields.contains(&field.as_str()));
         let said = others.flat_map(|(field, all)| all.iter().map(move |what| (field, what)));
-        said.map(|(field, what)| match field.is_empty() {
-            true => what.clone(),
-            false => format!("{field}: {what}"),
-        })
-        .collect()
+        said.map(|(field, what)| complaint::about(l, field, what)).collect()
     }
 
     /// Whether nothing is.
@@ -84,6 +82,7 @@ impl Wrongs {
 }
 
 /// What a form is made from.
+#[derive(Clone)]
 pub(super) struct Basis {
     /// The file.
     pub(super) leaf: Leaf,
@@ -181,15 +180,14 @@ pub(super) async fn basis(view: &View) -> Result<Basis, Response> {
 }
 
 /// A file that somebody broke by hand.
-fn broken(view: &View, complaints: &[String]) -> Response {
+fn broken(view: &View, complaints: &[Complaint]) -> Response {
     let what = view.t(
         "設定ファイルに誤りがあります。電話は直前の正しい設定で動いています。誤りを直すか、設定の履歴(/settings/history)から前の版に戻してください。",
         "The configuration's file is wrong. Calls go on with the last good one. Mend it, or go \
          back to an earlier version in the history (/settings/history).",
     );
-    let path = view.desk.book.path();
-    let said: Vec<_> = complaints.iter().map(|it| complaint::line(view.l, path, it)).collect();
-    view.refuse(StatusCode::CONFLICT, format!("{what}\n{}", said.join("\n")))
+    let said = complaint::in_file(view.l, complaints);
+    view.refuse(StatusCode::CONFLICT, format!("{what}\n{said}"))
 }
 
 /// Something could not be done.
@@ -236,7 +234,7 @@ pub(super) async fn post(view: &View, form: &impl Form, sent: Sent) -> Response 
         Ok(edits) => edits,
         Err(wrongs) => return form.page(view, &from, Some(&sent), &wrongs),
     };
-    let draft = match save::draft(&view.desk, &now.leaf, &edits).await {
+    let draft = match save::draft(&view.desk, &now.leaf, &now.loaded, &edits).await {
         Ok(draft) => draft,
         Err(Failure::Wrong(complaints)) => {
             return form.page(view, &from, Some(&sent), &wrongs(view, &complaints));
@@ -254,10 +252,10 @@ pub(super) async fn post(view: &View, form: &impl Form, sent: Sent) -> Response 
 /// What the form was made from; `None`: nobody knows any more.
 async fn from(view: &View, now: &Basis, sent: &Sent) -> Result<Option<Basis>, Failure> {
     let base = sent.get("base");
-    let leaf = match base == now.leaf.base {
-        true => Some(now.leaf.clone()),
-        false => save::based(&view.desk, base).await?,
-    };
+    if base == now.leaf.base {
+        return Ok(Some(now.clone()));
+    }
+    let leaf = save::based(&view.desk, base).await?;
     let loaded = leaf.map(|leaf| (save::read(&view.desk, &leaf.text), leaf));
     Ok(loaded.and_then(|(loaded, leaf)| {
         Some(Basis { loaded: loaded.ok()?, leaf, unwritable: now.unwritable.clone() })
@@ -320,11 +318,9 @@ fn look(
     draft: &Draft,
     clashes: Vec<String>,
 ) -> Response {
-    let path = view.desk.book.path();
     let own = |name: &str| OWN.contains(&name);
     let begun = edit::begun(&now.leaf.text).unwrap_or_default();
     let old = if now.leaf.text.trim().is_empty() { "" } else { &begun };
-    let said = |warning: &String| complaint::line(view.l, path, warning);
     let template = Saving {
         page: view.page(view.t("保存の前の確認", "Before it is saved")),
         path: form.path(),
@@ -335,7 +331,7 @@ fn look(
         picture: form.picture(view, now, sent),
         changes: told(view, &draft.changes),
         lines: diff::lines(old, &draft.text),
-        warnings: draft.warnings.iter().map(said).collect(),
+        warnings: draft.warnings.iter().map(|it| complaint::line(view.l, it)).collect(),
         theirs: diff::lines(&from.leaf.text, &now.leaf.text),
         clashes,
     };
@@ -367,13 +363,11 @@ fn values<'a>(loaded: &'a Loaded, key: &str) -> Vec<(&'a String, &'a crate::conf
     loaded.settings.iter().filter(|(name, _)| is_in(name)).collect()
 }
 
-/// Complaints as `check` prints them, by their keys and in words.
-pub(super) fn wrongs(view: &View, complaints: &[String]) -> Wrongs {
-    let path = view.desk.book.path();
+/// Complaints by their keys, in words.
+pub(super) fn wrongs(view: &View, complaints: &[Complaint]) -> Wrongs {
     let mut wrongs = Wrongs::default();
     for complaint in complaints {
-        let (key, what) = complaint::parts(path, complaint);
-        wrongs.add(key, complaint::words(view.l, what));
+        wrongs.add(&complaint.key, complaint::what(view.l, complaint));
     }
     wrongs
 }

@@ -1,7 +1,7 @@
 //! Signing in and out, the first account, invitations, the language.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use askama::Template;
 use axum::extract::{Extension, Form, Path, Query};
@@ -17,6 +17,7 @@ use crate::console::desk::{Desk, Notice};
 use crate::console::save::BY_HAND;
 use crate::console::sign_in::{From, password, sessions, totp};
 use crate::console::ui::{LANGUAGE, Page, View, cookie, is_path, render, see_other, show};
+use crate::lang::Lang;
 use crate::shell::clock;
 use crate::store::accounts::{self, Account, Role};
 
@@ -171,12 +172,7 @@ async fn sign_in(
         form(&view, status, Some((true, text)), next.clone(), name.clone(), kept.clone())
     };
     if let Err(wait) = view.desk.guesses().begin(Instant::now(), name, from) {
-        let seconds = wait.as_secs() + 1;
-        let text = match view.l.code() {
-            "ja" => format!("試行が多すぎます。{seconds}秒待ってからもう一度お試しください。"),
-            _ => format!("Too many tries. Please wait {seconds} seconds."),
-        };
-        return refuse(StatusCode::TOO_MANY_REQUESTS, text);
+        return refuse(StatusCode::TOO_MANY_REQUESTS, too_many(&view, wait));
     }
     let account = match judge(&view, &given).await {
         Ok(Some(account)) => account,
@@ -207,6 +203,15 @@ async fn sign_in(
         (None, _) => see_other(home(account.role)),
     };
     with_cookie(response, &view, &headers, &token)
+}
+
+/// That there were too many guesses, and how long to wait.
+pub(super) fn too_many(view: &View, wait: Duration) -> String {
+    let seconds = wait.as_secs() + 1;
+    match view.l {
+        Lang::Ja => format!("試行が多すぎます。{seconds}秒待ってからもう一度お試しください。"),
+        Lang::En => format!("Too many tries. Please wait {seconds} seconds."),
+    }
 }
 
 /// The account, where everything is right.
@@ -303,15 +308,7 @@ async fn make_first(
     if !view.desk.is_set_up(&token) {
         return gone(&view);
     }
-    let account = Account {
-        name: name.clone(),
-        role: Role::Operator,
-        extension: None,
-        password: Some(hashed),
-        totp: None,
-        totp_step: 0,
-        invitation: None,
-    };
+    let account = Account { password: Some(hashed), ..Account::new(name.clone(), Role::Operator) };
     let kept = account.clone();
     if let Err(error) = view.desk.store().run(move |conn| accounts::save(conn, &kept)).await {
         return view.fault(&error);

@@ -17,7 +17,8 @@ use super::phone::Phone;
 use super::prompt::{Row, facts, named, row, sound};
 use crate::console::desk::{Desk, Notice};
 use crate::console::prompts::{self, Hand, Trouble, plans, svg};
-use crate::console::ui::{Lang, Page, View, render};
+use crate::console::ui::{Page, View, render};
+use crate::lang::Lang;
 use crate::shell::clock;
 use crate::store::versions;
 use crate::time::Timestamp;
@@ -35,6 +36,7 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .route("/prompts/{name}/versions/{n}/activate", post(activate))
         .route("/prompts/{name}/versions/{n}/plan", post(plan))
         .route("/prompts/{name}/versions/{n}/unplan", post(unplan))
+        .route("/prompts/{name}/versions/{n}/remove", post(remove))
 }
 
 #[derive(Template)]
@@ -51,6 +53,8 @@ struct VersionPage {
     /// Versions to compare with; `0`: what is on air.
     others: Vec<(u32, String)>,
     is_planned: bool,
+    /// Nobody ever heard it, and nobody is to.
+    may_remove: bool,
     phone: Phone,
     /// The version that the phone plays.
     played: Option<u32>,
@@ -162,13 +166,15 @@ async fn page(
         false => StatusCode::OK,
     };
     let label = version_n(n);
+    let row = row(view, &version, sha256.as_deref());
     let phone = Phone::of(view, name, &mut page);
     let template = VersionPage {
         page,
         phone,
         played: Some(n),
         name: name.to_owned(),
-        row: row(view, &version, sha256.as_deref()),
+        may_remove: version.live.is_none() && version.planned.is_none() && !row.is_live,
+        row,
         facts: facts(clip.pcm(), view.l),
         wave: svg::wave(clip.pcm(), label),
         live: sha256.unwrap_or_default(),
@@ -282,6 +288,22 @@ async fn unplan(view: View, Path((name, n)): Path<(String, u32)>) -> Response {
     match plans::plan(&view.desk, &view.person.name, &name, n, None).await {
         Ok(()) => view.go(&back, view.t("予定を取り消しました。", "The plan is taken back.")),
         Err(trouble) => view.go_wrong(&back, trouble.words(view.l)),
+    }
+}
+
+async fn remove(view: View, Path((name, n)): Path<(String, u32)>) -> Response {
+    if let Err(response) = named(&view, &name) {
+        return response;
+    }
+    match prompts::discard(&view.desk, &view.person.name, &name, n).await {
+        Ok(()) => {
+            let said = match view.l {
+                Lang::Ja => format!("版{n}を削除しました。"),
+                Lang::En => format!("Version {n} is removed."),
+            };
+            view.go(&format!("/prompts/{name}"), said)
+        }
+        Err(trouble) => again(&view, (&name, n), String::new(), &trouble.words(view.l)).await,
     }
 }
 

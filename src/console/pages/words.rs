@@ -9,19 +9,19 @@ use crate::call::board::{CounselorState, TrunkState};
 use crate::call::cdr::{Outcome, Presentation};
 use crate::call::config::SupervisionMode;
 use crate::call::deed::Denial;
-use crate::console::ui::Lang;
+use crate::lang::Lang;
 use crate::time::Timestamp;
 
 /// A counselor's state.
 pub(super) fn state(l: Lang, state: &CounselorState) -> &'static str {
     match state {
-        CounselorState::Offline => l.t("退席", "Logged out"),
+        CounselorState::Offline => l.t("ログアウト", "Logged out"),
         CounselorState::Unreachable => l.t("電話不通", "Phone unreachable"),
-        CounselorState::Paused(_) => l.t("休止", "Paused"),
+        CounselorState::Paused(_) => l.t("離席", "Paused"),
         CounselorState::Ready => l.t("受付可", "Ready"),
         CounselorState::Ringing => l.t("呼出中", "Ringing"),
         CounselorState::Talking => l.t("相談中", "In a call"),
-        CounselorState::WrapUp => l.t("記録の時間", "Wrap-up"),
+        CounselorState::WrapUp => l.t("後処理", "Wrap-up"),
     }
 }
 
@@ -44,7 +44,7 @@ pub(super) fn outcome(l: Lang, outcome: Outcome) -> &'static str {
 /// How a supervisor takes part.
 pub(super) fn mode(l: Lang, mode: SupervisionMode) -> &'static str {
     match mode {
-        SupervisionMode::Listen => l.t("傍聴", "listens"),
+        SupervisionMode::Listen => l.t("モニター", "listens"),
         SupervisionMode::Whisper => l.t("助言", "whispers"),
         SupervisionMode::Join => l.t("参加", "has joined"),
     }
@@ -95,6 +95,7 @@ pub(super) fn denial(l: Lang, denial: Denial) -> &'static str {
             "Another supervisor takes part, or is being rung.",
         ),
         Denial::Busy => l.t("あなたの電話が使用中です。", "Your phone is busy."),
+        Denial::OnDuty => l.t("その相談員は当番中です。", "That counselor is on duty."),
         Denial::Unreachable => l.t(
             "あなたの電話につながりません。ソフトフォンを確かめてください。",
             "Your phone can't be reached. Please check your softphone.",
@@ -106,20 +107,23 @@ pub(super) fn denial(l: Lang, denial: Denial) -> &'static str {
         Denial::NoHelpAsked => l.t("支援要請はもう終わっています。", "No help is asked for."),
         Denial::NotRecorded => l.t("この通話は録音されていません。", "Nothing is recorded."),
         Denial::NoPort => l.t(
-            "音声の回線が空いていません。少し待ってからお試しください。",
+            "音声を流す空きがありません。少し待ってからお試しください。",
             "No media port is free. Please try again in a moment.",
         ),
         Denial::NoAudio => l.t("電話の音声方式が合いません。", "The phone offers no usable audio."),
         Denial::UnknownMode => l.t("その操作はありません。", "There is no such mode."),
         Denial::UnknownReason => l.t(
-            "その休止理由は設定にありません。選び直してください。",
+            "その離席理由は設定にありません。選び直してください。",
             "There is no such reason any more. Please choose again.",
         ),
         Denial::UnknownLine => l.t("その回線はありません。", "There is no such line."),
         Denial::TestRunning => l.t("点検の通話中です。", "A test call is under way."),
-        Denial::NoRoom => l.t("回線が満杯です。", "There is no room for a call."),
+        Denial::NoRoom => l.t(
+            "同時に受けられる通話数がいっぱいです。少し待ってからお試しください。",
+            "There is no room for a call.",
+        ),
         Denial::NotWrappingUp => {
-            l.t("記録の時間はもう終わっています。", "The wrap-up is over already.")
+            l.t("後処理はもう終わっています。", "The wrap-up is over already.")
         }
     }
 }

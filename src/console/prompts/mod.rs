@@ -21,7 +21,10 @@ pub(super) use picture::{around, wrongs};
 use tokio::task::spawn_blocking;
 
 use super::desk::Desk;
-use super::ui::Lang;
+use crate::call::config::Extension;
+use crate::complaint::Complaint;
+use crate::console::complaint;
+use crate::lang::Lang;
 use crate::media::prompt::Clip;
 use crate::shell::clock;
 use crate::shell::prompts::decode::Unplayable;
@@ -53,7 +56,7 @@ pub(super) enum Trouble {
     /// The voice: what it is called, and what is wrong with it.
     Voice(String),
     /// Something else is wrong with configuration or prompts, so that nothing can be taken over.
-    Refused(Vec<String>),
+    Refused(Vec<Complaint>),
     /// The service does not answer, or somebody else's work takes too long.
     Busy,
     /// There is no such version.
@@ -62,6 +65,10 @@ pub(super) enum Trouble {
     Changed,
     /// It is played somewhere.
     Used,
+    /// It is on air, was, or is planned to be.
+    Kept,
+    /// Another phone than one's own, which is this one.
+    NotYours(Extension),
     /// As many moments are planned as may be.
     TooManyPlans,
 }
@@ -102,7 +109,7 @@ impl Trouble {
             ),
             Self::File(wrong) => source::words(wrong, l),
             Self::NoVoice => t(
-                "この機械には読み上げのプログラムがありません。ファイルか電話で作るか、管理者に \
+                "この機器には読み上げのプログラムがありません。ファイルか電話で作るか、機器の管理者に \
                  Open JTalk か service.voice_command の用意を頼んでください。",
                 "There is no program that speaks on this machine. Please bring a file or record by \
                  phone, or have Open JTalk or service.voice_command set up.",
@@ -115,12 +122,12 @@ impl Trouble {
                 &format!(
                     "設定ファイルかほかの音声に誤りがあるため、切り替えられませんでした。\
                      いまの音声はそのままです。\n{}",
-                    all.join("\n")
+                    complaint::lines(l, all)
                 ),
                 &format!(
                     "Something is wrong with the configuration or another prompt, so nothing was \
                      changed. What is on air stays as it was.\n{}",
-                    all.join("\n")
+                    complaint::lines(l, all)
                 ),
             ),
             Self::Busy => t(
@@ -137,6 +144,14 @@ impl Trouble {
             Self::Used => t(
                 "使われている音声は削除できません。先に、使っている場所で別の音声を選んでください。",
                 "A prompt that is played can't be removed: choose another one there first.",
+            ),
+            Self::Kept => t(
+                "一度でも流した版、いま流れている版、予定のある版は削除できません。",
+                "A version that is or was on air, or is planned to be, can't be removed.",
+            ),
+            Self::NotYours(own) => t(
+                &format!("鳴らせるのは自分の内線({own})だけです。"),
+                &format!("Only your own extension ({own}) can be rung."),
             ),
             Self::TooManyPlans => t(
                 "予定が多すぎます。済んでいない予定を取り消してください。",
@@ -327,6 +342,22 @@ pub(super) async fn remove(desk: &Desk, who: &str, name: &str) -> Result<(), Tro
     let prompt = name.to_owned();
     desk.store().run(move |conn| versions::remove(conn, &prompt)).await?;
     desk.audit_of(who, format!("removed the prompt {name}"));
+    Ok(())
+}
+
+/// Removes a version that was never on air.
+pub(super) async fn discard(desk: &Desk, who: &str, name: &str, n: u32) -> Result<(), Trouble> {
+    let _turn = desk.studio.on_air().await;
+    let (version, _) = version(desk, name, n).await?;
+    let live = live(desk, name).await?;
+    if live.is_some_and(|live| live.sha256 == version.sha256) {
+        return Err(Trouble::Kept);
+    }
+    let prompt = name.to_owned();
+    if !desk.store().run(move |conn| versions::discard(conn, &prompt, n)).await? {
+        return Err(Trouble::Kept);
+    }
+    desk.audit_of(who, format!("removed version {n} of the prompt {name}, never on air"));
     Ok(())
 }
 

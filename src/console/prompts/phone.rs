@@ -14,8 +14,9 @@ use super::source::LONGEST;
 use super::{Draft, PHONE, Trouble, draft, version};
 use crate::call::config::Extension;
 use crate::call::deed::Denial;
-use crate::call::piece::{Finish, Piece};
+use crate::call::piece::{Asker, Finish, Piece};
 use crate::console::desk::Desk;
+use crate::console::sign_in::Person;
 use crate::media::Prompt;
 use crate::media::prompt::{Clip, Library};
 use crate::shell::handle::Rehearsal;
@@ -24,7 +25,7 @@ use crate::shell::prompts::decode;
 /// What is played before a recording.
 const BEEP: &str = "beep";
 /// How long somebody may speak.
-pub(in crate::console) const SPEAK_MAX: Duration = Duration::from_secs(180);
+const SPEAK_MAX: Duration = Duration::from_secs(180);
 /// How long is waited for the end of a phone call: the longest prompt, and the ring.
 const CALL_MAX: Duration = Duration::from_secs(1_200);
 /// How long is waited for what was spoken.
@@ -46,11 +47,16 @@ pub(in crate::console) enum Job {
 /// Rings a phone.
 pub(in crate::console) async fn ring(
     desk: &Arc<Desk>,
-    who: &str,
+    who: &Person,
     name: &str,
     extension: &Extension,
     job: Job,
 ) -> Result<(), Trouble> {
+    let asker = match &who.extension {
+        Some(own) if own == extension => Asker::Own,
+        Some(own) => return Err(Trouble::NotYours(own.clone())),
+        None => Asker::Other,
+    };
     let (piece, clip) = match &job {
         Job::Live => (Piece::Play(Prompt::from(name)), None),
         Job::Version(n) => {
@@ -75,13 +81,13 @@ pub(in crate::console) async fn ring(
         Job::Version(n) => format!("had version {n} of the prompt {name} played to {extension}"),
         Job::Record(_) => format!("had {extension} rung to speak the prompt {name}"),
     };
-    let rehearsal = Rehearsal { extension, piece, clip, finish, heard: heard_to };
+    let rehearsal = Rehearsal { extension, asker, piece, clip, finish, heard: heard_to };
     if desk.handle.rehearse(rehearsal).is_err() {
         desk.studio.end(name, true, words(None));
         return Err(Trouble::Busy);
     }
-    desk.audit_of(who, what);
-    let (desk, who, name) = (Arc::clone(desk), who.to_owned(), name.to_owned());
+    desk.audit(who, what);
+    let (desk, who, name) = (Arc::clone(desk), who.name.clone(), name.to_owned());
     tokio::spawn(async move {
         let finish = timeout(CALL_MAX, finished).await.ok().and_then(Result::ok);
         let (is_bad, text) = match (finish, job) {
@@ -135,7 +141,7 @@ async fn spoken(
             ),
         ),
         Err(trouble) => {
-            let [ja, en] = crate::console::ui::Lang::ALL.map(|l| trouble.words(l));
+            let [ja, en] = crate::lang::Lang::ALL.map(|l| trouble.words(l));
             (true, (ja, en))
         }
     }
@@ -155,6 +161,12 @@ fn words(finish: Option<Finish>) -> (String, String) {
         Some(Finish::Denied(Denial::Busy)) => (
             "その内線は通話中か、呼び出し中です。",
             "That extension is busy, or too many phones are rung.",
+        ),
+        Some(Finish::Denied(Denial::OnDuty)) => (
+            "その内線の相談員は受付可能か記録中のため、鳴らしませんでした。\
+             当番でない内線を選ぶか、その電話機で一時停止かログアウトをしてください。",
+            "Not rung: the counselor of that extension is ready or writing notes. Choose one that \
+             is not on duty, or pause or log out at that phone first.",
         ),
         Some(Finish::Denied(Denial::Unreachable)) => (
             "その内線の電話機がつながっていません。電話機(ソフトフォン)を起動してください。",

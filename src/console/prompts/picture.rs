@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::uses;
 use crate::call::config::{Config, Line, LineId, Node, NodeId, Said, Target};
 use crate::call::graph::{Fault, Place, START, faults};
-use crate::console::ui::Lang;
+use crate::lang::Lang;
 use crate::media::Prompt;
 
 /// Width of a box.
@@ -182,15 +182,15 @@ fn placed(fault: &Fault, l: Lang) -> String {
 fn words(fault: &Fault, l: Lang) -> String {
     let t = |ja: &str, en: &str| l.t(ja, en).to_owned();
     match fault {
-        Fault::NoStart(_) => t("始まりの場所(start)がありません", "there is no start"),
+        Fault::NoStart(_) => t("始まりの案内(start)がありません", "there is no start"),
         Fault::UnknownNode(_, _, node) => {
-            t(&format!("行き先「{node}」がありません"), &format!("there is no place {node}"))
+            t(&format!("進む先「{node}」がありません"), &format!("there is no place {node}"))
         }
         Fault::UnknownLine(_, _, line) => {
             t(&format!("回線「{line}」がありません"), &format!("there is no line {line}"))
         }
         Fault::Circle(_) => t(
-            "何も押さない人は、ここを永久に回り続けます",
+            "何も押さない人には、この案内が永久に繰り返されます",
             "who presses nothing goes round here for ever",
         ),
         Fault::NobodyTakes(_) => {

@@ -64,7 +64,7 @@ async fn failed(
     trouble: &Trouble,
 ) -> Result<(), store::Error> {
     let Version { prompt, n, .. } = version.clone();
-    let why = trouble.words(crate::console::ui::Lang::En);
+    let why = trouble.words(crate::lang::Lang::En);
     tracing::error!("version {n} of the prompt {prompt} can't be put on air: {why}");
     let late = (clock::now().wall - at).to_std().unwrap_or_default();
     if late > GIVE_UP {

@@ -12,14 +12,12 @@ use tokio::task::spawn_blocking;
 
 use super::{Trouble, folder};
 use crate::console::desk::Desk;
-use crate::console::ui::Lang;
+use crate::lang::Lang;
 use crate::shell::prompts::decode::{self, Unplayable};
 use crate::shell::prompts::make;
 
 /// The longest prompt.
 pub(in crate::console) const LONGEST: Duration = Duration::from_secs(300);
-/// How long a voice may speak.
-const VOICE_LIMIT: Duration = Duration::from_secs(60);
 /// Characters of a text.
 pub(in crate::console) const TEXT_MAX: usize = 1_000;
 /// Bytes that are gathered before they are written.
@@ -135,13 +133,15 @@ pub(in crate::console) async fn speak(
     name: &str,
     text: String,
 ) -> Result<(String, Vec<i16>), Trouble> {
-    let command = make::voice(&folder(desk), &desk.current().loaded.shell.voice_command);
+    let current = desk.current();
+    let limit = current.loaded.shell.voice_timeout;
+    let command = make::voice(&folder(desk), &current.loaded.shell.voice_command);
     let command = command.map_err(|_| Trouble::NoVoice)?;
     let voice = make::program_name(&command);
     // The program makes the file itself; here only its name is taken, and that it goes.
     let out = Temporary::new(desk)?;
     let name = name.to_owned();
-    let said = desk.studio.work(move || make::say(&command, VOICE_LIMIT, &out.path, &name, &text));
+    let said = desk.studio.work(move || make::say(&command, limit, &out.path, &name, &text));
     let said = said.await.ok_or(Trouble::Busy)?;
     let samples = said.map_err(|error| Trouble::Voice(error.to_string()))?;
     if samples.len() as u64 > LONGEST.as_secs() * u64::from(crate::media::prompt::RATE) {

@@ -7,7 +7,7 @@ use askama::Template;
 use super::picture::{self, Picture};
 use super::wave;
 use crate::call::config::{Config, LineId};
-use crate::console::ui::Lang;
+use crate::lang::Lang;
 
 #[derive(Template)]
 #[template(path = "picture.html", config = ".askama.toml")]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::call::config::{Config, LineId, Said, Use};
-use crate::console::ui::Lang;
+use crate::lang::Lang;
 use crate::media::Prompt;
 
 /// A place at which a prompt is played.
@@ -54,7 +54,7 @@ fn words(config: &Config, place: &Use, l: Lang) -> String {
         Use::Said(what) => said(*what, l),
         Use::LineSaid(id, what) => format!("{}{}", line(id), said(*what, l)),
         Use::Node(id, node) => of(id, "案内 ", "guidance ") + &node.0,
-        Use::Hold(id) => of(id, "保留音", "hold music"),
+        Use::Hold(id) => of(id, "待っている間の音楽", "hold music"),
         Use::Recording(id) => of(id, "録音のお知らせ", "notice about recording"),
         Use::Tone(id, left) => {
             let minutes = left.as_secs() / 60;
@@ -101,13 +101,15 @@ pub(in crate::console) fn said(said: Said, l: Lang) -> String {
         Said::RecordingResumed => ("相談員へ: 録音の再開", "to a counselor: recording goes on"),
         Said::HelpSent => ("相談員へ: 支援の要請", "to a counselor: help was asked for"),
         Said::ToneHelp => ("相談員へ: 支援の要請(音)", "to a counselor: help, as a tone"),
-        Said::ToneSupervised => ("相談員へ: 監督者が入った音", "to a counselor: a supervisor came"),
-        Said::ToneUnsupervised => {
-            ("相談員へ: 監督者が抜けた音", "to a counselor: the supervisor left")
+        Said::ToneSupervised => {
+            ("相談員へ: スーパーバイザーが入った音", "to a counselor: a supervisor came")
         }
-        Said::Listening => ("監督者へ: モニター", "to a supervisor: listening"),
-        Said::Whispering => ("監督者へ: ささやき", "to a supervisor: whispering"),
-        Said::Joined => ("監督者へ: 三者通話", "to a supervisor: joined"),
+        Said::ToneUnsupervised => {
+            ("相談員へ: スーパーバイザーが抜けた音", "to a counselor: the supervisor left")
+        }
+        Said::Listening => ("スーパーバイザーへ: モニター", "to a supervisor: listening"),
+        Said::Whispering => ("スーパーバイザーへ: 助言", "to a supervisor: whispering"),
+        Said::Joined => ("スーパーバイザーへ: 参加", "to a supervisor: joined"),
     };
     l.t(ja, en).to_owned()
 }

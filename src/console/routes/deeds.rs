@@ -174,6 +174,7 @@ fn status(denial: Denial) -> StatusCode {
         | Denial::OwnCall
         | Denial::Taken
         | Denial::Busy
+        | Denial::OnDuty
         | Denial::Unreachable
         | Denial::NotSupervised
         | Denial::NoHelpAsked

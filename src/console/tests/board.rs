@@ -65,7 +65,7 @@ async fn operators_see_and_supervisors_act() {
         {
             assert!(page.contains(text), "{text}\n{page}");
         }
-        for text in ["20秒 40 %", "手動で受付中", "0:42", "/hours/nijiiro/override", "不通"]
+        for text in ["20秒 40 %", "臨時に開けています", "0:42", "/hours/nijiiro/override", "不通"]
         {
             assert!(page.contains(text), "{text}\n{page}");
         }
@@ -178,7 +178,7 @@ async fn a_viewer_gets_what_has_changed_and_nothing_while_nothing_does() {
     server.feed.show(talking());
     let some = parts(&mut stream).await;
     let ids: Vec<_> = some.keys().map(String::as_str).collect();
-    assert_eq!(ids, ["summary", "talks"]);
+    assert_eq!(ids, ["summary", "talks", "talks-more"]);
     let rows = some["talks"]["rows"].as_object().unwrap();
     assert!(rows["m3x9"].as_str().unwrap().contains("listen m3x9"), "{rows:?}");
 }

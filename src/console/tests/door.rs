@@ -17,13 +17,9 @@ impl Server {
     /// Makes an account of this role, named like it, and signs it in.
     pub(crate) async fn visitor(&self, role: Role, extension: Option<&str>) -> Visitor<'_> {
         let account = Account {
-            name: role.name().to_owned(),
-            role,
             extension: extension.map(Extension::from),
             password: sign_in::password::hash(PASSWORD, [3; 16]),
-            totp: None,
-            totp_step: 0,
-            invitation: None,
+            ..Account::new(role.name(), role)
         };
         self.store.run(move |conn| accounts::save(conn, &account)).await.unwrap();
         let (code, answer) = self.try_password(role.name(), PASSWORD).await;
@@ -43,7 +39,7 @@ impl Server {
         Reader::open(&self.database).unwrap().audit(None, None, 1_000).unwrap()
     }
 
-    async fn try_password(&self, name: &str, password: &str) -> (u16, String) {
+    pub(crate) async fn try_password(&self, name: &str, password: &str) -> (u16, String) {
         let body = format!("sign_in.name={name}&sign_in.password={password}&sign_in.code=");
         self.form("/sign-in", "", &body).await
     }
@@ -118,6 +114,28 @@ async fn the_api_asks_who_it_is_and_what_they_may() {
     assert_eq!(supervisor.get("/api/v1/board").await.0, 401);
     let trail = server.trail().await;
     assert!(trail.iter().any(|it| it.what == "is not let to /api/v1/board"), "{trail:?}");
+}
+
+/// Nobody fills the audit trail by asking for what they may not have; what is changed is told.
+#[tokio::test]
+async fn refused_requests_are_told_one_by_one_only_so_often() {
+    let server = Server::start(Console::default()).await;
+    let counselor = server.visitor(Role::Counselor, Some("101")).await;
+    let operator = server.visitor(Role::Operator, None).await;
+    for _ in 0..40 {
+        assert_eq!(counselor.get("/api/v1/board").await.0, 403);
+    }
+    let (code, _) = operator.post("/accounts", "name=x&role=auditor&extension=").await;
+    assert_eq!(code, 200);
+    let told = |trail: &[audit::Entry], what: &str| {
+        trail.iter().filter(|it| it.what.contains(what)).count()
+    };
+    let trail = server.trail().await;
+    assert_eq!(told(&trail, "is not let to /api/v1/board"), 10);
+    assert_eq!(told(&trail, "made the account"), 1);
+    server.store.close(Duration::from_secs(10)).unwrap();
+    let trail = Reader::open(&server.database).unwrap().audit(None, None, 1_000).unwrap();
+    assert_eq!(told(&trail, "and 30 more refused requests"), 1);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::complaint::{Complaint, File};
 use crate::console::sign_in::{Person, sessions};
 use crate::shell::clock;
 use crate::store::Reader;
@@ -48,7 +49,10 @@ pub(super) struct Office {
 
 impl Office {
     pub(super) async fn open(role: Role, file: &str) -> Self {
-        let server = Server::start(Console::default()).await;
+        Self::of(Server::start(Console::default()).await, role, file).await
+    }
+
+    async fn of(server: Server, role: Role, file: &str) -> Self {
         let office = Self { server, cookie: String::new(), csrf: String::new() };
         if !file.is_empty() {
             fs::write(office.file(), file).unwrap();
@@ -58,15 +62,7 @@ impl Office {
 
     /// Somebody (else) signs in.
     pub(super) async fn enter(mut self, name: &str, role: Role) -> Self {
-        let account = Account {
-            name: name.to_owned(),
-            role,
-            extension: None,
-            password: None,
-            totp: None,
-            totp_step: 0,
-            invitation: None,
-        };
+        let account = Account::new(name, role);
         let token = format!("token-of-{name}-{}", role.name());
         let session = accounts::Session {
             token: sessions::hash(&token),
@@ -152,7 +148,7 @@ fn hours<'a>(base: &'a str, intake_end: &'a str, step: &'a str) -> Vec<(&'a str,
 async fn hours_are_looked_at_and_then_saved() {
     let office = Office::open(Role::Operator, FILE).await;
     let (code, page) = office.page("/hours").await;
-    assert!(code == 303 && page.contains("location: /hours/nijiiro"), "{page}");
+    assert!(code == 200 && page.contains("action=\"/hours/nijiiro\""), "{page}");
     let (code, page) = office.page("/hours/nijiiro?year=2027&at=2026-12-26T18:30").await;
     assert!(code == 200 && page.len() < 100_000, "{code} {}", page.len());
     assert!(page.contains("受付中: 新しい電話は 2026-12-26 (土) 21:30 まで"), "{page}");
@@ -250,11 +246,45 @@ async fn the_demo_is_written_out_before_it_is_changed() {
     assert!(text.contains("[[trunk]]\nid = \"demo\"") && text.contains("override = \"closed\""));
 }
 
+/// What the service does not take is not left behind: where there was no file, there is none.
+#[tokio::test]
+async fn a_first_save_that_the_service_refuses_leaves_no_file() {
+    let (reloads, mut asked) = tokio::sync::mpsc::channel::<crate::shell::handle::Reload>(1);
+    let refusing = tokio::spawn(async move {
+        while let Some(answer) = asked.recv().await {
+            let refusal = Complaint::error("k.toml", None, File::NoKey);
+            drop(answer.send(Err(vec![refusal])));
+        }
+    });
+    let more = move |handle: Handle| handle.with_reloads(reloads);
+    let server = Server::start_with(Console::default(), more).await;
+    let office = Office::of(server, Role::Operator, "").await;
+    let files = || -> Vec<_> {
+        let folder = fs::read_dir(office.file().parent().unwrap()).unwrap();
+        let names = folder.map(|it| it.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.contains("toml")).collect()
+    };
+    office.post("/hours/demo/override", &[("override", "closed")]).await;
+    let (_, page) = office.page("/hours/demo").await;
+    assert!(page.contains("not today"), "{page}");
+    assert_eq!(files(), [""; 0]);
+    // Where there was one, it is what it was.
+    fs::write(office.file(), FILE).unwrap();
+    office.post("/hours/nijiiro/override", &[("override", "closed")]).await;
+    let (_, page) = office.page("/hours/nijiiro").await;
+    assert!(page.contains("not today"), "{page}");
+    assert_eq!(office.text(), FILE);
+    assert_eq!(files(), ["koebashi.toml"]);
+    refusing.abort();
+}
+
 #[tokio::test]
 async fn a_file_that_is_broken_by_hand_is_not_saved_over() {
     let office = Office::open(Role::Operator, "[service").await;
     let (code, page) = office.page("/hours").await;
     assert!(code == 409 && page.contains("/settings/history"), "{page}");
+    let said = "の1行目: 設定ファイルの書き方が違います: 見出しの終わりの「]」がありません";
+    assert!(page.contains(said), "{page}");
     assert_eq!(office.post("/hours/x/override", &[("override", "open")]).await.0, 409);
     assert_eq!(office.text(), "[service");
 }

@@ -149,14 +149,14 @@ async fn what_is_wrong_stands_beside_its_field() {
     let (_, page) = office.page("/settings/line/nijiiro").await;
     let fields = as_it_is(&page);
     let cases = [
-        ("line.nijiiro.queue.max_wait", "3 minutes", "時間の長さの書き方"),
+        ("line.nijiiro.queue.max_wait", "3 minutes", "時間の長さとして読めません"),
         ("line.nijiiro.queue.max_wait", "9d", "長すぎます"),
         ("line.nijiiro.queue.max_callers", "many", "整数で"),
-        ("line.nijiiro.queue.hold", "nothing", "その名前の音声がありません"),
-        ("line.nijiiro.numbers", "abc", "電話番号は数字"),
+        ("line.nijiiro.queue.hold", "nothing", "音声「nothing」はありません"),
+        ("line.nijiiro.numbers", "abc", "電話番号として読めません"),
         ("line.nijiiro.name", "a\u{1}b", "制御文字"),
-        ("line.nijiiro.recording.mode", "on", "鍵(録音の設定)が先"),
-        ("line.nijiiro.counselor_tones", "15m", "list of pairs"),
+        ("line.nijiiro.recording.mode", "on", "録音を開ける人の鍵"),
+        ("line.nijiiro.counselor_tones", "15m", "組にして"),
     ];
     for (name, value, said) in cases {
         let sent = with(&fields, &[(name, value)], "save");
@@ -309,9 +309,53 @@ async fn a_broken_file_is_put_right_by_going_back() {
     std::fs::write(office.file(), "[service").unwrap();
     let (code, page) = office.page("/settings").await;
     assert!(code == 409 && page.contains("/settings/history"), "{page}");
+    std::fs::write(office.file(), FILE.replacen("[[line]]", "[[line]]\nqueue.max_wait = 5", 1))
+        .unwrap();
+    let (code, page) = office.page("/settings").await;
+    let said = "行目: 待ち時間の上限 (line.nijiiro.queue.max_wait): ";
+    assert!(code == 409 && page.contains(said) && page.contains("引用符で囲んで"), "{page}");
     let (_, one) = office.page("/settings/history/1").await;
     let base = hidden(&one, "base");
     let back = [("base", base.as_str()), ("step", "save")];
     assert_eq!(office.post("/settings/roll-back/1", &back).await.0, 303);
     assert_eq!(office.text(), FILE);
+}
+
+/// What names a program, a file or a folder of the machine is shown, and changed by hand only.
+#[tokio::test]
+async fn what_the_machine_runs_or_reads_is_changed_by_hand_only() {
+    let office = Office::open(Role::Operator, FILE).await;
+    for (path, key) in [
+        ("/settings/service", "service.voice_command"),
+        ("/settings/service", "service.prompts_dir"),
+        ("/settings/service", "service.state_dir"),
+        ("/settings/sip", "sip.tls.certificate"),
+        ("/settings/sip", "sip.tls.key"),
+        ("/settings/sip", "sip.tls.client_ca"),
+        ("/settings/sip", "sip.tls.ca"),
+        ("/settings/opening", "opening.mail.password_file"),
+        ("/settings/trunk/navi", "trunk.navi.register.password_file"),
+    ] {
+        let (_, page) = office.page(path).await;
+        assert!(!page.contains(&format!("name=\"{key}\"")), "{key}");
+        assert!(page.contains(&format!("id=\"about-{key}\"")), "{key} is shown");
+        let fields = as_it_is(&page);
+        let (code, page) = office.post(path, &with(&fields, &[(key, "/tmp/x")], "save")).await;
+        assert!(
+            code == 422 && page.contains("設定ファイルを直接編集してください"),
+            "{key}: {page}"
+        );
+        assert_eq!(office.text(), FILE, "{key}");
+    }
+    // Nor does it come back with an earlier version.
+    office.page("/settings").await;
+    let elsewhere = FILE.replace("[service]", "[service]\nprompts_dir = \"elsewhere\"");
+    std::fs::write(office.file(), &elsewhere).unwrap();
+    let (_, one) = office.page("/settings/history/1").await;
+    let base = hidden(&one, "base");
+    let back = [("base", base.as_str()), ("step", "save")];
+    assert_eq!(office.post("/settings/roll-back/1", &back).await.0, 303);
+    let (_, page) = office.page("/settings/history/1").await;
+    assert!(page.contains("設定ファイルを直接編集してください"), "{page}");
+    assert_eq!(office.text(), elsewhere);
 }

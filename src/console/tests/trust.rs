@@ -60,6 +60,103 @@ async fn streams_end_with_the_session_and_with_the_role() {
     }
 }
 
+/// Of one account's streams the newest live, and nobody else loses a place.
+#[tokio::test]
+async fn one_account_takes_few_places_and_its_oldest_stream_makes_room() {
+    let limits = Console { subscribers: 3, subscribers_per_account: 2, ..Console::default() };
+    let server = Server::start(limits).await;
+    for path in ["/api/v1/events", "/board/events"] {
+        let supervisor = server.visitor(Role::Supervisor, None).await;
+        let operator = server.visitor(Role::Operator, None).await;
+        server.feed.show(board());
+        let mut first = supervisor.stream(path).await;
+        line(&mut first, "data: ").await;
+        let mut others = Vec::new();
+        for _ in 0..2 {
+            let mut stream = supervisor.stream(path).await;
+            line(&mut stream, "data: ").await;
+            others.push(stream);
+        }
+        line(&mut first, "event: moved").await;
+        let mut rest = String::new();
+        let end = timeout(Duration::from_secs(10), first.read_to_string(&mut rest)).await;
+        end.expect("the oldest ends").unwrap();
+        others.push(operator.stream(path).await);
+        for stream in &mut others {
+            line(stream, "data: ").await;
+        }
+        // All are taken now: a third account has to wait.
+        let (code, answer) = server.get(path).await;
+        assert!(code == 503 && answer.contains("too_many_subscribers"), "{path}: {answer}");
+        server.feed.show(moved());
+        for stream in &mut others {
+            let told = if path == "/board/events" { "event: part" } else { "event: board" };
+            line(stream, told).await;
+        }
+        drop(others);
+    }
+}
+
+/// Whoever finds a screen guesses no more often there than at the door.
+#[tokio::test]
+async fn guesses_at_ones_own_password_count_like_those_at_the_door() {
+    let server = Server::start(Console::default()).await;
+    let auditor = server.visitor(Role::Auditor, None).await;
+    let new = "clouds over saitama";
+    let change = |old: &str| format!("old={old}&password={new}&again={new}");
+    for n in 0..3 {
+        auditor.post("/account/password", &change(&format!("wrong{n}"))).await;
+        assert!(auditor.get("/account").await.1.contains("パスワードが違います。"));
+    }
+    for n in 0..2 {
+        auditor.post("/account/code/remove", &format!("password=wrong{n}")).await;
+        assert!(auditor.get("/account").await.1.contains("パスワードが違います。"));
+    }
+    auditor.post("/account/password", &change(PASSWORD)).await;
+    let page = auditor.get("/account").await.1;
+    assert!(page.contains("試行が多すぎます。"), "{page}");
+    let (code, _) = server.try_password("auditor", PASSWORD).await;
+    assert_eq!(code, 429, "the door counts them too");
+    let trail = server.trail().await;
+    let told = trail.iter().filter(|it| it.what.contains("gave a password that is not theirs"));
+    assert_eq!(told.count(), 5);
+    assert_eq!(auditor.get("/audit").await.0, 200, "the old password is still the one");
+}
+
+/// Both have looked before either has written: one makes the account, the other is told.
+#[tokio::test]
+async fn of_two_who_make_one_account_at_once_the_second_is_told() {
+    let server = Server::start(Console::default()).await;
+    let operator = server.visitor(Role::Operator, None).await;
+    let other = server.visitor(Role::Operator, None).await;
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let store = server.store.clone();
+    let held = tokio::spawn(async move {
+        store.run(move |_| Ok(wait.recv_timeout(Duration::from_secs(5)).is_ok())).await
+    });
+    let release = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        go.send(()).unwrap();
+    };
+    let (first, second, ()) = tokio::join!(
+        operator.post("/accounts", "name=Hana&role=auditor&extension="),
+        other.post("/accounts", "name=hana&role=operator&extension="),
+        release,
+    );
+    assert!(held.await.unwrap().unwrap());
+    let answers = [first, second];
+    let made = answers.iter().filter(|(code, page)| *code == 200 && page.contains("/invitation/"));
+    assert_eq!(made.count(), 1, "{answers:?}");
+    assert!(answers.iter().any(|(code, _)| *code == 303));
+    let pages = [operator.get("/accounts").await.1, other.get("/accounts").await.1];
+    let told = pages.iter().filter(|page| page.contains("ほかの人がたった今作りました"));
+    assert_eq!(told.count(), 1, "{pages:?}");
+    let all = server.store.run(accounts::all).await.unwrap();
+    assert_eq!(all.iter().filter(|it| it.name.to_lowercase() == "hana").count(), 1);
+    let trail = server.trail().await;
+    assert_eq!(trail.iter().filter(|it| it.what.starts_with("made the account")).count(), 1);
+}
+
 #[tokio::test]
 async fn another_password_ends_all_other_sessions() {
     let server = Server::start(Console::default()).await;
@@ -157,6 +254,7 @@ async fn whoever_may_not_change_something_is_not_let_to_it() {
         ("/prompts/welcome/versions/1/activate", &[Operator]),
         ("/prompts/welcome/versions/1/plan", &[Operator]),
         ("/prompts/welcome/versions/1/unplan", &[Operator]),
+        ("/prompts/welcome/versions/1/remove", &[Operator]),
         ("/hours/nijiiro", &[Operator]),
         ("/hours/nijiiro/override", &[Operator, Supervisor]),
         ("/hours/nijiiro%2Foverride", &[Operator]),

@@ -20,6 +20,7 @@ use super::access::{PLACES, Place, place_of};
 use super::assets;
 use super::desk::{Desk, Notice};
 use super::sign_in::Person;
+use crate::lang::Lang;
 
 /// The cookie that keeps the language.
 pub(super) const LANGUAGE: &str = "koebashi_language";
@@ -27,39 +28,15 @@ pub(super) const LANGUAGE: &str = "koebashi_language";
 /// The style sheet, which stands in every page.
 pub(super) static STYLE: LazyLock<String> = LazyLock::new(|| assets::text("console.css"));
 
-/// The language of a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lang {
-    Ja,
-    En,
-}
-
-impl Lang {
-    /// All of them.
-    pub(super) const ALL: [Self; 2] = [Self::Ja, Self::En];
-
-    /// The text of this language.
-    pub(super) fn t<'a>(self, ja: &'a str, en: &'a str) -> &'a str {
-        match self {
-            Self::Ja => ja,
-            Self::En => en,
-        }
-    }
-
-    /// Its name in HTML.
-    pub(super) fn code(self) -> &'static str {
-        self.t("ja", "en")
-    }
-
-    fn of(headers: &HeaderMap) -> Self {
-        let asked = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-        let prefers_english = asked.is_some_and(|text| text.starts_with("en"));
-        match cookie(headers, LANGUAGE) {
-            Some("en") => Self::En,
-            Some("ja") => Self::Ja,
-            _ if prefers_english => Self::En,
-            _ => Self::Ja,
-        }
+/// The language of a page: the cookie's, else the browser's.
+fn language(headers: &HeaderMap) -> Lang {
+    let asked = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    let prefers_english = asked.is_some_and(|text| text.starts_with("en"));
+    match cookie(headers, LANGUAGE) {
+        Some("en") => Lang::En,
+        Some("ja") => Lang::Ja,
+        _ if prefers_english => Lang::En,
+        _ => Lang::Ja,
     }
 }
 
@@ -100,7 +77,7 @@ impl View {
     ) -> Self {
         let stranger = || Person { name: String::new(), ..Person::machine() };
         let person = person.unwrap_or_else(stranger);
-        Self { desk: Arc::clone(desk), person, l: Lang::of(headers), path: path.to_owned() }
+        Self { desk: Arc::clone(desk), person, l: language(headers), path: path.to_owned() }
     }
 
     /// The text of this page's language.
@@ -194,9 +171,15 @@ impl Page {
     }
 
     /// Where the script is.
-    pub(in crate::console) fn script(&self) -> String {
-        static VERSION: LazyLock<String> = LazyLock::new(|| assets::version("console.js"));
-        format!("/assets/{}/console.js", *VERSION)
+    pub(in crate::console) fn script(&self) -> &'static str {
+        static PATH: LazyLock<String> = LazyLock::new(|| assets::path("console.js"));
+        &PATH
+    }
+
+    /// Where the icon is. Without one, browsers ask for one that is not there.
+    pub(in crate::console) fn icon(&self) -> &'static str {
+        static PATH: LazyLock<String> = LazyLock::new(|| assets::path("icon.svg"));
+        &PATH
     }
 
     /// Whether somebody is signed in.
@@ -265,7 +248,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(COOKIE, cookie.parse().unwrap());
             headers.insert(ACCEPT_LANGUAGE, asked.parse().unwrap());
-            Lang::of(&headers)
+            language(&headers)
         };
         assert_eq!(of("a=b; koebashi_language=en", "ja"), Lang::En);
         assert_eq!(of("koebashi_language=ja", "en-US"), Lang::Ja);

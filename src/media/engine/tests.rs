@@ -60,20 +60,7 @@ fn address(n: u32) -> SocketAddr {
 }
 
 fn peer(n: u32) -> Peer {
-    Peer {
-        rtp: address(n),
-        rtcp: None,
-        codec: Codec::Pcmu,
-        payload_send: 0,
-        payload_receive: 0,
-        events: Some(EVENTS),
-        send: true,
-        receive: true,
-        proven: true,
-        answered: true,
-        latch: None,
-        rtcp_mux: false,
-    }
+    Peer { events: Some(EVENTS), ..Peer::plain(address(n)) }
 }
 
 /// A clip whose samples can be told apart, `n` samples long.

@@ -6,7 +6,7 @@
 //! microseconds.
 
 /// The least that the fastest packet waits.
-pub(super) const DEPTH_MIN: i64 = 20_000;
+const DEPTH_MIN: i64 = 20_000;
 /// The most that the fastest packet waits: beyond it talk breaks down, and late packets are lost.
 pub(super) const DEPTH_MAX: i64 = 240_000;
 /// What the fastest packet waits before anything is known of the path.

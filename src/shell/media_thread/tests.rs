@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use super::backend::is_uring_here;
 use super::*;
 use crate::media::prompt::Clip;
-use crate::media::{Codec, Io, Peer, PlayId, PortId, Prompt, Source, Then};
+use crate::media::{Io, Peer, PlayId, PortId, Prompt, Source, Then};
 
 /// A media thread on loopback, and its events.
 struct Rig {
@@ -17,20 +17,7 @@ fn port(n: u32) -> PortId {
 }
 
 fn peer(socket: &UdpSocket) -> Peer {
-    Peer {
-        rtp: socket.local_addr().unwrap(),
-        rtcp: None,
-        codec: Codec::Pcmu,
-        payload_send: 0,
-        payload_receive: 0,
-        events: None,
-        send: true,
-        receive: true,
-        proven: true,
-        answered: true,
-        latch: None,
-        rtcp_mux: false,
-    }
+    Peer::plain(socket.local_addr().unwrap())
 }
 
 fn phone() -> UdpSocket {

@@ -152,7 +152,8 @@ pub fn program_name(command: &[OsString]) -> String {
 
 /// Lets a program speak a text, and brings what it wrote into `out` to our form. Nothing of `out`
 /// stays. The program runs when nobody else needs the processor, and is ended with all that it has
-/// started when it takes longer than `limit`. `name` is for the complaint.
+/// started when it takes longer than `limit` or writes more than can be read. What it says on its
+/// standard output goes nowhere. `name` is for the complaint.
 ///
 /// # Errors
 /// When it fails, takes too long, or writes nothing that can be used.
@@ -191,10 +192,11 @@ fn run(
     if let Some(mut stdin) = child.stdin.take() {
         drop(stdin.write_all(text.as_bytes()).and_then(|()| stdin.write_all(b"\n")));
     }
-    match wait(&mut child, limit) {
-        Ok(Some(status)) if status.success() => Ok(()),
-        Ok(Some(status)) => Err(fail(status.to_string())),
-        Ok(None) => Err(fail(format!("took longer than {} s", limit.as_secs()))),
+    match wait(&mut child, limit, out) {
+        Ok(End::Exit(status)) if status.success() => Ok(()),
+        Ok(End::Exit(status)) => Err(fail(status.to_string())),
+        Ok(End::TooSlow) => Err(fail(format!("took longer than {} s", limit.as_secs()))),
+        Ok(End::TooMuch) => Err(fail(format!("wrote more than {BYTES_MAX} bytes"))),
         Err(error) => Err(fail(error.to_string())),
     }
 }
@@ -219,22 +221,38 @@ fn calm(command: &[OsString]) -> Command {
     calm
 }
 
-/// The program's exit; `None`: it took too long and was ended.
-fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
+/// How the program came to its end.
+enum End {
+    /// By itself.
+    Exit(ExitStatus),
+    /// It took too long and was ended.
+    TooSlow,
+    /// It filled the disk and was ended.
+    TooMuch,
+}
+
+/// Waits for the program's end, or ends it with all that it has started.
+fn wait(child: &mut Child, limit: Duration, out: &Path) -> std::io::Result<End> {
     let until = Instant::now() + limit;
-    while Instant::now() < until {
+    let end = loop {
         if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
+            return Ok(End::Exit(status));
+        }
+        if fs::metadata(out).is_ok_and(|data| data.len() > BYTES_MAX as u64) {
+            break End::TooMuch;
+        }
+        if Instant::now() >= until {
+            break End::TooSlow;
         }
         std::thread::sleep(LOOK_EVERY);
-    }
+    };
     if let Ok(group) = i32::try_from(child.id()) {
         // The group is gone where all of it has ended in this moment.
         killpg(Pid::from_raw(group), Signal::SIGKILL).ok();
     }
     child.kill()?;
     child.wait()?;
-    Ok(None)
+    Ok(end)
 }
 
 fn convert(file: &Path) -> Result<Vec<i16>, Error> {

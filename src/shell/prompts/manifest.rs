@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::complaint::Cause;
 use crate::media;
 
 /// The manifest's file in a folder of prompts.
@@ -19,7 +20,7 @@ pub const FILE: &str = "prompts.toml";
 const BYTES_MAX: u64 = 1 << 20;
 
 /// The longest name of a prompt.
-const NAME_MAX: usize = 64;
+pub(super) const NAME_MAX: usize = 64;
 
 /// The voice of an entry that names none; as `render.py` has it.
 const VOICE: &str = "kokoro:jf_alpha";
@@ -37,7 +38,7 @@ pub enum Error {
     Name(String),
     /// The system refuses.
     #[error("{0}: {1}")]
-    Io(PathBuf, String),
+    Io(PathBuf, Cause),
     /// Not a plain file.
     #[error("{0}: is no file")]
     NoFile(PathBuf),
@@ -70,7 +71,7 @@ pub enum Error {
 impl Error {
     /// The system's refusal, with the path.
     pub fn io(path: &Path, error: &io::Error) -> Self {
-        Self::Io(path.to_owned(), error.to_string())
+        Self::Io(path.to_owned(), error.into())
     }
 }
 

@@ -26,6 +26,8 @@ use rustls::{
 };
 use zeroize::Zeroizing;
 
+use crate::complaint::{Cause, File, Say as _};
+use crate::lang::Lang;
 use crate::time::Timestamp;
 
 pub use validity::Validity;
@@ -72,14 +74,14 @@ pub struct Config {
 
 /// A file that can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {what}", file.display())]
+#[error("{}: {}", file.display(), what.say(Lang::En))]
 pub struct Error {
     /// The key that names it: `certificate`, `key`, `client_ca` or `ca`.
     pub key: &'static str,
     /// The file.
     pub file: PathBuf,
     /// What is wrong with it.
-    pub what: String,
+    pub what: File,
 }
 
 /// Everything that handshakes need, made of files that fit together. It never changes: other files
@@ -125,9 +127,8 @@ impl Tls {
         let chain = certificates("certificate", &config.certificate)?;
         let key = key(&config.key)?;
         let validity = chain.first().and_then(|own| Validity::read(own));
-        let validity = validity.ok_or_else(|| {
-            error("certificate", &config.certificate, "holds a certificate that can't be read")
-        })?;
+        let validity = validity
+            .ok_or_else(|| error("certificate", &config.certificate, File::OddCertificate))?;
         let server = |clients| server(config, &provider, clients, &chain, &key);
         let proven = match &config.client_ca {
             None => None,
@@ -138,7 +139,8 @@ impl Tls {
                     Arc::clone(&provider),
                 );
                 let clients = clients.build();
-                let clients = clients.map_err(|e| error("client_ca", file, e.to_string()))?;
+                let clients =
+                    clients.map_err(|e| error("client_ca", file, File::Tls(Cause::new(e))))?;
                 Some((config.proven.clone(), Arc::new(server(clients)?)))
             }
         };
@@ -172,16 +174,16 @@ pub(super) fn server_name(name: Option<&str>, address: IpAddr) -> Option<ServerN
 }
 
 impl Validity {
-    /// Whether it is good at that time, and if not, in words.
+    /// Whether it is good at that time.
     ///
     /// # Errors
-    /// In one clause, why it is not.
-    pub fn judge(&self, now: Timestamp) -> Result<(), String> {
+    /// Why it is not.
+    pub fn judge(&self, now: Timestamp) -> Result<(), File> {
         if now < self.from {
-            return Err(format!("is not valid before {}", self.from));
+            return Err(File::NotYetValid(self.from.to_string()));
         }
         if now > self.until {
-            return Err(format!("has expired at {}", self.until));
+            return Err(File::Expired(self.until.to_string()));
         }
         Ok(())
     }
@@ -204,7 +206,7 @@ fn server(
 ) -> Result<ServerConfig, Error> {
     let builder = ServerConfig::builder_with_provider(Arc::clone(provider))
         .with_protocol_versions(versions(config))
-        .map_err(|e| error("certificate", &config.certificate, e.to_string()))?;
+        .map_err(|e| error("certificate", &config.certificate, File::Tls(Cause::new(e))))?;
     builder
         .with_client_cert_verifier(clients)
         .with_single_cert(chain.to_vec(), key.clone_key())
@@ -214,9 +216,9 @@ fn server(
 /// Why a pair is no pair.
 fn unfit(config: &Config, why: &rustls::Error) -> Error {
     let what = if *why == rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) {
-        format!("is not the key of {}", config.certificate.display())
+        File::OtherKey(config.certificate.display().to_string())
     } else {
-        why.to_string()
+        File::Tls(Cause::new(why))
     };
     error("key", &config.key, what)
 }
@@ -234,7 +236,7 @@ fn client(
     };
     let builder = ClientConfig::builder_with_provider(Arc::clone(provider))
         .with_protocol_versions(versions(config))
-        .map_err(|e| error("certificate", &config.certificate, e.to_string()))?;
+        .map_err(|e| error("certificate", &config.certificate, File::Tls(Cause::new(e))))?;
     let builder = if roots.is_empty() {
         builder.with_root_certificates(roots)
     } else {
@@ -245,7 +247,8 @@ fn client(
             Roots::File(file) => file,
             Roots::Nobody | Roots::System => Path::new("the system's roots"),
         };
-        builder.with_webpki_verifier(servers.map_err(|e| error("ca", file, e.to_string()))?)
+        builder
+            .with_webpki_verifier(servers.map_err(|e| error("ca", file, File::Tls(Cause::new(e))))?)
     };
     // Shown to those who ask for it: trunks that want both ends proven.
     builder.with_client_auth_cert(chain, key).map_err(|e| unfit(config, &e))
@@ -259,7 +262,7 @@ fn system_roots() -> Result<RootCertStore, Error> {
     let (good, _) = roots.add_parsable_certificates(found.certs);
     if good == 0 {
         let why = found.errors.first().map(|e| format!(" ({e})")).unwrap_or_default();
-        let what = format!("there are none{why}: name a file of roots by sip.tls.ca");
+        let what = File::NoSystemRoots(Cause::new(why));
         return Err(error("ca", Path::new("the system's roots"), what));
     }
     Ok(roots)
@@ -268,7 +271,7 @@ fn system_roots() -> Result<RootCertStore, Error> {
 fn roots(name: &'static str, file: &Path) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     for root in certificates(name, file)? {
-        roots.add(root).map_err(|e| error(name, file, format!("holds no root: {e}")))?;
+        roots.add(root).map_err(|e| error(name, file, File::NoRoot(Cause::new(e))))?;
     }
     Ok(roots)
 }
@@ -279,29 +282,27 @@ fn certificates(name: &'static str, file: &Path) -> Result<Vec<CertificateDer<'s
     let found: Result<Vec<_>, PemError> = CertificateDer::pem_slice_iter(&text).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(error(name, file, "holds no certificate in PEM")),
-        Err(e) => Err(error(name, file, format!("is no PEM file: {e}"))),
+        Ok(_) => Err(error(name, file, File::NoCertificate)),
+        Err(e) => Err(error(name, file, File::NoPem(Cause::new(e)))),
     }
 }
 
 fn key(file: &Path) -> Result<PrivateKeyDer<'static>, Error> {
     let text = read("key", file)?;
     let found = PrivateKeyDer::pem_slice_iter(&text).next();
-    let found = found.ok_or_else(|| {
-        error("key", file, "holds no key in PEM (one with a password can't be read)")
-    })?;
-    found.map_err(|e| error("key", file, format!("is no PEM file: {e}")))
+    let found = found.ok_or_else(|| error("key", file, File::NoKey))?;
+    found.map_err(|e| error("key", file, File::NoPem(Cause::new(e))))
 }
 
 fn read(name: &'static str, file: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let unreadable = |e: std::io::Error| error(name, file, format!("can't be read: {e}"));
+    let unreadable = |e: std::io::Error| error(name, file, File::Unreadable(Cause::from(&e)));
     let about = fs::metadata(file).map_err(unreadable)?;
     if !about.is_file() || about.len() > FILE_MAX {
-        return Err(error(name, file, format!("is not a file of at most {FILE_MAX} bytes")));
+        return Err(error(name, file, File::NoPlainFile(FILE_MAX)));
     }
     fs::read(file).map(Zeroizing::new).map_err(unreadable)
 }
 
-fn error(key: &'static str, file: &Path, what: impl Into<String>) -> Error {
-    Error { key, file: file.to_owned(), what: what.into() }
+fn error(key: &'static str, file: &Path, what: File) -> Error {
+    Error { key, file: file.to_owned(), what }
 }

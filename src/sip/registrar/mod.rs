@@ -159,11 +159,6 @@ impl Registrar {
         self.behind(flow).map(|(_, binding)| &*binding.user).next_back()
     }
 
-    /// Whether a phone of `user` is behind that flow.
-    pub fn owns_flow(&self, user: &str, flow: &Flow) -> bool {
-        self.behind(flow).any(|(_, binding)| binding.user == user)
-    }
-
     /// Whether a phone is registered from that address, by whatever flow.
     pub fn knows_address(&self, ip: IpAddr) -> bool {
         self.bindings.values().any(|binding| binding.flow.remote.ip() == ip)

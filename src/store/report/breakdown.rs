@@ -15,7 +15,7 @@ use crate::store::carrier::Count;
 use crate::store::duty::State;
 
 /// Seconds of guidance that are told apart.
-pub const GUIDANCE_SECONDS: usize = 60;
+const GUIDANCE_SECONDS: usize = 60;
 
 /// A breakdown: a row for each slot, day or counselor, with the same columns.
 pub struct Breakdown {

@@ -1,7 +1,7 @@
 use super::*;
-use crate::call::board::{Chooser, CounselorView, TrunkView};
-use crate::call::intention::Intention;
-use crate::console::opening::facts::{Clock, Disk, Files, Heard};
+use crate::call::board::{CounselorView, TrunkView};
+use crate::complaint::{File, Value};
+use crate::console::opening::facts::{Clock, Disk, Files, Heard, Unheard};
 use crate::time::Timestamp;
 
 const MS: Duration = Duration::from_millis(1);
@@ -16,18 +16,9 @@ fn trunk_is(state: TrunkState) -> TrunkView {
 
 fn counselor_is(state: CounselorState) -> CounselorView {
     CounselorView {
-        extension: "101".into(),
         name: "A".to_owned(),
-        state,
-        for_: Duration::ZERO,
-        intention: Intention::Ready,
-        chosen_by: Chooser::Own,
-        wrap_up_left: None,
-        missed: 0,
-        taken: 0,
-        recent: vec![],
         lines: vec!["main".into()],
-        help: None,
+        ..CounselorView::of("101", state)
     }
 }
 
@@ -198,12 +189,22 @@ fn ports_are_free_for_calls() {
 #[test]
 fn files_and_faults_are_said() {
     let of = |files| verdict(Id::Prompts, |facts| facts.files = files);
-    assert_eq!(of(Err(vec!["a.toml:1: no".to_owned()])), Bad);
-    let warnings = vec!["a".to_owned(), "b".to_owned(), "c".to_owned(), "d".to_owned()];
+    let wrong = |key: &str| Complaint {
+        key: key.to_owned(),
+        ..Complaint::error("a.toml", Some(1), Value::Missing)
+    };
+    assert_eq!(of(Err(vec![wrong("line")])), Bad);
+    let warnings = ["a", "b", "c", "d"].map(wrong).to_vec();
     let check = found(Id::Prompts, |facts| facts.files = Ok(Files { prompts: 1, warnings }));
     // Somebody has lived with it: nobody is told each week.
-    assert_eq!((check.result, &*check.measured), (Good, "a\nb\nc\n(+1)"));
+    assert_eq!((check.result, &*check.measured), (Good, "4"));
+    let ends = |text: &str, what: &str| {
+        let lines = ["a", "b", "c"].map(|key| format!("\n{key}: {what}")).concat();
+        assert!(text.ends_with(&format!("{lines}\n(+1)")), "{text}");
+    };
+    ends(&check.what.ja, "入力が必要です。");
+    ends(&check.what.en, "is missing");
     let of = |change: fn(&mut Facts)| verdict(Id::Service, change);
-    assert_eq!(of(|facts| facts.faults = vec!["certificate".to_owned()]), Warn);
+    assert_eq!(of(|facts| facts.faults = vec![Complaint::error("a.pem", None, File::NoKey)]), Warn);
     assert_eq!(of(|facts| facts.unready = vec!["draining".to_owned()]), Bad);
 }

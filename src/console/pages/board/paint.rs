@@ -1,16 +1,13 @@
-//! How the board's parts look: rendered once for every change, language and kind of viewer, for all
-//! who watch.
+//! How the board's parts look, in a language and for a kind of viewer.
 //!
 //! Owns what of the board is shown, in which order, and how many of each. Nothing here depends on
 //! who looks, but for whether they may act; forms' tokens stand outside of it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use askama::Template;
 use chrono_tz::Tz;
-use tokio::time::Instant;
 
 use crate::call::board::{
     Board, CallView, Chooser, CounselorState, CounselorView, LegView, LineView, PhaseName,
@@ -19,11 +16,9 @@ use crate::call::board::{
 use crate::call::config::{LineId, Override};
 use crate::call::intention::Intention;
 use crate::call::voice::Side;
-use crate::console::desk::Desk;
 use crate::console::live::sheet::Sheet;
-use crate::console::live::{PAUSE, Paint, Painter};
-use crate::console::pages::{opening, words};
-use crate::console::ui::Lang;
+use crate::console::pages::words;
+use crate::lang::Lang;
 use crate::time::Timestamp;
 
 /// Rows of each list at most: a page stays under 100 kB. What needs somebody comes first.
@@ -40,67 +35,12 @@ pub(super) enum Sight {
     Acts,
 }
 
-/// The board's parts for each language and sight.
-#[derive(Clone, Default)]
-pub(super) struct Gallery(Arc<Mutex<BTreeMap<(&'static str, Sight), Canvas>>>);
-
-#[derive(Default)]
-struct Canvas {
-    /// What is painted.
-    board: Option<Arc<Board>>,
-    /// When it may be painted again.
-    due: Option<Instant>,
-    sheet: Sheet,
-}
-
-impl Gallery {
-    /// Does something with the parts as they are at the moment, or were a moment ago.
-    pub(super) fn with<T>(
-        &self,
-        (l, sight, zone): (Lang, Sight, Tz),
-        desk: &Desk,
-        f: impl FnOnce(&mut Sheet, Option<Instant>) -> T,
-    ) -> T {
-        let mut canvases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let canvas = canvases.entry((l.code(), sight)).or_default();
-        let board = Arc::clone(&desk.handle.board().borrow());
-        let is_painted = canvas.board.as_ref().is_some_and(|it| Arc::ptr_eq(it, &board));
-        let now = Instant::now();
-        let due = canvas.due.filter(|due| *due > now && !is_painted);
-        if !is_painted && due.is_none() {
-            let before = canvas.sheet.version();
-            Brush { l, sight, zone, board: &board }.paint(&mut canvas.sheet);
-            canvas.sheet.whole("opening", opening::summary(desk, l));
-            canvas.board = Some(board);
-            canvas.due = (canvas.sheet.version() != before).then(|| now + PAUSE);
-        }
-        f(&mut canvas.sheet, due)
-    }
-}
-
-/// A viewer's hold of the gallery.
-pub(super) struct Visitor {
-    pub(super) gallery: Gallery,
-    pub(super) desk: Arc<Desk>,
-    pub(super) of: (Lang, Sight, Tz),
-}
-
-impl Painter for Visitor {
-    async fn paint(&mut self, seen: u64) -> Paint {
-        self.gallery.with(self.of, &self.desk, |sheet, due| match (sheet.since(seen), due) {
-            (Some((parts, version)), _) => Paint::Parts(parts, version),
-            (None, Some(at)) => Paint::Later(at),
-            (None, None) => Paint::Nothing,
-        })
-    }
-}
-
 /// Paints one board.
-struct Brush<'a> {
-    l: Lang,
-    sight: Sight,
-    zone: Tz,
-    board: &'a Board,
+pub(super) struct Brush<'a> {
+    pub(super) l: Lang,
+    pub(super) sight: Sight,
+    pub(super) zone: Tz,
+    pub(super) board: &'a Board,
 }
 
 #[derive(Template)]
@@ -194,7 +134,7 @@ fn html(template: &impl Template) -> String {
 }
 
 impl Brush<'_> {
-    fn paint(&self, sheet: &mut Sheet) {
+    pub(super) fn paint(&self, sheet: &mut Sheet) {
         let board = self.board;
         sheet.whole("alerts", html(&self.alerts()));
         let talks: Vec<_> = self.of_phase(&[PhaseName::Bridge]).collect();
@@ -205,11 +145,20 @@ impl Brush<'_> {
         let lines = board.lines.iter().map(|it| (it.line.to_string(), html(&self.line(it))));
         sheet.rows("lines", lines.collect());
         sheet.rows("waits", self.waits(&waits));
-        sheet.whole("waits-more", self.more(waits.len(), WAITING_MAX));
+        sheet.whole(
+            "waits-more",
+            self.more(waits.len(), WAITING_MAX, self.t("いません。", "Nobody.")),
+        );
         sheet.rows("talks", self.talks(&talks));
-        sheet.whole("talks-more", self.more(talks.len(), TALKS_MAX));
+        sheet.whole(
+            "talks-more",
+            self.more(talks.len(), TALKS_MAX, self.t("ありません。", "None.")),
+        );
         sheet.rows("counselors", self.counselors());
-        sheet.whole("counselors-more", self.more(board.counselors.len(), COUNSELORS_MAX));
+        sheet.whole(
+            "counselors-more",
+            self.more(board.counselors.len(), COUNSELORS_MAX, self.t("いません。", "Nobody.")),
+        );
         let trunks = board.trunks.iter().map(|it| (it.trunk.to_string(), html(&self.trunk(it))));
         sheet.rows("trunks", trunks.collect());
     }
@@ -241,9 +190,11 @@ impl Brush<'_> {
             .map_or_else(|| line.map(ToString::to_string).unwrap_or_default(), |it| it.name.clone())
     }
 
-    fn more(&self, count: usize, most: usize) -> String {
+    /// What is said below a list: how many it leaves out, or that there are none.
+    fn more(&self, count: usize, most: usize, none: &str) -> String {
         let left = count.saturating_sub(most);
         match (left, self.l) {
+            (0, _) if count == 0 => none.to_owned(),
             (0, _) => String::new(),
             (left, Lang::Ja) => format!("ほか{left}件(対応が必要なものを先に表示しています)"),
             (left, Lang::En) => format!("{left} more (what needs somebody comes first)"),
@@ -329,8 +280,8 @@ impl Brush<'_> {
     fn over(&self, over: Override) -> Option<String> {
         let (what, until) = match over {
             Override::Auto => return None,
-            Override::Open(until) => (self.t("手動で受付中", "opened by hand"), until),
-            Override::Closed(until) => (self.t("手動で停止中", "closed by hand"), until),
+            Override::Open(until) => (self.t("臨時に開けています", "opened by hand"), until),
+            Override::Closed(until) => (self.t("臨時に閉めています", "closed by hand"), until),
         };
         let until = until.map(|at| (self.moment(at), self.l));
         Some(match until {
@@ -441,8 +392,8 @@ impl Brush<'_> {
                 l.t("相談員に声が届いていません", "the counselor hears nothing"),
             ),
             Side::Supervisor => (
-                l.t("監督者の声が届きません", "nothing comes from the supervisor"),
-                l.t("監督者に声が届いていません", "the supervisor hears nothing"),
+                l.t("スーパーバイザーの声が届きません", "nothing comes from the supervisor"),
+                l.t("スーパーバイザーに声が届いていません", "the supervisor hears nothing"),
             ),
         };
         let both = [leg.is_one_way.then_some(silent), leg.is_unheard.then_some(unheard)];
@@ -465,7 +416,7 @@ impl Brush<'_> {
         let mut why = Vec::new();
         match (&counselor.state, counselor.chosen_by) {
             (CounselorState::Paused(_), Chooser::Missed) => {
-                why.push(self.t("着信に出られず自動休止", "missed rings").to_owned());
+                why.push(self.t("着信に出られず自動離席", "missed rings").to_owned());
             }
             (CounselorState::Paused(reason), by) => {
                 why.extend(Some(reason.clone()).filter(|reason| !reason.is_empty()));
@@ -475,9 +426,9 @@ impl Brush<'_> {
             }
             (CounselorState::Talking | CounselorState::WrapUp, _) => match counselor.intention {
                 Intention::Ready => {}
-                Intention::Paused(_) => why.push(self.t("このあと休止", "then paused").to_owned()),
+                Intention::Paused(_) => why.push(self.t("このあと離席", "then paused").to_owned()),
                 Intention::LoggedOut => {
-                    why.push(self.t("このあと退席", "then logged out").to_owned());
+                    why.push(self.t("このあとログアウト", "then logged out").to_owned());
                 }
             },
             (

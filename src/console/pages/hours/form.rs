@@ -8,7 +8,8 @@ use crate::call::config::LineId;
 use crate::config::Setting;
 use crate::config::edit::{Edit, Value};
 use crate::console::pages::saving::{Basis, Form, Sent, Wrongs, form_page};
-use crate::console::ui::{Lang, View};
+use crate::console::ui::View;
+use crate::lang::Lang;
 
 /// The days of the week as the configuration names them.
 const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
@@ -312,7 +313,7 @@ mod tests {
         for rows in [row(&[], ["18:00", "21:00", "22:00"]), row(&["sat"], ["18", "21:00", "22:00"])]
         {
             let fields = Fields { rows: vec![Row::default(), rows], ..Fields::default() };
-            let said = check(Lang::En, &fields).others(&[]);
+            let said = check(Lang::En, &fields).others(Lang::En, &[]);
             assert!(said.len() == 1 && said[0].starts_with("Row 2"), "{said:?}");
         }
         let fields = Fields {
@@ -320,6 +321,6 @@ mod tests {
             dates: vec!["<b>".to_owned()],
             ..Fields::default()
         };
-        assert_eq!(check(Lang::Ja, &fields).others(&[]).len(), 2);
+        assert_eq!(check(Lang::Ja, &fields).others(Lang::Ja, &[]).len(), 2);
     }
 }

@@ -8,7 +8,7 @@ use crate::call::config::LineId;
 use crate::call::schedule::parse_moment;
 use crate::config::edit::{Edit, Value};
 use crate::console::pages::saving::{self, said};
-use crate::console::save::{self, Failure};
+use crate::console::save;
 use crate::console::ui::{View, is_path};
 use crate::shell::clock;
 
@@ -45,9 +45,9 @@ pub(super) async fn switch(
         Ok(edits) => edits,
         Err(wrong) => return view.go_wrong(&back, wrong),
     };
-    let draft = match save::draft(&view.desk, &basis.leaf, &edits).await {
+    let draft = match save::draft(&view.desk, &basis.leaf, &basis.loaded, &edits).await {
         Ok(draft) => draft,
-        Err(failure) => return view.go_wrong(&back, words(&view, &failure)),
+        Err(failure) => return view.go_wrong(&back, failure.say(view.l)),
     };
     if draft.changes.is_empty() {
         return view.go(&back, view.t("すでにその状態です。", "It is so already."));
@@ -55,17 +55,7 @@ pub(super) async fn switch(
     let note = format!("override = {}", chosen.over);
     match save::save(&view.desk, &view.person, &basis.leaf, &draft, &note).await {
         Ok(saved) => view.go(&back, said(&view, saved, &draft.changes)),
-        Err(failure) => view.go_wrong(&back, words(&view, &failure)),
-    }
-}
-
-fn words(view: &View, failure: &Failure) -> String {
-    match failure {
-        Failure::Wrong(complaints) => saving::wrongs(view, complaints).others(&[]).join("\n"),
-        Failure::Unreadable(..)
-        | Failure::Unwritable(..)
-        | Failure::Changed
-        | Failure::Store(_) => failure.say(view.l),
+        Err(failure) => view.go_wrong(&back, failure.say(view.l)),
     }
 }
 

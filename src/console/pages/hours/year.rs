@@ -7,7 +7,7 @@ use chrono::{Datelike as _, NaiveDate};
 use crate::call::config::Schedule;
 use crate::call::holidays;
 use crate::call::schedule::{Day, Why, day};
-use crate::console::ui::Lang;
+use crate::lang::Lang;
 
 /// Years that can be looked at.
 pub(super) const YEARS: RangeInclusive<i32> = 2020..=2099;

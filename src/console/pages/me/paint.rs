@@ -20,7 +20,7 @@ use crate::console::desk::Desk;
 use crate::console::live::sheet::{Sheet, length_of};
 use crate::console::live::{Paint, Painter};
 use crate::console::pages::words;
-use crate::console::ui::Lang;
+use crate::lang::Lang;
 use crate::store::contact;
 use crate::time::Timestamp;
 
@@ -213,7 +213,7 @@ impl Brush<'_> {
         let is_later = matches!(counselor.state, CounselorState::Talking | CounselorState::WrapUp);
         match (&counselor.intention, counselor.chosen_by) {
             (Intention::Paused(_), Chooser::Missed) => why.push(l.t(
-                "着信に続けて出られなかったため、自動で休止になりました。電話に出られるようになったら「受付可にする」を押してください。",
+                "着信に続けて出られなかったため、自動で離席になりました。電話に出られるようになったら「受付可にする」を押してください。",
                 "Missed calls have paused you. When you can answer again, choose ready.",
             )),
             (Intention::Paused(_) | Intention::LoggedOut, Chooser::Other) => why.push(l.t(
@@ -221,10 +221,10 @@ impl Brush<'_> {
                 "Somebody else (a supervisor) has set this.",
             )),
             (Intention::Paused(_), Chooser::Own) if is_later => {
-                why.push(l.t("このあと休止になります。", "After this you are paused."));
+                why.push(l.t("このあと離席になります。", "After this you are paused."));
             }
             (Intention::LoggedOut, Chooser::Own) if is_later => {
-                why.push(l.t("このあと退席になります。", "After this you are logged out."));
+                why.push(l.t("このあとログアウトになります。", "After this you are logged out."));
             }
             (Intention::Paused(_) | Intention::LoggedOut | Intention::Ready, _) => {}
         }
@@ -234,7 +234,7 @@ impl Brush<'_> {
             && !reason.is_empty()
         {
             why.push(match l {
-                Lang::Ja => format!("休止の理由: {reason}"),
+                Lang::Ja => format!("離席の理由: {reason}"),
                 Lang::En => format!("Reason for the pause: {reason}"),
             });
         }

@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 
 use crate::call::config::LineId;
-use crate::console::ui::Lang;
+use crate::lang::Lang;
 use crate::shell::clock;
 use crate::store::report::period::{self, Span};
 use crate::store::report::print::Section;

@@ -17,7 +17,8 @@ use tokio::task::spawn_blocking;
 
 use crate::call::config::LineId;
 use crate::console::desk::Desk;
-use crate::console::ui::{Lang, Page, View, show};
+use crate::console::ui::{Page, View, show};
+use crate::lang::Lang;
 use crate::shell::clock;
 use crate::store::accounts::Role;
 use crate::store::carrier::file::{

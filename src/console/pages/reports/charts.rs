@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::call::config::Extension;
-use crate::console::ui::Lang;
 use crate::console::ui::plot::Plot;
+use crate::lang::Lang;
 use crate::store::report::breakdown::{Breakdown, Row, breakdowns, clock_time};
 use crate::store::report::period::Span;
 use crate::store::report::summary::Words;

@@ -11,7 +11,8 @@ use axum::routing::get;
 
 use crate::console::desk::{Desk, Notice};
 use crate::console::ui::plot::Plot;
-use crate::console::ui::{Lang, Page, View, show};
+use crate::console::ui::{Page, View, show};
+use crate::lang::Lang;
 use crate::store::report::print::Format;
 use crate::store::report::public::print::{NOTES, print};
 use crate::store::report::public::{Public, Shown, Table, public, words};

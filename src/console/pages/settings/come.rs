@@ -12,7 +12,8 @@ use crate::call::config::{Extension, LineId};
 use crate::config::edit::{Edit, Value};
 use crate::console::keys;
 use crate::console::pages::saving::{self, Basis, Form, Sent, Wrongs, form_page};
-use crate::console::ui::{Lang, Page, View, show};
+use crate::console::ui::{Page, View, show};
+use crate::lang::Lang;
 use crate::shell::clock;
 use crate::sip::auth::{self, Algorithm};
 
@@ -210,14 +211,14 @@ impl Form for New {
         let title = match self.list {
             "counselor" => view.t("相談員を加える", "A new counselor"),
             "line" => view.t("回線を加える", "A new line"),
-            _ => view.t("トランクを加える", "A new trunk"),
+            _ => view.t("外線を加える", "A new trunk"),
         };
         let sheet = Sheet {
             page: view.page(title),
             list: self.list,
             base: from.leaf.base.clone(),
             unwritable: from.unwritable.clone(),
-            wrongs: wrongs.others(&[]),
+            wrongs: wrongs.others(view.l, &[]),
             id: typed("id"),
             name: typed("name"),
             texts: typed("texts"),
@@ -268,7 +269,7 @@ impl Form for Gone {
         let back = format!("/settings/{}/{}", self.list, self.id);
         match wrongs.is_empty() {
             true => view.go(&back, view.t("何も変わっていません。", "Nothing has changed.")),
-            false => view.go_wrong(&back, wrongs.others(&[]).join("\n")),
+            false => view.go_wrong(&back, wrongs.others(view.l, &[]).join("\n")),
         }
     }
 
@@ -306,7 +307,7 @@ impl Form for Again {
         let back = format!("/settings/counselor/{}", self.extension);
         match wrongs.is_empty() {
             true => view.go(&back, view.t("何も変わっていません。", "Nothing has changed.")),
-            false => view.go_wrong(&back, wrongs.others(&[]).join("\n")),
+            false => view.go_wrong(&back, wrongs.others(view.l, &[]).join("\n")),
         }
     }
 

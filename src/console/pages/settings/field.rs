@@ -1,10 +1,11 @@
 //! A field of a form: how a key is shown, and what typing it changes.
 
+use crate::complaint::{self, Say as _};
 use crate::config::edit::{Edit, Value};
 use crate::config::{Loaded, Setting, waits};
 use crate::console::keys::{self, Choice, Key, Kind};
 use crate::console::pages::saving::{Sent, Wrongs};
-use crate::console::ui::Lang;
+use crate::lang::Lang;
 
 /// A field.
 pub(super) struct Field {
@@ -96,7 +97,7 @@ pub(super) fn field(
         }
         Kind::Flag => Input::Flag(sent.map_or(now == "true", |sent| sent.has(name))),
         Kind::Secret => Input::Secret(has_secret(loaded, name)),
-        Kind::Fixed | Kind::Own => Input::Fixed(now),
+        Kind::Fixed | Kind::Machine | Kind::Own => Input::Fixed(now),
         Kind::Choice(choices) => Input::Choice(choose(l, choices, &[text])),
         Kind::Several(choices) => Input::Several(choose(l, choices, &on)),
         Kind::Lines => Input::Several(of_names(&known.lines, &on, false)),
@@ -142,6 +143,11 @@ fn how(l: Lang, kind: &Kind) -> &'static str {
         Kind::DurationOrOff => {
             l.t("数字と単位 ms・s・m・h・d、または off", "number and unit (ms, s, m, h, d), or off")
         }
+        Kind::Machine => l.t(
+            "機器の中の場所やプログラムを表すので、この画面では変えられません。\
+             機器の管理者が設定ファイルを直接編集します。",
+            "It names something on the machine, so it is changed by hand in the file only.",
+        ),
         Kind::Text
         | Kind::Texts
         | Kind::Tones
@@ -180,6 +186,7 @@ fn default(l: Lang, key: &Key) -> String {
         | Kind::Secret
         | Kind::Tones
         | Kind::Fixed
+        | Kind::Machine
         | Kind::Own => value.to_owned(),
     };
     match default.is_empty() {
@@ -281,6 +288,12 @@ pub(super) fn edit(
         }
         Kind::Secret if typed.is_empty() => None,
         Kind::Secret => set(Value::text(typed)),
+        Kind::Machine => {
+            if sent.has(name) && typed != now {
+                wrongs.add(name, complaint::Value::ByHandOnly.say(l));
+            }
+            None
+        }
         Kind::Fixed | Kind::Own => None,
     }
 }

@@ -13,7 +13,8 @@ use crate::config::Loaded;
 use crate::config::edit::{Edit, Value};
 use crate::console::keys::{self, Kind};
 use crate::console::pages::saving::{self, Basis, Form, Sent, Wrongs, form_page};
-use crate::console::ui::{Lang, Page, View};
+use crate::console::ui::{Page, View};
+use crate::lang::Lang;
 
 /// A table of the file that is there once.
 pub(super) struct Group {
@@ -44,12 +45,12 @@ pub(super) const GROUPS: &[Group] = &[
     group(
         "codes",
         ("特番", "Codes"),
-        ("相談員がダイヤルする番号と、一時停止の理由", "what counselors dial, reasons for a pause"),
+        ("相談員がダイヤルする番号と、離席の理由", "what counselors dial, reasons for a pause"),
     ),
     group(
         "supervision",
         ("スーパーバイザー", "Supervision"),
-        ("聞く・ささやく・参加、支援の求め方", "listen, whisper, join, calls for help"),
+        ("モニター・助言・参加、支援の呼び方", "listen, whisper, join, calls for help"),
     ),
     group(
         "contacts",
@@ -65,7 +66,7 @@ pub(super) const GROUPS: &[Group] = &[
     group(
         "prompts",
         ("全体の音声", "Prompts"),
-        ("言うことと音声の対応", "what is said by which prompt"),
+        ("場面ごとに流す音声", "what is said by which prompt"),
     ),
     group(
         "recording",
@@ -83,9 +84,9 @@ const TABLES: &[(&str, (&str, &str))] = &[
     ("log", ("ログ", "Log")),
     ("retention", ("残す期間", "Retention")),
     ("tls", ("TLS", "TLS")),
-    ("queue", ("待ち列", "Queue")),
+    ("queue", ("待ち行列", "Queue")),
     ("recording", ("録音", "Recording")),
-    ("register", ("事業者への登録", "Registration at the carrier")),
+    ("register", ("通信事業者への登録", "Registration at the carrier")),
     ("mail", ("メール", "Mail")),
     ("dscp", ("優先の印", "Marks of packets")),
 ];
@@ -301,7 +302,7 @@ impl Form for Scope {
             path: self.path(),
             base: from.leaf.base.clone(),
             unwritable: from.unwritable.clone(),
-            wrongs: wrongs.others(&names),
+            wrongs: wrongs.others(view.l, &names),
             sections,
             prompts: if known.is_typed { known.prompts } else { Vec::new() },
             reasons: if is_codes { reasons(&from.loaded, sent) } else { Vec::new() },

@@ -13,7 +13,8 @@ use crate::call::graph::START;
 use crate::config::edit::{self, Edit, Value};
 use crate::console::pages::saving::{self, Basis, Form, Picture, Sent, Wrongs, form_page};
 use crate::console::prompts::{svg, wrongs};
-use crate::console::ui::{Lang, Page, View};
+use crate::console::ui::{Page, View};
+use crate::lang::Lang;
 use crate::media::Digit;
 
 /// Nodes in a form at most.
@@ -357,7 +358,7 @@ impl Form for Guidance {
             id: self.line.to_string(),
             base: from.leaf.base.clone(),
             unwritable: from.unwritable.clone(),
-            wrongs: wrongs.others(&[]),
+            wrongs: wrongs.others(view.l, &[]),
             is_few: rows.len() <= FEW,
             rows,
             picture,

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::nothing;
 use crate::console::book::Leaf;
+use crate::console::complaint;
 use crate::console::pages::saving::{self, Sent, Told};
 use crate::console::save::{self, BY_HAND, Failure};
 use crate::console::ui::diff::{self, Line};
@@ -144,14 +145,17 @@ pub(super) async fn roll_back(
         Ok(None) => return nothing(&view),
         Err(response) => return response,
     };
-    let draft = match save::judged(&view.desk, &now, version.text).await {
+    // Where the file is no good, what is in force is what is changed.
+    let old =
+        save::read(&view.desk, &now.text).unwrap_or_else(|_| view.desk.current().loaded.clone());
+    let draft = match save::judged(&view.desk, &old, version.text).await {
         Ok(draft) => draft,
         Err(Failure::Wrong(complaints)) => {
             let text = view.t(
                 "その版は、今の音声などと合わないため使えません。",
                 "That version does not fit what is there now.",
             );
-            let wrongs = saving::wrongs(&view, &complaints).others(&[]).join("\n");
+            let wrongs = complaint::lines(view.l, &complaints);
             return view.go_wrong(&here, format!("{text}\n{wrongs}"));
         }
         Err(failure) => return view.go_wrong(&here, failure.say(view.l)),
@@ -162,7 +166,7 @@ pub(super) async fn roll_back(
             n,
             changes: saving::told(&view, &draft.changes),
             lines: diff::lines(&now.text, &draft.text),
-            warnings: draft.warnings.clone(),
+            warnings: draft.warnings.iter().map(|it| complaint::line(view.l, it)).collect(),
             base: now.base,
         });
     }

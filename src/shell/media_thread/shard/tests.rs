@@ -2,7 +2,7 @@ use std::net::UdpSocket;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::*;
-use crate::media::{Codec, Peer, Source};
+use crate::media::{Peer, Source};
 use crate::shell::media_thread::backend::{Epoll, Uring, Wake, is_uring_here};
 use crate::shell::media_thread::figures::Figures;
 
@@ -46,20 +46,7 @@ fn a_pause_makes_no_voice_late<B: Backend>() {
             }
         };
         locals.push(local);
-        let peer = Peer {
-            rtp: *rtp,
-            rtcp: None,
-            rtcp_mux: false,
-            codec: Codec::Pcmu,
-            payload_send: 0,
-            payload_receive: 0,
-            events: None,
-            send: true,
-            receive: true,
-            proven: true,
-            answered: true,
-            latch: None,
-        };
+        let peer = Peer::plain(*rtp);
         shard.command(Command::Connect { port, peer, crypto: None });
     }
     shard.command(Command::Listen { port: ports[1], source: Source::Port(ports[0]) });

@@ -15,11 +15,11 @@ use crate::store::report::period::Period;
 /// Talks that are drawn from at most: of more, every second, third and so on.
 const TALKS_MAX: usize = 20_000;
 /// What is assumed of a talk where the history says too little: an hour.
-pub const TALK_ASSUMED: f64 = 3_600.0;
+const TALK_ASSUMED: f64 = 3_600.0;
 /// What is assumed of patience: five minutes.
-pub const PATIENCE_ASSUMED: f64 = 300.0;
+const PATIENCE_ASSUMED: f64 = 300.0;
 /// What is assumed of an evening's calls.
-pub const CALLS_ASSUMED: f64 = 10.0;
+const CALLS_ASSUMED: f64 = 10.0;
 /// What is assumed of an evening: half past three hours from 18:00.
 const EVENING_ASSUMED: (f64, f64) = (64_800.0, 12_600.0);
 
