@@ -31,6 +31,8 @@ mod shell;
 mod sim;
 /// Supervisors: who hears whom, and who may.
 mod supervision;
+/// `kill -9`, and the next process goes on.
+mod survival;
 /// The source itself: arrows, bans, sizes.
 mod tidy;
 /// Transfers.

@@ -5,6 +5,7 @@
 //! choice; how phones are rung is `ring`'s. A supervisor's part and the counselor's keys are in
 //! [`watched`].
 
+mod keeping;
 mod watched;
 
 use std::time::{Duration, Instant};

@@ -69,6 +69,9 @@ pub struct Config {
     pub prompt_lengths: BTreeMap<Prompt, Duration>,
     /// Limits of the whole service.
     pub limits: Limits,
+    /// Which text it was read from: a print of that. A call that is gone on with after a restart
+    /// finds its configuration by it.
+    pub version: u64,
 }
 
 /// Limits of the whole service.

@@ -10,12 +10,16 @@ use super::board::{Chooser, CounselorState};
 use super::cdr::CallId;
 use super::config::{SignIn, Strategy};
 use super::intention::Intention;
+use super::kept;
+use crate::time::Anchor;
 
 /// The reason of a pause after missed rings.
 const MISSED: &str = "missed";
 
 /// The last calls of a counselor that are known: more than may end before their records are kept.
 const RECENT_MAX: usize = 4;
+/// Nobody takes or misses as many calls while a process lives.
+const COUNT_MAX: u32 = 1 << 30;
 
 /// What live legs say of a counselor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +88,29 @@ impl Counselor {
             is_restored,
             shown: (CounselorState::Offline, now),
         }
+    }
+
+    /// What is kept of them. What they chose is in the store, their phone in the registrar.
+    pub(super) fn keep(&self, anchor: &Anchor) -> kept::Counselor {
+        kept::Counselor {
+            idle_since: anchor.nanos(self.idle_since),
+            wrap_up_until: self.wrap_up_until.map(|until| anchor.nanos(until)),
+            missed: self.missed,
+            taken: self.taken,
+            recent: self.recent.iter().map(ToString::to_string).collect(),
+            rung: self.rung,
+        }
+    }
+
+    /// Goes on with it.
+    pub(super) fn restore(&mut self, kept: &kept::Counselor, anchor: &Anchor) {
+        self.idle_since = anchor.instant(kept.idle_since);
+        self.wrap_up_until = kept.wrap_up_until.map(|until| anchor.instant(until));
+        self.missed = kept.missed.min(COUNT_MAX);
+        self.taken = kept.taken.min(COUNT_MAX);
+        let recent = kept.recent.iter().take(RECENT_MAX);
+        self.recent = recent.map(|call| CallId(call.as_str().into())).collect();
+        self.rung = kept.rung.min(COUNT_MAX.into());
     }
 
     /// What they do now.

@@ -53,6 +53,11 @@ impl Guidance {
         Err(Next::fault("the guidance leads nowhere"))
     }
 
+    /// Where it is, as it is kept.
+    pub(super) fn at(&self) -> &NodeId {
+        &self.node
+    }
+
     fn node<'a>(&self, cx: &Cx<'a, '_>) -> Option<&'a Node> {
         cx.line.guidance.get(&self.node)
     }
@@ -110,14 +115,15 @@ impl Guidance {
 #[derive(Debug)]
 pub(super) struct Message {
     play: PlayId,
-    then: Target,
+    pub(super) said: Vec<Said>,
+    pub(super) then: Target,
 }
 
 impl Message {
     /// Begins to speak.
     pub(super) fn say(cx: &mut Cx<'_, '_>, said: &[Said], then: Target) -> Self {
         let prompts = said.iter().map(|said| cx.config.prompt(Some(cx.line), *said)).collect();
-        Self { play: say(cx, prompts), then }
+        Self { play: say(cx, prompts), said: said.to_vec(), then }
     }
 
     /// The prompts have ended.

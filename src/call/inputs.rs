@@ -254,11 +254,16 @@ impl Call {
 
     fn on_open_failed(&mut self, io: &mut Io<'_>, port: PortId) {
         if port == self.caller.port() {
-            if self.caller.on_open_failed(io).is_err() {
-                self.caller.refuse(io, 503);
-                self.go(io, Next::fault("no media port can be bound"));
+            if self.caller.on_open_failed(io).is_ok() {
+                return self.move_caller(io);
             }
-            return;
+            if !self.caller.is_up() {
+                self.caller.refuse(io, 503);
+            }
+            return self.go(io, Next::fault("no media port can be bound"));
+        }
+        if let Phase::Bridge(_) = self.phase {
+            return self.in_bridge(io, |bridge, cx| bridge.on_open_failed(cx, port));
         }
         self.in_ring(io, |ring, io| ring.on_open_failed(io, port));
     }

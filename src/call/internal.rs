@@ -7,6 +7,7 @@ use super::config::{Codes, Config, Extension, Said, SupervisionMode};
 use super::counselor::Activity;
 use super::intention::Intention;
 use super::io::{CallTimer, Io};
+use super::kept;
 use super::leg::{Fault, Leg, Place};
 use super::ring::{Candidate, Rang, Ring};
 use crate::media::{self, Digit, PlayId, PortId, Then};
@@ -154,6 +155,46 @@ impl Internal {
         leg.ring(io);
         io.set(CallTimer::Guidance, config.limits.code_call);
         let state = State::Opening(dialed, candidates);
+        Ok(Self { from, leg, state, config, choice: None, lost: None })
+    }
+
+    /// What is kept of it, once two colleagues talk.
+    pub(super) fn keep(&self) -> Option<kept::Internal> {
+        let State::Joined(to, other) = &self.state else { return None };
+        Some(kept::Internal {
+            from: self.from.to_string(),
+            leg: self.leg.keep()?,
+            to: to.to_string(),
+            other: other.keep()?,
+        })
+    }
+
+    /// Goes on with it.
+    ///
+    /// # Errors
+    /// What it lacks.
+    pub(super) fn restore(
+        io: &mut Io<'_>,
+        config: std::sync::Arc<Config>,
+        kept: kept::Internal,
+    ) -> Result<Self, super::journal::Unreadable> {
+        let mut leg = Leg::restore(io, kept.leg)?;
+        let mut other = match Leg::restore(io, kept.other) {
+            Ok(other) => other,
+            Err(why) => {
+                leg.hang_up(io, None);
+                return Err(why);
+            }
+        };
+        for leg in [&mut leg, &mut other] {
+            leg.resume(io);
+            leg.detect(io, true);
+        }
+        leg.hear(io, &other);
+        other.hear(io, &leg);
+        io.set(CallTimer::Probe, config.limits.lost_caller);
+        let state = State::Joined(Extension::from(kept.to.as_str()), Box::new(other));
+        let from = Extension::from(kept.from.as_str());
         Ok(Self { from, leg, state, config, choice: None, lost: None })
     }
 

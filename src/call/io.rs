@@ -12,6 +12,7 @@ use super::cdr::{CallId, Cdr};
 use super::config::{Extension, LineId, SupervisionMode, TrunkId};
 use super::deed::{Actor, Deed, Denial};
 use super::intention::Intention;
+use super::journal::Change;
 use super::piece::Rehearsed;
 use super::voice::Voice;
 use crate::chance::Chance;
@@ -19,7 +20,7 @@ use crate::media::pool::PortPool;
 use crate::media::{self, PlayId, PortId, RecordId};
 use crate::sip::endpoint::Endpoint;
 use crate::sip::{self, SessionId};
-use crate::time::{Now, Timers, Timestamp};
+use crate::time::{Anchor, Now, Timers, Timestamp};
 
 /// What the switchboard wants done.
 #[derive(Clone, Debug)]
@@ -53,6 +54,12 @@ pub enum Output {
     Voice(Voice),
     /// News of a rehearsal, for whoever wanted it.
     Rehearsed(Rehearsed),
+    /// To the journal, all or nothing: in a single write. What is there anew comes before all else
+    /// that the same input brings, and is to be in the journal's file before any of that is carried
+    /// out. What is gone comes last; of a call that has ended, only when its record ([`Self::Cdr`])
+    /// is in the store for good: a record that is written twice is written once, one that is
+    /// forgotten is lost.
+    Keep(Vec<Change>),
 }
 
 /// What the writer of recordings is told; what is said itself comes from the media plane.
@@ -206,6 +213,21 @@ impl Ports {
         self.owners.get(&port).map(|(owner, _)| *owner)
     }
 
+    /// The media thread of a port that was open before a restart: there may be fewer now.
+    pub(super) fn shard_of(&self, port: PortId) -> u8 {
+        port.shard % self.shards
+    }
+
+    /// Takes a port that was open before a restart. `false`: somebody has it already.
+    pub(super) fn claim(&mut self, owner: Owner, port: PortId, number: u16) -> bool {
+        if self.owners.contains_key(&port) || !self.pool.claim(number) {
+            return false;
+        }
+        self.next = self.next.max(port.n);
+        self.owners.insert(port, (owner, number));
+        true
+    }
+
     /// The port is closed (or never opened): its number rests, then serves again.
     pub(super) fn closed(&mut self, now: Instant, port: PortId) {
         if let Some((_, number)) = self.owners.remove(&port) {
@@ -231,6 +253,21 @@ pub(super) struct Io<'a> {
     pub(super) draining: bool,
     /// What supervisors may do: the switchboard's, because it binds who is in a call already.
     pub(super) modes: &'a [SupervisionMode],
+}
+
+/// The deadlines of one owner, as they are kept.
+pub(super) struct Clock<'a> {
+    pub(super) anchor: &'a Anchor,
+    pub(super) timers: &'a Timers<Timer>,
+    pub(super) owner: Owner,
+}
+
+impl Clock<'_> {
+    /// When one of them is due.
+    pub(super) fn at(&self, timer: CallTimer) -> Option<u64> {
+        let at = self.timers.at(&Timer::Call(self.owner, timer))?;
+        Some(self.anchor.nanos(at))
+    }
 }
 
 /// A place in the order in which callers came into the queues; smaller is served first.
@@ -261,6 +298,10 @@ impl Io<'_> {
 
     pub(super) fn set(&mut self, timer: CallTimer, after: Duration) {
         self.timers.set(Timer::Call(self.owner, timer), self.now.mono + after);
+    }
+
+    pub(super) fn set_at(&mut self, timer: CallTimer, at: Instant) {
+        self.timers.set(Timer::Call(self.owner, timer), at);
     }
 
     pub(super) fn is_set(&self, timer: CallTimer) -> bool {

@@ -3,6 +3,8 @@
 //! Owns opening and closing both together, and the offer/answer between them. Does not decide who
 //! hears what (the stages do) nor when a leg ends.
 
+mod keeping;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -198,7 +200,8 @@ impl Leg {
         })
     }
 
-    /// The port is bound: an INVITE that waited for it leaves.
+    /// The port is bound: an INVITE that waited for it leaves. One that was bound again is in use
+    /// already.
     pub(super) fn on_opened(&mut self, io: &mut Io<'_>) {
         match std::mem::replace(&mut self.state, State::Down) {
             State::OpeningUas { session } => self.state = State::Early { session },
@@ -208,7 +211,10 @@ impl Leg {
                 io.own_session(session);
                 self.state = State::Early { session };
             }
-            other @ (State::Early { .. } | State::Up { .. } | State::Down) => self.state = other,
+            other @ (State::Early { .. } | State::Up { .. } | State::Down) => {
+                self.state = other;
+                return;
+            }
         }
         let detect = |means| self.place.dtmf.contains(&means);
         let (rfc4733, inband) = (detect(DtmfMeans::Rfc4733), detect(DtmfMeans::Inband));

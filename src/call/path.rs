@@ -18,6 +18,9 @@ use super::ring::{Candidate, Miss, Rang, Ring};
 use super::trunk::{self, Arrival};
 use super::{Ask, Call, Phase, outcome};
 
+/// How long early media waits for a sign of the caller before it speaks.
+pub(super) const EARLY: Duration = Duration::from_secs(2);
+
 impl Call {
     /// Follows a stage's word.
     pub(super) fn go(&mut self, io: &mut Io<'_>, mut next: Next) {
@@ -116,7 +119,7 @@ impl Call {
         }
     }
 
-    fn message(&mut self, io: &mut Io<'_>, said: &[Said], then: Target) -> Next {
+    pub(super) fn message(&mut self, io: &mut Io<'_>, said: &[Said], then: Target) -> Next {
         let names: Vec<_> = said.iter().map(|said| said.name()).collect();
         io.step(&self.id, format!("hears: {}", names.join(", ")));
         with_cx!(self, io, |cx| {
@@ -141,7 +144,7 @@ impl Call {
                 Err(_) => Next::fault("early media failed"),
                 Ok(()) if self.caller.is_proven() => self.heard_now(io),
                 Ok(()) => {
-                    io.set(CallTimer::Guidance, Duration::from_secs(2));
+                    io.set(CallTimer::Guidance, EARLY);
                     Next::Stay
                 }
             };
@@ -208,7 +211,7 @@ impl Call {
     }
 
     /// Tells the caller that the conversation is recorded, or asks.
-    fn ask_consent(&mut self, io: &mut Io<'_>) -> Next {
+    pub(super) fn ask_consent(&mut self, io: &mut Io<'_>) -> Next {
         self.record.enter_guidance(io.now);
         with_cx!(self, io, |cx| match Asking::begin(cx) {
             Ok(asking) => {
@@ -362,7 +365,7 @@ impl Call {
         next
     }
 
-    fn wait_at_head(&mut self, io: &mut Io<'_>, said: &[Said]) -> Next {
+    pub(super) fn wait_at_head(&mut self, io: &mut Io<'_>, said: &[Said]) -> Next {
         self.record.enter_queue(io.now, 1);
         self.order = Order(self.order.0.min(0) - 1);
         self.wait(io, 1, said)

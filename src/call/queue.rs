@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use super::cdr::Outcome;
 use super::config::{AnnouncePosition, Extension, Said};
-use super::io::{CallTimer, Order};
+use super::io::{CallTimer, Clock, Order};
+use super::kept;
 use super::{Cx, Next};
 use crate::media::{Prompt, Then};
+use crate::time::Anchor;
 
 /// Whether a waiting caller may be offered to a counselor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,51 @@ impl Waiting {
         said.extend(waiting.place(cx));
         waiting.announce(cx, &said);
         waiting
+    }
+
+    /// What is kept of it. Whoever rings for this caller now (`ringing`) was not rung in vain yet:
+    /// they are rung again.
+    pub(super) fn keep(&self, clock: &Clock<'_>, ringing: &[Extension]) -> kept::Waiting {
+        let tried = self.tried.iter().filter(|extension| !ringing.contains(extension));
+        kept::Waiting {
+            since: clock.anchor.nanos(self.since),
+            tried: tried.map(ToString::to_string).collect(),
+            max_wait: clock.at(CallTimer::MaxWait),
+            no_counselor: clock.at(CallTimer::NoCounselor),
+            announce: clock.at(CallTimer::Announce),
+        }
+    }
+
+    /// Goes on with it: the music plays.
+    pub(super) fn restore(
+        cx: &mut Cx<'_, '_>,
+        anchor: &Anchor,
+        order: Order,
+        kept: &kept::Waiting,
+    ) -> Self {
+        let queue = &cx.line.queue;
+        let now = cx.io.now.mono;
+        let tried = kept.tried.iter().map(|extension| Extension::from(extension.as_str()));
+        let since = anchor.instant(kept.since).min(now);
+        let waiting =
+            Self { order, since, position: 1, state: State::Waiting, tried: tried.collect() };
+        let max_wait = kept.max_wait.map(|at| anchor.instant(at));
+        cx.io.set_at(CallTimer::MaxWait, max_wait.unwrap_or(now + queue.max_wait));
+        if let Some(at) = kept.no_counselor {
+            cx.io.set_at(CallTimer::NoCounselor, anchor.instant(at));
+        }
+        if !queue.announce_every.is_zero() {
+            let announce = kept.announce.map(|at| anchor.instant(at));
+            cx.io.set_at(CallTimer::Announce, announce.unwrap_or(now + queue.announce_every));
+        }
+        waiting.hold(cx);
+        waiting
+    }
+
+    /// The music alone.
+    pub(super) fn hold(&self, cx: &mut Cx<'_, '_>) {
+        cx.caller.detect(cx.io, false);
+        cx.caller.play(cx.io, Vec::new(), Then::Loop(cx.line.queue.hold.clone()));
     }
 
     /// Place in the queue, from 1.

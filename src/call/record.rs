@@ -3,6 +3,8 @@
 //! Owns the times of each phase and the wait for the media plane's figures. What happened is judged
 //! by the call.
 
+mod keeping;
+
 use std::time::{Duration, Instant};
 
 use super::board::PhaseName;

@@ -39,6 +39,16 @@ impl Recording {
         Self { consent: Consent::Unasked, tape: Tape::Idle }
     }
 
+    /// Of a call that goes on after a restart: what was recorded before is another part.
+    pub(super) fn restore(consent: Consent, is_paused: bool) -> Self {
+        Self { consent, tape: if is_paused { Tape::Paused(None) } else { Tape::Idle } }
+    }
+
+    /// Whether a person has paused it.
+    pub(super) fn is_paused(&self) -> bool {
+        matches!(self.tape, Tape::Paused(_))
+    }
+
     /// The recording that is on, paused or not.
     pub(super) fn current(&self) -> Option<RecordId> {
         match self.tape {

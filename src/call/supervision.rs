@@ -136,6 +136,16 @@ impl Supervision {
         Ok(Self { extension, leg, mode, stage: Stage::Answered, keys: Keys::default() })
     }
 
+    /// One who took part before a restart, since then.
+    pub(super) fn restore(
+        extension: Extension,
+        leg: Leg,
+        mode: SupervisionMode,
+        since: Instant,
+    ) -> Self {
+        Self { extension, leg, mode, stage: Stage::On(since), keys: Keys::default() }
+    }
+
     /// Takes part from here on, if the phone can hear. True once.
     pub(super) fn begin(&mut self, now: Instant) -> bool {
         let begins = self.stage == Stage::Answered && self.leg.can_hear();

@@ -206,6 +206,14 @@ struct Context<'a> {
     timezone: chrono_tz::Tz,
 }
 
+/// A print of a configuration's text: calls that outlive the process are told it, and find it again
+/// among the versions that were in force.
+pub fn version(text: &str) -> u64 {
+    use sha2::Digest;
+    let print = sha2::Sha256::digest(text.as_bytes());
+    print.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
 fn read(text: &str, file: &str, base_dir: &Path, is_demo: bool) -> Result<Loaded, Vec<Complaint>> {
     let table = table(text, file)?;
     let sheet = Sheet::new(file, text);
@@ -214,6 +222,7 @@ fn read(text: &str, file: &str, base_dir: &Path, is_demo: bool) -> Result<Loaded
     let is_refused = found.complaints.iter().any(|c| c.severity == Severity::Error);
     match loaded {
         Some(loaded) if !is_refused => Ok(Loaded {
+            call: call::config::Config { version: version(text), ..loaded.call },
             warnings: found.complaints,
             settings: found.settings,
             places: found.places,
@@ -261,6 +270,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
         prompts,
         prompt_lengths: BTreeMap::new(),
         limits: service.limits,
+        version: 0,
     };
     let tls::Made { tls, files } = tls::make(root, &tls, &sip, &call, base_dir);
     check::keys(root, &call, &sip.listen);

@@ -40,6 +40,18 @@ impl PortPool {
         Some(port)
     }
 
+    /// Takes this port, which was in use before a restart; `false`: it is taken already. One that
+    /// is not of the range (any more) serves as well, and does not come back.
+    pub fn claim(&mut self, port: u16) -> bool {
+        match self.fresh.iter().position(|it| *it == port) {
+            Some(at) => {
+                self.fresh.remove(at);
+                self.taken.insert(port)
+            }
+            None => !self.taken.contains(&port),
+        }
+    }
+
     /// Gives a port back; nothing happens when it was not taken from here.
     pub fn give_back(&mut self, now: Instant, port: u16) {
         if self.taken.remove(&port) {

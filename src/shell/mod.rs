@@ -294,6 +294,8 @@ impl Shell {
                     self.store.intention(extension, intention);
                 }
                 Output::Recording(order) => self.recorder.tell(order),
+                // Nothing is kept before there is a journal.
+                Output::Keep(_) => {}
                 Output::Board(board) => {
                     self.news.tell(&board);
                     self.feed.show(*board);

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 
 use crate::sip::Flow;
 use crate::sip::header::{Contact, Name};
+use crate::sip::kept;
 use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
 use crate::sip::transaction::{from_tag, host, is_same, is_sips, sequence, to_tag};
@@ -103,6 +104,45 @@ impl Dialog {
             is_secure: invite.uri().is_some_and(is_sips),
             flow,
         }
+    }
+
+    /// What is kept of it.
+    pub(crate) fn keep(&self) -> kept::Dialog {
+        let it = self.clone();
+        kept::Dialog {
+            call_id: it.call_id,
+            local: it.local,
+            remote: it.remote,
+            local_tag: it.local_tag,
+            remote_tag: it.remote_tag,
+            local_seq: it.local_seq,
+            remote_seq: it.remote_seq,
+            routes: it.routes,
+            target: it.target,
+            is_secure: it.is_secure,
+            flow: it.flow.into(),
+        }
+    }
+
+    /// Goes on with it. Connections did not outlive the process.
+    pub(crate) fn restore(kept: kept::Dialog) -> Self {
+        let mut dialog = Self {
+            call_id: kept.call_id,
+            local: kept.local,
+            remote: kept.remote,
+            local_tag: kept.local_tag,
+            remote_tag: kept.remote_tag,
+            local_seq: kept.local_seq,
+            remote_seq: kept.remote_seq,
+            routes: kept.routes,
+            target: kept.target,
+            is_secure: kept.is_secure,
+            flow: kept.flow.into(),
+        };
+        if dialog.flow.transport.is_stream() {
+            dialog.forget_connection(dialog.flow);
+        }
+        dialog
     }
 
     /// Whether a request of the peer belongs here.

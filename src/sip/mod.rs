@@ -13,6 +13,7 @@ pub mod fault;
 pub mod frame;
 pub mod header;
 mod info;
+pub mod kept;
 mod machine;
 pub mod message;
 mod method;
@@ -95,6 +96,11 @@ impl Names {
             })
         });
         at.and_then(|at| u32::try_from(at).ok()).map(NameId)
+    }
+
+    /// Every name, in the order of their entries.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
     }
 
     /// The name of an entry.

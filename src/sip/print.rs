@@ -91,6 +91,19 @@ impl Draft {
         draft
     }
 
+    /// A request of ours as it was printed before; `None`: it is none.
+    pub(super) fn printed(request: &Message) -> Option<Self> {
+        let mut draft = Self::request(request.method()?, request.uri()?);
+        for (name, value) in request.lines() {
+            let name = Name::parse(name);
+            if name != Name::ContentLength {
+                draft.push(name, String::from_utf8_lossy(value));
+            }
+        }
+        draft.body = request.bytes.slice(request.body..);
+        Some(draft)
+    }
+
     /// Takes all lines of a header over, byte for byte but without CR and LF.
     fn copy(&mut self, from: &Message, name: &Name) {
         for value in from.headers(name) {

@@ -5,10 +5,12 @@
 //! and when to offer are the affair of others. A description may hold keys: it is never logged.
 
 mod codec;
+mod kept;
 mod read;
 mod security;
 
 pub use codec::{Codec, Direction};
+pub use kept::{KeptAgreed, KeptOurs};
 pub use security::{Crypto, Key, Keys, Profile, Security, Suite};
 
 use std::fmt::Write;

@@ -75,6 +75,9 @@ const ACTIONS: &[fn(&mut Game)] = &[
     Game::step_wall,
     Game::reload,
     Game::drain,
+    Game::crash,
+    Game::crash,
+    Game::crash,
 ];
 
 impl Game {
@@ -120,6 +123,9 @@ impl Game {
 
     /// Nobody waits, with nothing happening, while somebody is free.
     fn check_service(&self) {
+        if self.world.life.is_dead() {
+            return;
+        }
         let (world, board, long) = (&self.world, &self.world.shown, 6 * S);
         for call in board.calls.iter().filter(|call| call.phase == PhaseName::Queue) {
             let id = format!(" {}: ", call.call);
@@ -453,6 +459,17 @@ impl Game {
         self.world.command(command);
     }
 
+    /// `kill -9`: now, or in the middle of whatever happens next.
+    fn crash(&mut self) {
+        let dead_for = Duration::from_millis(self.chance.below(3000));
+        let outputs = self.chance.below(40) as usize;
+        self.note(format!("killed after {outputs} outputs, dead for {dead_for:?}"));
+        match outputs {
+            0 => self.world.crash(dead_for),
+            _ => self.world.crash_after(outputs, dead_for),
+        }
+    }
+
     fn drain(&mut self) {
         if self.chance.below(3) == 0 {
             self.note("drain");
@@ -599,6 +616,7 @@ fn the_worlds_see_everything() {
         "supervises no longer: the call is over",
         "supervises no longer: hung up",
         "asks for help",
+        "goes on after a restart",
         "ended: Abandoned",
         "ended: ShortAbandoned",
         "ended: GuidanceAbandoned",

@@ -63,7 +63,7 @@ impl World {
     /// How each extension supervises by what was told of it.
     fn watching(&self) -> BTreeMap<String, SupervisionMode> {
         let mut watching = BTreeMap::new();
-        for deed in &self.deeds {
+        for deed in &self.deeds[self.life.deeds_from..] {
             match &deed.what {
                 What::Began { supervisor, mode } | What::Switched { supervisor, mode } => {
                     watching.insert(supervisor.to_string(), *mode);

@@ -21,7 +21,8 @@ impl World {
         self.check_board(&mut broken);
         self.check_records(&mut broken);
         self.check_tapes(&mut broken);
-        if let Some((at, why)) = self.board.poll_timeout()
+        if !self.life.is_dead()
+            && let Some((at, why)) = self.board.poll_timeout()
             && at + Duration::from_millis(1) < self.now
         {
             broken.push(format!("a deadline is missed: {why:?}"));
@@ -54,7 +55,8 @@ impl World {
 
     fn is_at_rest(&self) -> bool {
         let phones = self.phones.iter().filter(|phone| phone.is_alive);
-        self.board.is_idle()
+        !self.life.is_dead()
+            && self.board.is_idle()
             && self.board.counts().sessions == 0
             && self.open_ports() == 0
             && phones.map(|phone| phone.endpoint.counts().sessions).sum::<usize>() == 0

@@ -6,6 +6,7 @@ pub(crate) mod dialogs;
 pub(crate) mod ears;
 pub(crate) mod hearing;
 pub(crate) mod invariants;
+pub(crate) mod life;
 pub(crate) mod link;
 pub(crate) mod phone;
 pub(crate) mod raw;

@@ -49,6 +49,8 @@ pub(crate) struct Tapes {
     pub broken: Vec<String>,
     /// When each port was opened.
     opened: std::collections::BTreeMap<PortId, Instant>,
+    /// The same before the process was killed, while the next one opens them again.
+    before: std::collections::BTreeMap<PortId, Instant>,
     /// Where each port's peer is.
     peers: std::collections::BTreeMap<PortId, SocketAddr>,
     /// Keys that the media plane told of: when, of whom, which.
@@ -71,8 +73,22 @@ impl Tapes {
         }
     }
 
+    /// The process is gone, and with it what was under way.
+    pub(super) fn cut(&mut self, now: Instant) {
+        for tape in self.all.iter_mut().filter(|tape| tape.stopped.is_none()) {
+            tape.stopped = Some(now);
+            tape.is_ended = true;
+        }
+        self.before.append(&mut self.opened);
+    }
+
+    /// The next process goes on: all ports that were open are open again.
+    pub(super) fn go_on(&mut self) {
+        self.before.clear();
+    }
+
     fn find(&mut self, record: RecordId) -> Option<&mut Tape> {
-        self.all.iter_mut().find(|tape| tape.record == record)
+        self.all.iter_mut().rev().find(|tape| tape.record == record)
     }
 }
 
@@ -145,7 +161,8 @@ impl World {
                 }
             }
             Command::Open { port, .. } => {
-                self.tapes.opened.insert(*port, now);
+                let since = self.tapes.before.get(port).copied().unwrap_or(now);
+                self.tapes.opened.insert(*port, since);
             }
             Command::Listen { .. }
             | Command::Overlay { .. }

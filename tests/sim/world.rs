@@ -21,6 +21,7 @@ use koebashi::sip::message::Message;
 use koebashi::sip::{Flow, Transport};
 use koebashi::time::{Now, Timestamp};
 
+use super::life::Life;
 use super::link::Link;
 use super::phone::{Answer, Phone, PhoneId};
 use super::recording::Tapes;
@@ -59,7 +60,7 @@ enum Parcel {
 pub(crate) struct World {
     /// The machine under test.
     pub board: Switchboard,
-    engine: Engine,
+    pub(super) engine: Engine,
     /// Monotonic time now.
     pub now: Instant,
     /// Wall time minus monotonic time since the start; may be stepped.
@@ -111,6 +112,8 @@ pub(crate) struct World {
     pub ports: BTreeMap<PortId, SocketAddr>,
     next_tick: Instant,
     pending: VecDeque<media::Event>,
+    /// What survives the process, and how it ends.
+    pub life: Life,
 }
 
 /// The test library: each prompt half a second of a µ-law byte of its own.
@@ -145,10 +148,15 @@ impl World {
         let started = Instant::now();
         // A Saturday, 19:00 in Tokyo.
         let wall = "2026-11-28T10:00:00Z".parse().expect("a moment");
-        let engine = Engine::new(loaded.media.clone(), Arc::new(library), chance.split());
+        let library = Arc::new(library);
+        let engine = Engine::new(loaded.media.clone(), Arc::clone(&library), chance.split());
         let now = Now { mono: started, wall };
-        let board =
-            Switchboard::new(Arc::new(call), loaded.sip, &loaded.media, intentions, chance, now);
+        let life = Life::new(toml, started, library);
+        let config = Arc::new(call);
+        let past = life.past();
+        let (board, problems) =
+            Switchboard::restore(config, loaded.sip, &loaded.media, intentions, chance, now, past);
+        assert_eq!(problems, []);
         let mut world = Self {
             board,
             engine,
@@ -180,6 +188,7 @@ impl World {
             strays: Vec::new(),
             next_tick: started + TICK,
             pending: VecDeque::new(),
+            life,
         };
         world.flush();
         world
@@ -205,6 +214,31 @@ impl World {
     fn clock(&self) -> Now {
         let since = chrono::Duration::from_std(self.now - self.started).expect("a short test");
         Now { mono: self.now, wall: self.wall + since }
+    }
+
+    /// `kill -9`, and what it takes along: outputs that were not carried out, and the media plane.
+    pub(super) fn die(&mut self) {
+        let now = self.now;
+        self.life.die(now);
+        self.life.deeds_from = self.deeds.len();
+        while self.board.poll_output().is_some() {}
+        self.pending.clear();
+        self.engine = self.life.engine();
+        self.ports.clear();
+        self.listens.clear();
+        self.peers.clear();
+        self.hung.clear();
+        self.tapes.cut(now);
+    }
+
+    /// Another process goes on.
+    fn come_back(&mut self) {
+        let now = self.clock();
+        self.board = self.life.come_back(now, self.intentions.clone());
+        self.flush();
+        if !self.life.is_dead() {
+            self.tapes.go_on();
+        }
     }
 
     /// Adds a phone at this address.
@@ -270,7 +304,9 @@ impl World {
     /// Asks as the console does.
     pub(crate) fn ask(&mut self, request: Request) -> Result<(), Denial> {
         self.command(Command::Request { request, who: "hana".into() });
-        self.answer.take().expect("a request is answered at once")
+        let answer = self.answer.take();
+        assert!(answer.is_some() || self.life.is_dead(), "a request is answered at once");
+        answer.unwrap_or(Err(Denial::Unreachable))
     }
 
     /// Chooses for a counselor, who is known.
@@ -295,7 +331,9 @@ impl World {
 
     fn input(&mut self, input: Input<'_>) {
         let now = self.clock();
-        self.board.handle(now, input);
+        if !self.life.is_dead() {
+            self.board.handle(now, input);
+        }
     }
 
     /// Moves time on.
@@ -336,7 +374,10 @@ impl World {
 
     fn next_event(&self) -> Option<Instant> {
         let phones = self.phones.iter().filter_map(Phone::poll_timeout);
-        let board = self.board.poll_timeout().map(|(at, _)| at);
+        let board = match self.life.back_at() {
+            Some(at) => Some(at),
+            None => self.board.poll_timeout().map(|(at, _)| at),
+        };
         let parcel = self.parcels.keys().next().map(|(at, _)| *at);
         phones.chain(board).chain(parcel).chain([self.next_tick]).min()
     }
@@ -353,6 +394,9 @@ impl World {
             if phone.poll_timeout().is_some_and(|at| at <= now) {
                 phone.on_time(now);
             }
+        }
+        if self.life.back_at().is_some_and(|at| at <= now) {
+            self.come_back();
         }
         if self.board.poll_timeout().is_some_and(|(at, _)| at <= now) {
             self.input(Input::Timeout);
@@ -426,9 +470,14 @@ impl World {
     fn flush(&mut self) {
         loop {
             let mut is_quiet = true;
-            while let Some(output) = self.board.poll_output() {
+            while !self.life.is_dead()
+                && let Some(output) = self.board.poll_output()
+            {
                 is_quiet = false;
                 self.on_output(output);
+                if self.life.burns() {
+                    self.die();
+                }
             }
             while let Some(transmit) = self.engine.poll_transmit() {
                 is_quiet = false;
@@ -479,7 +528,10 @@ impl World {
         match output {
             Output::Sip(transmit) => self.send(server(), transmit.flow.remote, &transmit.bytes),
             Output::Media(command) => self.on_command(command),
+            // As the store has it: a record that is there is not written again.
+            Output::Cdr(cdr) if self.cdrs.iter().any(|known| known.call == cdr.call) => {}
             Output::Cdr(cdr) => self.cdrs.push(*cdr),
+            Output::Keep(changes) => self.life.keep(changes),
             Output::Intention { extension, intention, .. } => {
                 self.intentions.insert(extension, intention);
             }

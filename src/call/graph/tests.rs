@@ -109,6 +109,7 @@ fn told<const N: usize>(lines: [(&str, Line); N]) -> Vec<String> {
         },
         prompts: Prompts::default(),
         prompt_lengths: BTreeMap::new(),
+        version: 0,
         limits: Limits {
             max_calls: 1,
             drain: Duration::ZERO,

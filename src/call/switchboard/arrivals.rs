@@ -211,6 +211,7 @@ impl Switchboard {
             keys: Keys::default(),
         };
         self.calls.insert(key, call);
+        self.touch(Owner::Call(key));
     }
 
     fn trunk_place(&self, trunk: &Trunk, flow: Flow, key: u64) -> Place {

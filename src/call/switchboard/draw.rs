@@ -140,6 +140,7 @@ impl Switchboard {
     /// One more outcome today, by the service's calendar.
     pub(super) fn count_today(&mut self, now: Now, line: &LineId, outcome: Outcome) {
         self.turn_day(now);
+        self.touch_service();
         *self.today.outcomes.entry(line.clone()).or_default().entry(outcome).or_default() += 1;
     }
 

@@ -5,7 +5,7 @@
 //! [`Summons`](crate::call::summons::Summons)'s. What rings says who asks, and nothing of the
 //! caller.
 
-use super::Switchboard;
+use super::{Owner, Switchboard};
 use crate::call::Call;
 use crate::call::board::CounselorState;
 use crate::call::bridge::{HelpRing, Turned};
@@ -75,6 +75,7 @@ impl Switchboard {
     }
 
     pub(super) fn set_help_ring(&mut self, key: u64, ring: HelpRing) {
+        self.touch(Owner::Call(key));
         if let Some(bridge) = self.calls.get_mut(&key).and_then(Call::bridge_mut) {
             bridge.set_help_ring(ring);
         }

@@ -9,6 +9,7 @@ mod draw;
 mod extensions;
 mod help;
 mod input;
+mod keeping;
 mod phones;
 mod rehearse;
 mod roster;
@@ -24,25 +25,28 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::board::ServiceLevel;
-use super::cdr::{CallId, Outcome};
+use super::cdr::{CallId, Cdr, Outcome};
 use super::config::{Config, Extension, LineId};
 use super::deed::{Denial, Why};
 use super::intention::Intention;
 use super::internal::Internal;
 pub use super::io::{CallTimer, Output, Owner, Recording, Step, Timer};
 use super::io::{Floor, Io, Ports};
+use super::journal::Problem;
 use super::piece::Finish;
 use super::rehearsal::Rehearsal;
 use super::summons::Summons;
 use super::{Ask, Call, Phase};
 use crate::chance::Chance;
 use crate::media;
+use crate::sip::Flow;
 use crate::sip::auth::{Guard, Settings};
 use crate::sip::endpoint::{Counts, Endpoint};
 use crate::sip::registrar::{Pulse, Registrar};
 use crate::sip::{self, ClientTx, SessionId};
 use crate::time::{Now, Timers};
 pub use input::{Command, Input, Reason};
+pub use keeping::{Configs, Past};
 use phones::FixedPhones;
 use roster::Roster;
 use trial::Expected;
@@ -103,6 +107,10 @@ pub struct Switchboard {
     places: i64,
     rings: u64,
     mode: Mode,
+    /// What the journal knows, where there is one.
+    keeping: Option<keeping::Keeping>,
+    /// While it is gone on: flows of phones whose connections did not outlive the process.
+    lost_flows: Vec<Flow>,
     /// Something has happened that the board may show.
     is_dirty: bool,
     /// Something that settling reads has changed, or may have.
@@ -154,11 +162,44 @@ impl Switchboard {
         sip_config: sip::Config,
         media: &media::Config,
         intentions: BTreeMap<Extension, Intention>,
+        chance: Chance,
+        now: Now,
+    ) -> Self {
+        let mut board = Self::bare(config, sip_config, media, intentions, chance, now);
+        board.open(now);
+        board
+    }
+
+    /// A switchboard that goes on with what the process before has kept, under the configuration of
+    /// today, and keeps from here on ([`Output::Keep`]). Gives back what of it can't be gone on
+    /// with.
+    pub fn restore(
+        config: Arc<Config>,
+        sip_config: sip::Config,
+        media: &media::Config,
+        intentions: BTreeMap<Extension, Intention>,
+        chance: Chance,
+        now: Now,
+        past: Past<'_>,
+    ) -> (Self, Vec<Problem>) {
+        let mut board = Self::bare(config, sip_config, media, intentions, chance, now);
+        board.begin_keeping(past.anchor);
+        let problems = board.go_on(now, past);
+        board.open(now);
+        board.finish(now, 0);
+        (board, problems)
+    }
+
+    fn bare(
+        config: Arc<Config>,
+        sip_config: sip::Config,
+        media: &media::Config,
+        intentions: BTreeMap<Extension, Intention>,
         mut chance: Chance,
         now: Now,
     ) -> Self {
         let settings = Settings { nonce_life: sip_config.nonce_life, ..Settings::default() };
-        let mut board = Self {
+        Self {
             sip: Endpoint::new(sip_config.clone(), chance.split()),
             guard: Guard::new(now.mono, settings, &mut chance),
             registrar: Registrar::new(Some(Pulse::default())),
@@ -186,21 +227,26 @@ impl Switchboard {
             places: 0,
             rings: 0,
             mode: Mode::Serving,
+            keeping: None,
+            lost_flows: Vec::new(),
             is_dirty: true,
             is_unsettled: true,
             config,
             sip_config,
-        };
-        board.look_for_fixed_phones(now);
-        board.start_trunks(now);
-        board.settle(now);
-        board.timers.set(Timer::Board, now.mono);
-        board.timers.set(Timer::Hours, now.mono + HOURS_EVERY);
-        board
+        }
+    }
+
+    fn open(&mut self, now: Now) {
+        self.look_for_fixed_phones(now);
+        self.start_trunks(now);
+        self.settle(now);
+        self.timers.set(Timer::Board, now.mono);
+        self.timers.set(Timer::Hours, now.mono + HOURS_EVERY);
     }
 
     /// Takes one input. Never fails: a bad message is answered, counted or dropped.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        let mark = self.out.len();
         match input {
             Input::Sip { flow, bytes } => {
                 let admit = self.admit(&flow);
@@ -221,6 +267,11 @@ impl Switchboard {
             Input::Command(command) => self.on_command(now, command),
             Input::Timeout => self.on_timeout(now),
         }
+        self.finish(now, mark);
+    }
+
+    /// Lets everything happen that follows. `mark`: where the outputs of this input begin.
+    fn finish(&mut self, now: Now, mark: usize) {
         while let Some(event) = self.sip.poll_event() {
             self.on_event(now, event);
         }
@@ -235,6 +286,7 @@ impl Switchboard {
         while let Some(transmit) = self.sip.poll_transmit() {
             self.out.push_back(Output::Sip(transmit));
         }
+        self.tell_changes(mark);
     }
 
     /// What is to be done, until `None`; to be asked after every `handle`.
@@ -362,6 +414,7 @@ impl Switchboard {
     /// when it is over.
     fn with_owner(&mut self, now: Now, owner: Owner, f: impl FnOnce(Owned<'_>, &mut Io<'_>)) {
         self.is_dirty = true;
+        self.touch(owner);
         let before = self.standing(owner);
         self.let_act(now, owner, f);
         if self.standing(owner) != before {
@@ -442,12 +495,17 @@ impl Switchboard {
             }
         }
         if let Some(cdr) = call.record.cdr(&call.id, Some(&call.line_id), call.presentation) {
-            if !cdr.test {
-                self.count_today(now, &call.line_id, cdr.outcome);
-                self.count_level(&call.line_id, &cdr);
-            }
-            self.out.push_back(Output::Cdr(Box::new(cdr)));
+            self.tell_record(now, cdr);
         }
+    }
+
+    /// A call is over: it is counted, and its record goes out.
+    fn tell_record(&mut self, now: Now, cdr: Cdr) {
+        if let Some(line) = cdr.line.as_ref().filter(|_| !cdr.test) {
+            self.count_today(now, line, cdr.outcome);
+            self.count_level(line, &cdr);
+        }
+        self.out.push_back(Output::Cdr(Box::new(cdr)));
     }
 
     fn clear_timers(&mut self, owner: Owner) {

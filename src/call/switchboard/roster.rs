@@ -7,11 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use crate::call::config::{Config, Extension, LineId};
 use crate::call::counselor::{self, Activity, Counselor};
 use crate::call::intention::Intention;
 use crate::call::queue::Waiting;
-use crate::time::Now;
+use crate::sip::kept::{Ledger, print};
+use crate::time::{Anchor, Now};
 
 /// Every counselor of the configuration.
 pub(super) struct Roster {
@@ -19,6 +22,8 @@ pub(super) struct Roster {
     index: Index,
     /// What idle times are counted from.
     base: Instant,
+    /// Those who may have changed since they were kept last.
+    pub(super) ledger: Option<Ledger<Extension>>,
 }
 
 /// Who can take calls.
@@ -49,7 +54,8 @@ impl Roster {
             let stored = intentions.remove(extension);
             (extension.clone(), Counselor::new(now, c.sign_in, stored))
         });
-        let mut roster = Self { kept: kept.collect(), index: Index::default(), base: now };
+        let mut roster =
+            Self { kept: kept.collect(), index: Index::default(), base: now, ledger: None };
         roster.index = roster.indexed(config);
         roster
     }
@@ -78,6 +84,12 @@ impl Roster {
         self.index == self.indexed(config)
     }
 
+    /// What of them has changed since they were kept last.
+    pub(super) fn take_changes(&mut self, anchor: &Anchor) -> Vec<(Extension, Option<Bytes>)> {
+        let Self { kept, ledger: Some(ledger), .. } = self else { return Vec::new() };
+        ledger.take(|it| kept.get(it).map(|it| print(&it.keep(anchor))))
+    }
+
     pub(super) fn get(&self, extension: &Extension) -> Option<&Counselor> {
         self.kept.get(extension)
     }
@@ -92,6 +104,9 @@ impl Roster {
     ) -> Option<T> {
         let counselor = self.kept.get_mut(extension)?;
         self.index.note(config, self.base, extension, counselor, false);
+        if let Some(ledger) = &mut self.ledger {
+            ledger.touch(extension.clone());
+        }
         let told = f(counselor);
         self.index.note(config, self.base, extension, counselor, true);
         Some(told)

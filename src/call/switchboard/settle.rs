@@ -155,7 +155,7 @@ impl Switchboard {
         waiting.into_iter().map(|(_, key, line)| (key, line)).collect()
     }
 
-    fn place_callers(&mut self, waiting: &[(u64, LineId)]) {
+    pub(super) fn place_callers(&mut self, waiting: &[(u64, LineId)]) {
         let mut places: BTreeMap<LineId, u32> = BTreeMap::new();
         for (key, line) in waiting {
             let place = places.entry(line.clone()).or_default();
@@ -172,7 +172,7 @@ impl Switchboard {
         }
     }
 
-    fn draw_floors(&mut self) {
+    pub(super) fn draw_floors(&mut self) {
         let mut talking = BTreeSet::new();
         self.each_busy(None, Watchers::Counted, |extension, activity| {
             if activity == Activity::Talking && self.counselors.is_away(extension) {
@@ -193,13 +193,17 @@ impl Switchboard {
             let timer = Timer::Call(Owner::Call(*key), CallTimer::NoCounselor);
             let on_duty = self.floors.get(line_id).is_some_and(|floor| floor.on_duty > 0);
             match (on_duty, self.timers.at(&timer)) {
-                (true, _) => self.timers.clear(&timer),
-                (false, Some(_)) => {}
+                (true, None) | (false, Some(_)) => {}
+                (true, Some(_)) => {
+                    self.timers.clear(&timer);
+                    self.touch(Owner::Call(*key));
+                }
                 (false, None) => {
                     let Some(line) = call.config.lines.get(line_id) else { continue };
                     let back = self.last_away(line_id).map(|at| at + line.queue.ring_timeout);
                     let until = now.mono + line.queue.max_wait_no_counselor;
                     self.timers.set(timer, back.map_or(until, |back| until.max(back)));
+                    self.touch(Owner::Call(*key));
                 }
             }
         }

@@ -39,7 +39,7 @@ pub(super) struct Trunks {
     pings: BTreeMap<TrunkId, bool>,
     pacer: Pacer,
     /// Whom the registrars' certificates have to name.
-    names: Names,
+    pub(super) names: Names,
 }
 
 impl Default for Trunks {
@@ -111,6 +111,7 @@ impl Switchboard {
         let flow = flows.next()?;
         let is_named = transport == Transport::Tls && uri.ip().is_none();
         let name = if is_named { Some(self.trunks.names.enter(uri.host)?) } else { None };
+        self.touch_service();
         Some(Flow { name, ..flow })
     }
 

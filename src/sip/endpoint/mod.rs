@@ -7,8 +7,10 @@
 //!
 //! Four kinds of methods: `handle*`, `flow_failed` take input in; `poll_*` give output, until
 //! `None`, after every input or call; the verbs are the call path's wishes, and one that no longer
-//! fits the session changes nothing; `counts`, `replaced` look.
+//! fits the session changes nothing; `counts`, `replaced` look. How sessions outlive the process is
+//! in `keeping`.
 
+mod keeping;
 mod receive;
 mod refer;
 
@@ -35,6 +37,7 @@ pub struct Endpoint {
     sessions: BTreeMap<SessionId, Session>,
     /// Sessions by our tag.
     tags: BTreeMap<String, SessionId>,
+    keeping: Option<keeping::Keeping>,
 }
 
 impl Endpoint {
@@ -42,7 +45,7 @@ impl Endpoint {
     pub fn new(config: Config, chance: Chance) -> Self {
         let txs = Transactions::new(config, chance);
         let core = Core { txs, timers: Timers::default(), events: VecDeque::new() };
-        Self { core, sessions: BTreeMap::new(), tags: BTreeMap::new() }
+        Self { core, sessions: BTreeMap::new(), tags: BTreeMap::new(), keeping: None }
     }
 
     /// Takes other times and limits; what runs keeps the deadlines that it has.
@@ -226,12 +229,16 @@ impl Endpoint {
     fn insert(&mut self, id: SessionId, session: Session) {
         self.tags.insert(session.tag().to_owned(), id);
         self.sessions.insert(id, session);
+        self.touch(id);
     }
 
     /// Lets a session act, and drops it when it is over.
     fn with(&mut self, id: SessionId, act: impl FnOnce(&mut Session, &mut Core)) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         act(session, &mut self.core);
+        if let Some(keeping) = &mut self.keeping {
+            keeping.touch(id);
+        }
         if session.is_over() {
             session.clear(&mut self.core);
             self.tags.remove(session.tag());

@@ -17,6 +17,7 @@ impl Endpoint {
         request: &Message,
     ) {
         let Some(flow) = self.core.txs.peer(tx) else { return };
+        self.touch(id);
         let judged = match self.sessions.get_mut(&id) {
             Some(session) => session.receive(request, flow).and_then(|()| {
                 let is_talking = session.is_talking();

@@ -7,6 +7,7 @@
 //! requests for the phone go there with the Contact as Request-URI, whatever address the Contact
 //! shows (NAT, `.invalid`).
 
+mod keeping;
 mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use super::print::Draft;
 use super::uri::Uri;
 use super::{Config, Flow, Transport};
 use crate::time::Timers;
+use keeping::touch;
 use wish::{Entry, Refusal, Wish, is_same_place};
 
 /// Longest User-Agent that is kept, in characters.
@@ -111,6 +113,7 @@ pub struct Registrar {
     /// What has not been told yet; at most one a user.
     changes: BTreeMap<String, bool>,
     next_id: u64,
+    keeping: Option<keeping::Keeping>,
 }
 
 impl Registrar {
@@ -191,6 +194,7 @@ impl Registrar {
         for id in ids {
             let Some(binding) = self.bindings.get_mut(id) else { continue };
             binding.missed = binding.missed.max(pulse.misses);
+            touch(&mut self.keeping, *id);
             let user = binding.user.clone();
             self.timers.set(Deadline::Pulse(*id), now);
             self.note(&user);
@@ -245,6 +249,7 @@ impl Registrar {
     pub fn pulse_result(&mut self, now: Instant, id: BindingId, answered: bool) {
         let (Some(pulse), Some(binding)) = (self.pulse, self.bindings.get_mut(&id)) else { return };
         binding.missed = if answered { 0 } else { binding.missed.saturating_add(1) };
+        touch(&mut self.keeping, id);
         let user = binding.user.clone();
         let pause =
             if answered || binding.missed > pulse.misses { pulse.every } else { pulse.retry };
@@ -325,18 +330,24 @@ impl Registrar {
             user: user.to_owned(),
             missed: 0,
         };
-        self.timers.set(Deadline::Expiry(id), expires);
-        if let Some(pulse) = self.pulse {
-            self.timers.set(Deadline::Pulse(id), origin.now + pulse.every);
-        }
-        self.by_peer.entry(peer(&binding.flow)).or_default().push(id);
-        self.by_user.entry(user.to_owned()).or_default().push(id);
-        self.bindings.insert(id, binding);
+        let asked = self.pulse.map(|pulse| origin.now + pulse.every);
+        self.insert(id, binding, asked);
         while let Some([oldest, rest @ ..]) = self.by_user.get(user).map(Vec::as_slice)
             && rest.len() >= max
         {
             self.remove(*oldest);
         }
+    }
+
+    fn insert(&mut self, id: BindingId, binding: Binding, asked: Option<Instant>) {
+        touch(&mut self.keeping, id);
+        self.timers.set(Deadline::Expiry(id), binding.expires);
+        if let Some(at) = asked {
+            self.timers.set(Deadline::Pulse(id), at);
+        }
+        self.by_peer.entry(peer(&binding.flow)).or_default().push(id);
+        self.by_user.entry(binding.user.clone()).or_default().push(id);
+        self.bindings.insert(id, binding);
     }
 
     /// The 200: all bindings and the time that they have left.
@@ -396,6 +407,7 @@ impl Registrar {
         self.timers.clear(&Deadline::Expiry(id));
         self.timers.clear(&Deadline::Pulse(id));
         self.questions.remove(&id);
+        touch(&mut self.keeping, id);
         let binding = self.bindings.remove(&id)?;
         take_out(&mut self.by_user, &binding.user, id);
         take_out(&mut self.by_peer, &peer(&binding.flow), id);

@@ -440,3 +440,44 @@ fn the_address_of_a_phone_is_known_while_it_is_registered() {
     office.registrar.handle_timeout(office.at(61));
     assert!(!office.registrar.knows_address(ip));
 }
+
+/// The process is killed and another one goes on: a phone behind datagrams is there at once and is
+/// asked, one behind a connection is away until it registers again.
+#[test]
+fn phones_outlive_the_process() {
+    use crate::time::Anchor;
+    let mut office = Office::new(Some(Pulse::default()));
+    let anchor = Anchor { mono: office.t0, since_boot: Duration::from_secs(99) };
+    office.registrar.keep(anchor);
+    let tcp = Flow { transport: Transport::Tcp, connection: Some(ConnectionId(7)), ..udp(40_000) };
+    office.register(0, udp(1), &["Contact: <sip:101@10.0.0.2:1>;expires=600"]);
+    let other = ["Contact: <sip:101@10.0.0.2:2>;expires=600", "Call-ID: other"];
+    office.register(0, tcp, &other);
+    let kept = office.registrar.take_changes();
+    assert_eq!(kept.len(), 2);
+
+    let now = office.at(100);
+    office.registrar = Registrar::new(Some(Pulse::default()));
+    office.registrar.keep(anchor);
+    let mut lost = Vec::new();
+    for (id, value) in &kept {
+        let value = value.as_ref().unwrap();
+        lost.extend(office.registrar.restore(now, *id, value).unwrap());
+    }
+    assert_eq!(office.changes(), [true]);
+    assert_eq!(lost.len(), 1);
+    assert_eq!(office.uris(100).len(), 2);
+    office.registrar.flow_gone(now, &lost[0]);
+    assert_eq!(office.uris(100), ["sip:101@10.0.0.2:1"]);
+    assert!(office.changes().is_empty(), "the other phone is still there");
+    office.registrar.handle_timeout(now);
+    assert!(office.registrar.poll_question().is_some());
+    // Its time is what it was.
+    assert_eq!(office.uris(599).len(), 1);
+    office.registrar.handle_timeout(office.at(600));
+    assert_eq!(office.changes(), [false]);
+    // A later registration has another number.
+    office.register(700, udp(3), &["Contact: <sip:101@10.0.0.2:3>;expires=600"]);
+    let changed = office.registrar.take_changes();
+    assert!(changed.iter().any(|(id, value)| value.is_some() && kept.iter().all(|(k, _)| k != id)));
+}

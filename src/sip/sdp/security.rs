@@ -143,6 +143,10 @@ impl Keys {
         Self { lines: lines.collect() }
     }
 
+    pub(super) fn of(lines: Vec<Line>) -> Self {
+        Self { lines }
+    }
+
     pub(super) fn lines(&self) -> &[Line] {
         &self.lines
     }

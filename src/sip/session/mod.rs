@@ -13,6 +13,7 @@
 //!                                  Leaving: hung up before the ACK to our 2xx, then Ending
 //! ```
 
+mod kept;
 mod offer;
 mod requests;
 mod uac;
@@ -153,6 +154,8 @@ pub(crate) struct Session {
     /// The SDP that came last.
     remote_sdp: Option<Bytes>,
     probe: Option<ClientTx>,
+    /// The latest INVITE or re-INVITE of ours.
+    invited: Option<ClientTx>,
 }
 
 impl Session {
@@ -172,6 +175,7 @@ impl Session {
             local_sdp: None,
             remote_sdp: None,
             probe: None,
+            invited: None,
         }
     }
 
@@ -197,17 +201,15 @@ impl Session {
 
     /// Forgets everything that may still wake it.
     pub(crate) fn clear(&self, core: &mut Core) {
-        for timer in Timer::ALL {
-            core.timers.clear(&(self.id, timer));
-        }
+        forget(core, self.id);
     }
 
-    /// The connection is gone.
     /// How the peer is reached.
     pub(crate) fn flow(&self) -> Flow {
         self.dialog.flow
     }
 
+    /// The connection is gone.
     pub(crate) fn forget_connection(&mut self, flow: Flow) {
         self.dialog.forget_connection(flow);
     }
@@ -400,5 +402,12 @@ impl Session {
         if message.header(&Name::Allow).is_some() {
             self.updates = message.has_token(&Name::Allow, Method::Update.as_str());
         }
+    }
+}
+
+/// Forgets everything that may still wake a session.
+pub(crate) fn forget(core: &mut Core, id: SessionId) {
+    for timer in Timer::ALL {
+        core.timers.clear(&(id, timer));
     }
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::uac::reliable_number;
 use super::{Core, SDP, Session, Stage, Timer, requests};
 use crate::sip::header::Name;
+use crate::sip::kept;
 use crate::sip::message::{Message, Method};
 use crate::sip::reliable::Receiver;
 use crate::sip::session_timer;
@@ -17,7 +18,7 @@ use crate::sip::transaction::{Outcome, What as Came, sequence};
 use crate::sip::{Cause, ClientTx, Event, ServerTx};
 
 /// How long a peer may take to answer a re-INVITE that it has begun to work on.
-const REOFFER_LIMIT: Duration = Duration::from_secs(120);
+pub(super) const REOFFER_LIMIT: Duration = Duration::from_secs(120);
 /// When a refresh is tried again that the peer refused without saying that the session is gone.
 const REFRESH_AGAIN: Duration = Duration::from_secs(10);
 /// How often one exchange meets the peer's before it is given up.
@@ -56,7 +57,38 @@ pub(super) enum Exchange {
     },
 }
 
+impl What {
+    pub(super) fn keep(&self) -> kept::What {
+        match self {
+            Self::Offer(sdp) => kept::What::Offer(kept::Text(sdp.clone())),
+            Self::Refresh => kept::What::Refresh,
+        }
+    }
+
+    pub(super) fn restore(kept: kept::What) -> Self {
+        match kept {
+            kept::What::Offer(sdp) => Self::Offer(sdp.0),
+            kept::What::Refresh => Self::Refresh,
+        }
+    }
+}
+
 impl Exchange {
+    /// What is kept of it: ours.
+    pub(super) fn keep(&self, core: &Core) -> Option<kept::Exchange> {
+        match self {
+            Self::Idle | Self::Received { .. } => None,
+            Self::Sent { tx, what, glares, .. } => Some(kept::Exchange {
+                what: what.keep(),
+                glares: *glares,
+                sent: Some(core.txs.keep_client(*tx)?),
+            }),
+            Self::Waiting { what, glares } => {
+                Some(kept::Exchange { what: what.keep(), glares: *glares, sent: None })
+            }
+        }
+    }
+
     pub(super) fn is_sent(&self, of: ClientTx) -> bool {
         matches!(self, Self::Sent { tx, .. } if *tx == of)
     }
@@ -110,6 +142,9 @@ impl Session {
             self.set(core, Timer::Answer, now + REOFFER_LIMIT);
         }
         let tx = self.send(core, now, draft);
+        if method == Method::Invite {
+            self.invited = Some(tx);
+        }
         self.exchange = Exchange::Sent { tx, what, receiver: Receiver::default(), glares };
     }
 

@@ -86,6 +86,7 @@ impl Session {
             draft = draft.set_body(SDP, invite.sdp.clone());
         }
         let tx = self.send(core, now, draft);
+        self.invited = Some(tx);
         if let Stage::Calling(calling) = &mut self.stage {
             calling.tx = tx;
             calling.heard = false;

@@ -8,9 +8,11 @@ use bytes::Bytes;
 use super::{Core, SDP, Session, Stage, Timer, Unacked, requests};
 use crate::sip::dialog::Dialog;
 use crate::sip::header::Name;
+use crate::sip::kept;
 use crate::sip::message::Message;
 use crate::sip::reliable;
 use crate::sip::session_timer;
+use crate::sip::transaction::User;
 use crate::sip::uri::Uri;
 use crate::sip::{Cause, Event, Policy, ServerTx, SessionId};
 
@@ -59,6 +61,75 @@ pub(super) struct Incoming {
     answer: Option<Bytes>,
     /// PRACK has come once.
     confirmed: bool,
+}
+
+impl Incoming {
+    /// What is kept of it.
+    pub(super) fn keep(&self, core: &Core) -> Option<kept::Incoming> {
+        let ring = |ring: &Ring| (ring.0, ring.1.clone().map(kept::Text));
+        let (rseq, waiting) = match self.sender {
+            reliable::Sender::Idle { next } => (next, false),
+            reliable::Sender::Waiting { rseq, .. } => (rseq, true),
+        };
+        Some(kept::Incoming {
+            server: core.txs.keep_server(self.tx)?,
+            offerless: self.offerless,
+            reliability: match self.reliability {
+                Reliability::Off => kept::Reliability::Off,
+                Reliability::Supported => kept::Reliability::Supported,
+                Reliability::Required => kept::Reliability::Required,
+            },
+            rseq,
+            waiting,
+            early: match self.early {
+                Early::Open => kept::Early::Open,
+                Early::Sent => kept::Early::Sent,
+                Early::Settled => kept::Early::Settled,
+            },
+            ring: self.ring.as_ref().map(ring),
+            next: self.next.as_ref().map(ring),
+            answer: self.answer.clone().map(kept::Text),
+            confirmed: self.confirmed,
+        })
+    }
+
+    /// Goes on with it.
+    pub(super) fn restore(
+        core: &mut Core,
+        now: Instant,
+        id: SessionId,
+        kept: kept::Incoming,
+    ) -> Option<Self> {
+        let ring = |ring: kept::Ring| (ring.0, ring.1.map(|sdp| sdp.0));
+        let t1 = core.txs.config.t1;
+        core.timers.set((id, Timer::Ring), now + RING_EVERY);
+        if kept.waiting {
+            core.timers.set((id, Timer::Reliable), now + t1);
+            core.timers.set((id, Timer::PrackLimit), now + core.limit());
+        }
+        Some(Self {
+            tx: core.txs.restore_server(now, kept.server, User::Session(id))?,
+            offerless: kept.offerless,
+            reliability: match kept.reliability {
+                kept::Reliability::Off => Reliability::Off,
+                kept::Reliability::Supported => Reliability::Supported,
+                kept::Reliability::Required => Reliability::Required,
+            },
+            sender: match (kept.rseq, kept.waiting) {
+                (rseq, true) => reliable::Sender::Waiting { rseq, interval: t1 },
+                (next, false) => reliable::Sender::Idle { next },
+            },
+            early: match kept.early {
+                kept::Early::Open => Early::Open,
+                kept::Early::Sent => Early::Sent,
+                kept::Early::Settled => Early::Settled,
+            },
+            ring: kept.ring.map(ring),
+            next: kept.next.map(ring),
+            answer: kept.answer.map(|sdp| sdp.0),
+            confirmed: kept.confirmed,
+        })
+    }
 }
 
 /// A request that can't be served: code, and headers that tell why.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::{Deadline, Transactions, User, is_hit, to_tag};
 use crate::sip::header::Name;
+use crate::sip::kept;
 use crate::sip::machine::{Action, Timer, step};
 use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
@@ -144,6 +145,84 @@ impl Transactions {
         }
         let (flow, branch) = (client.flow, client.key.branch.clone());
         self.start(now, flow, branch, draft, User::Nobody);
+    }
+
+    /// What is kept of a request of ours; `None`: it is answered, and nothing more is due.
+    pub(crate) fn keep_client(&self, tx: ClientTx) -> Option<kept::Client> {
+        let client = self.clients.get(&tx)?;
+        let heard = match client.machine {
+            Machine::Invite(client_invite::State::Calling)
+            | Machine::Other(client_non_invite::State::Trying) => false,
+            Machine::Invite(client_invite::State::Proceeding | client_invite::State::Accepted)
+            | Machine::Other(client_non_invite::State::Proceeding) => true,
+            Machine::Invite(client_invite::State::Completed | client_invite::State::Terminated)
+            | Machine::Other(
+                client_non_invite::State::Completed | client_non_invite::State::Terminated,
+            ) => return None,
+        };
+        let acks = client.acks.iter().map(|(tag, flow, ack)| kept::Ack {
+            tag: tag.clone(),
+            flow: (*flow).into(),
+            ack: kept::Text(ack.clone()),
+        });
+        Some(kept::Client {
+            request: kept::Text(client.bytes.clone()),
+            flow: client.flow.into(),
+            heard,
+            acks: acks.collect(),
+        })
+    }
+
+    /// Goes on with a request of ours: it is sent again, or the ACKs to its answers are. `None`: it
+    /// can't be read.
+    pub(crate) fn restore_client(
+        &mut self,
+        now: Instant,
+        kept: kept::Client,
+        user: User,
+    ) -> Option<ClientTx> {
+        let kept::Client { request, flow, heard, acks } = kept;
+        let message = Message::parse(&request.0).ok()?;
+        let draft = Draft::printed(&message)?;
+        let (branch, method) = (message.via().ok()?.branch()?.to_owned(), draft.method()?.clone());
+        let acks: Vec<(String, Flow, Bytes)> =
+            acks.into_iter().take(FORKS_MAX).map(|it| (it.tag, it.flow.into(), it.ack.0)).collect();
+        let (machine, timers): (_, &[Timer]) = match (method == Method::Invite, heard) {
+            (true, _) if !acks.is_empty() => {
+                (Machine::Invite(client_invite::State::Accepted), &[Timer::M])
+            }
+            (true, true) => (Machine::Invite(client_invite::State::Proceeding), &[]),
+            (true, false) => {
+                (Machine::Invite(client_invite::State::Calling), &[Timer::A, Timer::B])
+            }
+            (false, true) => {
+                (Machine::Other(client_non_invite::State::Proceeding), &[Timer::E, Timer::F])
+            }
+            (false, false) => {
+                (Machine::Other(client_non_invite::State::Trying), &[Timer::E, Timer::F])
+            }
+        };
+        let (tx, flow, bytes) = (ClientTx(self.id()), Flow::from(flow), request.0);
+        let key = Key { branch, method: method.clone() };
+        let is_due = !heard || method != Method::Invite;
+        let again = acks.clone();
+        let interval = self.config.t1;
+        let client =
+            Client { machine, user, flow, draft, bytes: bytes.clone(), interval, key, acks };
+        self.client_keys.insert(client.key.clone(), tx);
+        self.clients.insert(tx, client);
+        for timer in timers {
+            if let Some(wait) = timer.first(&self.config, flow.transport) {
+                self.timers.set(Deadline::Client(tx, *timer), now + wait);
+            }
+        }
+        if is_due {
+            self.transmit(flow, &method, bytes);
+        }
+        for (_, flow, ack) in again {
+            self.transmit(flow, &Method::Ack, ack);
+        }
+        Some(tx)
     }
 
     /// What we sent.

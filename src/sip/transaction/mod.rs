@@ -122,6 +122,11 @@ impl Transactions {
         self.last
     }
 
+    /// This number is used already.
+    pub(crate) fn skip_id(&mut self, used: u64) {
+        self.last = self.last.max(used);
+    }
+
     /// Sends bytes outside any transaction: ACK to a 2xx, and the answer to what can't be read.
     pub(crate) fn transmit(&mut self, flow: Flow, method: &Method, bytes: Bytes) {
         self.counts.message(method, Direction::Out);

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::via::{peer_flow, response_flow, stamp};
 use super::{Deadline, Transactions, User, from_tag, to_tag};
+use crate::sip::kept;
 use crate::sip::machine::{Action, Timer, step};
 use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
@@ -197,6 +198,40 @@ impl Transactions {
             merge,
         };
         self.servers.insert(tx, server);
+        Some(tx)
+    }
+
+    /// What is kept of an INVITE of the peer's.
+    pub(crate) fn keep_server(&self, tx: ServerTx) -> Option<kept::Server> {
+        let server = self.servers.get(&tx)?;
+        Some(kept::Server {
+            request: kept::Text(server.request.bytes.clone()),
+            source: server.source.into(),
+            tag: server.tag.clone(),
+            last: server.last.clone().map(kept::Text),
+            accepted: matches!(server.machine, Machine::Invite(server_invite::State::Accepted)),
+        })
+    }
+
+    /// Goes on with an INVITE of the peer's: the latest response to it is sent again, because it
+    /// may never have left. `None`: it can't be read.
+    pub(crate) fn restore_server(
+        &mut self,
+        now: Instant,
+        kept: kept::Server,
+        user: User,
+    ) -> Option<ServerTx> {
+        let request = Message::parse(&kept.request.0).ok()?;
+        request.validate().ok()?;
+        let tx = self.open(now, kept.source.into(), &request, user)?;
+        let server = self.servers.get_mut(&tx)?;
+        server.tag = kept.tag;
+        server.last = kept.last.map(|last| last.0);
+        if kept.accepted {
+            server.machine = Machine::Invite(server_invite::State::Accepted);
+            self.start_server(now, tx, Timer::L, None);
+        }
+        self.resend(tx);
         Some(tx)
     }
 

@@ -1,0 +1,316 @@
+//! A switchboard that outlives the process.
+//!
+//! Owns what goes into the journal after each input, and going on from a journal. What a value says
+//! is [`kept`](crate::call::kept)'s.
+//!
+//! Only what was touched is looked at, and only what has changed is written: an input costs the
+//! printing of the calls and sessions that it was about.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Owned, Owner, Switchboard, Timer, Today, io};
+use crate::call::Call;
+use crate::call::board::ServiceLevel;
+use crate::call::config::{Config, Extension, LineId};
+use crate::call::internal::Internal;
+use crate::call::io::{Clock, Io, Output};
+use crate::call::journal::{Change, Key, Problem, Unreadable};
+use crate::call::keeping::Restored;
+use crate::call::kept::{self, Word};
+use crate::sip::kept::{ID_MAX, Ledger, print, read};
+use crate::sip::registrar::BindingId;
+use crate::sip::{Names, SessionId};
+use crate::time::{Anchor, Now};
+
+/// What the journal knows.
+pub(super) struct Keeping {
+    anchor: Anchor,
+    calls: Ledger<u64>,
+    internals: Ledger<u64>,
+    service: Ledger<()>,
+}
+
+/// The configurations that calls may have begun with, by their version.
+pub type Configs<'a> = &'a dyn Fn(u64) -> Option<Arc<Config>>;
+
+/// What the process before has left behind.
+pub struct Past<'a> {
+    /// The clock that moments are kept by.
+    pub anchor: Anchor,
+    /// The latest value of each key of the journal.
+    pub kept: BTreeMap<Key, Bytes>,
+    /// The configurations that calls may have begun with, besides the one in force.
+    pub configs: Configs<'a>,
+}
+
+impl Keeping {
+    pub(super) fn touch(&mut self, owner: Owner) {
+        match owner {
+            Owner::Call(key) => self.calls.touch(key),
+            Owner::Internal(key) => self.internals.touch(key),
+            Owner::Summons(_) | Owner::Rehearsal(_) => {}
+        }
+    }
+}
+
+impl Switchboard {
+    /// From here on [`Output::Keep`] tells what is to be kept over a restart.
+    pub fn begin_keeping(&mut self, anchor: Anchor) {
+        self.sip.keep(anchor);
+        self.registrar.keep(anchor);
+        self.counselors.ledger = Some(Ledger::default());
+        self.keeping = Some(Keeping {
+            anchor,
+            calls: Ledger::default(),
+            internals: Ledger::default(),
+            service: Ledger::default(),
+        });
+    }
+
+    pub(super) fn touch(&mut self, owner: Owner) {
+        if let Some(keeping) = &mut self.keeping {
+            keeping.touch(owner);
+        }
+    }
+
+    pub(super) fn touch_service(&mut self) {
+        if let Some(keeping) = &mut self.keeping {
+            keeping.service.touch(());
+        }
+    }
+
+    /// Tells what has changed: what is there before all outputs since `mark`, what is gone after
+    /// them.
+    pub(super) fn tell_changes(&mut self, mark: usize) {
+        if self.keeping.is_none() {
+            return;
+        }
+        let (mut there, mut gone) = (Vec::new(), Vec::new());
+        for (key, value) in self.changes() {
+            let list = if value.is_some() { &mut there } else { &mut gone };
+            list.push(Change { key, value });
+        }
+        if !there.is_empty() {
+            self.out.insert(mark.min(self.out.len()), Output::Keep(there));
+        }
+        if !gone.is_empty() {
+            self.out.push_back(Output::Keep(gone));
+        }
+    }
+
+    fn changes(&mut self) -> Vec<(Key, Option<Bytes>)> {
+        let Some(keeping) = &mut self.keeping else { return Vec::new() };
+        let Keeping { anchor, calls, internals, service } = keeping;
+        let mut all: Vec<(Key, Option<Bytes>)> = Vec::new();
+        let sessions = self.sip.take_changes();
+        all.extend(sessions.into_iter().map(|(id, value)| (Key::Session(id), value)));
+        let timers = &self.timers;
+        let changed = calls.take(|key| {
+            let clock = Clock { anchor, timers, owner: Owner::Call(*key) };
+            self.calls.get(key)?.keep(&clock).map(|form| print(&form))
+        });
+        all.extend(changed.into_iter().map(|(key, value)| (Key::Call(key), value)));
+        let changed = internals.take(|key| Some(print(&self.internals.get(key)?.keep()?)));
+        all.extend(changed.into_iter().map(|(key, value)| (Key::Internal(key), value)));
+        let changed = self.registrar.take_changes();
+        all.extend(changed.into_iter().map(|(id, value)| (Key::Phone(id), value)));
+        let changed = self.counselors.take_changes(anchor);
+        all.extend(changed.into_iter().map(|(it, value)| (Key::Counselor(it), value)));
+        let (today, names) = (&self.today, &self.trunks.names);
+        let changed = service.take(|()| Some(print(&keep_service(today, names))));
+        all.extend(changed.into_iter().map(|((), value)| (Key::Service, value)));
+        all
+    }
+
+    /// Goes on with what the process before has kept: to be called once, on a switchboard that was
+    /// made for it. Gives back what can't be gone on with.
+    pub(super) fn go_on(&mut self, now: Now, past: Past<'_>) -> Vec<Problem> {
+        let Past { kept, configs, .. } = past;
+        let mut problems = Vec::new();
+        for (key, bytes) in &kept {
+            if let Err(why) = self.take_up(now, key, bytes) {
+                problems.push(Problem { key: key.clone(), why });
+            }
+        }
+        self.find_phones(now);
+        self.look_for_fixed_phones(now);
+        // Who waits is not known yet; who is on duty is what calls may ask for.
+        self.place_callers(&[]);
+        self.draw_floors();
+        for (key, bytes) in &kept {
+            let restored = match key {
+                Key::Call(call) => self.restore_call(now, *call, bytes, configs),
+                Key::Internal(internal) => self.restore_internal(now, *internal, bytes),
+                Key::Service | Key::Counselor(_) | Key::Session(_) | Key::Phone(_) => Ok(()),
+            };
+            if let Err(why) = restored {
+                problems.push(Problem { key: key.clone(), why });
+            }
+        }
+        self.end_orphans(now);
+        problems
+    }
+
+    /// Takes up what calls are built on.
+    fn take_up(&mut self, now: Now, key: &Key, bytes: &Bytes) -> Result<(), Unreadable> {
+        match key {
+            Key::Service => self.restore_service(bytes),
+            Key::Counselor(extension) => self.restore_counselor(now, extension, bytes),
+            Key::Session(id) => self.sip.restore(now.mono, *id, bytes),
+            Key::Phone(id) => self.restore_phone(now, *id, bytes),
+            Key::Call(_) | Key::Internal(_) => Ok(()),
+        }
+    }
+
+    fn restore_service(&mut self, bytes: &[u8]) -> Result<(), Unreadable> {
+        if let Some(keeping) = &mut self.keeping {
+            keeping.service.found(());
+        }
+        let form: kept::Service = read(bytes)?;
+        for name in &form.names {
+            self.trunks.names.enter(name);
+        }
+        self.today.day = form.day.and_then(|day| day.parse().ok());
+        for line in form.lines {
+            let id = LineId::from(line.line.as_str());
+            let outcomes = line.outcomes.into_iter().map(|(outcome, count)| (outcome.0, count));
+            self.today.outcomes.insert(id.clone(), outcomes.collect());
+            self.today.levels.insert(id, ServiceLevel { within: line.within, of: line.of });
+        }
+        Ok(())
+    }
+
+    fn restore_counselor(
+        &mut self,
+        now: Now,
+        extension: &Extension,
+        bytes: &[u8],
+    ) -> Result<(), Unreadable> {
+        let Some(Keeping { anchor, .. }) = &self.keeping else { return Ok(()) };
+        let anchor = *anchor;
+        if let Some(ledger) = &mut self.counselors.ledger {
+            ledger.found(extension.clone());
+        }
+        let form: kept::Counselor = read(bytes)?;
+        let until = self.counselors.change(&self.config, extension, |counselor| {
+            counselor.restore(&form, &anchor);
+            // What was due meanwhile is due now.
+            counselor.wrap_up_until.map(|until| until.max(now.mono))
+        });
+        if let Some(until) = until.flatten() {
+            self.timers.set(Timer::WrapUp(extension.clone()), until);
+        }
+        let rung = self.counselors.get(extension).map_or(0, |counselor| counselor.rung);
+        self.rings = self.rings.max(rung);
+        Ok(())
+    }
+
+    fn restore_phone(&mut self, now: Now, id: BindingId, bytes: &[u8]) -> Result<(), Unreadable> {
+        if let Some(lost) = self.registrar.restore(now.mono, id, bytes)? {
+            self.lost_flows.push(lost);
+        }
+        Ok(())
+    }
+
+    /// The phones are there; then those are gone whose connection is.
+    fn find_phones(&mut self, now: Now) {
+        let known = Arc::clone(&self.config);
+        self.registrar.retain(|user| known.counselors.contains_key(&Extension::from(user)));
+        self.on_phone_changes(now);
+        for flow in std::mem::take(&mut self.lost_flows) {
+            self.registrar.flow_gone(now.mono, &flow);
+        }
+        self.on_phone_changes(now);
+    }
+
+    fn restore_call(
+        &mut self,
+        now: Now,
+        key: u64,
+        bytes: &[u8],
+        configs: Configs<'_>,
+    ) -> Result<(), Unreadable> {
+        let Some(Keeping { anchor, calls, .. }) = &mut self.keeping else { return Ok(()) };
+        let anchor = *anchor;
+        calls.found(key);
+        let form: kept::Call = read(bytes)?;
+        self.count_from(key)?;
+        self.places = self.places.max(form.order.min(i64::MAX / 2));
+        let line = LineId::from(form.line.as_str());
+        let began_with = match form.config == self.config.version {
+            true => None,
+            false => configs(form.config).filter(|config| config.lines.contains_key(&line)),
+        };
+        let config = began_with.unwrap_or_else(|| Arc::clone(&self.config));
+        let mut io: Io<'_> = io!(self, now, Owner::Call(key));
+        match Call::restore(&mut io, &anchor, form, &config) {
+            Restored::On(call, phase) => {
+                self.calls.insert(key, *call);
+                self.with_owner(now, Owner::Call(key), |owned, io| {
+                    if let Owned::Call(call) = owned {
+                        call.go_on(io, &anchor, phase);
+                    }
+                });
+                Ok(())
+            }
+            Restored::Over(cdr, why) => {
+                if let Some(cdr) = cdr {
+                    self.tell_record(now, *cdr);
+                }
+                why.map_or(Ok(()), Err)
+            }
+        }
+    }
+
+    fn restore_internal(&mut self, now: Now, key: u64, bytes: &[u8]) -> Result<(), Unreadable> {
+        let Some(Keeping { internals, .. }) = &mut self.keeping else { return Ok(()) };
+        internals.found(key);
+        let form: kept::Internal = read(bytes)?;
+        self.count_from(key)?;
+        let config = Arc::clone(&self.config);
+        let mut io: Io<'_> = io!(self, now, Owner::Internal(key));
+        let internal = Internal::restore(&mut io, config, form)?;
+        self.internals.insert(key, internal);
+        self.unsettle();
+        Ok(())
+    }
+
+    /// This key is in use: the next one is another.
+    fn count_from(&mut self, key: u64) -> Result<(), Unreadable> {
+        let is_new = !self.calls.contains_key(&key) && !self.internals.contains_key(&key);
+        if key > ID_MAX || !is_new {
+            return Err(Unreadable::Without("key of its own"));
+        }
+        self.count = self.count.max(key);
+        Ok(())
+    }
+
+    /// Sessions that belong to nobody any more are ended, as their stage asks for.
+    fn end_orphans(&mut self, now: Now) {
+        let orphans: Vec<SessionId> =
+            self.sip.sessions().filter(|id| !self.sessions.contains_key(id)).collect();
+        for id in orphans {
+            self.sip.hangup(now.mono, id, None);
+        }
+    }
+}
+
+fn keep_service(today: &Today, names: &Names) -> kept::Service {
+    let lines = today.outcomes.iter().map(|(line, outcomes)| {
+        let level = today.levels.get(line).copied().unwrap_or_default();
+        kept::LineToday {
+            line: line.to_string(),
+            outcomes: outcomes.iter().map(|(outcome, count)| (Word(*outcome), *count)).collect(),
+            within: level.within,
+            of: level.of,
+        }
+    });
+    kept::Service {
+        day: today.day.map(|day| day.to_string()),
+        lines: lines.collect(),
+        names: names.all().map(str::to_owned).collect(),
+    }
+}

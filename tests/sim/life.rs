@@ -1,0 +1,141 @@
+//! The life of the process: what it keeps, when it is killed, and the next one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use koebashi::call::config::{Config, Extension};
+use koebashi::call::intention::Intention;
+use koebashi::call::journal::{Change, Key, Problem};
+use koebashi::call::switchboard::{Past, Switchboard};
+use koebashi::chance::Chance;
+use koebashi::media::engine::Engine;
+use koebashi::media::prompt::Library;
+use koebashi::time::{Anchor, Now};
+
+use super::world::World;
+
+/// The system has been up for so long when the world begins.
+const UPTIME: Duration = Duration::from_secs(5000);
+
+/// What survives the process.
+pub(crate) struct Life {
+    toml: String,
+    anchor: Anchor,
+    library: Arc<Library>,
+    /// The journal.
+    pub kept: BTreeMap<Key, Bytes>,
+    /// Writes to the journal, and their bytes.
+    pub written: (usize, usize),
+    /// What could not be gone on with.
+    pub problems: Vec<Problem>,
+    /// Outputs until the process is killed, and for how long it is dead then.
+    fuse: Option<(usize, Duration)>,
+    back_at: Option<Instant>,
+    /// Processes before this one.
+    pub deaths: u64,
+    /// What people have done before this process.
+    pub deeds_from: usize,
+}
+
+impl Life {
+    pub(super) fn new(toml: &str, started: Instant, library: Arc<Library>) -> Self {
+        Self {
+            toml: toml.to_owned(),
+            anchor: Anchor { mono: started, since_boot: UPTIME },
+            library,
+            kept: BTreeMap::new(),
+            written: (0, 0),
+            problems: Vec::new(),
+            fuse: None,
+            back_at: None,
+            deaths: 0,
+            deeds_from: 0,
+        }
+    }
+
+    pub(super) fn past(&self) -> Past<'_> {
+        Past { anchor: self.anchor, kept: self.kept.clone(), configs: &|_| None }
+    }
+
+    /// As the journal does it: all of one write or nothing.
+    pub(super) fn keep(&mut self, changes: Vec<Change>) {
+        self.written.0 += 1;
+        for Change { key, value } in changes {
+            self.written.1 += value.as_ref().map_or(0, Bytes::len);
+            match value {
+                Some(value) => drop(self.kept.insert(key, value)),
+                None => drop(self.kept.remove(&key)),
+            }
+        }
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.back_at.is_some()
+    }
+
+    pub(super) fn back_at(&self) -> Option<Instant> {
+        self.back_at
+    }
+
+    /// One more output was carried out: whether it was the last.
+    pub(super) fn burns(&mut self) -> bool {
+        match &mut self.fuse {
+            Some((left @ 1.., _)) => {
+                *left -= 1;
+                *left == 0
+            }
+            Some((0, _)) | None => false,
+        }
+    }
+
+    pub(super) fn die(&mut self, now: Instant) {
+        let (_, dead_for) = self.fuse.take().unwrap_or_default();
+        self.back_at = Some(now + dead_for);
+        self.deaths += 1;
+    }
+
+    pub(super) fn engine(&self) -> Engine {
+        let media = super::super::config::load(&self.toml).media;
+        Engine::new(media, Arc::clone(&self.library), Chance::from_number(99 + self.deaths))
+    }
+
+    pub(super) fn come_back(
+        &mut self,
+        now: Now,
+        intentions: BTreeMap<Extension, Intention>,
+    ) -> Switchboard {
+        self.back_at = None;
+        let loaded = super::super::config::load(&self.toml);
+        let config: Arc<Config> = Arc::new(loaded.call);
+        let chance = Chance::from_number(1000 + self.deaths);
+        // Both clocks are read anew.
+        let since_boot = self.anchor.since_boot + (now.mono - self.anchor.mono);
+        self.anchor = Anchor { mono: now.mono, since_boot };
+        let (board, problems) = Switchboard::restore(
+            config,
+            loaded.sip,
+            &loaded.media,
+            intentions,
+            chance,
+            now,
+            self.past(),
+        );
+        self.problems.extend(problems);
+        board
+    }
+}
+
+impl World {
+    /// Kills the process now, and lets another one go on after `dead_for`.
+    pub(crate) fn crash(&mut self, dead_for: Duration) {
+        self.life.fuse = Some((0, dead_for));
+        self.die();
+    }
+
+    /// Kills the process after so many more outputs, at whatever point of an input that is.
+    pub(crate) fn crash_after(&mut self, outputs: usize, dead_for: Duration) {
+        self.life.fuse = Some((outputs.max(1), dead_for));
+    }
+}
