@@ -354,6 +354,82 @@ fn a_port_that_is_gone_is_told_to_the_peer() {
 }
 
 #[test]
+fn colleagues_talk_on() {
+    let mut world = World::new(BASIC);
+    let phones = [("101", 0x51), ("102", 0x52)].map(|(n, voice)| world.add_counselor(n, voice));
+    world.with(phones[0], |phone, now| phone.dial(now, "102"));
+    world.until("they talk", 20 * S, |w| phones.iter().all(|it| w.phones[it.0].is_talking()));
+    world.run(S);
+    world.crash(DEAD);
+    world.run(DEAD + S);
+    for (phone, voice) in [(phones[0], 0x52), (phones[1], 0x51)] {
+        let last = world.phones[phone.0].heard.last().expect("a voice");
+        assert!(last.byte == voice && last.at + 100 * MS > world.now, "{}", world.story());
+    }
+    assert_eq!(world.state_of("101"), CounselorState::Talking);
+    world.with(phones[1], |phone, now| phone.hang_up(now));
+    world.run(S);
+    assert!(world.phones[phones[0].0].last().ended.is_some());
+    world.come_to_rest();
+}
+
+#[test]
+fn a_supervisor_listens_on() {
+    let supervisor = "[[counselor]]\nextension = \"109\"\nname = \"S\"\nrole = \"supervisor\"\n\
+                      password = \"password-109\"\nlines = [\"main\"]\n";
+    let mut scene = Scene::new(&(BASIC.to_owned() + supervisor));
+    scene.world.dial(scene.caller);
+    scene.until(PhaseName::Bridge);
+    let supervisor = scene.world.add_counselor("109", 0x59);
+    scene.world.with(supervisor, |phone, now| phone.dial(now, "*81101"));
+    scene.world.run(5 * S);
+    let ears = |scene: &Scene| {
+        [scene.caller, scene.counselor, supervisor].map(|phone| scene.world.tuned(phone))
+    };
+    let before = ears(&scene);
+    assert_eq!(before[2], "mix 0 1", "{}", scene.world.story());
+    scene.crash();
+    assert_eq!(ears(&scene), before);
+    scene.hear_each_other();
+    // Keys go on to mean what they meant.
+    scene.world.with(supervisor, |phone, _| phone.press(3, true));
+    scene.world.run(S);
+    assert_eq!(scene.world.tuned(scene.caller), "mix 0 2");
+    scene.world.with(scene.caller, |phone, now| phone.hang_up(now));
+    scene.ends(Outcome::Answered);
+}
+
+#[test]
+fn a_call_keeps_the_configuration_that_it_began_with() {
+    let other = BASIC.replace("id = \"main\"", "id = \"new\"").replace("[\"main\"]", "[\"new\"]");
+    // It is found again: nothing happens.
+    let mut scene = Scene::bridge(BASIC);
+    scene.world.life.toml = other.clone();
+    scene.world.life.old.push(BASIC.to_owned());
+    scene.crash();
+    scene.hear_each_other();
+    scene.world.with(scene.caller, |phone, now| phone.hang_up(now));
+    scene.ends(Outcome::Answered);
+    assert_eq!(scene.world.cdrs[0].line.as_ref().map(ToString::to_string), Some("main".to_owned()));
+    // It is not, but the line is still there: that of today serves.
+    let mut scene = Scene::bridge(BASIC);
+    scene.world.life.toml = BASIC.replace("wrap_up = \"0s\"", "wrap_up = \"7s\"");
+    scene.crash();
+    scene.hear_each_other();
+    scene.world.with(scene.caller, |phone, now| phone.hang_up(now));
+    scene.world.run(S);
+    assert_eq!(scene.world.state_of("101"), CounselorState::WrapUp);
+    scene.ends(Outcome::Answered);
+    // Nobody knows the line any more: the caller hears who else helps.
+    let mut scene = Scene::bridge(BASIC);
+    scene.world.life.toml = other;
+    scene.world.crash(DEAD);
+    scene.world.run(DEAD + 200 * MS);
+    assert!(scene.world.tuned(scene.caller).starts_with("help"), "{}", scene.world.story());
+    scene.ends(Outcome::Answered);
+}
+
+#[test]
 fn a_call_that_only_talks_writes_nothing() {
     let mut scene = Scene::bridge(BASIC);
     let (began, written) = (scene.world.now, scene.world.life.written);

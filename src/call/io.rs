@@ -54,9 +54,9 @@ pub enum Output {
     Voice(Voice),
     /// News of a rehearsal, for whoever wanted it.
     Rehearsed(Rehearsed),
-    /// To the journal, all or nothing: in a single write. What is there anew comes before all else
+    /// To the journal, all or nothing: in a single write. What has changed comes before all else
     /// that the same input brings, and is to be in the journal's file before any of that is carried
-    /// out. What is gone comes last; of a call that has ended, only when its record ([`Self::Cdr`])
+    /// out. Sessions and calls that are gone come last; a call only when its record ([`Self::Cdr`])
     /// is in the store for good: a record that is written twice is written once, one that is
     /// forgotten is lost.
     Keep(Vec<Change>),

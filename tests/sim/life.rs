@@ -8,7 +8,7 @@ use bytes::Bytes;
 use koebashi::call::config::{Config, Extension};
 use koebashi::call::intention::Intention;
 use koebashi::call::journal::{Change, Key, Problem};
-use koebashi::call::switchboard::{Past, Switchboard};
+use koebashi::call::switchboard::{Configs, Past, Switchboard};
 use koebashi::chance::Chance;
 use koebashi::media::engine::Engine;
 use koebashi::media::prompt::Library;
@@ -21,7 +21,10 @@ const UPTIME: Duration = Duration::from_secs(5000);
 
 /// What survives the process.
 pub(crate) struct Life {
-    toml: String,
+    /// The configuration of the next process.
+    pub toml: String,
+    /// Configurations that were in force before.
+    pub old: Vec<String>,
     anchor: Anchor,
     library: Arc<Library>,
     /// The journal.
@@ -43,6 +46,7 @@ impl Life {
     pub(super) fn new(toml: &str, started: Instant, library: Arc<Library>) -> Self {
         Self {
             toml: toml.to_owned(),
+            old: Vec::new(),
             anchor: Anchor { mono: started, since_boot: UPTIME },
             library,
             kept: BTreeMap::new(),
@@ -55,8 +59,8 @@ impl Life {
         }
     }
 
-    pub(super) fn past(&self) -> Past<'_> {
-        Past { anchor: self.anchor, kept: self.kept.clone(), configs: &|_| None }
+    pub(super) fn past<'a>(&self, configs: Configs<'a>) -> Past<'a> {
+        Past { anchor: self.anchor, kept: self.kept.clone(), configs }
     }
 
     /// As the journal does it: all of one write or nothing.
@@ -113,6 +117,12 @@ impl Life {
         // Both clocks are read anew.
         let since_boot = self.anchor.since_boot + (now.mono - self.anchor.mono);
         self.anchor = Anchor { mono: now.mono, since_boot };
+        let old: Vec<_> =
+            self.old.iter().map(|toml| super::super::config::load(toml).call).collect();
+        let found = |version| {
+            let config = old.iter().find(|config| config.version == version)?;
+            Some(Arc::new(config.clone()))
+        };
         let (board, problems) = Switchboard::restore(
             config,
             loaded.sip,
@@ -120,7 +130,7 @@ impl Life {
             intentions,
             chance,
             now,
-            self.past(),
+            self.past(&found),
         );
         self.problems.extend(problems);
         board

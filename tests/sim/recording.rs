@@ -75,8 +75,8 @@ impl Tapes {
 
     /// The process is gone, and with it what was under way.
     pub(super) fn cut(&mut self, now: Instant) {
-        for tape in self.all.iter_mut().filter(|tape| tape.stopped.is_none()) {
-            tape.stopped = Some(now);
+        for tape in &mut self.all {
+            tape.stopped.get_or_insert(now);
             tape.is_ended = true;
         }
         self.before.append(&mut self.opened);

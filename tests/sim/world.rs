@@ -153,7 +153,7 @@ impl World {
         let now = Now { mono: started, wall };
         let life = Life::new(toml, started, library);
         let config = Arc::new(call);
-        let past = life.past();
+        let past = life.past(&|_| None);
         let (board, problems) =
             Switchboard::restore(config, loaded.sip, &loaded.media, intentions, chance, now, past);
         assert_eq!(problems, []);

@@ -49,7 +49,7 @@ impl Leg {
     /// What it lacks. Nothing of it is left then, but for its session.
     pub(in crate::call) fn restore(io: &mut Io<'_>, kept: kept::Leg) -> Result<Self, Unreadable> {
         let session = SessionId(kept.session);
-        if !io.sip.has(session) || io.sessions.contains_key(&session) {
+        if !io.sip.is_live(session) || io.sessions.contains_key(&session) {
             return Err(Unreadable::Without("session"));
         }
         let ours = Ours::restore(kept.ours)?;

@@ -1,7 +1,7 @@
 //! A switchboard that outlives the process.
 //!
 //! Owns what goes into the journal after each input, and going on from a journal. What a value says
-//! is [`kept`](crate::call::kept)'s.
+//! is [`kept`]'s.
 //!
 //! Only what was touched is looked at, and only what has changed is written: an input costs the
 //! printing of the calls and sessions that it was about.
@@ -82,22 +82,24 @@ impl Switchboard {
         }
     }
 
-    /// Tells what has changed: what is there before all outputs since `mark`, what is gone after
-    /// them.
+    /// Tells what has changed, before all outputs since `mark`; sessions and calls that are gone
+    /// after them: what there still was to be said in them must have been said.
     pub(super) fn tell_changes(&mut self, mark: usize) {
         if self.keeping.is_none() {
             return;
         }
-        let (mut there, mut gone) = (Vec::new(), Vec::new());
-        for (key, value) in self.changes() {
-            let list = if value.is_some() { &mut there } else { &mut gone };
-            list.push(Change { key, value });
+        let changes = self.changes().into_iter().map(|(key, value)| Change { key, value });
+        let is_last = |change: &Change| match change.key {
+            Key::Session(_) | Key::Call(_) => change.value.is_none(),
+            // Their sessions outlive them: gone with the first word, or they would come back.
+            Key::Internal(_) | Key::Phone(_) | Key::Counselor(_) | Key::Service => false,
+        };
+        let (last, first): (Vec<_>, Vec<_>) = changes.partition(is_last);
+        if !first.is_empty() {
+            self.out.insert(mark.min(self.out.len()), Output::Keep(first));
         }
-        if !there.is_empty() {
-            self.out.insert(mark.min(self.out.len()), Output::Keep(there));
-        }
-        if !gone.is_empty() {
-            self.out.push_back(Output::Keep(gone));
+        if !last.is_empty() {
+            self.out.push_back(Output::Keep(last));
         }
     }
 

@@ -67,9 +67,9 @@ impl Endpoint {
         }
     }
 
-    /// Whether there is such a session.
-    pub fn has(&self, session: SessionId) -> bool {
-        self.sessions.contains_key(&session)
+    /// Whether there is such a session, and nobody has ended it.
+    pub fn is_live(&self, session: SessionId) -> bool {
+        self.sessions.get(&session).is_some_and(Session::is_live)
     }
 
     /// All sessions.

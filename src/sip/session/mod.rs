@@ -194,6 +194,11 @@ impl Session {
         self.dialog.call_id == call_id && self.dialog.remote_tag == tag
     }
 
+    /// Whether it is set up or waits for our answer, and is not being ended.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.stage, Stage::Incoming(_) | Stage::Talking)
+    }
+
     /// Whether it is set up and not being ended.
     pub(crate) fn is_talking(&self) -> bool {
         matches!(self.stage, Stage::Talking)
