@@ -5,19 +5,22 @@
 //! callers' business. Does not decide when to write, and never waits for the disk to have it: a
 //! process that dies loses nothing that was written, and calls don't outlive the machine.
 //!
-//! A file is a header and records. A record is its length and an AES-256-GCM box; its number is the
-//! nonce, so that none can be left out, moved or played again, and the tag is its checksum. A record
-//! that is damaged is skipped; what is cut off at the end was never sent to anybody.
+//! A file is a header and records. A record is its length and an AES-256-GCM box of all changes
+//! that belong together; its number is the nonce, so that none can be left out, moved or played again,
+//! and the tag is its checksum. A record that is damaged is skipped; one that is cut off at the end
+//! was never acted upon by anybody.
 //!
-//! A caller's number is in these values for as long as the call lives. So each file has a key of its
-//! own, in a folder that is memory only; [`Journal::tidy`] begins a new file and forgets the old key,
-//! after which nobody can read what is left of the old one on the disk.
+//! A caller's number is in these values for as long as the call lives. So each file has a key of
+//! its own, in a folder that is memory only; [`Journal::tidy`] begins a new file and forgets the old
+//! key, after which nobody can read what is left of the old one on the disk.
 
 mod file;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
 
 use file::{Log, numbers};
 
@@ -29,7 +32,9 @@ const DEAD_MAX: u64 = 1 << 20;
 /// A key, as its owner writes it.
 pub type Key = Box<[u8]>;
 /// What is kept under a key.
-pub type Value = Box<[u8]>;
+pub type Value = Bytes;
+/// A key, and what it has now; `None`: it is gone.
+pub type Change = (Key, Option<Value>);
 
 /// What a file held that could not be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,18 +60,20 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens what an earlier process left, or begins. What could be read is in [`Self::live`].
-    ///
-    /// # Errors
-    /// When one of the folders can't be made or read. A file that can't be used is a loss, no error.
-    pub fn open(folder: &Path, runtime: &Path, chance: Chance) -> io::Result<(Self, Losses)> {
-        file::private_folder(folder)?;
-        file::private_folder(runtime)?;
+    /// Reads what an earlier process left. What could be read is in [`Self::live`]; what could not
+    /// is a loss and no error: the service has to start.
+    pub fn open(folder: &Path, runtime: &Path, chance: Chance) -> (Self, Losses) {
         let mut losses = Losses::default();
         let mut live = BTreeMap::new();
-        let found = numbers(folder)?;
-        // The newest that is whole: one that was being begun when the process died has no mark. Where
-        // none has one, something is better than nothing.
+        let found = match numbers(folder) {
+            Ok(found) => found,
+            Err(error) => {
+                losses.files += usize::from(error.kind() != io::ErrorKind::NotFound);
+                vec![]
+            }
+        };
+        // The newest that is whole: one that was being begun when the process died has no mark.
+        // Where none has one, something is better than nothing.
         for number in found.iter().rev() {
             match file::read(folder, runtime, *number) {
                 Ok(read) => {
@@ -84,43 +91,46 @@ impl Journal {
         let number = found.last().copied().unwrap_or(0);
         let (folder, runtime) = (folder.to_owned(), runtime.to_owned());
         let (log, dead, buffer) = (None, 0, Vec::new());
-        Ok((Self { folder, runtime, chance, live, log, number, dead, buffer }, losses))
+        (Self { folder, runtime, chance, live, log, number, dead, buffer }, losses)
     }
 
     /// Everything that is kept, in the order of the keys.
-    pub fn live(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.live.iter().map(|(key, value)| (&**key, &**value))
+    pub fn live(&self) -> impl Iterator<Item = (&[u8], &Value)> {
+        self.live.iter().map(|(key, value)| (&**key, value))
     }
 
-    /// Takes changes over (`None`: the key is gone) and hands them to the system in one write.
+    /// Takes changes over, all or nothing, and hands them to the system in one write.
     ///
     /// # Errors
     /// When the file can't be written. Nothing is lost: the table is kept, and the next call begins
     /// a new file with all of it.
-    pub fn apply(
-        &mut self,
-        changes: impl IntoIterator<Item = (Key, Option<Value>)>,
-    ) -> io::Result<()> {
+    pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> io::Result<()> {
+        let changes: Vec<_> = changes.into_iter().collect();
         self.buffer.clear();
+        let is_sealed = self.log.as_mut().is_some_and(|log| log.seal(&mut self.buffer, &changes));
+        self.dead += file::BOX;
         for (key, value) in changes {
-            if let Some(log) = &mut self.log {
-                log.seal(&mut self.buffer, &key, value.as_deref());
-            }
+            let key_length = key.len();
             let old = match value {
                 Some(value) => self.live.insert(key, value),
                 None => {
-                    self.dead += file::FRAME;
+                    self.dead += file::size(key_length, 0);
                     self.live.remove(&key)
                 }
             };
-            self.dead += old.map_or(0, |old| old.len() as u64 + file::FRAME);
+            self.dead += old.map_or(0, |old| file::size(key_length, old.len()));
         }
-        let Some(log) = &mut self.log else { return self.begin() };
+        let Some(log) = self.log.as_mut().filter(|_| is_sealed) else { return self.begin() };
         let written = log.write(&self.buffer);
         if written.is_err() {
             self.log = None;
         }
         written
+    }
+
+    /// Whether everything that was taken over is in the file.
+    pub fn is_written(&self) -> bool {
+        self.log.is_some() || self.dead == 0
     }
 
     /// Begins a new file where that leaves less behind: at once when nothing is kept any more or
@@ -138,27 +148,41 @@ impl Journal {
 
     /// Bytes of the live values.
     fn size(&self) -> u64 {
-        self.live.iter().map(|(key, value)| (key.len() + value.len()) as u64 + file::FRAME).sum()
+        self.live.iter().map(|(key, value)| file::size(key.len(), value.len())).sum()
     }
 
     /// A new file with a new key, which holds what is kept; the ones before it are forgotten.
     fn begin(&mut self) -> io::Result<()> {
         self.log = None;
         self.number += 1;
+        match self.write_whole() {
+            Ok(log) => self.log = Some(log),
+            Err(error) => {
+                // Half a file is no use to anybody; that it can't be removed either is no news.
+                file::forget(&self.folder, &self.runtime, self.number).ok();
+                return Err(error);
+            }
+        }
+        self.dead = 0;
+        for old in numbers(&self.folder)?.into_iter().filter(|old| *old != self.number) {
+            file::forget(&self.folder, &self.runtime, old)?;
+        }
+        Ok(())
+    }
+
+    fn write_whole(&mut self) -> io::Result<Log> {
+        file::private_folder(&self.folder)?;
+        file::private_folder(&self.runtime)?;
         let mut log = Log::create(&self.folder, &self.runtime, self.number, &mut self.chance)?;
         self.buffer.clear();
         for (key, value) in &self.live {
-            log.seal(&mut self.buffer, key, Some(value));
+            log.seal(&mut self.buffer, &[(key.clone(), Some(value.clone()))]);
         }
         log.seal_begun(&mut self.buffer);
         log.write(&self.buffer)?;
         self.buffer.clear();
         self.buffer.shrink_to(1 << 16);
-        for old in numbers(&self.folder)?.into_iter().filter(|old| *old != self.number) {
-            file::forget(&self.folder, &self.runtime, old)?;
-        }
-        (self.log, self.dead) = (Some(log), 0);
-        Ok(())
+        Ok(log)
     }
 }
 

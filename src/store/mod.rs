@@ -226,6 +226,17 @@ impl Store {
         self.owner.0.push(Record::Deletion(deletion));
     }
 
+    /// How many records were handed over. When [`Self::committed`] comes to this, all of them are
+    /// in the database for good.
+    pub fn taken_in(&self) -> u64 {
+        self.owner.0.taken_in()
+    }
+
+    /// See [`Self::taken_in`].
+    pub fn committed(&self) -> u64 {
+        self.owner.0.committed()
+    }
+
     /// The database's file, for a [`Reader`].
     pub fn path(&self) -> &Path {
         self.owner.0.path()

@@ -5,29 +5,36 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes256Gcm, KeyInit};
+use nix::unistd::geteuid;
 use zeroize::Zeroizing;
 
-use super::{Key, Value};
+use super::{Change, Key, Value};
 use crate::chance::Chance;
 
 /// What a file begins with; the last character is the version of the form.
 const MAGIC: &[u8; 16] = b"koebashi calls 1";
-/// Bytes of a record beside key and value.
-pub(super) const FRAME: u64 = (LENGTH + KIND + TAG) as u64;
+/// Bytes of a record beside its changes.
+pub(super) const BOX: u64 = (LENGTH + TAG) as u64;
 const LENGTH: usize = 4;
-const KIND: usize = 3;
 const TAG: usize = 16;
-/// Longest record that is read: far above what a call needs, far below the machine's memory.
-const RECORD_MAX: usize = 1 << 20;
+/// Bytes of a change beside key and value: kind, length of the key, length of the value.
+const HEAD: usize = 1 + 2 + 4;
+/// Longest record: the changes of many calls at once, and far below the machine's memory.
+const RECORD_MAX: usize = 16 << 20;
 /// Largest file that is read.
 const FILE_MAX: u64 = 1 << 30;
 
-/// What a record says.
+/// Bytes of a change.
+pub(super) fn size(key: usize, value: usize) -> u64 {
+    (HEAD + key + value) as u64
+}
+
+/// What a change says.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// A key has a value.
@@ -37,6 +44,9 @@ enum Kind {
     /// Everything that was kept when the file was begun is in it.
     Begun = 2,
 }
+
+/// A change as its bytes lie in a record.
+type Told<'a> = (Kind, &'a [u8], &'a [u8]);
 
 /// A file that is written.
 pub(super) struct Log {
@@ -61,15 +71,18 @@ impl Log {
         Ok(Self { file, boxes: Boxes::new(&secret) })
     }
 
-    /// Appends a record to `out`.
-    pub(super) fn seal(&mut self, out: &mut Vec<u8>, key: &[u8], value: Option<&[u8]>) {
-        let kind = if value.is_some() { Kind::Put } else { Kind::Gone };
-        self.boxes.seal(out, kind, key, value.unwrap_or_default());
+    /// Appends a record to `out`; false: it is too long for one.
+    pub(super) fn seal(&mut self, out: &mut Vec<u8>, changes: &[Change]) -> bool {
+        let told = changes.iter().map(|(key, value)| {
+            let kind = if value.is_some() { Kind::Put } else { Kind::Gone };
+            (kind, &**key, value.as_deref().unwrap_or_default())
+        });
+        self.boxes.seal(out, told)
     }
 
     /// Appends the mark that what was kept is complete.
     pub(super) fn seal_begun(&mut self, out: &mut Vec<u8>) {
-        self.boxes.seal(out, Kind::Begun, &[], &[]);
+        self.boxes.seal(out, std::iter::once((Kind::Begun, &[][..], &[][..])));
     }
 
     /// Hands `bytes` to the system.
@@ -96,35 +109,52 @@ impl Boxes {
         nonce
     }
 
-    fn seal(&mut self, out: &mut Vec<u8>, kind: Kind, key: &[u8], value: &[u8]) {
-        let length = (KIND + key.len() + value.len() + TAG) as u32;
-        let head = length.to_be_bytes();
-        out.extend(head);
+    fn seal<'a>(&mut self, out: &mut Vec<u8>, changes: impl Iterator<Item = Told<'a>>) -> bool {
+        let begin = out.len();
+        out.extend([0; LENGTH]);
         let start = out.len();
-        out.push(kind as u8);
-        out.extend((key.len() as u16).to_be_bytes());
-        out.extend(key);
-        out.extend(value);
+        for (kind, key, value) in changes {
+            out.push(kind as u8);
+            out.extend((key.len() as u16).to_be_bytes());
+            out.extend((value.len() as u32).to_be_bytes());
+            out.extend(key);
+            out.extend(value);
+        }
+        let length = out.len() - start + TAG;
+        if length > RECORD_MAX {
+            out.truncate(begin);
+            return false;
+        }
+        let head = (length as u32).to_be_bytes();
+        out[begin..start].copy_from_slice(&head);
         let nonce = self.nonce();
         let body = (&mut out[start..]).into();
         // Fails for more than 64 GiB only.
-        if let Ok(tag) = self.cipher.encrypt_inout_detached(&nonce.into(), &head, body) {
-            out.extend(tag);
-        }
+        let tag = self.cipher.encrypt_inout_detached(&nonce.into(), &head, body);
+        tag.map(|tag| out.extend(tag)).is_ok()
     }
 
-    /// The record of these bytes; `None`: it is damaged.
-    fn open(&mut self, head: [u8; LENGTH], body: &mut [u8]) -> Option<(Kind, Key, Value)> {
+    /// The changes of this record; `None`: it is damaged.
+    fn open<'a>(&mut self, head: [u8; LENGTH], body: &'a mut [u8]) -> Option<Vec<Told<'a>>> {
         let nonce = self.nonce();
         let (body, tag) = body.split_at_mut_checked(body.len().checked_sub(TAG)?)?;
         let tag: [u8; TAG] = (&*tag).try_into().ok()?;
         self.cipher
             .decrypt_inout_detached(&nonce.into(), &head, (&mut *body).into(), &tag.into())
             .ok()?;
-        let (&[kind, high, low], rest) = body.split_first_chunk::<KIND>()?;
-        let (key, value) = rest.split_at_checked(u16::from_be_bytes([high, low]).into())?;
-        let kind = [Kind::Put, Kind::Gone, Kind::Begun].into_iter().find(|k| *k as u8 == kind)?;
-        Some((kind, key.into(), value.into()))
+        let mut rest = &*body;
+        let mut changes = Vec::new();
+        while let Some((&[kind, k1, k2, v1, v2, v3, v4], after)) = rest.split_first_chunk::<HEAD>()
+        {
+            let (key, after) = after.split_at_checked(u16::from_be_bytes([k1, k2]).into())?;
+            let length = u32::from_be_bytes([v1, v2, v3, v4]);
+            let (value, after) = after.split_at_checked(length.try_into().ok()?)?;
+            let kinds = [Kind::Put, Kind::Gone, Kind::Begun];
+            let kind = kinds.into_iter().find(|known| *known as u8 == kind)?;
+            changes.push((kind, key, value));
+            rest = after;
+        }
+        rest.is_empty().then_some(changes)
     }
 }
 
@@ -165,11 +195,17 @@ fn unseal(secret: &[u8; 32], mut rest: &mut [u8]) -> Found {
         }
         // Cut off: the process died in this write.
         let Some((body, after)) = after.split_at_mut_checked(length) else { break };
-        match boxes.open(*head, body) {
-            Some((Kind::Put, key, value)) => drop(found.live.insert(key, value)),
-            Some((Kind::Gone, key, _)) => drop(found.live.remove(&key)),
-            Some((Kind::Begun, ..)) => found.is_begun = true,
-            None => found.damaged += 1,
+        let Some(changes) = boxes.open(*head, body) else {
+            found.damaged += 1;
+            rest = after;
+            continue;
+        };
+        for (kind, key, value) in changes {
+            match kind {
+                Kind::Put => drop(found.live.insert(key.into(), Value::copy_from_slice(value))),
+                Kind::Gone => drop(found.live.remove(key)),
+                Kind::Begun => found.is_begun = true,
+            }
         }
         rest = after;
     }
@@ -181,7 +217,8 @@ pub(super) fn numbers(folder: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_prefix("calls-")?.parse().ok());
+        let number: Option<u64> =
+            name.to_str().and_then(|name| name.strip_prefix("calls-")?.parse().ok());
         numbers.extend(number);
     }
     numbers.sort_unstable();
@@ -199,9 +236,15 @@ pub(super) fn forget(folder: &Path, runtime: &Path, number: u64) -> io::Result<(
     Ok(())
 }
 
-/// Makes a folder that nobody else may enter.
+/// Makes a folder that nobody else may enter. One that is there must be nobody else's.
 pub(super) fn private_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let found = fs::metadata(folder)?;
+    if found.uid() != geteuid().as_raw() || found.mode() & 0o022 != 0 {
+        let what = format!("{}: somebody else can write into it", folder.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+    }
+    Ok(())
 }
 
 fn private_file(path: &Path) -> io::Result<File> {
