@@ -19,10 +19,11 @@ use super::rehearsals::Rehearsals;
 use super::reload::{self, Fresh, Source};
 use super::signals::{self, Signals};
 use super::sip_socket::{Limits, Sockets};
+use super::survival::{Kept, Parts, Survival};
 use super::{Error, Shell, Stage, clock, handle, resolve, tell_faults};
 use crate::call::config::Extension;
 use crate::call::intention::Intention;
-use crate::call::switchboard::{Command, Step, Switchboard};
+use crate::call::switchboard::{Command, Step};
 use crate::chance::Chance;
 use crate::media;
 use crate::store::Store;
@@ -48,6 +49,8 @@ pub struct Setup {
     pub recorder: recorder::Config,
     /// What counselors chose last.
     pub intentions: BTreeMap<Extension, Intention>,
+    /// What the process before has left.
+    pub kept: Kept,
     /// Where another configuration comes from; `None`: it never changes.
     pub source: Option<Source>,
     /// Is shown every step of a call; must not wait.
@@ -67,7 +70,8 @@ impl Shell {
         let mut chance = clock::chance()?;
         let Fresh { sip, tls, .. } = &setup.fresh;
         let beside = setup.beside;
-        let sockets = Sockets::bind(&sip.listen, &setup.sockets, tls.clone(), &beside)?;
+        let sockets =
+            Sockets::bind(&sip.listen, &setup.sockets, tls.clone(), &beside, &setup.kept.sockets)?;
         let (event_sender, events) = mpsc::channel(EVENTS_MAX);
         let certificate = Certificate::new(setup.fresh.tls.as_deref());
         let (command_sender, commands) = mpsc::channel(COMMANDS_MAX);
@@ -81,6 +85,7 @@ impl Shell {
             &mut chance,
             &event_sender,
             Some(&recorder.tap()),
+            &setup.kept.sockets,
         )
         .map_err(Error::Media)?;
         let (change_sender, changes) = mpsc::channel(1);
@@ -99,14 +104,9 @@ impl Shell {
             })
             .map(|watching| beside.spawn(watching));
         let drain = setup.fresh.call.limits.drain;
-        let switchboard = switchboard(
-            setup.fresh,
-            setup.media,
-            media.shards(),
-            &sockets,
-            setup.intentions,
-            chance,
-        );
+        let parts =
+            parts(setup.fresh, setup.media, media.shards(), &sockets, setup.intentions, chance);
+        let (survival, switchboard) = Survival::begin(setup.kept, parts)?;
         Ok(Self {
             switchboard,
             sockets,
@@ -119,6 +119,7 @@ impl Shell {
             signals,
             store: setup.store,
             recorder,
+            survival,
             metrics,
             rehearsals,
             feed,
@@ -152,18 +153,19 @@ fn recorder(
     })
 }
 
-fn switchboard(
+/// What the switchboard is made of.
+fn parts(
     fresh: Fresh,
     mut media: media::Config,
     shards: u8,
     sockets: &Sockets,
     intentions: BTreeMap<Extension, Intention>,
     chance: Chance,
-) -> Switchboard {
+) -> Parts {
     let Fresh { mut call, mut sip, .. } = fresh;
     resolve::literals(&mut call);
     // What stood for "choose": port 0, and as many threads as fit.
     sip.listen = sockets.listening().to_vec();
     media.threads = shards;
-    Switchboard::new(Arc::new(call), sip, &media, intentions, chance, clock::now())
+    Parts { call: Arc::new(call), sip, media, intentions, chance }
 }
