@@ -6,13 +6,13 @@
 //! process that dies loses nothing that was written, and calls don't outlive the machine.
 //!
 //! A file is a header and records. A record is its length and an AES-256-GCM box of all changes
-//! that belong together; its number is the nonce, so that none can be left out, moved or played again,
-//! and the tag is its checksum. A record that is damaged is skipped; one that is cut off at the end
-//! was never acted upon by anybody.
+//! that belong together; its number is the nonce, so that none can be left out, moved or played
+//! again, and the tag is its checksum. A record that is damaged is skipped; one that is cut off at
+//! the end was never acted upon by anybody.
 //!
 //! A caller's number is in these values for as long as the call lives. So each file has a key of
-//! its own, in a folder that is memory only; [`Journal::tidy`] begins a new file and forgets the old
-//! key, after which nobody can read what is left of the old one on the disk.
+//! its own, in a folder that is memory only; [`Journal::tidy`] begins a new file and forgets the
+//! old key, after which nobody can read what is left of the old one on the disk.
 
 mod file;
 
