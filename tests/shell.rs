@@ -15,6 +15,7 @@ use koebashi::config::Console;
 use koebashi::config::ready::{Ready, load};
 use koebashi::console;
 use koebashi::shell::Shell;
+use koebashi::shell::kept_sockets::KeptSockets;
 use koebashi::sip::Transport;
 use koebashi::store::Reader;
 use koebashi::store::audit::Verdict;
@@ -55,7 +56,7 @@ fn start_with_current(folder: &Path) -> (Shell, watch::Receiver<Arc<Ready>>) {
     for (_, address) in &mut ready.loaded.sip.listen {
         address.set_port(0);
     }
-    let (setup, current) = setup(&ready, path).unwrap();
+    let (setup, current) = setup(&ready, path, KeptSockets::none()).unwrap();
     (Shell::start(setup).unwrap(), current)
 }
 

@@ -1,6 +1,8 @@
 //! From a configuration that can be run to a service: what it is started with, and where it reads
 //! the next one.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,19 +13,35 @@ use crate::complaint::{Complaint, File};
 use crate::config;
 use crate::config::ready::{Ready, load_beside};
 use crate::shell::Setup;
+use crate::shell::clock;
+use crate::shell::kept_sockets::KeptSockets;
 use crate::shell::reload::Source;
-use crate::store::Store;
+use crate::shell::survival::{self, Configs, Kept};
+use crate::store::{Reader, Store, history};
 
 /// What a service is started with, all of it on the runtime that this is called in, and the
-/// configuration that is in force, now and after each change. It is read again from `path`.
+/// configuration that is in force, now and after each change. It is read again from `path`. It goes
+/// on with the calls and the `sockets` of the process before.
 ///
 /// # Errors
 /// When the store can't be opened.
-pub fn setup(ready: &Ready, path: PathBuf) -> anyhow::Result<(Setup, watch::Receiver<Arc<Ready>>)> {
+pub fn setup(
+    ready: &Ready,
+    path: PathBuf,
+    sockets: KeptSockets,
+) -> anyhow::Result<(Setup, watch::Receiver<Arc<Ready>>)> {
     let folder = &ready.loaded.shell.state_dir;
     std::fs::create_dir_all(folder)
         .map_err(|error| anyhow::anyhow!("{}: {error}", folder.display()))?;
     let (store, intentions) = Store::open(&ready.loaded.store)?;
+    let shell = &ready.loaded.shell;
+    let runtime_dir = shell.runtime_dir.as_deref();
+    let kept = Kept {
+        journal: Some(survival::open(folder, runtime_dir, &mut clock::chance()?)),
+        wait: shell.journal_wait,
+        sockets,
+        configs: configs(ready, &path),
+    };
     let (told, current) = watch::channel(Arc::new(ready.clone()));
     let setup = Setup {
         media: ready.loaded.media.clone(),
@@ -31,12 +49,33 @@ pub fn setup(ready: &Ready, path: PathBuf) -> anyhow::Result<(Setup, watch::Rece
         recorder: ready.loaded.shell.recorder.clone(),
         store,
         intentions,
+        kept,
         source: Some(source(ready, path, told)),
         fresh: ready.fresh(vec![]),
         on_step: Box::new(|_| {}),
         beside: Handle::current(),
     };
     Ok((setup, current))
+}
+
+/// Configurations that were in force, from the history that the console keeps.
+fn configs(ready: &Ready, path: &Path) -> Configs {
+    let database = ready.loaded.store.path.clone();
+    let file = path.display().to_string();
+    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+    let lengths = ready.loaded.call.prompt_lengths.clone();
+    let known = RefCell::new(BTreeMap::new());
+    let find = move |version: u64| {
+        let reader = Reader::open(&database).ok()?;
+        let found = reader.read(|conn| history::of_print(conn, &version.to_be_bytes())).ok()??;
+        let loaded = config::parse(&found.text, &file, &folder);
+        let mut call = loaded.ok()?.call;
+        call.prompt_lengths.clone_from(&lengths);
+        Some(Arc::new(call))
+    };
+    Box::new(move |version| {
+        known.borrow_mut().entry(version).or_insert_with(|| find(version)).clone()
+    })
 }
 
 /// Whether the file is there and says anything.

@@ -1,11 +1,12 @@
 //! The command line: what can be asked for, and how answers and mistakes are printed.
 //!
 //! Owns arguments, exit codes and standard output. What a command does is in [`run`], [`tools`],
-//! [`prompts`], [`recordings`], [`opening`], [`invite`] and [`audit`]; how configuration and
-//! prompts become a service is [`load`]'s.
+//! [`prompts`], [`recordings`], [`opening`], [`invite`], [`audit`] and [`keep`]; how configuration
+//! and prompts become a service is [`load`]'s.
 
 mod audit;
 mod invite;
+mod keep;
 pub mod load;
 mod opening;
 mod prompts;
@@ -49,6 +50,10 @@ struct Arguments {
 enum Command {
     /// Run the service (the default).
     Run,
+    /// Run the service, and when it dies the next one, which goes on with its calls: for machines
+    /// and containers where no systemd does that. SIGTERM ends it as it ends the service; SIGUSR2
+    /// replaces the service by the program that is there now, and no call notices.
+    Keep,
     /// Show the main job on loopback: a call is answered, rung through, spoken and recorded; leaves
     /// demo.wav (left: what the caller heard, right: what the counselor heard).
     Demo,
@@ -154,9 +159,10 @@ fn dispatch(arguments: Arguments) -> Result<()> {
     if let Some(path) = named.as_ref().filter(|path| !path.exists()) {
         return Err(anyhow!("{}: there is no such file", path.display()));
     }
-    let path = named.unwrap_or_else(|| CONFIG.into());
+    let path = named.clone().unwrap_or_else(|| CONFIG.into());
     match arguments.command.unwrap_or(Command::Run) {
         Command::Run => run::run(path),
+        Command::Keep => keep::run(named.as_deref()),
         Command::Demo => Ok(demo::run()?),
         Command::Check { lang } => tools::check(&path, lang),
         Command::When { line, time } => tools::when(&path, &line, &time),

@@ -12,16 +12,21 @@ use super::load;
 use super::{complaints, refuse};
 use crate::config::ready::{self, Ready};
 use crate::console;
+use crate::shell::kept_sockets::KeptSockets;
 use crate::shell::lock::Lock;
-use crate::shell::{Setup, Shell, clock, log, process};
+use crate::shell::{End, Setup, Shell, clock, fds, log, process};
 
 /// Threads beside the loop's own, for streams and the console.
 const WORKERS: usize = 2;
 /// How long the last records may take to be written.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
+/// The same where the next process waits to go on with the calls.
+const HAND_OVER_LIMIT: Duration = Duration::from_secs(1);
 
 /// Runs the service until it is told to end.
 pub(super) fn run(path: PathBuf) -> Result<()> {
+    // Before there is a second thread, and before anything else is opened.
+    let handed = fds::handed_over();
     process::seal().context("core files can't be turned off")?;
     let ready = ready::load(&path).map_err(|all| refuse(&complaints(&all)))?;
     let shell = &ready.loaded.shell;
@@ -44,14 +49,21 @@ pub(super) fn run(path: PathBuf) -> Result<()> {
     let workers = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
     let workers = workers.context(no_threads)?;
     let own = Builder::new_current_thread().enable_all().build().context(no_threads)?;
-    let ended = own.block_on(serve(ready, path, workers.handle()));
+    let handed = handed.unwrap_or_else(|error| {
+        tracing::warn!(%error, "what the service manager has kept can't be used");
+        vec![]
+    });
+    let sockets = KeptSockets::new(handed).context("the service manager")?;
+    let ended = own.block_on(serve(ready, path, workers.handle(), sockets));
+    // Nobody waits for what somebody looks up for a page.
+    workers.shutdown_background();
     drop(log);
     drop(lock);
     ended
 }
 
 /// Runs the loop here, and everything else on `workers`.
-async fn serve(ready: Ready, path: PathBuf, workers: &Handle) -> Result<()> {
+async fn serve(ready: Ready, path: PathBuf, workers: &Handle, sockets: KeptSockets) -> Result<()> {
     let limits = ready.loaded.console.clone();
     let bound = {
         let limits = limits.clone();
@@ -59,16 +71,19 @@ async fn serve(ready: Ready, path: PathBuf, workers: &Handle) -> Result<()> {
     };
     let listener = bound.await.context("the console")?;
     let listener = listener.with_context(|| format!("console.listen: {}", limits.listen))?;
-    let (setup, current) = load::setup(&ready, path.clone())?;
+    let (setup, current) = load::setup(&ready, path.clone(), sockets)?;
     let setup = Setup { beside: workers.clone(), ..setup };
     let store = setup.store.clone();
     let shell = Shell::start(setup)?;
     for (transport, address) in shell.listening() {
         tracing::info!("listens on {}://{address}", transport.name());
     }
+    let (handle, voices) = (shell.handle(), shell.media());
+    // The loop first: calls that have outlived the last process wait for it, not for the pages.
+    let running = tokio::spawn(shell.run());
     let chance = clock::chance()?;
-    let desk = console::Setup { handle: shell.handle(), limits, current, chance, path };
-    let desk = console::Desk::open(desk).await.context("the console")?;
+    let desk = console::Setup { handle, limits, current, chance, path };
+    let desk = workers.spawn(console::Desk::open(desk)).await?.context("the console")?;
     let address = listener.local_addr()?;
     tracing::info!("console on http://{address}/");
     if let Some(path) = desk.setup_path() {
@@ -81,10 +96,19 @@ async fn serve(ready: Ready, path: PathBuf, workers: &Handle) -> Result<()> {
         // The sender is dropped where the service ends.
         drop(stopped.await);
     }));
-    let ended = shell.run().await;
+    let ended = running.await.context("the loop")?;
     drop(stop);
+    if matches!(ended, Ok(End::HandedOver)) {
+        let closed = tokio::task::spawn_blocking(move || store.close(HAND_OVER_LIMIT)).await?;
+        tracing::info!("handed over");
+        // Up to here they have gone on; from here on they wait in the sockets.
+        drop(voices);
+        return Ok(closed?);
+    }
+    drop(voices);
     serving.await.context("the console")?;
     tokio::task::spawn_blocking(move || store.close(CLOSE_LIMIT)).await??;
     tracing::info!("ended");
-    Ok(ended?)
+    ended?;
+    Ok(())
 }

@@ -17,6 +17,8 @@ const AFTER_RESTART: &[&str] = &[
     "sip.message_timeout",
     "sip.write_timeout",
     "service.state_dir",
+    "service.runtime_dir",
+    "service.journal_wait",
     "service.log.",
     "service.retention.",
     "store.",

@@ -53,6 +53,8 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
     let section = root.section("service");
     let timezone = section.parsed("timezone", "Asia/Tokyo", value::timezone);
     let state_dir = section.parsed("state_dir", "state", path);
+    let runtime_dir = section.parsed("runtime_dir", "", folder_or_none);
+    let journal_wait = section.duration("journal_wait", "5ms", ms(0)..=ms(100));
     let prompts_dir = section.parsed("prompts_dir", "prompts", path);
     let voice_command = voice_command(&section);
     let voice_file = section.optional("voice_file", path);
@@ -94,6 +96,8 @@ pub(super) fn service(root: &Section<'_>) -> Option<Service> {
             refusals: refusals?,
         },
         shell: shell::Config {
+            runtime_dir: runtime_dir?,
+            journal_wait: journal_wait?,
             prompts_dir: prompts_dir?,
             voice_command: voice_command?,
             voice_file,
@@ -152,6 +156,10 @@ fn limits(section: &Section<'_>) -> Option<Limits> {
         code_call: code_call?,
         lost_caller: lost_caller?,
     })
+}
+
+fn folder_or_none(text: &str) -> value::Read<Option<PathBuf>> {
+    Ok(Some(PathBuf::from(text)).filter(|_| !text.is_empty()))
 }
 
 fn path(text: &str) -> value::Read<PathBuf> {

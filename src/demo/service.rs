@@ -25,7 +25,8 @@ use crate::media::prompt::{self, Clip, Library};
 use crate::pii::Pii;
 use crate::shell::prompts::embedded;
 use crate::shell::reload::Fresh;
-use crate::shell::{self, Setup, Shell, Stopper, recorder, sip_socket};
+use crate::shell::survival::Kept;
+use crate::shell::{self, End, Setup, Shell, Stopper, recorder, sip_socket};
 use crate::sip::Transport;
 use crate::store::{Reader, Store};
 use crate::time::Timestamp;
@@ -54,7 +55,7 @@ pub(super) struct Service {
     /// The realm of its extensions.
     pub(super) domain: String,
     /// `None`: it has ended.
-    running: Option<JoinHandle<Result<(), shell::Error>>>,
+    running: Option<JoinHandle<Result<End, shell::Error>>>,
     stopper: Stopper,
     store: Store,
     database: PathBuf,
@@ -105,6 +106,7 @@ impl Service {
             store: store.clone(),
             recorder,
             intentions,
+            kept: Kept::none(),
             source: None,
             on_step: Box::new(on_step),
             beside: Handle::current(),
@@ -131,7 +133,7 @@ impl Service {
         self.running = None;
         match ended {
             Ok(Err(error)) => error.into(),
-            Ok(Ok(())) | Err(_) => Error::ServiceEnded,
+            Ok(Ok(_)) | Err(_) => Error::ServiceEnded,
         }
     }
 

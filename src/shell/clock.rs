@@ -6,12 +6,23 @@ use std::time::Instant;
 
 use chrono::Utc;
 
+use nix::time::{ClockId, clock_gettime};
+
 use crate::chance::Chance;
-use crate::time::Now;
+use crate::time::{Anchor, Duration, Now};
 
 /// Both clocks, read at one moment.
 pub fn now() -> Now {
     Now { mono: Instant::now(), wall: Utc::now() }
+}
+
+/// Where the monotonic clock stands, for whoever keeps moments over the death of the process.
+///
+/// # Errors
+/// When the system has no such clock.
+pub fn anchor() -> io::Result<Anchor> {
+    let since_boot = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?);
+    Ok(Anchor { mono: Instant::now(), since_boot })
 }
 
 /// A generator that nobody can guess.

@@ -20,6 +20,10 @@ pub enum LogFormat {
 pub struct Config {
     /// Where everything is kept that outlives a restart.
     pub state_dir: PathBuf,
+    /// Where keys are kept that end with this run of the machine; `None`: wherever that is.
+    pub runtime_dir: Option<PathBuf>,
+    /// How long the loop waits for one write of the journal of live calls.
+    pub journal_wait: Duration,
     /// Where the operator's prompts lie.
     pub prompts_dir: PathBuf,
     /// The program that speaks a prompt's text, and its arguments; none: the one that is found.

@@ -5,8 +5,8 @@
 //! something of the loop waits for the answer; the loop answers at once.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::metrics::Metrics;
@@ -128,6 +128,11 @@ impl Feed {
     /// Says whether every SIP socket is bound.
     pub fn bound(&self, bound: bool) {
         self.pulse.bound.store(bound, Ordering::Relaxed);
+    }
+
+    /// Says why the journal of live calls can't be written; `None`: it can.
+    pub fn journal(&self, fault: Option<String>) {
+        *self.pulse.journal.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     }
 }
 
@@ -251,11 +256,13 @@ impl Handle {
     /// Why no new calls should come here; empty: they may.
     pub fn unready(&self) -> Vec<String> {
         let store = self.store.health().fault.map(|fault| format!("store: {fault}"));
+        let journal = self.pulse.journal.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let reasons = [
             (!self.is_live()).then(|| "the loop does not beat".to_owned()),
             (!self.pulse.bound.load(Ordering::Relaxed)).then(|| "SIP is not bound".to_owned()),
             self.board.borrow().draining.then(|| "draining".to_owned()),
             store,
+            journal.map(|fault| format!("journal: {fault}")),
         ];
         reasons.into_iter().flatten().collect()
     }
@@ -268,11 +275,14 @@ struct Pulse {
     /// Milliseconds after `began`, plus one; zero: never.
     last: AtomicU64,
     bound: AtomicBool,
+    /// Why the journal can't be written.
+    journal: Mutex<Option<String>>,
 }
 
 impl Default for Pulse {
     fn default() -> Self {
-        Self { began: Instant::now(), last: AtomicU64::new(0), bound: AtomicBool::new(false) }
+        let (last, bound, journal) = Default::default();
+        Self { began: Instant::now(), last, bound, journal }
     }
 }
 

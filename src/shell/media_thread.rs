@@ -2,7 +2,8 @@
 //!
 //! Owns the threads, their queues, and the handle through which the loop talks to them. Each
 //! thread runs one [`crate::media::engine::Engine`] (`shard`) on its own sockets ([`backend`]);
-//! nothing is shared between threads but counters ([`figures`]). Commands go in by a bounded
+//! nothing is shared between threads but counters ([`figures`]), and the sockets that an earlier
+//! process has left. Commands go in by a bounded
 //! queue, events come out by another; neither side ever waits for the other.
 
 pub mod backend;
@@ -21,6 +22,7 @@ use tokio::sync::mpsc;
 use crate::chance::Chance;
 use crate::media::prompt::Library;
 use crate::media::{Command, Config, Event, Io, Priority};
+use crate::shell::kept_sockets::KeptSockets;
 use crate::shell::recorder::Tap;
 use backend::priority::{self, Given};
 use backend::{Backend, Epoll, Kind, Uring, Wake};
@@ -54,7 +56,8 @@ pub struct MediaThreads;
 
 impl MediaThreads {
     /// Starts `config.threads` threads (0: one a core, less one). Events come out of `events`'
-    /// other end; what is recorded goes to `recorder`, and without one recordings end at once.
+    /// other end; what is recorded goes to `recorder`, and without one recordings end at once; a
+    /// socket that an earlier process has left in `kept` is taken for one of its address.
     /// Fails when the system refuses a thread, or the backend that `config` insists on.
     pub fn start(
         config: &Config,
@@ -62,9 +65,10 @@ impl MediaThreads {
         chance: &mut Chance,
         events: &mpsc::Sender<Event>,
         recorder: Option<&Tap>,
+        kept: &KeptSockets,
     ) -> io::Result<MediaHandle> {
-        let begin =
-            |kind, chance: &mut Chance| begin(kind, config, library, chance, (events, recorder));
+        let around = (events, recorder, kept);
+        let begin = |kind, chance: &mut Chance| begin(kind, config, library, chance, around);
         let kind = choose(config.io)?;
         match begin(kind, chance) {
             // The test had one ring, many threads have many: the system may have a limit between.
@@ -83,7 +87,7 @@ fn begin(
     config: &Config,
     library: &Arc<Library>,
     chance: &mut Chance,
-    (events, recorder): (&mpsc::Sender<Event>, Option<&Tap>),
+    (events, recorder, kept): (&mpsc::Sender<Event>, Option<&Tap>, &KeptSockets),
 ) -> io::Result<MediaHandle> {
     let count = match config.threads {
         0 => std::thread::available_parallelism().map_or(1, NonZero::get) - 1,
@@ -104,6 +108,7 @@ fn begin(
             chance: chance.split(),
             gauge: Arc::clone(&gauge),
             recorder: recorder.cloned(),
+            kept: kept.clone(),
         };
         let (ready, on_thread) = (ready.clone(), wake.clone());
         let serve = move || match kind {

@@ -3,6 +3,7 @@
 //! Owns the registry. The loop feeds it, the console prints it. Labels come from the configuration
 //! or from closed lists, never from a message: a peer can't make the list grow.
 
+mod journal;
 mod live;
 mod media;
 mod openings;
@@ -23,11 +24,13 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::scribe::Health;
 use crate::call::board::{Board, CounselorState, PhaseName};
 use crate::call::cdr::{Cdr, LegFigures, Outcome};
 use crate::call::deed::What;
 use crate::call::voice::Voice;
 use crate::store::recording::Ended;
+use journal::Journal;
 use live::Live;
 use media::Media;
 pub use media::MediaFigures;
@@ -88,6 +91,7 @@ struct Inner {
     media: Arc<Media>,
     gauges: Arc<Gauges>,
     openings: Arc<Openings>,
+    journal: Arc<Journal>,
 }
 
 impl fmt::Debug for Metrics {
@@ -135,6 +139,8 @@ impl Default for Metrics {
         registry.register_collector(Box::new(Arc::clone(&gauges)));
         let openings = Arc::new(Openings::default());
         registry.register_collector(Box::new(Arc::clone(&openings)));
+        let journal = Arc::new(Journal::default());
+        registry.register_collector(Box::new(Arc::clone(&journal)));
         let inner = Inner {
             registry,
             calls,
@@ -152,6 +158,7 @@ impl Default for Metrics {
             media,
             gauges,
             openings,
+            journal,
         };
         Self(Arc::new(inner))
     }
@@ -273,6 +280,11 @@ impl Metrics {
             | What::WrapUpExtended => return,
         };
         self.0.deeds.get_or_create(&[("act", act.to_owned())]).inc();
+    }
+
+    /// Takes how the journal of live calls does.
+    pub fn journal(&self, health: Health) {
+        self.0.journal.set(health);
     }
 
     /// Takes the count of records that the store lost since the start.

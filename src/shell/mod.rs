@@ -9,7 +9,10 @@
 mod certificate;
 pub mod clock;
 mod config;
+pub mod fds;
 pub mod handle;
+pub mod keeper;
+pub mod kept_sockets;
 pub mod lock;
 pub mod log;
 pub mod media_thread;
@@ -22,9 +25,11 @@ pub mod recorder;
 mod rehearsals;
 pub mod reload;
 mod resolve;
+pub mod scribe;
 mod signals;
 pub mod sip_socket;
 mod start;
+pub mod survival;
 pub mod systemd;
 
 use std::collections::VecDeque;
@@ -58,8 +63,9 @@ use news::News;
 use recorder::Recorder;
 use rehearsals::Rehearsals;
 use reload::Fresh;
-use signals::Signals;
+use signals::{Order, Signals};
 use sip_socket::{Arrived, Sockets};
+use survival::Survival;
 
 /// Inputs of one round.
 const BUDGET: usize = 128;
@@ -106,6 +112,7 @@ pub struct Shell {
     signals: Signals,
     store: Store,
     recorder: Recorder,
+    survival: Survival,
     metrics: Metrics,
     rehearsals: Rehearsals,
     feed: Feed,
@@ -128,7 +135,18 @@ enum Stage {
     Serving,
     /// Live calls have until then.
     Draining(Instant),
+    /// The next process goes on with the live calls.
+    HandingOver,
     Over,
+}
+
+/// How a service ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// No call is left.
+    Over,
+    /// The next process goes on with the live calls.
+    HandedOver,
 }
 
 /// Why the loop woke up.
@@ -139,7 +157,7 @@ enum Woken {
     Asked(Asked),
     Rehearsal(Box<Rehearsal>),
     Change(Box<Fresh>),
-    Signal(&'static str),
+    Signal(Order),
     Time,
 }
 
@@ -165,23 +183,37 @@ impl Shell {
         self.sockets.listening()
     }
 
-    /// Runs until the operator ends it and the live calls are over, or their time is.
+    /// The voices: they go on until the last copy of this is dropped.
+    pub fn media(&self) -> MediaHandle {
+        self.media.clone()
+    }
+
+    /// Runs until the operator ends it and the live calls are over, or their time is, or they are
+    /// handed over.
     ///
     /// # Errors
     /// [`Error::Faulty`].
-    pub async fn run(mut self) -> Result<(), Error> {
+    pub async fn run(mut self) -> Result<End, Error> {
         let started = format!("started, version {}", env!("CARGO_PKG_VERSION"));
         self.store.audit(news::entry(news::SYSTEM, started));
         let watchdog = self.beside.spawn(systemd::watchdog(self.handle.clone()));
         systemd::tell(systemd::Stage::Ready);
         let ended = self.rounds().await;
         systemd::tell(systemd::Stage::Stopping);
-        self.linger().await;
+        // One that is not to be trusted any more hands over too: the journal is whole.
+        let is_left = self.stage == Stage::HandingOver || ended.is_err();
+        let end = if is_left && self.survival.keeps() {
+            self.survival.hand_over(&self.store);
+            End::HandedOver
+        } else {
+            self.linger().await;
+            End::Over
+        };
         watchdog.abort();
         if let Some(watching) = self.watching.take() {
             watching.abort();
         }
-        ended
+        ended.map(|()| end)
     }
 
     async fn rounds(&mut self) -> Result<(), Error> {
@@ -218,7 +250,7 @@ impl Shell {
                 Woken::Asked(asked) => self.ask(asked),
                 Woken::Rehearsal(asked) => self.rehearse(*asked),
                 Woken::Change(fresh) => self.change(*fresh),
-                Woken::Signal(name) => self.on_signal(name),
+                Woken::Signal(order) => self.on_signal(order),
             }
         }
     }
@@ -233,7 +265,7 @@ impl Shell {
             Some(asked) = self.feed.next_asked() => Woken::Asked(asked),
             Some(asked) = self.rehearsals.asked.recv() => Woken::Rehearsal(Box::new(asked)),
             Some(fresh) = self.changes.recv() => Woken::Change(Box::new(fresh)),
-            name = self.signals.next() => Woken::Signal(name),
+            order = self.signals.next() => Woken::Signal(order),
             () = sleep_until(until.into()) => Woken::Time,
         }
     }
@@ -294,8 +326,7 @@ impl Shell {
                     self.store.intention(extension, intention);
                 }
                 Output::Recording(order) => self.recorder.tell(order),
-                // Nothing is kept before there is a journal.
-                Output::Keep(_) => {}
+                Output::Keep(changes) => self.survival.keep(changes, &self.store),
                 Output::Board(board) => {
                     self.news.tell(&board);
                     self.feed.show(*board);
@@ -432,17 +463,22 @@ impl Shell {
         self.give(Input::Command(command));
     }
 
-    fn on_signal(&mut self, name: &str) {
+    fn on_signal(&mut self, order: Order) {
+        let name = order.name();
         match self.stage {
+            Stage::Serving | Stage::Draining(_) if order == Order::HandOver => {
+                tracing::info!("{name}: the next process goes on with the live calls");
+                self.stage = Stage::HandingOver;
+            }
             Stage::Serving => {
                 tracing::info!("{name}");
                 self.command(Command::Drain);
             }
-            Stage::Draining(_) if name == "SIGINT" => {
+            Stage::Draining(_) if order == Order::Interrupt => {
                 tracing::warn!("{name} again: ends at once");
                 self.stage = Stage::Over;
             }
-            Stage::Draining(_) | Stage::Over => {}
+            Stage::Draining(_) | Stage::HandingOver | Stage::Over => {}
         }
     }
 
@@ -454,7 +490,7 @@ impl Shell {
                 true
             }
             Stage::Draining(_) => self.switchboard.is_idle(),
-            Stage::Over => true,
+            Stage::HandingOver | Stage::Over => true,
         }
     }
 
@@ -478,6 +514,9 @@ impl Shell {
         let plain = streams.connections.saturating_sub(streams.secure);
         self.metrics.connections([("tcp", plain), ("tls", streams.secure)]);
         self.metrics.certificate(self.certificate.beat(clock::now()));
+        let journal = self.survival.beat(Instant::now(), &self.store);
+        self.feed.journal(journal.fault.clone());
+        self.metrics.journal(journal);
         self.metrics.records_lost(store.dropped + store.rejected);
         self.metrics.media(self.media.figures().metrics());
         self.metrics.sip(counts.messages.iter().map(|((method, direction), count)| {

@@ -20,6 +20,7 @@ use super::rehearsals::Rehearsals;
 use super::reload::{self, Fresh, Source};
 use super::signals::{self, Signals};
 use super::sip_socket::{Limits, Sockets};
+use super::survival::{Kept, Parts, Survival};
 use super::{Error, Shell, Stage, clock, handle, resolve, tell_faults};
 use crate::call::config::Extension;
 use crate::call::intention::Intention;
@@ -49,6 +50,8 @@ pub struct Setup {
     pub recorder: recorder::Config,
     /// What counselors chose last.
     pub intentions: BTreeMap<Extension, Intention>,
+    /// What the process before has left.
+    pub kept: Kept,
     /// Where another configuration comes from; `None`: it never changes.
     pub source: Option<Source>,
     /// Is shown every step of a call; must not wait.
@@ -68,7 +71,8 @@ impl Shell {
         let mut chance = clock::chance()?;
         let Fresh { sip, tls, .. } = &setup.fresh;
         let beside = setup.beside;
-        let sockets = Sockets::bind(&sip.listen, &setup.sockets, tls.clone(), &beside)?;
+        let sockets =
+            Sockets::bind(&sip.listen, &setup.sockets, tls.clone(), &beside, &setup.kept.sockets)?;
         let (event_sender, events) = mpsc::channel(EVENTS_MAX);
         let certificate = Certificate::new(setup.fresh.tls.as_deref());
         let (command_sender, commands) = mpsc::channel(COMMANDS_MAX);
@@ -82,6 +86,7 @@ impl Shell {
             &mut chance,
             &event_sender,
             Some(&recorder.tap()),
+            &setup.kept.sockets,
         )
         .map_err(Error::Media)?;
         let (change_sender, changes) = mpsc::channel(1);
@@ -100,14 +105,9 @@ impl Shell {
             })
             .map(|watching| beside.spawn(watching));
         let drain = setup.fresh.call.limits.drain;
-        let mut switchboard = switchboard(
-            setup.fresh,
-            setup.media,
-            media.shards(),
-            &sockets,
-            setup.intentions,
-            chance,
-        );
+        let parts =
+            parts(setup.fresh, setup.media, media.shards(), &sockets, setup.intentions, chance);
+        let (survival, mut switchboard) = Survival::begin(setup.kept, parts)?;
         recall(&mut switchboard, &setup.store);
         Ok(Self {
             switchboard,
@@ -121,6 +121,7 @@ impl Shell {
             signals,
             store: setup.store,
             recorder,
+            survival,
             metrics,
             rehearsals,
             feed,
@@ -154,9 +155,12 @@ fn recorder(
     })
 }
 
-/// What an earlier process counted today. A database that can't be read costs the board these
+/// What an earlier process counted today, where the journal does not know it. A database that can't be read costs the board these
 /// figures, and no call.
 fn recall(switchboard: &mut Switchboard, store: &Store) {
+    if switchboard.knows_today() {
+        return;
+    }
     let now = clock::now();
     // Longer than any day of any calendar.
     let from = now.wall - TimeDelta::hours(26);
@@ -167,18 +171,19 @@ fn recall(switchboard: &mut Switchboard, store: &Store) {
     }
 }
 
-fn switchboard(
+/// What the switchboard is made of.
+fn parts(
     fresh: Fresh,
     mut media: media::Config,
     shards: u8,
     sockets: &Sockets,
     intentions: BTreeMap<Extension, Intention>,
     chance: Chance,
-) -> Switchboard {
+) -> Parts {
     let Fresh { mut call, mut sip, .. } = fresh;
     resolve::literals(&mut call);
     // What stood for "choose": port 0, and as many threads as fit.
     sip.listen = sockets.listening().to_vec();
     media.threads = shards;
-    Switchboard::new(Arc::new(call), sip, &media, intentions, chance, clock::now())
+    Parts { call: Arc::new(call), sip, media, intentions, chance }
 }

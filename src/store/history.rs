@@ -99,6 +99,18 @@ pub fn of_text(conn: &Connection, sha256: &[u8]) -> rusqlite::Result<Option<Vers
     conn.query_row(&sql, [sha256], read).optional()
 }
 
+/// The newest version whose checksum begins so.
+///
+/// # Errors
+/// When the database can't be read.
+pub fn of_print(conn: &Connection, print: &[u8]) -> rusqlite::Result<Option<Version>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM config_version WHERE substr(sha256, 1, length(?1)) = ?1
+         ORDER BY n DESC LIMIT 1"
+    );
+    conn.query_row(&sql, [print], read).optional()
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<Version> {
     Ok(Version {
         n: row.get("n")?,

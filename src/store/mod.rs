@@ -19,6 +19,7 @@ pub mod contact;
 pub mod counselors;
 pub mod duty;
 pub mod history;
+pub mod journal;
 pub mod migrate;
 pub mod opening;
 pub mod recording;
@@ -231,6 +232,17 @@ impl Store {
     /// Writes down that a recording's file is gone, in its row and in the audit trail.
     pub fn recording_deleted(&self, deletion: recording::Deletion) {
         self.owner.0.push(Record::Deletion(deletion));
+    }
+
+    /// How many records were handed over. When [`Self::committed`] comes to this, all of them are
+    /// in the database for good.
+    pub fn taken_in(&self) -> u64 {
+        self.owner.0.taken_in()
+    }
+
+    /// See [`Self::taken_in`].
+    pub fn committed(&self) -> u64 {
+        self.owner.0.committed()
     }
 
     /// The database's file, for a [`Reader`].

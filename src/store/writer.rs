@@ -106,6 +106,9 @@ struct Backlog {
     tasks: VecDeque<Task>,
     /// Taken by the writer, not committed yet.
     in_hand: usize,
+    /// Records that were taken in, and how many of them are committed, in the same order.
+    taken_in: u64,
+    committed: u64,
     /// The writer rests between two transactions: no need to wake it.
     is_resting: bool,
     /// Set once: the writer ends when nothing waits, or at this moment.
@@ -152,6 +155,7 @@ impl Shared {
         } else {
             backlog.health.spooled += u64::from(pending >= self.config.queue);
             backlog.records.push_back(record);
+            backlog.taken_in += 1;
         }
         self.rouse(backlog);
     }
@@ -205,6 +209,14 @@ impl Shared {
     pub(super) fn health(&self) -> Health {
         let backlog = self.lock();
         Health { pending: backlog.pending(), ..backlog.health.clone() }
+    }
+
+    pub(super) fn taken_in(&self) -> u64 {
+        self.lock().taken_in
+    }
+
+    pub(super) fn committed(&self) -> u64 {
+        self.lock().committed
     }
 
     /// Asks the writer to end within `limit`; a second, later limit changes nothing.
@@ -371,11 +383,12 @@ impl Writer {
         let conn = connection(&mut self.conn, &self.shared.config)?;
         let (done, trail) = commit(conn, &self.batch, self.shared.trail())?;
         self.shared.set_trail(trail);
-        self.batch = Batch::default();
+        let records = std::mem::take(&mut self.batch).records.len() as u64;
         self.in_log += 1;
         self.rested = Instant::now() + REST;
         let mut backlog = self.shared.lock();
         backlog.in_hand = 0;
+        backlog.committed += records;
         backlog.health.written += done.written;
         backlog.health.duplicates += done.duplicates;
         backlog.health.rejected += done.rejected;

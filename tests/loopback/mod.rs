@@ -45,6 +45,8 @@ pub(crate) mod service;
 pub(crate) mod sipp;
 /// Supervisors: who hears whom, by tone.
 mod supervision;
+/// A service that is killed or replaced in the middle of calls.
+mod survival;
 /// Phones and trunks by TLS, and a certificate that is exchanged.
 mod tls;
 /// Tones: µ-law, WAV, and which frequency is heard.

@@ -185,6 +185,11 @@ impl Process {
         assert!(Command::new("sh").args(["-c", &order]).status().unwrap().success(), "{order}");
     }
 
+    /// Its number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has printed so far.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()

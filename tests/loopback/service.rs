@@ -122,12 +122,17 @@ pub(crate) struct Service {
 impl Service {
     /// Writes its files, starts it and waits until it is ready.
     pub(crate) fn start(place: &Place, setup: &Setup) -> Self {
+        Self::start_by(place, setup, "run")
+    }
+
+    /// The same by this command: `run`, or `keep`, whose child is the service then.
+    pub(crate) fn start_by(place: &Place, setup: &Setup, command: &str) -> Self {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (sip, tls) = (local(place.port()), local(place.port()));
         let console = local(place.port());
         make_prompts(&place.dir.join("prompts"));
         let config = place.file("koebashi.toml", &text(place, setup, [sip, tls], console));
-        let process = run(place, &config);
+        let process = run(place, command, &config);
         let database = place.dir.join("state/koebashi.db");
         let mut service = Self { sip, tls, console, config, process, database };
         service.wait_ready();
@@ -142,11 +147,24 @@ impl Service {
         let database = rusqlite::Connection::open(&self.database).unwrap();
         meanwhile(&database);
         database.close().unwrap();
-        self.process = run(place, &self.config);
+        self.process = run(place, "run", &self.config);
         self.wait_ready();
     }
 
-    fn wait_ready(&mut self) {
+    /// The number of its process; where it is kept, of the keeper's.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// The process that the keeper keeps; `None`: there is none at the moment.
+    pub(crate) fn kept(&self) -> Option<u32> {
+        let pid = self.pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+        children.split_whitespace().next()?.parse().ok()
+    }
+
+    /// Waits until it is ready.
+    pub(crate) fn wait_ready(&mut self) {
         wait_for("the service to be ready", READY_LIMIT, || {
             assert!(self.process.is_running(), "the service ended: {}", self.log());
             let (code, _) = self.get("/ready")?;
@@ -304,10 +322,12 @@ impl Service {
     }
 }
 
-fn run(place: &Place, config: &Path) -> Process {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_koebashi"));
-    command.args(["run", "--config"]).arg(config).env_remove("NOTIFY_SOCKET");
-    Process::start(place, "koebashi", &mut command)
+fn run(place: &Place, command: &str, config: &Path) -> Process {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_koebashi"));
+    // Keys of live calls: in the test's folder, not among those of the machine.
+    program.env("RUNTIME_DIRECTORY", place.dir.join("run"));
+    program.args([command, "--config"]).arg(config).env_remove("NOTIFY_SOCKET");
+    Process::start(place, "koebashi", &mut program)
 }
 
 /// All shipped prompts as tones: a long one each for those that the tests listen for, a short one

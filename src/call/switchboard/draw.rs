@@ -144,6 +144,11 @@ impl Switchboard {
         *self.today.outcomes.entry(line.clone()).or_default().entry(outcome).or_default() += 1;
     }
 
+    /// Whether anything was counted today already: what is kept over a restart says so.
+    pub fn knows_today(&self) -> bool {
+        self.today.day.is_some()
+    }
+
     /// Counts a call of an earlier process, when it is one of today: a restart in the middle of an
     /// evening does not begin the evening anew.
     pub fn recall(&mut self, now: Now, cdr: &Cdr) {

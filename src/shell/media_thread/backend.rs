@@ -65,6 +65,10 @@ pub trait Backend: Sized {
     /// panics is dropped.
     fn deliver(&mut self, most: usize, take: impl FnMut(Arrival<'_>) -> Option<Forward>) -> bool;
 
+    /// Takes no packet out of any socket any more: what comes waits there for whoever has the
+    /// socket next. What has been taken out is still shown by [`Backend::deliver`].
+    fn stop_reading(&mut self);
+
     /// 20 ms are over: every socket may again be read for [`PACKETS_A_TICK`] packets.
     fn next_tick(&mut self);
 

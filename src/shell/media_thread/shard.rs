@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -23,6 +24,7 @@ use crate::chance::Chance;
 use crate::media::engine::{Channel, Engine};
 use crate::media::prompt::Library;
 use crate::media::{Command, Config, Event, PortId, Quality};
+use crate::shell::kept_sockets::{KeptSockets, Name};
 use crate::shell::recorder::Tap;
 
 /// Packets that are passed on before it is looked whether a tick is due and what was sent on is
@@ -54,6 +56,7 @@ pub(super) struct Means {
     pub(super) gauge: Arc<Gauge>,
     /// Where recorded sound goes; without it recordings end at once.
     pub(super) recorder: Option<Tap>,
+    pub(super) kept: KeptSockets,
 }
 
 /// One thread's everything.
@@ -62,7 +65,8 @@ pub(super) struct Shard<B> {
     means: Means,
     backlog: VecDeque<Event>,
     engine: Engine,
-    ports: BTreeMap<u32, PortId>,
+    /// Open ports, and where they are.
+    ports: BTreeMap<u32, (PortId, SocketAddr)>,
     /// The backend has packets that were not taken in the last turn.
     has_packets: bool,
     has_orders: bool,
@@ -119,7 +123,14 @@ impl<B: Backend> Shard<B> {
         self.pass_on();
         self.tick();
         let turn = self.take_orders();
+        if turn == Turn::Stop {
+            self.stop_reading();
+        }
         self.flush();
+        if turn == Turn::Stop {
+            // Hands over what is to be sent.
+            self.backend.wait(Some(self.now))?;
+        }
         Ok(turn)
     }
 
@@ -164,6 +175,15 @@ impl<B: Backend> Shard<B> {
         });
     }
 
+    /// Leaves what comes to whoever has the sockets next, and passes on what has come.
+    fn stop_reading(&mut self) {
+        self.backend.stop_reading();
+        self.pass_on();
+        while self.has_packets {
+            self.pass_on();
+        }
+    }
+
     fn take_orders(&mut self) -> Turn {
         self.has_orders = true;
         if self.backlog.len() >= BACKLOG_MAX {
@@ -193,11 +213,11 @@ impl<B: Backend> Shard<B> {
                 tracing::warn!(port = port.n, "a media port is asked for twice");
                 return;
             }
-            let opened =
-                Sockets::bind(*local, *dscp).and_then(|both| self.backend.open(*port, both));
+            let opened = Sockets::open(*local, *dscp, &self.means.kept)
+                .and_then(|both| self.backend.open(*port, both));
             match opened {
                 Ok(()) => {
-                    self.ports.insert(port.n, *port);
+                    self.ports.insert(port.n, (*port, *local));
                 }
                 Err(error) => {
                     tracing::warn!(%error, %local, "a media port can't be opened");
@@ -216,9 +236,9 @@ impl<B: Backend> Shard<B> {
         self.pass_on_recorded();
         while let Some(event) = self.engine.poll_event() {
             if let Event::Closed { port, .. } = &event
-                && self.ports.remove(&port.n).is_some()
+                && let Some((_, local)) = self.ports.remove(&port.n)
             {
-                self.backend.close(*port);
+                self.close(*port, local);
             }
             self.tell(event);
         }
@@ -242,6 +262,11 @@ impl<B: Backend> Shard<B> {
                 self.engine.command(Instant::now(), Command::StopRecord { record });
             }
         }
+    }
+
+    fn close(&mut self, port: PortId, local: SocketAddr) {
+        self.backend.close(port);
+        self.means.kept.forget(Name::media(local));
     }
 
     fn tell(&mut self, event: Event) {
@@ -287,8 +312,8 @@ impl<B: Backend> Shard<B> {
         self.panics.clear();
         let Means { config, library, chance, .. } = &mut self.means;
         self.engine = Engine::new(config.clone(), Arc::clone(library), chance.split());
-        for (_, port) in std::mem::take(&mut self.ports) {
-            self.backend.close(port);
+        for (_, (port, local)) in std::mem::take(&mut self.ports) {
+            self.close(port, local);
             self.tell(Event::Closed { port, quality: Quality::default() });
         }
     }

@@ -66,6 +66,8 @@ fn every_family_is_there_under_its_name() {
     metrics.connections([("tcp", 2), ("tls", 3)]);
     metrics.certificate(Some(-5));
     metrics.configuration_faults(2);
+    let fault = Some("full".to_owned());
+    metrics.journal(Health { fault, written: 7, late: 2 });
     metrics.opening("nijiiro", 1_795_939_294, &[("trunk", true), ("disk", false)]);
     metrics.board(&Board { lines: vec![line("nijiiro", 2)], ..Board::default() });
     metrics.recording(Ended::Overrun);
@@ -96,6 +98,9 @@ fn every_family_is_there_under_its_name() {
         "koebashi_sip_connections{transport=\"tls\"} 3",
         "koebashi_certificate_expires_seconds -5",
         "koebashi_configuration_faults 2",
+        "koebashi_journal_fault 1",
+        "koebashi_journal_written_total 7",
+        "koebashi_journal_late_total 2",
         "koebashi_opening_check{line=\"nijiiro\",check=\"trunk\"} 1",
         "koebashi_opening_check{line=\"nijiiro\",check=\"disk\"} 0",
         "koebashi_opening_last_run_timestamp_seconds{line=\"nijiiro\"} 1795939294",
@@ -110,7 +115,7 @@ fn every_family_is_there_under_its_name() {
     let families = types.len();
     types.sort_unstable();
     types.dedup_by_key(|line| line.split(' ').nth(2));
-    assert_eq!((types.len(), families), (39, 39), "{text}");
+    assert_eq!((types.len(), families), (42, 42), "{text}");
     assert!(text.ends_with('\n') && !text.contains("EOF"));
 }
 

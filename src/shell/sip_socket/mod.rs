@@ -30,6 +30,7 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::kept_sockets::KeptSockets;
 use crate::sip::{Flow, Transmit, Transport};
 use connections::Connections;
 use tls::Tls;
@@ -166,7 +167,8 @@ pub struct Sockets {
 
 impl Sockets {
     /// Opens the sockets. Must be called within the runtime of whoever reads them; the tasks of the
-    /// streams run on `beside`. Without `tls`, whoever comes to a TLS socket is closed.
+    /// streams run on `beside`. Without `tls`, whoever comes to a TLS socket is closed. Those that
+    /// an earlier process has left in `kept` are gone on with; all of them are kept.
     ///
     /// # Errors
     /// The first socket that can't be opened.
@@ -175,6 +177,7 @@ impl Sockets {
         limits: &Limits,
         tls: Option<Arc<Tls>>,
         beside: &Handle,
+        kept: &KeptSockets,
     ) -> Result<Self, BindError> {
         let (sender, reports) = mpsc::channel(REPORTS_MAX);
         let connections = Connections::new(limits.clone(), tls, sender.clone(), beside.clone());
@@ -183,14 +186,14 @@ impl Sockets {
         let mut listening = Vec::new();
         for (transport, address) in listen {
             let bound = match transport {
-                Transport::Udp => Udp::bind(*address, limits).map(|socket| {
+                Transport::Udp => Udp::bind(*address, limits, kept).map(|socket| {
                     socket.watch_errors(sender.clone());
                     let local = socket.local;
                     udp.push(socket);
                     local
                 }),
                 Transport::Tcp | Transport::Tls => {
-                    stream::listen(*transport, *address, limits, &connections)
+                    stream::listen(*transport, *address, limits, &connections, kept)
                 }
             };
             let refused = |source| {

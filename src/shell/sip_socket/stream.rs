@@ -7,6 +7,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::connections::{Connections, Seat, State};
 use super::{Limits, Report, tls, udp};
+use crate::shell::kept_sockets::{Carries, KeptSockets, Name};
 use crate::sip::frame::{Frame, Framer};
 use crate::sip::{Flow, Transport, parse};
 
@@ -55,23 +57,38 @@ pub(super) fn listen(
     address: SocketAddr,
     limits: &Limits,
     connections: &Arc<Connections>,
+    kept: &KeptSockets,
 ) -> io::Result<SocketAddr> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = match kept.claim(address, Carries::Streams) {
+        Some(old) => Socket::from(old),
+        None => {
+            let new = bind(address)?;
+            if let Some(bound) = new.local_addr()?.as_socket() {
+                kept.keep(Name::sip(transport, bound), &[new.as_fd()]);
+            }
+            new
+        }
+    };
     socket.set_nonblocking(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    // Streams of the last run that linger (TIME_WAIT) must not keep the next one from starting.
-    socket.set_reuse_address(true)?;
     udp::mark(&socket, address, limits.dscp)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
     let beside = &connections.beside;
     let _context = beside.enter();
     let listener = TcpListener::from_std(socket.into())?;
     let bound = listener.local_addr()?;
     beside.spawn(accept(listener, transport, bound, Arc::clone(connections)));
     Ok(bound)
+}
+
+fn bind(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Streams of the last run that linger (TIME_WAIT) must not keep the next one from starting.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
 }
 
 async fn accept(

@@ -8,7 +8,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -24,6 +24,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use super::{Limits, Report, Sent};
+use crate::shell::kept_sockets::{Carries, KeptSockets, Name};
 use crate::sip::{Flow, Transport};
 
 /// Control messages of one datagram: where it was sent to, or an ICMP error and who reports it.
@@ -42,11 +43,22 @@ pub(super) struct Udp {
 }
 
 impl Udp {
-    pub(super) fn bind(address: SocketAddr, limits: &Limits) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    pub(super) fn bind(
+        address: SocketAddr,
+        limits: &Limits,
+        kept: &KeptSockets,
+    ) -> io::Result<Self> {
+        let old = kept.claim(address, Carries::Datagrams).map(Socket::from);
+        let is_new = old.is_none();
+        let socket = match old {
+            Some(socket) => socket,
+            None => Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?,
+        };
         socket.set_nonblocking(true)?;
         if address.is_ipv6() {
-            socket.set_only_v6(true)?;
+            if is_new {
+                socket.set_only_v6(true)?;
+            }
             setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?;
             setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
         } else {
@@ -57,9 +69,14 @@ impl Udp {
         if let Err(error) = socket.set_recv_buffer_size(limits.receive_buffer) {
             tracing::warn!(%error, "no larger UDP receive buffer");
         }
-        socket.bind(&address.into())?;
+        if is_new {
+            socket.bind(&address.into())?;
+        }
         let socket = UdpSocket::from(socket);
         let local = socket.local_addr()?;
+        if is_new {
+            kept.keep(Name::sip(Transport::Udp, local), &[socket.as_fd()]);
+        }
         let interest = Interest::READABLE | Interest::ERROR;
         #[expect(deprecated, reason = "its successor is unsafe; the fd of a socket never changes")]
         let socket = AsyncFd::with_interest(socket, interest)?;

@@ -138,6 +138,15 @@ impl Backend for Epoll {
         !self.ready.is_empty()
     }
 
+    fn stop_reading(&mut self) {
+        // What is read is shown at once, so that nothing is left elsewhere than in the sockets.
+        self.ready.clear();
+        for token in self.table.tokens() {
+            self.rest(token);
+        }
+        self.resting.clear();
+    }
+
     fn next_tick(&mut self) {
         self.table.tick = self.table.tick.wrapping_add(1);
         while let Some(token) = self.resting.pop() {

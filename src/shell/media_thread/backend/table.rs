@@ -169,6 +169,15 @@ impl Table {
         slot.entry.as_mut().filter(|_| slot.generation == token.generation)
     }
 
+    /// The tokens of all sockets.
+    pub(super) fn tokens(&self) -> Vec<Token> {
+        let of = |(slot, it): (u32, &Slot)| {
+            let generation = it.generation;
+            [Channel::Rtp, Channel::Rtcp].map(|channel| Token { slot, generation, channel })
+        };
+        (0..).zip(&self.slots).filter(|(_, it)| it.entry.is_some()).flat_map(of).collect()
+    }
+
     /// A port's socket.
     pub(super) fn socket(&self, port: PortId, channel: Channel) -> Option<&UdpSocket> {
         let slot = self.slots.get(*self.ports.get(&port.n)? as usize)?;

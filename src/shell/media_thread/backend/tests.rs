@@ -36,6 +36,45 @@ with_each_backend! {
     packets_on_which_the_reader_panics_cost_nothing_else
     how_long_a_packet_waited_is_told
     packets_that_found_no_room_are_counted
+    whoever_has_the_sockets_next_finds_what_was_not_shown
+}
+
+/// No packet is lost, shown twice or out of order where one process ends and the next goes on.
+fn whoever_has_the_sockets_next_finds_what_was_not_shown<B: Backend>() {
+    let mut rig = Rig::<B>::new();
+    let socket = sockets::bind(here(), 0).unwrap();
+    let (at, next) = (socket.local_addr().unwrap(), socket.try_clone().unwrap());
+    let sockets = Sockets { rtp: socket, rtcp: sockets::bind(here(), 0).unwrap() };
+    rig.backend.open(port(1), sockets).unwrap();
+    rig.turn();
+    let phone = peer();
+    let mut found: Vec<u8> = vec![];
+    let mut show = |backend: &mut B| {
+        while backend.deliver(8, |arrival| {
+            found.push(arrival.buffer[0]);
+            None
+        }) {}
+    };
+    for n in 0..20 {
+        phone.send_to(&[n], at).unwrap();
+        if n == 5 {
+            rig.turn();
+            show(&mut rig.backend);
+        }
+        if n == 10 {
+            rig.turn();
+            rig.backend.stop_reading();
+        }
+    }
+    show(&mut rig.backend);
+    rig.turn();
+    show(&mut rig.backend);
+    drop(rig);
+    let mut buffer = [0; 16];
+    while next.recv_from(&mut buffer).is_ok() {
+        found.push(buffer[0]);
+    }
+    assert_eq!(found, (0..20).collect::<Vec<u8>>());
 }
 
 struct Rig<B> {

@@ -230,6 +230,27 @@ impl Backend for Uring {
         !self.came.is_empty()
     }
 
+    fn stop_reading(&mut self) {
+        let tokens = self.table.tokens();
+        for token in &tokens {
+            let Some(entry) = self.table.entry(*token) else { continue };
+            let line = entry.line(token.channel);
+            if line.reading == Reading::Armed {
+                line.reading = Reading::Stopping;
+                self.cancel(*token);
+            } else if line.reading == Reading::Idle {
+                line.reading = Reading::Resting;
+            }
+        }
+        for _ in 0..CLOSING_ROUNDS {
+            if self.enter(0, None).is_err() {
+                break;
+            }
+            self.reap();
+        }
+        self.resting.clear();
+    }
+
     fn next_tick(&mut self) {
         self.table.tick = self.table.tick.wrapping_add(1);
         while let Some(token) = self.resting.pop() {

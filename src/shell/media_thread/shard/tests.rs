@@ -18,11 +18,12 @@ fn shard<B: Backend>(length: usize) -> (Shard<B>, mpsc::Receiver<Event>, SyncSen
         chance: Chance::from_number(1),
         gauge: Arc::new(Gauge::default()),
         recorder: None,
+        kept: KeptSockets::none(),
     };
     (Shard::new(B::new(&Wake::new().unwrap()).unwrap(), means), told, orders)
 }
 
-fn phone() -> (UdpSocket, std::net::SocketAddr) {
+fn phone() -> (UdpSocket, SocketAddr) {
     let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
     phone.set_nonblocking(true).unwrap();
     let address = phone.local_addr().unwrap();
@@ -38,7 +39,7 @@ fn a_pause_makes_no_voice_late<B: Backend>() {
     for (port, (_, rtp)) in ports.into_iter().zip(&phones) {
         let local = loop {
             let (_, free) = phone();
-            let local = std::net::SocketAddr::new(free.ip(), free.port() & !1);
+            let local = SocketAddr::new(free.ip(), free.port() & !1);
             shard.command(Command::Open { port, local, dscp: 0 });
             shard.flush();
             if told.try_recv() == Ok(Event::Opened { port }) {
@@ -95,7 +96,7 @@ fn panics_without_end_cost_the_calls_not_the_thread() {
     let (mut shard, mut told, _orders) = shard::<Epoll>(8);
     let port = PortId { n: 1, shard: 0 };
     let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let local = std::net::SocketAddr::new(free.ip(), free.port() & !1);
+    let local = SocketAddr::new(free.ip(), free.port() & !1);
     let open = || Command::Open { port, local, dscp: 0 };
     shard.command(open());
     shard.flush();
@@ -117,8 +118,9 @@ fn panics_of_one_port_cost_its_call() {
     let (mut shard, mut told, _orders) = shard::<Epoll>(8);
     let [one, two] = [1, 2].map(|n| PortId { n, shard: 0 });
     for port in [one, two] {
-        shard.engine.command(Instant::now(), Command::Open { port, local: phone().1, dscp: 0 });
-        shard.ports.insert(port.n, port);
+        let local = phone().1;
+        shard.engine.command(Instant::now(), Command::Open { port, local, dscp: 0 });
+        shard.ports.insert(port.n, (port, local));
     }
     let work = |shard: &mut Shard<Epoll>, port| {
         shard.engine.handle_rtp(Instant::now(), port, phone().1, &mut [0; 20], 20);

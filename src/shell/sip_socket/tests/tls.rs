@@ -113,7 +113,8 @@ impl Drop for Folder {
 
 fn open_tls(limits: &Limits, tls: Option<Arc<Tls>>) -> (Sockets, SocketAddr) {
     let any = "127.0.0.1:0".parse().unwrap();
-    let sockets = Sockets::bind(&[(Transport::Tls, any)], limits, tls, &Handle::current()).unwrap();
+    let (listen, here) = ([(Transport::Tls, any)], Handle::current());
+    let sockets = Sockets::bind(&listen, limits, tls, &here, &KeptSockets::none()).unwrap();
     let local = sockets.listening()[0].1;
     (sockets, local)
 }

@@ -1,0 +1,258 @@
+//! What of the service outlives its process: the journal of live calls and the sockets, from the
+//! process before to the one after.
+//!
+//! Owns where the journal's keys lie, how what was kept becomes a [`Switchboard`], and when what is
+//! gone may be forgotten. What is kept is the switchboard's, how it is written the [`Scribe`]'s,
+//! and the sockets are [`KeptSockets`]'.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf, absolute};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::unistd::geteuid;
+
+use super::clock;
+use super::kept_sockets::{CLAIM_WITHIN, KeptSockets};
+use super::scribe::{Health, Scribe};
+use crate::call::config::Config;
+use crate::call::intention::Intention;
+use crate::call::journal::Change;
+use crate::call::switchboard::{Past, Switchboard};
+use crate::chance::Chance;
+use crate::store::Store;
+use crate::store::journal::{Journal, Key, Losses};
+use crate::{call, media, sip};
+
+/// How long a process that hands over waits for its disk.
+const HAND_OVER: Duration = Duration::from_secs(2);
+/// The number of this run of the machine.
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Finds a configuration by its version.
+pub type Configs = Box<dyn Fn(u64) -> Option<Arc<Config>> + Send>;
+
+/// What the process before has left, and with what this one goes on keeping.
+pub struct Kept {
+    /// Its live calls; `None`: nothing is kept.
+    pub journal: Option<Journal>,
+    /// How long the loop waits for one write of the journal.
+    pub wait: Duration,
+    /// Its sockets.
+    pub sockets: KeptSockets,
+    /// The configurations that its calls may have begun with.
+    pub configs: Configs,
+}
+
+impl Kept {
+    /// Nothing was kept, and nothing will be.
+    pub fn none() -> Self {
+        let sockets = KeptSockets::none();
+        Self { journal: None, wait: Duration::ZERO, sockets, configs: Box::new(|_| None) }
+    }
+}
+
+/// Opens the journal: the files in `state_dir`, their keys in memory only.
+pub fn open(state_dir: &Path, runtime_dir: Option<&Path>, chance: &mut Chance) -> Journal {
+    let keys = match runtime_dir {
+        Some(folder) => folder.to_owned(),
+        None => find_runtime_dir(state_dir),
+    };
+    let (journal, Losses { records, files }) =
+        Journal::open(&state_dir.join("calls"), &keys, chance.split());
+    if records > 0 || files > 0 {
+        tracing::warn!(records, files, "calls of the last run are lost: the journal can't be read");
+    }
+    journal
+}
+
+/// A folder that ends with this run of the machine.
+fn find_runtime_dir(state_dir: &Path) -> PathBuf {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(given) = variable("RUNTIME_DIRECTORY") {
+        // Several folders are parted by colons.
+        let first = given.to_string_lossy().split(':').next().map(PathBuf::from);
+        return first.unwrap_or_default();
+    }
+    let mut hasher = DefaultHasher::new();
+    absolute(state_dir).unwrap_or_else(|_| state_dir.to_owned()).hash(&mut hasher);
+    let name = format!("koebashi-{}-{:x}", geteuid(), hasher.finish());
+    let folders = [variable("XDG_RUNTIME_DIR").map(PathBuf::from), Some("/dev/shm".into())];
+    for folder in folders.into_iter().flatten().map(|folder| folder.join(&name)) {
+        if fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).is_ok() {
+            return folder;
+        }
+    }
+    tracing::warn!(
+        "there is no folder in memory for the keys of live calls (service.runtime_dir): they are \
+         on the disk beside them"
+    );
+    let boot = fs::read_to_string(BOOT).unwrap_or_default();
+    state_dir.join("run").join(boot.trim())
+}
+
+/// What a switchboard is made of.
+pub(super) struct Parts {
+    pub(super) call: Arc<Config>,
+    pub(super) sip: sip::Config,
+    pub(super) media: media::Config,
+    pub(super) intentions: BTreeMap<call::config::Extension, Intention>,
+    pub(super) chance: Chance,
+}
+
+impl Parts {
+    fn new_switchboard(self) -> Switchboard {
+        let Self { call, sip, media, intentions, chance } = self;
+        Switchboard::new(call, sip, &media, intentions, chance, clock::now())
+    }
+}
+
+/// Keeps what outlives the process.
+pub(super) struct Survival {
+    scribe: Option<Scribe>,
+    sockets: KeptSockets,
+    /// What is gone, and how many records the store has to have before that may be forgotten.
+    gone: BTreeMap<Key, u64>,
+    /// When sockets are closed that nobody has claimed.
+    claimed_by: Option<Instant>,
+    fault: Option<String>,
+}
+
+impl Survival {
+    /// Goes on with what was kept.
+    ///
+    /// # Errors
+    /// When the system refuses a thread or a clock.
+    pub(super) fn begin(kept: Kept, parts: Parts) -> io::Result<(Self, Switchboard)> {
+        let Kept { journal, wait, sockets, configs } = kept;
+        let mut survival = Self {
+            scribe: None,
+            sockets,
+            gone: BTreeMap::new(),
+            claimed_by: Some(Instant::now() + CLAIM_WITHIN),
+            fault: None,
+        };
+        let Some(journal) = journal else { return Ok((survival, parts.new_switchboard())) };
+        let (switchboard, unread) = restore(&journal, &configs, parts)?;
+        let scribe = Scribe::start(journal, wait)?;
+        if !unread.is_empty() {
+            scribe.keep(unread.into_iter().map(|key| (key, None)));
+        }
+        survival.scribe = Some(scribe);
+        Ok((survival, switchboard))
+    }
+
+    /// Whether there is anything for a next process to go on with.
+    pub(super) fn keeps(&self) -> bool {
+        self.scribe.is_some()
+    }
+
+    /// Has changes written before what they bring about is carried out. What is gone stays until
+    /// the records that `store` was given before are in the database.
+    pub(super) fn keep(&mut self, changes: Vec<Change>, store: &Store) {
+        let Some(scribe) = &self.scribe else { return };
+        let mut there = Vec::new();
+        for Change { key, value } in changes {
+            let key = Key::from(key.to_string().into_bytes());
+            if value.is_some() {
+                self.gone.remove(&key);
+                there.push((key, value));
+            } else {
+                self.gone.insert(key, store.taken_in());
+            }
+        }
+        if !there.is_empty() {
+            scribe.keep(there);
+        }
+    }
+
+    /// To be called once a second: forgets what may be forgotten; how the journal does.
+    pub(super) fn beat(&mut self, now: Instant, store: &Store) -> Health {
+        if self.claimed_by.take_if(|at| now >= *at).is_some() {
+            let count = self.sockets.forget_unclaimed();
+            if count > 0 {
+                tracing::info!(count, "sockets of the last run that nobody needs are closed");
+            }
+        }
+        self.forget(store);
+        let health = self.scribe.as_ref().map(Scribe::health).unwrap_or_default();
+        match (&self.fault, &health.fault) {
+            (None, Some(fault)) => tracing::warn!(
+                %fault,
+                "the journal of live calls can't be written: they would not outlive this process"
+            ),
+            (Some(_), None) => tracing::info!("the journal of live calls is whole again"),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        self.fault.clone_from(&health.fault);
+        health
+    }
+
+    fn forget(&mut self, store: &Store) {
+        let Some(scribe) = self.scribe.as_ref().filter(|_| !self.gone.is_empty()) else { return };
+        let committed = store.committed();
+        let forgotten = self.gone.extract_if(.., |_, records| *records <= committed);
+        let forgotten: Vec<_> = forgotten.map(|(key, _)| (key, None)).collect();
+        if !forgotten.is_empty() {
+            scribe.keep(forgotten);
+        }
+    }
+
+    /// Leaves everything to the next process; blocks for a moment.
+    pub(super) fn hand_over(&mut self, store: &Store) {
+        let until = Instant::now() + HAND_OVER;
+        while store.committed() < store.taken_in() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.forget(store);
+        let left = until.saturating_duration_since(Instant::now());
+        if self.scribe.as_ref().is_some_and(|scribe| !scribe.flush(left)) {
+            tracing::error!("the journal of live calls is not whole: some of them end here");
+        }
+    }
+}
+
+/// A switchboard that goes on with the calls of the journal, and the keys that can't be read. A
+/// panic on the way costs the calls, not the service.
+fn restore(
+    journal: &Journal,
+    configs: &Configs,
+    parts: Parts,
+) -> io::Result<(Switchboard, Vec<Key>)> {
+    let anchor = clock::anchor()?;
+    let (mut kept, mut unread) = (BTreeMap::new(), vec![]);
+    for (key, value) in journal.live() {
+        match std::str::from_utf8(key).ok().and_then(|text| text.parse().ok()) {
+            Some(known) => drop(kept.insert(known, value.clone())),
+            None => unread.push(Key::from(key)),
+        }
+    }
+    let count = |is: fn(&call::journal::Key) -> bool| kept.keys().filter(|key| is(key)).count();
+    let calls = count(|key| matches!(key, call::journal::Key::Call(_)));
+    let phones = count(|key| matches!(key, call::journal::Key::Phone(_)));
+    if !kept.is_empty() {
+        tracing::info!(calls, phones, "goes on with what the last run has left");
+    }
+    let Parts { call, sip, media, intentions, mut chance } = parts;
+    let spare = (Arc::clone(&call), sip.clone(), intentions.clone(), chance.split());
+    let restored = catch_unwind(AssertUnwindSafe(|| {
+        let past = Past { anchor, kept, configs: &**configs };
+        Switchboard::restore(call, sip, &media, intentions, chance, clock::now(), past)
+    }));
+    if let Ok((switchboard, problems)) = restored {
+        for problem in problems {
+            tracing::error!(key = %problem.key, why = %problem.why, "can't be gone on with");
+        }
+        return Ok((switchboard, unread));
+    }
+    tracing::error!("the calls of the last run can't be gone on with: begins without them");
+    let (call, sip, intentions, chance) = spare;
+    let mut switchboard = Parts { call, sip, media, intentions, chance }.new_switchboard();
+    switchboard.begin_keeping(anchor);
+    Ok((switchboard, journal.live().map(|(key, _)| Key::from(key)).collect()))
+}

@@ -1,0 +1,127 @@
+//! `kill -9`, and a newer program in place of the old, in the middle of calls: `koebashi keep`, real
+//! processes, real sockets.
+
+use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::calls::{caller, sipp_phone};
+use super::place::{Place, Process, wait_for};
+use super::rtp_peer::{Packet, RtpPeer};
+use super::service::{CALLER, COUNSELOR, Service, Setup};
+
+const SOON: Duration = Duration::from_secs(12);
+const VOICE: Duration = Duration::from_millis(700);
+/// How long a voice may be away on a machine that runs other tests beside this one.
+const GAP_MAX: Duration = Duration::from_secs(4);
+
+fn kill(signal: &str, pid: u32) {
+    let order = format!("kill -{signal} {pid}");
+    assert!(Command::new("sh").args(["-c", &order]).status().unwrap().success(), "{order}");
+}
+
+/// Has the service replaced by what `act` does, and returns when the next one is ready.
+fn replace(service: &mut Service, act: impl FnOnce(&Service, u32)) {
+    let old = service.kept().expect("the service runs");
+    act(service, old);
+    wait_for("the next process", SOON, || service.kept().filter(|new| *new != old));
+    service.wait_ready();
+}
+
+/// The longest time without a packet since the mark.
+fn longest_gap(packets: &[Packet], mark: usize) -> Duration {
+    let since = &packets[mark.saturating_sub(1)..];
+    since.windows(2).map(|pair| pair[1].at - pair[0].at).max().unwrap_or_default()
+}
+
+/// Both talk, the service is replaced, both talk on over the same ports, the caller hangs up.
+fn talks_on(name: &str, act: impl FnOnce(&Service, u32)) -> [Duration; 2] {
+    let place = Place::new(name);
+    let mut service = Service::start_by(&place, &Setup::default(), "keep");
+    let (mut phone, ear) = sipp_phone(&place, &service, "phone", |run| run);
+    let (mut caller, voice) = caller(&place, &service, |run| run.talk(Duration::from_secs(15)));
+    voice.wait_heard(0, COUNSELOR, VOICE, SOON);
+    ear.wait_heard(0, CALLER, VOICE, SOON);
+    let from = |peer: &RtpPeer| peer.packets().last().map(|packet| packet.from);
+    let (before, marks) = ([from(&voice), from(&ear)], [voice.mark(), ear.mark()]);
+    replace(&mut service, act);
+    let now = [voice.mark(), ear.mark()];
+    voice.wait_heard(now[0], COUNSELOR, VOICE, SOON);
+    ear.wait_heard(now[1], CALLER, VOICE, SOON);
+    assert_eq!([from(&voice), from(&ear)], before, "other ports than before");
+    assert_eq!(service.counselor_state("101"), "talking");
+    let gaps = [(&voice, marks[0]), (&ear, marks[1])];
+    let gaps = gaps.map(|(peer, mark)| longest_gap(&peer.packets(), mark));
+    caller.succeed();
+    phone.succeed();
+    let record = service.record();
+    assert_eq!((record.outcome.as_str(), record.ended_by.as_str()), ("answered", "caller"));
+    // Nothing of a call is kept when its record is written, and its ports are free.
+    service.signal("TERM");
+    let status = service.wait(SOON);
+    assert!(status.success(), "{status}");
+    assert_eq!(service.records(1).len(), 1, "one record");
+    gaps
+}
+
+#[test]
+fn those_who_talk_talk_on_when_the_service_is_killed() {
+    let gaps = talks_on("survival-kill", |_, pid| kill("KILL", pid));
+    assert!(gaps.into_iter().all(|gap| gap < GAP_MAX), "{gaps:?}");
+}
+
+#[test]
+fn those_who_talk_talk_on_when_a_newer_program_takes_over() {
+    let gaps = talks_on("survival-upgrade", |service, _| service.signal("USR2"));
+    assert!(gaps.into_iter().all(|gap| gap < GAP_MAX), "{gaps:?}");
+}
+
+#[test]
+fn nobody_is_told_that_nobody_is_there() {
+    let place = Place::new("survival-sockets");
+    let mut service = Service::start_by(&place, &Setup::default(), "keep");
+    let asker = UdpSocket::bind((Ipv4Addr::LOCALHOST, place.port())).unwrap();
+    asker.connect(service.sip).unwrap();
+    asker.set_read_timeout(Some(SOON)).unwrap();
+    let own = asker.local_addr().unwrap();
+    let old = service.kept().unwrap();
+    kill("STOP", service.pid());
+    kill("KILL", old);
+    // The keeper is held: there is no service now. Its sockets take everything all the same.
+    let options = format!(
+        "OPTIONS sip:koebashi.local SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK1\r\n\
+         From: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:koebashi.local>\r\nCall-ID: 1\r\n\
+         CSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+    );
+    for _ in 0..5 {
+        asker.send(options.as_bytes()).expect("no ICMP error came back");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let stream = TcpStream::connect_timeout(&service.sip, SOON).expect("the stream waits");
+    kill("CONT", service.pid());
+    service.wait_ready();
+    drop(stream);
+    assert_ne!(service.kept(), Some(old));
+    // It may be that a stranger is not answered; then nothing comes, but no error either.
+    let began = Instant::now();
+    asker.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    if let Err(error) = asker.recv(&mut [0; 2_000]) {
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "after {:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn the_keeper_ends_with_a_service_that_ends_or_can_not_begin() {
+    let place = Place::new("survival-end");
+    let mut service = Service::start_by(&place, &Setup::default(), "keep");
+    service.signal("TERM");
+    let status = service.wait(SOON);
+    assert!(status.success(), "{status}");
+    let config = place.file("bad.toml", "nonsense = 1\n");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_koebashi"));
+    command.args(["keep", "--config"]).arg(&config);
+    let mut process = Process::start(&place, "bad", &mut command);
+    let status = process.wait(SOON);
+    assert_eq!(status.code(), Some(1));
+    assert!(process.log().contains("nonsense"), "{}", process.log());
+}
