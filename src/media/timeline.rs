@@ -196,6 +196,15 @@ enum State {
     Resuming(kept::Carried, Numbers),
 }
 
+/// Whose packets come over, what is added to their sequence numbers, and the telephone-event under
+/// way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Offset {
+    ssrc: u32,
+    sequence: u16,
+    event: Option<(u32, u32)>,
+}
+
 /// How the sequence goes on after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Numbers {
@@ -263,11 +272,12 @@ impl Relay {
         Some(kept::Carried { ssrc, newest, sequence, timestamp, event: self.event })
     }
 
-    /// Whose packets come over, what is added to their sequence numbers, and the telephone-event
-    /// under way.
-    pub(super) fn offset(&self) -> Option<(u32, u16, Option<(u32, u32)>)> {
+    /// How packets come over, if they do.
+    pub(super) fn offset(&self) -> Option<Offset> {
         match &self.state {
-            State::Carrying(map) => Some((map.ssrc, map.sequence, self.event)),
+            State::Carrying(Map { ssrc, sequence, .. }) => {
+                Some(Offset { ssrc: *ssrc, sequence: *sequence, event: self.event })
+            }
             State::Filling(_) | State::Resuming(..) => None,
         }
     }

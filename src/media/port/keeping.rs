@@ -39,7 +39,7 @@ use super::lock::Lock;
 use super::{Hears, Outbox, Port, pin};
 use crate::media::kept::{self, State};
 use crate::media::srtp::{Place, Progress};
-use crate::media::timeline::{Numbers, Relay, TICK, Timeline};
+use crate::media::timeline::{Numbers, Offset, Relay, TICK, Timeline};
 use crate::media::{Digit, Kept, rtcp, span};
 use crate::time::Anchor;
 
@@ -83,7 +83,7 @@ struct Face {
     source: Option<SocketAddr>,
     voice: Option<u32>,
     /// Of what is relayed.
-    offset: Option<(u32, u16, Option<(u32, u32)>)>,
+    offset: Option<Offset>,
     /// Rollover counters, and whose.
     sent: Option<u64>,
     received: Option<(u32, u64)>,
