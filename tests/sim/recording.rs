@@ -165,6 +165,7 @@ impl World {
                 self.tapes.opened.insert(*port, since);
             }
             Command::Listen { .. }
+            | Command::Resume { .. }
             | Command::Overlay { .. }
             | Command::Detect { .. }
             | Command::SendDigit { .. } => {}
