@@ -54,16 +54,17 @@ struct Trail {
 }
 
 struct Row {
+    n: i64,
     at: String,
     who: String,
     what: String,
 }
 
 impl Row {
-    fn of((_, entry): (i64, Entry), zone: Tz, l: Lang) -> Self {
+    fn of((n, entry): (i64, Entry), zone: Tz, l: Lang) -> Self {
         let who =
             if l == Lang::Ja && entry.who == "system" { "システム".into() } else { entry.who };
-        Self { at: clock(entry.at, zone), who, what: words::said(l, entry.what) }
+        Self { n, at: clock(entry.at, zone), who, what: words::said(l, entry.what) }
     }
 }
 
@@ -108,19 +109,25 @@ async fn trail(view: View, Query(asked): Query<Asked>) -> Response {
         let entries = audit::load_before(conn, from, to, before, ENTRIES + 1)?;
         Ok((entries, noted, end.missing(conn)?))
     };
-    let (mut entries, noted, cut) = match view.desk.read(move |db| db.read(read)).await {
+    let (entries, noted, cut) = match view.desk.read(move |db| db.read(read)).await {
         Ok(read) => read,
         Err(error) => return view.fault(&error),
     };
     view.desk.audit(&view.person, "read the audit trail");
     let is_asked = !asked.noted.trim().is_empty();
+<<<<<<< HEAD
     let found = is_asked.then(|| found(&view, noted.as_ref(), &verdict, zone));
     let older = shorten(&mut entries);
+=======
+    let found = is_asked.then(|| found(&view, noted, &verdict, zone));
+    let mut rows: Vec<_> = entries.into_iter().map(|it| Row::of(it, zone, view.l)).collect();
+    let older = shorten(&mut rows);
+>>>>>>> mend
     let [from, to] = days.map(|day| day.map(|day| day.to_string()).unwrap_or_default());
     let days = format!("/audit?from={from}&to={to}");
     show(&Trail {
         page: view.page(view.t("監査記録", "Audit trail")),
-        rows: entries.into_iter().map(|entry| Row::of(entry, zone, view.l)).collect(),
+        rows,
         older: older.map(|n| format!("{days}&before={n}")),
         latest: before.map(|_| days),
         from,
@@ -174,20 +181,20 @@ fn found(view: &View, noted: Option<&Noted>, verdict: &Verdict, zone: Tz) -> (bo
     (matches!(noted, Some(Noted::Taken)) && is_intact, said.to_owned())
 }
 
-/// Leaves what a page holds, one entry at least. Returns the number below which the rest is.
-fn shorten(entries: &mut Vec<(i64, Entry)>) -> Option<i64> {
+/// Leaves what a page holds, one row at least. Returns the number below which the rest is.
+fn shorten(rows: &mut Vec<Row>) -> Option<i64> {
     let most = usize::try_from(ENTRIES).unwrap_or(usize::MAX);
     let mut bytes = 0;
-    let fitting = entries.iter().take(most).take_while(|(_, entry)| {
-        bytes += ROW + printed(&entry.who) + printed(&entry.what);
+    let fitting = rows.iter().take(most).take_while(|row| {
+        bytes += ROW + printed(&row.who) + printed(&row.what);
         bytes <= ROWS_MAX
     });
     let fitting = fitting.count().max(1);
-    if fitting >= entries.len() {
+    if fitting >= rows.len() {
         return None;
     }
-    entries.truncate(fitting);
-    entries.last().map(|(n, _)| *n)
+    rows.truncate(fitting);
+    rows.last().map(|row| row.n)
 }
 
 /// Bytes of a text on a page, where some letters stand as `&#34;`.

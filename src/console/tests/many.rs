@@ -90,6 +90,26 @@ async fn a_long_audit_trail_is_pages_that_are_light_and_leave_nothing_out() {
     assert!(code == 200 && page.contains("deed-1499-"), "{page}");
 }
 
+/// Rows are weighed as they are read: in Japanese a sentence takes more bytes than it is kept with.
+#[tokio::test]
+async fn an_audit_trail_of_short_sentences_is_light_in_japanese() {
+    let server = Server::start(Console::default()).await;
+    let auditor = server.visitor(Role::Auditor, None).await;
+    let fill = |conn: &rusqlite::Connection| {
+        for n in 0..600 {
+            let what = format!("is not let to /settings/history/{n:04}/of/something/that/is/long");
+            let (at, who) = (clock::now().wall, "運用担当の花子さんと太郎さん".into());
+            audit::append(conn, &Entry { at, who, what })?;
+        }
+        Ok(())
+    };
+    server.store.run(fill).await.unwrap();
+    let (code, page) = auditor.get("/audit").await;
+    assert!(page.contains("/settings/history/0599/of/something/that/is/long を開こう"), "{page}");
+    assert!(code == 200 && page.len() <= PAGE_MAX, "{} bytes", page.len());
+    assert!(page.contains("もっと古い記録"));
+}
+
 /// What was found whole is not read anew with each look; what is new is, and all of it on demand.
 #[tokio::test]
 async fn the_audit_trail_is_checked_from_where_it_was_whole() {
