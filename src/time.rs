@@ -1,7 +1,7 @@
 //! Time as the core sees it: a reading of both clocks, and a table of deadlines.
 //!
-//! Owns [`Now`], [`Timestamp`] and [`Timers`]. Does not read a clock: the shell does and hands the
-//! reading in.
+//! Owns [`Now`], [`Timestamp`], [`Anchor`] and [`Timers`]. Does not read a clock: the shell does
+//! and hands the reading in.
 
 use std::collections::{BTreeMap, BTreeSet};
 pub use std::time::{Duration, Instant};
@@ -17,6 +17,43 @@ pub struct Now {
     /// The wall clock; may step in either direction at any time.
     pub wall: Timestamp,
 }
+
+/// Where the monotonic clock stood at a moment, counted from the system's boot. It goes on over the
+/// death of the process, which an [`Instant`] does not: moments that are to outlive us are kept as
+/// nanoseconds since the boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anchor {
+    /// The moment.
+    pub mono: Instant,
+    /// The same, since the boot.
+    pub since_boot: Duration,
+}
+
+impl Anchor {
+    /// A moment as it is kept.
+    pub fn nanos(&self, at: Instant) -> u64 {
+        let since_boot = match at.checked_duration_since(self.mono) {
+            Some(later) => self.since_boot.saturating_add(later),
+            None => self.since_boot.saturating_sub(self.mono.saturating_duration_since(at)),
+        };
+        u64::try_from(since_boot.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// A kept moment. What lies beyond anything that a call could mean is taken for the anchor's
+    /// own: whoever wrote that, no deadline may be out of reach.
+    pub fn instant(&self, nanos: u64) -> Instant {
+        let at = Duration::from_nanos(nanos);
+        let found = match at.checked_sub(self.since_boot) {
+            Some(later) if later <= FAR => self.mono.checked_add(later),
+            Some(_) => None,
+            None => self.mono.checked_sub(self.since_boot.saturating_sub(at)),
+        };
+        found.unwrap_or(self.mono)
+    }
+}
+
+/// No deadline of a call is as far away as this.
+const FAR: Duration = Duration::from_secs(30 * 86_400);
 
 /// Deadlines by key, at most one a key. Keys that are due at the same instant come in key order,
 /// so that a run can be replayed.
@@ -82,6 +119,21 @@ impl<K: Ord + Clone> Timers<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a base to count from")]
+    fn a_kept_moment_is_the_same_for_the_next_process() {
+        let s = Duration::from_secs;
+        let t0 = Instant::now() + s(1000);
+        let (one, two) = (Anchor { mono: t0, since_boot: s(500) }, t0 + s(7));
+        // The next process reads both clocks three seconds later.
+        let next = Anchor { mono: two + s(3), since_boot: s(510) };
+        for at in [t0 - s(100), t0, t0 + s(5), t0 + s(99)] {
+            assert_eq!(next.instant(one.nanos(at)), at);
+        }
+        assert_eq!(next.instant(u64::MAX), next.mono);
+        assert!(next.instant(0) <= next.mono);
+    }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a base to count from")]

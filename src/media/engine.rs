@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::chance::Chance;
+use crate::media::kept::State;
 pub use crate::media::port::{Channel, Forward, Transmit};
 use crate::media::port::{Outbox, Payload, Port};
 use crate::media::prompt::Library;
@@ -20,7 +21,8 @@ use crate::media::rtp::Header;
 use crate::media::slots::{Slot, Slots};
 use crate::media::timeline::TICK;
 use crate::media::voices::Voices;
-use crate::media::{Command, Config, Event, PortId, RecordId, Source};
+use crate::media::{Command, Config, Event, Kept, PortId, RecordId, Source};
+use crate::time::Anchor;
 
 /// Ticks that a late call of [`Engine::tick`] makes up for. The rest is skipped: a freeze must not
 /// end in a burst of old packets.
@@ -50,6 +52,8 @@ pub struct Engine {
     heard: Option<Instant>,
     /// The port that was worked on last.
     at_work: Option<PortId>,
+    /// The clock by which states are kept; `None`: none are.
+    anchor: Option<Anchor>,
     out: Outbox,
 }
 
@@ -78,8 +82,15 @@ impl Engine {
             made_up: 0,
             heard: None,
             at_work: None,
+            anchor: None,
             out: Outbox::default(),
         }
+    }
+
+    /// From here on [`Engine::poll_kept`] tells what another process needs to go on with the ports,
+    /// and [`Command::Resume`] goes on.
+    pub fn keep(&mut self, anchor: Anchor) {
+        self.anchor = Some(anchor);
     }
 
     /// Plays from these prompts from now on; what plays already plays on.
@@ -104,6 +115,7 @@ impl Engine {
         self.at_work = None;
         match command {
             Command::Open { port, .. } => self.open(now, port),
+            Command::Resume { port, state } => self.resume(now, port, &state),
             Command::Connect { port, peer, crypto } => {
                 if let Some(seat) = self.seats.get(port.n) {
                     seat.port.connect(now, peer, crypto.as_deref(), &mut self.chance);
@@ -141,6 +153,12 @@ impl Engine {
         let is_tapped = self.voices.is_wanted(id);
         self.seats.insert(id.n, Seat { port, hearer, is_tapped });
         self.out.events.push_back(Event::Opened { port: id });
+    }
+
+    fn resume(&mut self, now: Instant, id: PortId, state: &[u8]) {
+        if let (Some(anchor), Some(state)) = (self.anchor, State::parse(state)) {
+            self.with(id, |port| port.resume(now, &anchor, &state));
+        }
     }
 
     fn listen(&mut self, now: Instant, id: PortId, mut source: Source) {
@@ -337,6 +355,9 @@ impl Engine {
                 let is_heard = seat.hearer.is_some() || seat.is_tapped;
                 let (voices, chance) = (&mut self.voices, &mut self.chance);
                 seat.port.tick(at, is_heard, &self.config, voices, chance, &mut self.out);
+                if let Some(anchor) = &self.anchor {
+                    seat.port.keep(at, anchor, &mut self.out);
+                }
             }
             if self.ticked >= end || self.out.transmits.len() >= TRANSMITS_A_CALL {
                 break;
@@ -358,6 +379,12 @@ impl Engine {
     /// The next piece of a recording, until `None`. To be asked after every tick and command.
     pub fn poll_recorded(&mut self) -> Option<Recorded> {
         self.recordings.poll()
+    }
+
+    /// The next state to keep, until `None`; a later one of the same port replaces the earlier. To
+    /// be asked after every tick, once [`Engine::keep`] was called.
+    pub fn poll_kept(&mut self) -> Option<Kept> {
+        self.out.kept.pop_front()
     }
 
     /// The next thing to tell, until `None`.

@@ -11,6 +11,7 @@ pub mod ear;
 pub mod engine;
 pub mod g711;
 mod jitter;
+mod kept;
 pub mod mixer;
 pub mod mos;
 mod pitch;
@@ -35,6 +36,8 @@ pub use rtp::Header;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use bytes::Bytes;
 
 /// One RTP port (and its RTCP neighbor): one leg's media. `shard` names the media thread; both
 /// ports of a bridge live on one shard.
@@ -290,6 +293,15 @@ pub enum Command {
         /// DSCP of RTP and RTCP (0–63).
         dscp: u8,
     },
+    /// Go on as the port that told this state ([`Kept`]) in another process. Right after
+    /// [`Command::Open`], before the port has a peer; what was ordered since comes again after it.
+    /// The port begins anew when the state is damaged, of another version, or too old.
+    Resume {
+        /// Which.
+        port: PortId,
+        /// Its latest state.
+        state: Bytes,
+    },
     /// Talk to this peer, from now on in this form. Repeated when signaling changes something;
     /// SSRC, sequence and timestamp go on.
     Connect {
@@ -388,6 +400,18 @@ impl Digit {
     pub fn char(self) -> char {
         char::from(b"0123456789*#ABCD"[usize::from(self.0)])
     }
+}
+
+/// What another process needs so that a port goes on with the stream that its peer hears and the
+/// one that it hears: numbers, counters and addresses, never keys, sound or what was pressed
+/// before. About once a second for each port, and at once where something must not be lost. Of no
+/// use any more when the port has closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Whose.
+    pub port: PortId,
+    /// For [`Command::Resume`]; a later state replaces the earlier.
+    pub state: Bytes,
 }
 
 /// What the media plane tells the call path.

@@ -9,6 +9,7 @@ mod figures;
 mod frame;
 mod guard;
 mod ingress;
+mod keeping;
 mod life;
 mod lock;
 mod pin;
@@ -22,7 +23,8 @@ pub(super) use ingress::{Incoming, Payload};
 
 use figures::Figures;
 use frame::{Coder, Frame};
-use guard::Guard;
+use guard::{Before, Guard};
+use keeping::Keeper;
 use life::{Life, Receipts, Ways};
 use lock::{Lock, is_address};
 
@@ -35,7 +37,8 @@ use crate::media::rtp::{HEADER, Reception, Stamp};
 use crate::media::timeline::{FRAME, Relay, Timeline};
 use crate::media::voices::Voices;
 use crate::media::{
-    Config, Crypto, Event, Peer, PlayId, PortId, Prompt, Quality, Rate, Source, Then, rtcp, span,
+    Config, Crypto, Event, Kept, Peer, PlayId, PortId, Prompt, Quality, Rate, Source, Then, rtcp,
+    span,
 };
 
 /// Mean time from report to report, in milliseconds (RFC 3550 §6.2 asks for 5 s at least). Each is
@@ -79,6 +82,7 @@ impl Transmit {
 pub(super) struct Outbox {
     pub(super) transmits: VecDeque<Transmit>,
     pub(super) events: VecDeque<Event>,
+    pub(super) kept: VecDeque<Kept>,
 }
 
 /// What a port hears.
@@ -132,6 +136,7 @@ pub(super) struct Port {
     life: Life,
     ways: Ways,
     receipts: Receipts,
+    keeper: Keeper,
 }
 
 impl Port {
@@ -141,7 +146,7 @@ impl Port {
             id,
             epoch: now,
             peer: None,
-            guard: Guard::Plain { before: None },
+            guard: Guard::Plain { before: Before::Nothing },
             lock: Lock::default(),
             pin: pin::Pin::default(),
             rtcp_source: None,
@@ -163,6 +168,7 @@ impl Port {
             life: Life::Unheard,
             ways: Ways::default(),
             receipts: Receipts::default(),
+            keeper: Keeper::default(),
         }
     }
 
@@ -218,8 +224,9 @@ impl Port {
                 Hears::Play { player, play: Some(play) }
             }
             Source::Mix(from) => Hears::Mix(from),
-            Source::Port(from) => Hears::Port { from, relay: Relay::new(now) },
+            Source::Port(from) => Hears::Port { from, relay: self.relay_anew(now) },
         };
+        self.forget_past();
     }
 
     pub(super) fn id(&self) -> PortId {
@@ -344,7 +351,7 @@ impl Port {
         }
         if speaks && !frame.bytes().is_empty() {
             let stamp = self.line.stamp(at, FRAME as u32);
-            self.send(to, stamp, peer.payload_send, frame.bytes(), out);
+            self.send(at, to, stamp, (peer.payload_send, frame.bytes()), out);
         }
     }
 
@@ -421,19 +428,22 @@ impl Port {
             self.press_timestamp = stamp.timestamp;
         }
         let stamp = Stamp { timestamp: self.press_timestamp, marker: first, ..stamp };
-        self.send(to, stamp, events.send, &event.write(), out);
+        self.send(at, to, stamp, (events.send, &event.write()), out);
         self.line.pass(FRAME as u32);
         self.line.mark();
     }
 
     fn send(
         &mut self,
+        at: Instant,
         to: SocketAddr,
         stamp: Stamp,
-        payload_type: u8,
-        payload: &[u8],
+        (payload_type, payload): (u8, &[u8]),
         out: &mut Outbox,
     ) {
+        if !self.may_send(at, stamp.sequence) {
+            return;
+        }
         let mut bytes = [0; PACKET_MAX];
         let length = HEADER + payload.len();
         self.line.on_wire(stamp).write(payload_type, &mut bytes);

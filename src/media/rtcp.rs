@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use rtcp_types::{Compound, Packet, ReportBlock};
 
+use crate::media::kept;
 use crate::media::rtp::Report;
+use crate::time::Anchor;
 
 /// The version, and the types of packets and items that we write (§12).
 const VERSION: u8 = 2;
@@ -55,6 +57,8 @@ pub(super) struct Reports {
     at_peer: Option<AtPeer>,
     /// The newest of our packets that the peer's last report names.
     named: Option<u32>,
+    /// Sequence numbers that we left out: no packets that were lost.
+    skipped: u64,
 }
 
 /// What the peer's reports say of our packets.
@@ -76,8 +80,27 @@ impl AtPeer {
 
 impl Reports {
     pub(super) fn new(now: Instant, cname: String) -> Self {
-        let (last_sender_report, round_trip) = (None, None);
-        Self { cname, epoch: now, last_sender_report, round_trip, at_peer: None, named: None }
+        Self {
+            cname,
+            epoch: now,
+            last_sender_report: None,
+            round_trip: None,
+            at_peer: None,
+            named: None,
+            skipped: 0,
+        }
+    }
+
+    /// The exchange of which this was kept. So many sequence numbers more were left out.
+    pub(super) fn resumed(kept: &kept::Reports, skipped: u64, anchor: &Anchor) -> Self {
+        let skipped = kept.skipped.saturating_add(skipped);
+        Self { skipped, ..Self::new(anchor.instant(kept.epoch), kept.cname.clone()) }
+    }
+
+    /// What is kept of it, with the packets and octets that were sent.
+    pub(super) fn keep(&self, packets: u64, octets: u64, anchor: &Anchor) -> kept::Reports {
+        let (cname, epoch) = (self.cname.clone(), anchor.nanos(self.epoch));
+        kept::Reports { cname, epoch, packets, octets, skipped: self.skipped }
     }
 
     pub(super) fn round_trip(&self) -> Option<Duration> {
@@ -191,7 +214,8 @@ impl Reports {
         // 24 bits with sign: doubled packets make it negative.
         let lost = block.cumulative_lost();
         let at_peer = self.at_peer.get_or_insert_default();
-        at_peer.lost = if lost & 0x80_0000 == 0 { u64::from(lost) } else { 0 };
+        let lost = if lost & 0x80_0000 == 0 { u64::from(lost) } else { 0 };
+        at_peer.lost = lost.saturating_sub(self.skipped);
         at_peer.jitter += u64::from(block.interarrival_jitter());
         at_peer.reports += 1;
         self.named = Some(block.extended_sequence_number());

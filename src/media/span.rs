@@ -4,7 +4,7 @@
 //! Owns the unit in which streams are compared: 1/8000 s, the clock of G.711 and (on the wire) of
 //! G.722. Opus has a clock six times as fast whatever it carries (RFC 7587 §4.1).
 
-use crate::media::Codec;
+use crate::media::{Codec, kept};
 
 /// The unit's rate in Hz.
 const UNITS: u32 = 8000;
@@ -53,6 +53,15 @@ pub(super) struct Units {
 }
 
 impl Units {
+    pub(super) fn resumed(kept: &kept::Units) -> Self {
+        Self { last: kept.last, whole: kept.whole }
+    }
+
+    /// What is kept of them.
+    pub(super) fn keep(&self) -> kept::Units {
+        kept::Units { last: self.last, whole: self.whole }
+    }
+
     /// A timestamp of a clock with this many ticks a unit.
     pub(super) fn of(&mut self, timestamp: u32, ticks: u32) -> u32 {
         if ticks == 1 {

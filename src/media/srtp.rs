@@ -43,7 +43,7 @@ pub struct Place {
 }
 
 /// How far both directions have come: with the keys, what another process needs to go on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// What we sent, RTP.
     pub sent: Option<Place>,
@@ -53,6 +53,10 @@ pub struct Progress {
     pub received: Option<Place>,
     /// What the peer sent, RTCP.
     pub received_rtcp: Option<Place>,
+    /// The peer's other streams, RTP.
+    pub earlier: Vec<Place>,
+    /// The peer's other streams, RTCP.
+    pub earlier_rtcp: Vec<Place>,
 }
 
 /// The protection of one leg, both ways.
@@ -100,11 +104,23 @@ impl Srtp {
     /// How far both directions have come.
     pub fn progress(&self) -> Progress {
         Progress {
-            sent: self.sender.stream.as_ref().map(Stream::place),
+            sent: self.sent(),
             sent_rtcp: self.sender.rtcp_index,
-            received: self.receiver.rtp.newest,
+            received: self.received(),
             received_rtcp: self.receiver.rtcp.newest,
+            earlier: self.receiver.rtp.earlier(),
+            earlier_rtcp: self.receiver.rtcp.earlier(),
         }
+    }
+
+    /// What we sent, RTP.
+    pub fn sent(&self) -> Option<Place> {
+        self.sender.stream.as_ref().map(Stream::place)
+    }
+
+    /// What the peer sent, RTP.
+    pub fn received(&self) -> Option<Place> {
+        self.receiver.rtp.newest
     }
 
     /// Goes on from there, in place of what was learned. Whoever may have sent more after it read
@@ -113,8 +129,8 @@ impl Srtp {
     pub fn resume(&mut self, progress: &Progress) {
         self.sender.stream = progress.sent.map(Stream::resumed);
         self.sender.rtcp_index = progress.sent_rtcp;
-        self.receiver.rtp = Streams::resumed(progress.received);
-        self.receiver.rtcp = Streams::resumed(progress.received_rtcp);
+        self.receiver.rtp = Streams::resumed(progress.received, &progress.earlier);
+        self.receiver.rtcp = Streams::resumed(progress.received_rtcp, &progress.earlier_rtcp);
     }
 
     /// Protects the RTP packet in the first `length` bytes of `buffer`. The new length; `None` for
@@ -282,8 +298,16 @@ struct Streams {
 }
 
 impl Streams {
-    fn resumed(place: Option<Place>) -> Self {
-        Self { all: place.map(Stream::resumed).into_iter().collect(), newest: place }
+    fn resumed(newest: Option<Place>, earlier: &[Place]) -> Self {
+        let all = newest.iter().chain(earlier).copied().map(Stream::resumed);
+        Self { all: all.take(STREAMS_MAX).collect(), newest }
+    }
+
+    /// Where those are that have spoken before the newest.
+    fn earlier(&self) -> Vec<Place> {
+        let newest = self.newest.map(|place| place.ssrc);
+        let others = self.all.iter().filter(|stream| Some(stream.ssrc) != newest);
+        others.map(Stream::place).collect()
     }
 
     fn known(&self, ssrc: u32) -> Option<&Stream> {

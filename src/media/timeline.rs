@@ -13,7 +13,9 @@
 use std::time::{Duration, Instant};
 
 use crate::chance::Chance;
+use crate::media::kept;
 use crate::media::rtp::{Header, Stamp};
+use crate::time::Anchor;
 
 /// Samples in 20 ms at 8 kHz.
 pub(super) const FRAME: usize = 160;
@@ -34,6 +36,8 @@ const AHEAD_US: i64 = 240_000;
 const PACE_US: i64 = 5_000;
 /// A jump of the relayed side's sequence beyond this is a new beginning.
 const JUMP_MAX: u16 = 100;
+/// The same for a stream that goes on after a restart: a minute of it may be missing.
+const MISSING_MAX: u16 = 3000;
 /// How fast the due time follows the clock of the relayed side.
 const CREEP_US: i64 = 200;
 
@@ -59,6 +63,24 @@ impl Timeline {
         let sequence = (chance.u32() & 0x7fff) as u16;
         let (ssrc, timestamp) = (chance.u32(), chance.u32());
         Self { ssrc, sequence, timestamp, due: now, spurt: true, ticks: 1, wire: 0 }
+    }
+
+    /// The stream of which this was kept, from the place `first` on.
+    pub(super) fn resumed(kept: &kept::Line, first: u64, anchor: &Anchor) -> Self {
+        let kept::Line { ssrc, next: _, timestamp, due, ticks, wire } = *kept;
+        let (sequence, due) = (first as u16, anchor.instant(due));
+        Self { ssrc, sequence, timestamp, due, spurt: true, ticks, wire }
+    }
+
+    /// What is kept of it; `next`: the place of its next packet.
+    pub(super) fn keep(&self, next: u64, anchor: &Anchor) -> kept::Line {
+        let Self { ssrc, sequence: _, timestamp, due, spurt: _, ticks, wire } = *self;
+        kept::Line { ssrc, next, timestamp, due: anchor.nanos(due), ticks, wire }
+    }
+
+    /// The sequence number of the next packet.
+    pub(super) fn next(&self) -> u16 {
+        self.sequence
     }
 
     /// Another stream begins (another key protects it).
@@ -170,6 +192,26 @@ enum State {
     Filling(Option<Map>),
     /// Packets come over.
     Carrying(Map),
+    /// Packets came over before the process died, and none since.
+    Resuming(kept::Carried, Numbers),
+}
+
+/// Whose packets come over, what is added to their sequence numbers, and the telephone-event under
+/// way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Offset {
+    ssrc: u32,
+    sequence: u16,
+    event: Option<(u32, u32)>,
+}
+
+/// How the sequence goes on after a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Numbers {
+    /// With the offset of before: as if nothing had happened.
+    Same,
+    /// At the next place: what was sent since the offset was kept is not known.
+    Next,
 }
 
 /// Offsets from one stream into another.
@@ -217,6 +259,29 @@ impl Relay {
         Self { state: State::Filling(None), until: now, stale: None, event: None }
     }
 
+    /// Goes on as before the process died, for packets that come soon.
+    pub(super) fn resumed(now: Instant, kept: kept::Carried, numbers: Numbers) -> Self {
+        let event = kept.event;
+        Self { state: State::Resuming(kept, numbers), until: now + TICK, stale: None, event }
+    }
+
+    /// What is kept of it; `None`: nothing comes over.
+    pub(super) fn keep(&self) -> Option<kept::Carried> {
+        let State::Carrying(map) = &self.state else { return None };
+        let Map { ssrc, newest, sequence, timestamp, .. } = *map;
+        Some(kept::Carried { ssrc, newest, sequence, timestamp, event: self.event })
+    }
+
+    /// How packets come over, if they do.
+    pub(super) fn offset(&self) -> Option<Offset> {
+        match &self.state {
+            State::Carrying(Map { ssrc, sequence, .. }) => {
+                Some(Offset { ssrc: *ssrc, sequence: *sequence, event: self.event })
+            }
+            State::Filling(_) | State::Resuming(..) => None,
+        }
+    }
+
     /// Forgets the offsets: something else is heard, and silence until the next packet.
     pub(super) fn interrupt(&mut self) {
         self.state = State::Filling(None);
@@ -225,13 +290,41 @@ impl Relay {
 
     /// Whether silence must be sent at the tick `at`, for want of packets.
     pub(super) fn fill(&mut self, at: Instant) -> bool {
-        if at < self.until + FILL_AFTER && matches!(self.state, State::Carrying(_)) {
+        if at < self.until + FILL_AFTER && !matches!(self.state, State::Filling(_)) {
             return false;
         }
-        if let State::Carrying(map) = &self.state {
-            self.state = State::Filling(Some(map.clone()));
+        match &self.state {
+            State::Carrying(map) => self.state = State::Filling(Some(map.clone())),
+            State::Resuming(..) => self.state = State::Filling(None),
+            State::Filling(_) => (),
         }
         true
+    }
+
+    /// The first packet after a restart: the offsets of before count where it goes on with the same
+    /// stream.
+    fn take_up(&mut self, line: &Timeline, now: Instant, header: &Header) {
+        let State::Resuming(kept, numbers) = &self.state else { return };
+        let step = header.sequence.wrapping_sub(kept.newest);
+        let gap = header.timestamp.wrapping_add(kept.timestamp).wrapping_sub(line.timestamp) as i32;
+        let lag = -line.ahead_us(now) - i64::from(gap) * 125;
+        let goes_on = kept.ssrc == header.ssrc && (1..=MISSING_MAX).contains(&step);
+        if !goes_on || gap < 0 || lag.abs() > STALE_US {
+            self.state = State::Filling(None);
+            return;
+        }
+        let sequence = match numbers {
+            Numbers::Same => kept.sequence,
+            Numbers::Next => line.sequence.wrapping_sub(header.sequence),
+        };
+        self.state = State::Carrying(Map {
+            ssrc: kept.ssrc,
+            from: header.sequence,
+            newest: header.sequence.wrapping_sub(1),
+            seen: 0,
+            sequence,
+            timestamp: kept.timestamp,
+        });
     }
 
     /// The numbers for an audio packet that comes over; `None`: drop it.
@@ -242,9 +335,11 @@ impl Relay {
         header: &Header,
         samples: u32,
     ) -> Option<Stamp> {
+        self.take_up(line, now, header);
         let map = match &mut self.state {
             State::Filling(map) => map.as_mut(),
             State::Carrying(map) => Some(map),
+            State::Resuming(..) => None,
         };
         if let Some(map) = map.filter(|map| map.fits(header)) {
             let is_news = map.is_news(header);
@@ -327,6 +422,7 @@ impl Relay {
         now: Instant,
         header: &Header,
     ) -> Option<Stamp> {
+        self.take_up(line, now, header);
         match &mut self.state {
             State::Carrying(map) if map.fits(header) => {
                 if !map.note(header) {
@@ -340,7 +436,7 @@ impl Relay {
                 let timestamp = self.event_timestamp(line, now, header);
                 Some(Stamp { ssrc: line.ssrc, sequence, timestamp, marker: header.marker })
             }
-            State::Carrying(_) | State::Filling(_) => {
+            State::Carrying(_) | State::Filling(_) | State::Resuming(..) => {
                 self.anchor(line, now, header)?;
                 let timestamp = self.event_timestamp(line, now, header);
                 let stamp = line.hold();

@@ -290,6 +290,7 @@ impl Drop for Threads {
 fn shard_of(command: &Command) -> u8 {
     match command {
         Command::Open { port, .. }
+        | Command::Resume { port, .. }
         | Command::Connect { port, .. }
         | Command::Listen { port, .. }
         | Command::Overlay { port, .. }

@@ -369,7 +369,8 @@ impl Shell {
             media::Command::Close { port } => {
                 Some(media::Event::Closed { port: *port, quality: Quality::default() })
             }
-            media::Command::Connect { .. }
+            media::Command::Resume { .. }
+            | media::Command::Connect { .. }
             | media::Command::Listen { .. }
             | media::Command::Overlay { .. }
             | media::Command::Detect { .. }

@@ -148,6 +148,7 @@ impl World {
                 self.tapes.opened.insert(*port, now);
             }
             Command::Listen { .. }
+            | Command::Resume { .. }
             | Command::Overlay { .. }
             | Command::Detect { .. }
             | Command::SendDigit { .. } => {}

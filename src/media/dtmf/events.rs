@@ -6,7 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::media::Digit;
+use crate::media::{Digit, kept};
+use crate::time::Anchor;
 
 /// Length of the payload.
 pub const LENGTH: usize = 4;
@@ -92,6 +93,37 @@ pub struct Events {
 }
 
 impl Events {
+    /// The events of which this was kept.
+    pub(in crate::media) fn resumed(kept: &kept::Keys, anchor: &Anchor) -> Self {
+        let last = kept.press.as_ref().and_then(|press| {
+            let event = TelephoneEvent::read(&press.event.to_be_bytes())?;
+            let key = Key { ssrc: press.ssrc, timestamp: press.timestamp };
+            Some(Down { key, event, at: anchor.instant(press.at) })
+        });
+        let mut events = Self { last, ..Self::default() };
+        for (place, (ssrc, timestamp)) in events.earlier.iter_mut().zip(&kept.earlier) {
+            *place = Some(Key { ssrc: *ssrc, timestamp: *timestamp });
+        }
+        events
+    }
+
+    /// What is kept of them.
+    pub(in crate::media) fn keep(&self, anchor: &Anchor) -> kept::Keys {
+        let press = self.last.map(|Down { key, event, at }| kept::Press {
+            ssrc: key.ssrc,
+            timestamp: key.timestamp,
+            event: u32::from_be_bytes(event.write()),
+            at: anchor.nanos(at),
+        });
+        let earlier = self.earlier.iter().flatten().map(|key| (key.ssrc, key.timestamp));
+        kept::Keys { press, earlier: earlier.collect(), ..kept::Keys::default() }
+    }
+
+    /// The press under way, or over: SSRC and timestamp.
+    pub(in crate::media) fn press(&self) -> Option<(u32, u32)> {
+        self.last.map(|down| (down.key.ssrc, down.key.timestamp))
+    }
+
     /// Takes a packet; the key, when it is the first packet of a press.
     pub fn packet(
         &mut self,

@@ -13,7 +13,7 @@
 use std::f64::consts::TAU;
 
 use crate::media::Digit;
-use crate::media::dtmf::tone::{AMPLITUDE_0DBM0, HIGH, KEYPAD, LOW};
+use crate::media::dtmf::tone::{self, AMPLITUDE_0DBM0, HIGH, KEYPAD, LOW};
 
 /// Samples of one look.
 const WINDOW: usize = 160;
@@ -117,6 +117,16 @@ impl Detector {
             run: Run::default(),
             down: None,
         }
+    }
+
+    /// A detector that has told this key, which is still down.
+    pub fn resumed(digit: Digit) -> Self {
+        Self { down: Some((tone::place(digit), 0)), ..Self::new() }
+    }
+
+    /// The key that is down.
+    pub fn down(&self) -> Option<Digit> {
+        self.down.and_then(|((row, column), _)| Digit::from_char(KEYPAD[row][column]))
     }
 
     /// Takes audio, of which `linear` makes samples of 16 bit; the keys whose detection it

@@ -11,6 +11,7 @@ use crate::media::{Codec, Digit, Law, Peer, PlayId, Prompt, Quality, TelephoneEv
 mod attack;
 mod bridge;
 mod codecs;
+mod kept;
 mod keys;
 mod long;
 mod mix;
@@ -48,6 +49,11 @@ struct World {
     garbled: usize,
     events: Vec<Event>,
     told_at: Vec<(Instant, Event)>,
+    /// States that were told, and when.
+    kept: Vec<(Instant, Kept)>,
+    /// Packets on the wire, once the engine keeps: from which port.
+    wire: Vec<(u32, Vec<u8>)>,
+    keeps: Option<Anchor>,
 }
 
 fn port(n: u32) -> PortId {
@@ -94,6 +100,9 @@ impl World {
             garbled: 0,
             events: vec![],
             told_at: vec![],
+            kept: vec![],
+            wire: vec![],
+            keeps: None,
         }
     }
 
@@ -148,11 +157,17 @@ impl World {
             self.told_at.push((self.now, event.clone()));
             self.events.push(event);
         }
+        while let Some(kept) = self.engine.poll_kept() {
+            self.kept.push((self.now, kept));
+        }
     }
 
     /// A packet as the peer of a port reads it.
     fn read(&mut self, port: PortId, wire: &[u8], is_rtcp: bool) -> Option<Vec<u8>> {
         let mut bytes = wire.to_vec();
+        if self.keeps.is_some() {
+            self.wire.push((port.n, bytes.clone()));
+        }
         if let Some(guard) = self.guards.get_mut(&port.n) {
             let length = match is_rtcp {
                 true => guard.unprotect_rtcp(&mut bytes),

@@ -128,6 +128,9 @@ impl Port {
                 (stamp, events.send)
             }
         };
+        if !self.may_send(now, stamp.sequence) {
+            return None;
+        }
         let packet = packet.get_mut(payload.start - HEADER..)?;
         self.line.on_wire(stamp).write(payload_type, packet);
         let length = self.guard.seal(packet, HEADER + payload.len()).ok()?;

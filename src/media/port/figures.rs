@@ -52,6 +52,12 @@ struct Level {
 }
 
 impl Figures {
+    /// So much was sent by the process before.
+    pub(super) fn go_on(&mut self, packets: u64, octets: u64) {
+        (self.sent, self.octets) = (packets, octets);
+        (self.sent_at_report, self.sent_at_receipt) = (packets, packets);
+    }
+
     /// The peer may speak from now on.
     pub(super) fn ask(&mut self, now: Instant) {
         self.asked.get_or_insert(now);

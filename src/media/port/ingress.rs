@@ -13,7 +13,8 @@ use crate::media::dtmf::{Keys, Means};
 use crate::media::port::lock::{Standing, Streams};
 use crate::media::port::{Channel, Outbox, Port};
 use crate::media::rtp::{Header, samples_between};
-use crate::media::{Codec, Digit, Event, Peer, Rate, g711, span};
+use crate::media::{Codec, Digit, Event, Peer, Rate, g711, kept, span};
+use crate::time::Anchor;
 
 /// Audio shorter (2.5 ms) or longer (200 ms) than this is not passed on.
 const UNITS: std::ops::RangeInclusive<u32> = 20..=1600;
@@ -78,6 +79,33 @@ pub(super) struct Keypad {
 }
 
 impl Keypad {
+    /// What of the keys was kept: those that have been told are not told again.
+    pub(super) fn resumed(kept: &kept::Keys, anchor: &Anchor) -> Self {
+        let tone = kept.tone.and_then(Digit::from_event);
+        Self {
+            events: Events::resumed(kept, anchor),
+            inband: tone.map(|digit| Box::new(Detector::resumed(digit))),
+            tells: kept.tells,
+            ..Self::default()
+        }
+    }
+
+    /// What is kept of the keys.
+    pub(super) fn keep(&self, anchor: &Anchor) -> kept::Keys {
+        let tone = self.tone().map(Digit::event);
+        kept::Keys { tells: self.tells, tone, ..self.events.keep(anchor) }
+    }
+
+    /// The press by telephone-events that was told last.
+    pub(super) fn press(&self) -> Option<(u32, u32)> {
+        self.events.press()
+    }
+
+    /// The tone under way.
+    pub(super) fn tone(&self) -> Option<Digit> {
+        self.inband.as_ref().and_then(|detector| detector.down())
+    }
+
     pub(super) fn detect(&mut self, rfc4733: bool, inband: bool, pass: bool) {
         (self.rfc4733, self.withholds) = (rfc4733, !pass);
         self.inband = match (inband, self.inband.take()) {

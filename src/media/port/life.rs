@@ -29,6 +29,24 @@ pub(super) enum Life {
 }
 
 impl Life {
+    /// The life of which this was kept, from now on.
+    pub(super) fn resumed(now: Instant, kept: u8) -> Self {
+        match kept {
+            0 => Self::Unheard,
+            1 => Self::Heard(now),
+            _ => Self::Silent,
+        }
+    }
+
+    /// What is kept of it.
+    pub(super) fn keep(self) -> u8 {
+        match self {
+            Self::Unheard => 0,
+            Self::Heard(_) => 1,
+            Self::Silent => 2,
+        }
+    }
+
     /// Something has come.
     pub(super) fn hear(&mut self, now: Instant, port: PortId) -> Option<Event> {
         let before = std::mem::replace(self, Self::Heard(now));

@@ -14,7 +14,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::media::Peer;
+use crate::media::{Peer, kept};
+use crate::time::Anchor;
 
 /// For how long a source is on trial. What is still under way when SDP names another place comes
 /// sooner.
@@ -26,6 +27,8 @@ pub(super) struct Lock {
     held: Option<Held>,
     /// Where SDP named last; a hold by `c=0.0.0.0` names nothing.
     named: Option<SocketAddr>,
+    /// After a restart: what signaling has said before is about to be said again.
+    is_repeated: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +79,26 @@ pub(super) enum Streams {
 }
 
 impl Lock {
+    /// The sources of which this was kept.
+    pub(super) fn resumed(kept: &kept::Source, anchor: &Anchor) -> Self {
+        let trial = kept.trial.and_then(|(since, why)| {
+            Some(Trial { since: anchor.instant(since), why: Why::from_code(why)? })
+        });
+        let held = kept.proven.map(|source| Held { source, trial });
+        Self { held, named: kept.named, is_repeated: true }
+    }
+
+    /// What is kept of them. `rtcp`: where the peer's RTCP comes from.
+    pub(super) fn keep(&self, rtcp: Option<SocketAddr>, anchor: &Anchor) -> kept::Source {
+        let trial = self.held.and_then(|held| held.trial);
+        kept::Source {
+            proven: self.source(),
+            trial: trial.map(|trial| (anchor.nanos(trial.since), trial.why.code())),
+            named: self.named,
+            rtcp,
+        }
+    }
+
     /// The proven source.
     pub(super) fn source(&self) -> Option<SocketAddr> {
         self.held.map(|held| held.source)
@@ -88,6 +111,9 @@ impl Lock {
             self.named = Some(peer.rtp);
         }
         let has_moved = before.is_some_and(|before| self.named != Some(before));
+        if std::mem::take(&mut self.is_repeated) && !has_moved {
+            return false;
+        }
         if let Some(held) = &mut self.held {
             let why = match held.trial.map(|trial| trial.why) {
                 Some(why @ Why::Moved { .. }) => why,
@@ -156,6 +182,28 @@ impl Lock {
             Some(held) => Some(held.source),
             None => named,
         }
+    }
+}
+
+impl Why {
+    /// As it is kept.
+    fn code(self) -> u8 {
+        match self {
+            Self::Unnamed => 0,
+            Self::Asked => 1,
+            Self::Moved { behind: false } => 2,
+            Self::Moved { behind: true } => 3,
+        }
+    }
+
+    fn from_code(code: u8) -> Option<Self> {
+        let all = [
+            Self::Unnamed,
+            Self::Asked,
+            Self::Moved { behind: false },
+            Self::Moved { behind: true },
+        ];
+        all.into_iter().find(|why| why.code() == code)
     }
 }
 

@@ -15,7 +15,9 @@
 
 use std::time::{Duration, Instant};
 
+use crate::media::kept;
 use crate::media::rtp::Header;
+use crate::time::Anchor;
 
 /// Packets in a row that make another stream the voice.
 const IN_A_ROW: u8 = 3;
@@ -63,6 +65,33 @@ struct Home {
 }
 
 impl Pin {
+    /// The streams of which this was kept, which go on now.
+    pub(super) fn resumed(now: Instant, kept: &kept::Pin, anchor: &Anchor) -> Self {
+        let voice = kept.voice.map(|(ssrc, newest, since)| Voice {
+            ssrc,
+            newest,
+            since: anchor.instant(since),
+            last: now,
+        });
+        let mut pin = Self { voice, ..Self::default() };
+        for (place, (ssrc, newest)) in pin.homes.iter_mut().zip(&kept.homes) {
+            *place = Some(Home { ssrc: *ssrc, newest: *newest, row: (*newest, 0) });
+        }
+        pin
+    }
+
+    /// What is kept of them.
+    pub(super) fn keep(&self, anchor: &Anchor) -> kept::Pin {
+        let voice = self.voice.map(|it| (it.ssrc, it.newest, anchor.nanos(it.since)));
+        let homes = self.homes.iter().flatten().map(|home| (home.ssrc, home.newest));
+        kept::Pin { voice, homes: homes.collect() }
+    }
+
+    /// The stream that is heard.
+    pub(super) fn ssrc(&self) -> Option<u32> {
+        self.voice.map(|voice| voice.ssrc)
+    }
+
     /// Signaling names another place or other keys: the next packet is pinned, whatever its SSRC.
     pub(super) fn release(&mut self) {
         *self = Self::default();

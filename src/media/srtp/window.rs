@@ -12,17 +12,20 @@ pub(super) struct Window {
     newest: u64,
     /// Bit n: the place n behind the newest is taken.
     taken: u128,
+    /// What of the places up to here and a little beyond is taken is not known.
+    is_resumed: bool,
 }
 
 impl Window {
     /// A stream that begins at `first`: those just before it may still come.
     pub(super) fn begun(first: u64) -> Self {
-        Self { newest: first, taken: 1 }
+        Self { newest: first, taken: 1, is_resumed: false }
     }
 
-    /// A stream that has come to `newest`: none before it is taken any more.
+    /// A stream that has come to `newest`, or somewhat further: none before it is taken any more, and
+    /// none before the next.
     pub(super) fn resumed(newest: u64) -> Self {
-        Self { newest, taken: u128::MAX }
+        Self { newest, taken: u128::MAX, is_resumed: true }
     }
 
     pub(super) fn newest(&self) -> u64 {
@@ -53,7 +56,11 @@ impl Window {
             return;
         }
         let ahead = place - self.newest;
-        self.taken = if ahead < WIDTH { self.taken << ahead | 1 } else { 1 };
+        self.taken = match std::mem::take(&mut self.is_resumed) {
+            true => u128::MAX,
+            false if ahead < WIDTH => self.taken << ahead | 1,
+            false => 1,
+        };
         self.newest = place;
     }
 }

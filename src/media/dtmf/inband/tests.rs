@@ -39,7 +39,7 @@ fn tone(mut tone: Tone, length: usize, shift: usize) -> Vec<i16> {
 }
 
 fn pair(digit: char, levels: (f32, f32), off: (f32, f32)) -> Tone {
-    let (row, column) = crate::media::dtmf::tone::place(Digit::from_char(digit).unwrap());
+    let (row, column) = tone::place(Digit::from_char(digit).unwrap());
     Tone::of(LOW[row] * (1.0 + off.0), levels.0, HIGH[column] * (1.0 + off.1), levels.1)
 }
 

@@ -26,7 +26,7 @@ pub(super) fn press(world: &mut World, voice: &mut Voice, key: char, payload_typ
 }
 
 /// A press of 100 ms as a tone.
-fn tone(world: &mut World, voice: &mut Voice, key: char) {
+pub(super) fn tone(world: &mut World, voice: &mut Voice, key: char) {
     let mut tone = Tone::new(digit(key));
     for n in 0..8 {
         let mut packet = voice.packet();
