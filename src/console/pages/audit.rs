@@ -115,14 +115,9 @@ async fn trail(view: View, Query(asked): Query<Asked>) -> Response {
     };
     view.desk.audit(&view.person, "read the audit trail");
     let is_asked = !asked.noted.trim().is_empty();
-<<<<<<< HEAD
     let found = is_asked.then(|| found(&view, noted.as_ref(), &verdict, zone));
-    let older = shorten(&mut entries);
-=======
-    let found = is_asked.then(|| found(&view, noted, &verdict, zone));
     let mut rows: Vec<_> = entries.into_iter().map(|it| Row::of(it, zone, view.l)).collect();
     let older = shorten(&mut rows);
->>>>>>> mend
     let [from, to] = days.map(|day| day.map(|day| day.to_string()).unwrap_or_default());
     let days = format!("/audit?from={from}&to={to}");
     show(&Trail {

@@ -359,7 +359,10 @@ mod tests {
     fn every_sentence_that_is_written_has_its_japanese() {
         let all = sentences();
         assert!(all.len() > 70, "{}", all.len());
-        for literal in all.iter().filter(|it| !PARTS.contains(&&***it)) {
+        // What a page says to whoever asked is in the same calls, and in Japanese already.
+        let is_trail =
+            |it: &&String| !PARTS.contains(&&***it) && it.chars().all(|c| c < '\u{3040}');
+        for literal in all.iter().filter(is_trail) {
             let fillings = ["x1", "ready", "Auto"];
             let found = fillings.iter().find_map(|with| japanese(&example(literal, with)));
             let found = found.unwrap_or_else(|| panic!("no Japanese for {literal:?}"));
