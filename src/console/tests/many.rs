@@ -121,6 +121,8 @@ async fn the_audit_trail_is_checked_from_where_it_was_whole() {
         server.trail().await;
         page
     };
+    // That the auditor has signed in is there before it is looked for.
+    server.trail().await;
     assert!(says("/audit").await.contains("書き換えや抜けはありません"));
     let change = |conn: &rusqlite::Connection| {
         conn.execute("UPDATE audit SET what = 'nothing' WHERE n = 1", [])
