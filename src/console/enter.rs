@@ -2,8 +2,9 @@
 //! ours.
 //!
 //! Owns the order of these questions. Where somebody's time is over in the middle of a form, they
-//! sign in again and what they typed is there; a file they choose again. What is refused is read to
-//! its end all the same: a browser that still sends shows a broken connection instead of the answer.
+//! sign in again and what they typed is there; a file they choose again. What is refused is read
+//! to its end all the same: a browser that still sends shows a broken connection instead of the
+//! answer.
 
 use std::sync::Arc;
 

@@ -149,8 +149,10 @@ fn found(view: &View, noted: Option<&Noted>, verdict: &Verdict, zone: Tz) -> (bo
             "A hash has 64 digits of 0-9 and a-f.",
         ),
         Some(Noted::Gone) => view.t(
-            "控えた値は記録にありません。控えたあとに記録が消されたか、書き換えられています。保存期間より前に控えた値や、写し間違いでもこうなります。",
-            "The noted hash is not in the trail: entries were taken away or changed since. So it is with a hash that is older than what is kept, or copied wrongly.",
+            "控えた値は記録にありません。控えたあとに記録が消されたか、書き換えられています。\
+             保存期間より前に控えた値や、写し間違いでもこうなります。",
+            "The noted hash is not in the trail: entries were taken away or changed since. So it is \
+             with a hash that is older than what is kept, or copied wrongly.",
         ),
         Some(_) if !is_intact => view.t(
             "控えた値は記録にありますが、記録のつながりが壊れています。",
@@ -158,7 +160,8 @@ fn found(view: &View, noted: Option<&Noted>, verdict: &Verdict, zone: Tz) -> (bo
         ),
         Some(Noted::Taken) => view.t(
             "控えた値は、保存期間が過ぎて消えた記録のうち最後のものです。いまある記録は、すべてそのあとに続くものです。",
-            "The noted hash is of the last entry that was deleted by its age. All that is left follows it.",
+            "The noted hash is of the last entry that was deleted by its age. All that is left \
+             follows it.",
         ),
         Some(Noted::There { at, after }) => {
             let at = clock(*at, zone);
@@ -167,7 +170,8 @@ fn found(view: &View, noted: Option<&Noted>, verdict: &Verdict, zone: Tz) -> (bo
                     "控えた値は記録にあります({at} の記録)。そこまでの記録は控えたときのままです。そのあとの記録は{after}件です。"
                 ),
                 Lang::En => format!(
-                    "The noted hash is in the trail (entry of {at}). All up to it is as it was then. {after} entries came after it."
+                    "The noted hash is in the trail (entry of {at}). All up to it is as it was then. \
+                     {after} entries came after it."
                 ),
             };
             return (true, said);

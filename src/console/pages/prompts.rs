@@ -181,7 +181,8 @@ pub(super) fn too_long(config: &Config, name: &str, length: Duration, l: Lang) -
             "{line}: この音声だと、最初の選択か待ち行列まで約{all:.0}秒かかり、{most}秒を超えます。短くしてください。"
         ),
         Lang::En => format!(
-            "{line}: with this sound it takes {all:.0} s until the first choice or the queue, more than {most} s. Please make it shorter."
+            "{line}: with this sound it takes {all:.0} s until the first choice or the queue, \
+             more than {most} s. Please make it shorter."
         ),
     });
     words.collect()

@@ -115,8 +115,10 @@ pub(in crate::console) fn again(view: &View, kept: Kept) -> Response {
             "Your time was over. Please sign in again; what you typed is kept.",
         ),
         false => view.t(
-            "時間が過ぎたため、サインインし直してください。入力した文字は残っています。ファイルは、サインインのあとでもう一度選んでください。",
-            "Your time was over. Please sign in again; what you typed is kept. Then choose the file again.",
+            "時間が過ぎたため、サインインし直してください。入力した文字は残っています。\
+             ファイルは、サインインのあとでもう一度選んでください。",
+            "Your time was over. Please sign in again; what you typed is kept. Then choose the \
+             file again.",
         ),
     };
     let notice = Some((false, text.to_owned()));

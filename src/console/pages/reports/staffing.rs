@@ -13,6 +13,7 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 use crate::call::config::{LineId, Schedule};
+use crate::call::schedule::{self, Day};
 use crate::console::desk::{Desk, Notice};
 use crate::console::ui::plot::Plot;
 use crate::console::ui::{Page, View, show};
@@ -169,7 +170,8 @@ async fn find(
     let played = view.desk.read(move |db| {
         // Goes on to its end also when whoever asked has gone meanwhile.
         let _turn = turn;
-        let history = db.read(|conn| history::read(conn, &line, &hours, &period))?;
+        let is_open = |day| schedule::day(&hours, day) == Day::Open;
+        let history = db.read(|conn| history::read(conn, &line, is_open, &period))?;
         let model = history.model(rules, assumed);
         let rows = advise(&model, wait, SEED);
         Ok((history, model, rows))

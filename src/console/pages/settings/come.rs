@@ -241,7 +241,9 @@ impl Form for New {
     fn done(&self, view: &View, said: String) -> Response {
         if let ("line", Some(id)) = (self.list, self.id.get()) {
             let closed = view.t(
-                "加えた回線は、まだ閉めてあります。受付時間を決めて保存してから、「臨時の開け閉め」を「時間どおり」に切り替えてください。時間帯を入れずに切り替えると、いつでも電話を受けます。",
+                "加えた回線は、まだ閉めてあります。受付時間を決めて保存してから、\
+                 「臨時の開け閉め」を「時間どおり」に切り替えてください。\
+                 時間帯を入れずに切り替えると、いつでも電話を受けます。",
                 "The new line is still closed. Save its hours, then switch “By hand” to “by the \
                  hours”. Without any hours it would take calls at all times.",
             );

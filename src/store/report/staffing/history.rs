@@ -11,8 +11,7 @@ use rusqlite::Connection;
 
 use super::{CALLS_MIN, Model, Part, Service};
 use crate::call::cdr::{Cdr, Outcome};
-use crate::call::config::{LineId, Schedule};
-use crate::call::schedule::{self, Day};
+use crate::call::config::LineId;
 use crate::store::cdr;
 use crate::store::report::SLOT_MINUTES;
 use crate::store::report::period::Period;
@@ -66,14 +65,15 @@ pub struct Rules {
     pub max_callers: usize,
 }
 
-/// Reads what the records of a line with these hours say of a period, whose last day has not ended.
+/// Reads what the records of a line say of a period, whose last day has not ended. `is_open` knows
+/// which days its hours name.
 ///
 /// # Errors
 /// When the database can't be read.
 pub fn read(
     conn: &Connection,
     line: &LineId,
-    hours: &Schedule,
+    is_open: impl Fn(NaiveDate) -> bool,
     period: &Period,
 ) -> rusqlite::Result<History> {
     let mut history = History::default();
@@ -82,7 +82,7 @@ pub fn read(
             history.add(&cdr, period);
         }
     })?;
-    history.open(hours, period);
+    history.open(is_open, period);
     Ok(history)
 }
 
@@ -119,10 +119,10 @@ impl History {
 
     /// Counts the opening days by the hours, from the first record to the day before the last of
     /// the period: that one has not ended, so it counts only when somebody called.
-    pub fn open(&mut self, hours: &Schedule, period: &Period) {
+    pub fn open(&mut self, is_open: impl Fn(NaiveDate) -> bool, period: &Period) {
         let days = self.first.into_iter().flat_map(|day| day.iter_days());
         let ended = days.take_while(|day| day.succ_opt().is_some_and(|next| next < period.end));
-        self.days.extend(ended.filter(|day| schedule::day(hours, *day) == Day::Open));
+        self.days.extend(ended.filter(|day| is_open(*day)));
     }
 
     /// Whether it is enough to draw from.

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use chrono::{NaiveTime, Weekday};
+use chrono::{Datelike, NaiveDate, Weekday};
 
 use super::history::{Assumed, History, Rules};
 use super::*;
 use crate::call::cdr::{CallId, Cdr, EndReason, EndedBy, Outcome, Presentation};
-use crate::call::config::{LineId, Override, Schedule, TrunkId, Window};
+use crate::call::config::{LineId, TrunkId};
 use crate::store::report::period::Period;
 
 /// Erlang's B by its recursion: the share that finds all counselors busy when nobody waits.
@@ -176,18 +176,10 @@ fn the_history_gives_arrivals_talks_and_patience_with_censoring() {
     assert_eq!((more.calls(), more.service.mean()), (15.0, 1_500.0));
 }
 
-/// Saturdays from 18:00.
-fn saturdays() -> Schedule {
-    let at = |hour, minute| NaiveTime::from_hms_opt(hour, minute, 0).unwrap();
-    let (open, end) = (at(18, 0), at(21, 30));
-    let window = Window { days: vec![Weekday::Sat], open, intake_end: end, service_end: end };
-    Schedule {
-        hours: vec![window],
-        closed_ranges: vec![],
-        closed_dates: vec![],
-        closed_on_holidays: false,
-        over: Override::Auto,
-    }
+/// Saturdays but these.
+fn saturdays_but(closed: &[&str]) -> impl Fn(NaiveDate) -> bool {
+    let closed: Vec<NaiveDate> = closed.iter().map(|day| day.parse().unwrap()).collect();
+    move |day| day.weekday() == Weekday::Sat && !closed.contains(&day)
 }
 
 #[test]
@@ -205,21 +197,19 @@ fn evenings_without_a_call_count_as_evenings() {
     for day in ["2026-09-12", "2026-10-03", "2026-10-31"] {
         (0..10).for_each(|_| history.add(&on(Outcome::Answered, day), &period));
     }
-    let mut hours = saturdays();
-    history.open(&hours, &period);
+    history.open(saturdays_but(&[]), &period);
     assert_eq!((history.days.len(), history.calls), (10, 30));
     assert_eq!(history.first, Some("2026-09-03".parse().unwrap()));
     assert_eq!(history.model(RULES, Assumed::default()).calls(), 3.0);
     // A closed Saturday is no evening, unless somebody was there all the same.
-    hours.closed_dates = vec!["2026-09-05".parse().unwrap(), "2026-10-03".parse().unwrap()];
     history.days.clear();
     history.add(&on(Outcome::Answered, "2026-10-03"), &period);
-    history.open(&hours, &period);
+    history.open(saturdays_but(&["2026-09-05", "2026-10-03"]), &period);
     assert_eq!(history.days.len(), 9);
     // The day on which it is asked counts with its calls, not without.
     let saturday = Period::last(365, "2026-11-07".parse().unwrap(), chrono_tz::Asia::Tokyo);
     history.days.clear();
-    history.open(&saturdays(), &saturday);
+    history.open(saturdays_but(&[]), &saturday);
     assert_eq!(history.days.len(), 9);
     history.add(&on(Outcome::Answered, "2026-11-07"), &saturday);
     assert_eq!(history.days.len(), 10);
