@@ -155,8 +155,8 @@ fn recorder(
     })
 }
 
-/// What an earlier process counted today, where the journal does not know it. A database that can't be read costs the board these
-/// figures, and no call.
+/// What an earlier process counted today, where the journal does not know it. A database that can't
+/// be read costs the board these figures, and no call.
 fn recall(switchboard: &mut Switchboard, store: &Store) {
     if switchboard.knows_today() {
         return;

@@ -151,8 +151,8 @@ fn found(view: &View, noted: Option<&Noted>, verdict: &Verdict, zone: Tz) -> (bo
         Some(Noted::Gone) => view.t(
             "控えた値は記録にありません。控えたあとに記録が消されたか、書き換えられています。\
              保存期間より前に控えた値や、写し間違いでもこうなります。",
-            "The noted hash is not in the trail: entries were taken away or changed since. So it is \
-             with a hash that is older than what is kept, or copied wrongly.",
+            "The noted hash is not in the trail: entries were taken away or changed since. So it \
+             is with a hash that is older than what is kept, or copied wrongly.",
         ),
         Some(_) if !is_intact => view.t(
             "控えた値は記録にありますが、記録のつながりが壊れています。",
@@ -170,8 +170,8 @@ fn found(view: &View, noted: Option<&Noted>, verdict: &Verdict, zone: Tz) -> (bo
                     "控えた値は記録にあります({at} の記録)。そこまでの記録は控えたときのままです。そのあとの記録は{after}件です。"
                 ),
                 Lang::En => format!(
-                    "The noted hash is in the trail (entry of {at}). All up to it is as it was then. \
-                     {after} entries came after it."
+                    "The noted hash is in the trail (entry of {at}). All up to it is as it was \
+                     then. {after} entries came after it."
                 ),
             };
             return (true, said);

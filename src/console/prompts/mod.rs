@@ -3,8 +3,8 @@
 //!
 //! Owns the order of the steps, so that what is on air is always whole: a version is kept first,
 //! then written into the folder, then taken over by the service; where that fails the folder is put
-//! back. What is begun is done to the end, also when whoever asked has gone meanwhile. How sounds become versions is [`source`]'s, planned moments are [`plans`]', phones
-//! [`phone`]'s; where each
+//! back. What is begun is done to the end, also when whoever asked has gone meanwhile. How sounds
+//! become versions is [`source`]'s, planned moments are [`plans`]', phones [`phone`]'s; where each
 //! prompt is played [`uses`]', pictures [`svg`]'s.
 
 pub(super) mod phone;

@@ -1,7 +1,8 @@
 //! Requests that a page could not make sense of: a name where a number belongs, a form without a
 //! field. No link or form of ours sends one.
 //!
-//! Owns what a person sees then: a page of ours instead of a line in English. Programs get the line.
+//! Owns what a person sees then: a page of ours instead of a line in English. Programs get the
+//! line.
 
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;

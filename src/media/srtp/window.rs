@@ -22,8 +22,8 @@ impl Window {
         Self { newest: first, taken: 1, is_resumed: false }
     }
 
-    /// A stream that has come to `newest`, or somewhat further: none before it is taken any more, and
-    /// none before the next.
+    /// A stream that has come to `newest`, or somewhat further: none before it is taken any more,
+    /// and none before the next.
     pub(super) fn resumed(newest: u64) -> Self {
         Self { newest, taken: u128::MAX, is_resumed: true }
     }

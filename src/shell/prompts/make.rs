@@ -61,7 +61,8 @@ pub fn import(
 /// were made.
 ///
 /// # Errors
-/// When there is no program, and at the first prompt that can't be made; those made before are kept.
+/// When there is no program, and at the first prompt that can't be made; those made before are
+/// kept.
 pub fn render(
     folder: &Path,
     command: impl FnOnce() -> Result<Vec<OsString>, Error>,
