@@ -335,9 +335,8 @@ mod tests {
         run("UPDATE audit SET what = 'x' WHERE n = 8");
         let broken = verify_on(&conn, Some(first.up_to)).unwrap();
         assert_eq!((broken.verdict, broken.is_whole), (Verdict::Broken { at: 8 }, false));
-        run(
-            "UPDATE audit SET what = 'deed 8' WHERE n = 8; UPDATE audit SET hash = x'00' WHERE n = 6",
-        );
+        run("UPDATE audit SET what = 'deed 8' WHERE n = 8; \
+             UPDATE audit SET hash = x'00' WHERE n = 6");
         let forged = Checked { hash: [7; 32], ..next.up_to };
         let broken = verify_on(&conn, Some(forged)).unwrap();
         assert_eq!((broken.verdict, broken.is_whole), (Verdict::Broken { at: 6 }, true));
