@@ -24,6 +24,7 @@ mod save;
 mod sign_in;
 pub mod status;
 mod studio;
+mod to_the_end;
 mod ui;
 pub mod view;
 

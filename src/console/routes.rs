@@ -47,7 +47,7 @@ use tokio::time::{Instant, sleep_until};
 use super::desk::Desk;
 use super::enter::{self, FORM_MAX};
 use super::live::pass::Pass;
-use super::live::seats::{Seat, Seats};
+use super::live::seats::{self, Seat, Seats};
 use super::sign_in::{From, Person};
 use super::ui::{STYLE, View, error};
 use super::{assets, pages, view};
@@ -278,13 +278,11 @@ impl Subscriber {
             sleep_until(self.next).await;
             self.board.changed().await
         };
-        tokio::select! {
-            changed = changed => changed.ok()?,
-            () = self.seat.moved() => {
-                self.is_over = true;
-                return Some(Event::default().event("moved").data("-"));
-            }
-        }
+        let Some(changed) = self.seat.until(changed).await else {
+            self.is_over = true;
+            return Some(seats::moved());
+        };
+        changed.ok()?;
         if !self.pass.is_good().await {
             return None;
         }

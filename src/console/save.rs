@@ -16,6 +16,7 @@ use super::complaint;
 use super::desk::Desk;
 use super::keys::{self, Kind};
 use super::sign_in::Person;
+use super::to_the_end::to_the_end;
 use crate::complaint::{Cause, Complaint, File, Value};
 use crate::config::edit::{self, Edit};
 use crate::config::{Change, Loaded, changes, parse, ready};
@@ -113,7 +114,7 @@ pub(super) async fn leaf(desk: &Arc<Desk>) -> Result<Leaf, Failure> {
     // It may be the text of somebody who is just saving: then it is theirs, or soon gone.
     let turn = desk.book.turn().await;
     let desk = Arc::clone(desk);
-    to_the_end(async move {
+    to_the_end(Failure::Store(store::Error::Busy), async move {
         let _turn = turn;
         seen(&desk).await
     })
@@ -136,13 +137,6 @@ async fn look(desk: &Desk) -> Result<(Leaf, Option<Version>), Failure> {
     let leaf = desk.book.read().await.map_err(|error| Failure::Unreadable(path(), error))?;
     let last = desk.read(|db| db.read(history::last)).await.map_err(Failure::Store)?;
     Ok((leaf, last))
-}
-
-/// Does it to the end, also when whoever waits for it goes. All that it waits for has a limit.
-async fn to_the_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
-) -> Result<T, Failure> {
-    tokio::spawn(work).await.unwrap_or(Err(Failure::Store(store::Error::Busy)))
 }
 
 /// Puts a text into the history. False: it is the last one there already.
@@ -234,7 +228,7 @@ pub(super) async fn save(
     let turn = desk.book.turn().await;
     let (desk, who, leaf) = (Arc::clone(desk), who.clone(), leaf.clone());
     let (text, changes, note) = (draft.text.clone(), draft.changes.clone(), note.to_owned());
-    to_the_end(async move {
+    to_the_end(Failure::Store(store::Error::Busy), async move {
         let _turn = turn;
         if seen(&desk).await?.base != leaf.base {
             return Err(Failure::Changed);

@@ -123,13 +123,11 @@ impl<P: Painter> Viewer<P> {
                 sleep_until(self.next).await;
                 self.board.changed().await
             };
-            tokio::select! {
-                changed = changed => changed.ok()?,
-                () = self.seat.moved() => {
-                    self.stage = Stage::IsOver;
-                    return Some(Event::default().event("moved").data("-"));
-                }
-            }
+            let Some(changed) = self.seat.until(changed).await else {
+                self.stage = Stage::IsOver;
+                return Some(seats::moved());
+            };
+            changed.ok()?;
             if !self.pass.is_good().await {
                 self.stage = Stage::IsOver;
                 return Some(Event::default().event("over").data("-"));

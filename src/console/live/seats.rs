@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::response::sse::Event;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::config::Console;
@@ -81,11 +82,23 @@ pub(in crate::console) struct Seat {
 }
 
 impl Seat {
-    /// Waits until a newer stream of the same account has got the place. To be asked no more then.
-    pub(in crate::console) async fn moved(&mut self) {
-        // Nothing is ever sent: the other end goes.
-        (&mut self.moved).await.ok();
+    /// What `work` gives; `None`, and to be asked no more: a newer stream of the same account has
+    /// got the place.
+    pub(in crate::console) async fn until<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            // Nothing is ever sent: the other end goes.
+            _ = &mut self.moved => None,
+        }
     }
+}
+
+/// The last event of a stream whose place a newer one has got.
+pub(in crate::console) fn moved() -> Event {
+    Event::default().event("moved").data("-")
 }
 
 impl Drop for Seat {

@@ -22,6 +22,7 @@ pub(super) use picture::{around, wrongs};
 use tokio::task::spawn_blocking;
 
 use super::desk::Desk;
+use super::to_the_end::to_the_end;
 use crate::call::config::Extension;
 use crate::complaint::Complaint;
 use crate::console::complaint;
@@ -273,13 +274,6 @@ pub(super) struct Draft {
     pub(super) samples: Vec<i16>,
 }
 
-/// Does it to the end, also when whoever waits for it goes. All that it waits for has a limit.
-async fn to_the_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T, Trouble>> + Send + 'static,
-) -> Result<T, Trouble> {
-    tokio::spawn(work).await.unwrap_or(Err(Trouble::Busy))
-}
-
 /// Makes a version, which is not on air. Returns its number.
 pub(super) async fn draft(desk: &Arc<Desk>, who: &str, draft: Draft) -> Result<u32, Trouble> {
     let least = source::SHORTEST.as_secs_f64() * f64::from(RATE);
@@ -288,7 +282,7 @@ pub(super) async fn draft(desk: &Arc<Desk>, who: &str, draft: Draft) -> Result<u
     }
     let turn = desk.studio.on_air().await;
     let (desk, who) = (Arc::clone(desk), who.to_owned());
-    to_the_end(async move {
+    to_the_end(Trouble::Busy, async move {
         let _turn = turn;
         let live = keep_live(&desk, &draft.name).await?;
         let samples = bytes(&draft.samples);
@@ -346,7 +340,7 @@ pub(super) async fn activate(
 ) -> Result<(), Trouble> {
     let turn = desk.studio.on_air().await;
     let (desk, name) = (Arc::clone(desk), name.to_owned());
-    to_the_end(async move {
+    to_the_end(Trouble::Busy, async move {
         let _turn = turn;
         put_on_air(&desk, hand, &name, n).await
     })
@@ -384,7 +378,7 @@ async fn put_on_air(desk: &Desk, hand: Hand, name: &str, n: u32) -> Result<(), T
 pub(super) async fn remove(desk: &Arc<Desk>, who: &str, name: &str) -> Result<(), Trouble> {
     let turn = desk.studio.on_air().await;
     let (desk, who, name) = (Arc::clone(desk), who.to_owned(), name.to_owned());
-    to_the_end(async move {
+    to_the_end(Trouble::Busy, async move {
         let _turn = turn;
         let is_shipped = prompts::embedded().any(|(shipped, _)| shipped == name);
         let is_used = desk.current().loaded.call.uses().iter().any(|(_, it)| *it.0 == *name);
@@ -413,7 +407,7 @@ pub(super) async fn discard(
 ) -> Result<(), Trouble> {
     let turn = desk.studio.on_air().await;
     let (desk, who, name) = (Arc::clone(desk), who.to_owned(), name.to_owned());
-    to_the_end(async move {
+    to_the_end(Trouble::Busy, async move {
         let _turn = turn;
         let (version, _) = version(&desk, &name, n).await?;
         let live = live(&desk, &name).await?;

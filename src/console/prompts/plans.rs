@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Hand, Trouble, activate, to_the_end};
+use super::{Hand, Trouble, activate};
 use crate::console::desk::Desk;
+use crate::console::to_the_end::to_the_end;
 use crate::shell::clock;
 use crate::store;
 use crate::store::versions::{self, Version};
@@ -83,7 +84,7 @@ pub(in crate::console) async fn plan(
 ) -> Result<(), Trouble> {
     let turn = desk.studio.on_air().await;
     let (desk, who, name) = (Arc::clone(desk), who.to_owned(), name.to_owned());
-    to_the_end(async move {
+    to_the_end(Trouble::Busy, async move {
         let _turn = turn;
         let (prompt, by) = (name.clone(), who.clone());
         let known = desk.read(move |db| db.read(|conn| versions::find(conn, &prompt, n))).await?;
