@@ -82,6 +82,13 @@ impl Scene {
         assert!(left.is_empty(), "what is over is still kept: {left:?}");
     }
 
+    /// The caller hangs up, and that is all of the call.
+    #[track_caller]
+    fn caller_ends_it(&mut self) {
+        self.world.with(self.caller, |phone, now| phone.hang_up(now));
+        self.ends(Outcome::Answered);
+    }
+
     /// Requests of the service to a phone since it was killed last, by their methods.
     fn requests(&self, to: PhoneId, since: usize) -> Vec<Message> {
         let address = self.world.phones[to.0].sip;
@@ -113,8 +120,7 @@ fn those_who_talk_talk_on_at_the_same_ports() {
     let to_counselor = methods(&scene.requests(scene.counselor, wire));
     // The ACK may never have left: it is sent again.
     assert_eq!((to_caller, to_counselor), (vec![], vec!["ACK".to_owned()]));
-    scene.world.with(scene.caller, |phone, now| phone.hang_up(now));
-    scene.ends(Outcome::Answered);
+    scene.caller_ends_it();
     let talk = scene.world.cdrs[0].talk;
     assert!(talk > 3 * S && talk < 5 * S, "{talk:?}");
 }
@@ -173,8 +179,7 @@ fn whoever_dies_while_nobody_is_there_is_found_out() {
         scene.world.run(90 * S);
         let talks = scene.world.shown.calls.iter().any(|call| call.phase == PhaseName::Bridge);
         assert!(!talks, "{who:?}\n{}", scene.world.story());
-        scene.world.with(scene.caller, |phone, now| phone.hang_up(now));
-        scene.ends(Outcome::Answered);
+        scene.caller_ends_it();
     }
 }
 
@@ -189,8 +194,7 @@ fn hold_lasts_and_ends() {
     scene.world.with(scene.counselor, |phone, now| phone.hold(now, false));
     scene.world.run(S);
     scene.hear_each_other();
-    scene.world.with(scene.caller, |phone, now| phone.hang_up(now));
-    scene.ends(Outcome::Answered);
+    scene.caller_ends_it();
 }
 
 #[test]
@@ -204,8 +208,7 @@ fn a_counselor_hands_on_after() {
     });
     scene.world.run(5 * S);
     assert!(scene.world.phones[colleague.0].is_talking(), "{}", scene.world.story());
-    scene.world.with(scene.caller, |phone, now| phone.hang_up(now));
-    scene.ends(Outcome::Answered);
+    scene.caller_ends_it();
 }
 
 #[test]
@@ -225,8 +228,7 @@ fn a_transfer_under_way_has_failed() {
     assert!(String::from_utf8_lossy(notify.body()).contains("480"));
     assert!(scene.world.phones[colleague.0].last().ended.is_some(), "it rings no longer");
     scene.hear_each_other();
-    scene.world.with(scene.caller, |phone, now| phone.hang_up(now));
-    scene.ends(Outcome::Answered);
+    scene.caller_ends_it();
 }
 
 #[test]
@@ -284,8 +286,7 @@ fn ringing_is_taken_back_and_offered_again() {
     scene.until(PhaseName::Bridge);
     scene.world.run(S);
     scene.hear_each_other();
-    scene.world.with(scene.caller, |phone, now| phone.hang_up(now));
-    scene.ends(Outcome::Answered);
+    scene.caller_ends_it();
 }
 
 #[test]
@@ -304,8 +305,7 @@ fn guidance_and_messages_begin_anew() {
             scene.ends(Outcome::Closed);
         } else {
             scene.until(PhaseName::Bridge);
-            scene.world.with(scene.caller, |phone, now| phone.hang_up(now));
-            scene.ends(Outcome::Answered);
+            scene.caller_ends_it();
         }
     }
 }
@@ -321,8 +321,7 @@ fn a_call_that_nobody_has_answered_yet_is_answered_after() {
     scene.until(PhaseName::Bridge);
     scene.world.run(S);
     scene.hear_each_other();
-    scene.world.with(scene.caller, |phone, now| phone.hang_up(now));
-    scene.ends(Outcome::Answered);
+    scene.caller_ends_it();
 }
 
 #[test]
@@ -366,8 +365,7 @@ fn a_port_that_is_gone_is_told_to_the_peer() {
         let sent = methods(&scene.requests(phone, wire));
         assert!(sent.contains(&"INVITE".to_owned()), "{sent:?}");
     }
-    scene.world.with(scene.caller, |phone, now| phone.hang_up(now));
-    scene.ends(Outcome::Answered);
+    scene.caller_ends_it();
 }
 
 #[test]
@@ -412,8 +410,7 @@ fn a_supervisor_listens_on() {
     scene.world.with(supervisor, |phone, _| phone.press(3, true));
     scene.world.run(S);
     assert_eq!(scene.world.tuned(scene.caller), "mix 0 2");
-    scene.world.with(scene.caller, |phone, now| phone.hang_up(now));
-    scene.ends(Outcome::Answered);
+    scene.caller_ends_it();
 }
 
 #[test]
@@ -425,8 +422,7 @@ fn a_call_keeps_the_configuration_that_it_began_with() {
     scene.world.life.old.push(BASIC.to_owned());
     scene.crash();
     scene.hear_each_other();
-    scene.world.with(scene.caller, |phone, now| phone.hang_up(now));
-    scene.ends(Outcome::Answered);
+    scene.caller_ends_it();
     assert_eq!(scene.world.cdrs[0].line.as_ref().map(ToString::to_string), Some("main".to_owned()));
     // It is not, but the line is still there: that of today serves.
     let mut scene = Scene::bridge(BASIC);
@@ -476,8 +472,7 @@ fn killed_everywhere(toml: &str, share: usize) {
         if !scene.world.life.is_dead() {
             scene.hear_each_other();
         }
-        scene.world.with(scene.caller, |phone, now| phone.hang_up(now));
-        scene.ends(Outcome::Answered);
+        scene.caller_ends_it();
         assert_eq!(scene.world.life.problems, []);
         if scene.world.life.deaths == 0 {
             assert!(after > 50, "a call has more outputs than {after}");
