@@ -279,7 +279,7 @@ impl Call {
     }
 
     pub(super) fn on_rang(&mut self, io: &mut Io<'_>, rang: Rang) {
-        self.take_missed(io);
+        let has_rung = self.take_missed(io);
         match rang {
             Rang::On => {}
             Rang::Answered(extension, leg) => self.go(io, Next::Join(extension, leg)),
@@ -288,7 +288,11 @@ impl Call {
                     std::mem::replace(&mut self.phase, Phase::Ended)
                 {
                     let next = with_cx!(self, io, |cx| {
-                        waiting.offer_failed(cx);
+                        // A phone that can't be reached is left alone for a while: the next one,
+                        // if there is one, is rung at once.
+                        if has_rung {
+                            waiting.offer_failed(cx);
+                        }
                         Next::Stay
                     });
                     self.phase = Phase::Queue(waiting);
@@ -298,7 +302,9 @@ impl Call {
         }
     }
 
-    pub(super) fn take_missed(&mut self, io: &mut Io<'_>) {
+    /// Has those told of who were rung in vain. Whether the offer took its time: a phone rang, or
+    /// none could be rung at all.
+    pub(super) fn take_missed(&mut self, io: &mut Io<'_>) -> bool {
         let missed = match &mut self.phase {
             Phase::Ringing(_, ring) => std::mem::take(&mut ring.missed),
             Phase::Bridge(bridge) => std::mem::take(&mut bridge.missed),
@@ -307,9 +313,11 @@ impl Call {
             | Phase::Message(_)
             | Phase::Consent(_)
             | Phase::Queue(_)
-            | Phase::Ended => return,
+            | Phase::Ended => return true,
         };
         let limit = self.line().map_or(0, |line| line.queue.auto_pause_after);
+        let has_rung =
+            missed.is_empty() || missed.iter().any(|(_, miss)| *miss == Miss::Unanswered);
         for (extension, miss) in missed {
             let why = match miss {
                 Miss::Unanswered => "did not answer",
@@ -319,6 +327,7 @@ impl Call {
             io.step(&self.id, format!("{extension} {why}"));
             self.asks.push(Ask::Missed(extension, miss, limit));
         }
+        has_rung
     }
 
     fn join(&mut self, io: &mut Io<'_>, extension: Extension, leg: Leg) -> Next {

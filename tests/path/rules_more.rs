@@ -249,7 +249,7 @@ fn rule_08_a_phone_that_the_network_calls_unreachable_is_passed_over_at_once() {
     world.fail_flow(address);
     let failed = world.now;
     world.until("102 rings", 5 * S, |w| rings(w, b) == 1);
-    assert!(world.now - failed <= 3 * S, "{:?}", world.now - failed);
+    assert!(world.now - failed <= S / 10, "{:?}", world.now - failed);
 }
 
 #[test]
