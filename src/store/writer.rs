@@ -315,10 +315,10 @@ impl Writer {
 
     fn run(&mut self) {
         while self.take() {
-            self.serve();
             let idle = self.batch.len() == 0;
-            let tried = self.write().and_then(|()| self.keep_house(idle));
-            match tried {
+            let written = self.write();
+            self.serve();
+            match written.and_then(|()| self.keep_house(idle)) {
                 Ok(()) => self.recovered(),
                 Err(e) => {
                     if !self.failed(&e) {
@@ -362,10 +362,11 @@ impl Writer {
         true
     }
 
-    /// Does what people wait for.
+    /// Does what people wait for by now. What comes meanwhile has its turn after the next records:
+    /// where each task waits for a lock, they would never be looked at.
     fn serve(&mut self) {
-        loop {
-            let Some(Task(task)) = self.shared.lock().tasks.pop_front() else { return };
+        let tasks = std::mem::take(&mut self.shared.lock().tasks);
+        for Task(task) in tasks {
             task(connection(&mut self.conn, &self.shared.config));
             self.in_log += 1;
         }
