@@ -43,6 +43,8 @@ const PANICS_FOR: Duration = Duration::from_secs(60);
 /// Voice that lay longer than this before it was read is not passed on: nobody plays it any more,
 /// and a thread that was away would leave all that follows as late. As long as a jitter buffer.
 const OLD_AFTER: Duration = Duration::from_millis(200);
+/// No packet waits for so long: the wall clock, of which the kernel's stamps are, has stepped.
+const STEPPED: Duration = Duration::from_secs(300);
 /// How soon events that found no room are tried again.
 const RETRY: Duration = Duration::from_millis(20);
 
@@ -162,7 +164,7 @@ impl<B: Backend> Shard<B> {
         self.has_packets = self.backend.deliver(PACKETS_A_TURN, |arrival| {
             let Arrival { port, channel, from, buffer, length, waited } = arrival;
             match channel {
-                Channel::Rtp if waited > OLD_AFTER => {
+                Channel::Rtp if (OLD_AFTER..STEPPED).contains(&waited) => {
                     self.means.gauge.old();
                     engine.handle_old_rtp(now, port, from, buffer, length)
                 }
