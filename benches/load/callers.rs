@@ -18,6 +18,8 @@ use super::{NUMBER, agree, media_address, sdp, sip_socket};
 /// How often a request is sent while nothing answers, and from send to send.
 const TRIES: u8 = 8;
 const RETRY: Duration = Duration::from_millis(500);
+/// Groups of callers so far.
+static GROUPS: AtomicU32 = AtomicU32::new(0);
 /// The largest datagram.
 const DATAGRAM: usize = 4096;
 
@@ -67,6 +69,7 @@ impl Callers {
         let stop = Arc::new(AtomicBool::new(false));
         let (hang_up, order) = mpsc::channel();
         let thread = Thread {
+            nth: GROUPS.fetch_add(1, Ordering::Relaxed),
             socket,
             address,
             service,
@@ -123,6 +126,8 @@ struct Call {
 }
 
 struct Thread {
+    /// Which of the groups of callers of this process: no two calls have one name.
+    nth: u32,
     socket: UdpSocket,
     address: Ipv4Addr,
     service: SocketAddr,
@@ -211,11 +216,12 @@ impl Thread {
 
     /// The headers that all requests of a call share.
     fn head(&self, n: u32, method: &str, uri: &str, to: &str, cseq: u32) -> String {
-        let (address, service) = (self.address, self.service.ip());
+        let (address, service, nth) = (self.address, self.service.ip(), self.nth);
         format!(
-            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {address}:5060;branch=z9hG4bK{method}{n}\r\n\
+            "{method} {uri} SIP/2.0\r\n\
+             Via: SIP/2.0/UDP {address}:5060;branch=z9hG4bK{method}{n}.{nth}\r\n\
              Max-Forwards: 70\r\nFrom: <sip:0480000000@{address}>;tag=caller{n}\r\n\
-             To: <sip:{NUMBER}@{service}>{to}\r\nCall-ID: load-{n}@{address}\r\n\
+             To: <sip:{NUMBER}@{service}>{to}\r\nCall-ID: load-{n}.{nth}@{address}\r\n\
              CSeq: {cseq} {method}\r\nContact: <sip:{n}@{address}:5060>\r\n"
         )
     }
@@ -314,5 +320,5 @@ impl Thread {
 
 /// The call's number out of its Call-ID.
 fn number(call_id: &str) -> Option<u32> {
-    call_id.strip_prefix("load-")?.split('@').next()?.parse().ok()
+    call_id.strip_prefix("load-")?.split('.').next()?.parse().ok()
 }

@@ -2,8 +2,8 @@
 //!
 //! Owns the histogram and what a measurement of the voice gives.
 
-/// Times are counted by the microsecond up to here (200 ms).
-const BUCKETS: usize = 200_000;
+/// Times are counted by the microsecond up to here (1 s).
+const BUCKETS: usize = 1_000_000;
 
 /// How often which time was seen.
 #[derive(Clone, Debug)]

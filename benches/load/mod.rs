@@ -35,6 +35,8 @@ pub(crate) struct Addresses {
     pub(crate) trunk: Ipv4Addr,
     /// The phones.
     pub(crate) phones: Ipv4Addr,
+    /// More callers of the same trunk, beside the others.
+    pub(crate) others: Ipv4Addr,
 }
 
 impl Addresses {
@@ -42,7 +44,14 @@ impl Addresses {
     pub(crate) fn new() -> Self {
         let [high, low] = (std::process::id() as u16).to_be_bytes();
         let address = |last| Ipv4Addr::new(127, 64 | (high & 63), low, last);
-        Self { service: address(1), trunk: address(2), phones: address(3) }
+        let (phones, others) = (address(3), address(4));
+        Self { service: address(1), trunk: address(2), phones, others }
+    }
+
+    /// Where nobody looks for anything.
+    pub(crate) fn nobody(&self) -> Ipv4Addr {
+        let [a, b, c, _] = self.service.octets();
+        Ipv4Addr::new(a, b, c, 5)
     }
 
     /// Where the service listens for SIP.

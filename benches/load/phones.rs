@@ -1,12 +1,14 @@
 //! Counselors' phones: every one answers at once and speaks until the service hangs up.
 //!
 //! Owns one thread and one SIP socket for all phones; the configuration names it as their contact.
+//! A 200 is repeated until its ACK comes (RFC 3261 §13.3.1.4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use koebashi::sip::header::Name;
@@ -18,6 +20,9 @@ use super::{agree, media_address, sdp, sip_socket};
 
 /// The largest datagram.
 const DATAGRAM: usize = 4096;
+/// How often a 200 is sent that nobody acknowledges, and from send to send.
+const TRIES: u8 = 16;
+const RETRY: Duration = Duration::from_millis(500);
 
 /// The phones' handle.
 #[derive(Debug)]
@@ -35,13 +40,24 @@ impl Phones {
         let stop = Arc::new(AtomicBool::new(false));
         let calls = BTreeMap::new();
         let (count, ending) = (Arc::clone(&talking), Arc::clone(&stop));
-        let mut thread = Thread { socket, address, mouth, speaks, talking: count, calls, next: 0 };
+        let unacknowledged = VecDeque::new();
+        let mut thread = Thread {
+            socket,
+            address,
+            mouth,
+            speaks,
+            talking: count,
+            calls,
+            unacknowledged,
+            next: 0,
+        };
         let run = move || {
             let mut room = [0; DATAGRAM];
             while !ending.load(Ordering::Relaxed) {
                 if let Ok((length, from)) = thread.socket.recv_from(&mut room) {
                     thread.receive(&room[..length], from);
                 }
+                thread.repeat();
             }
         };
         let thread = thread::Builder::new().name("phones".to_owned()).spawn(run)?;
@@ -78,6 +94,8 @@ struct Thread {
     speaks: bool,
     talking: Arc<AtomicU32>,
     calls: BTreeMap<String, Call>,
+    /// When to look whether a 200 was acknowledged, for whom, and how often it was sent.
+    unacknowledged: VecDeque<(Instant, String, u8, SocketAddr)>,
     next: u32,
 }
 
@@ -105,6 +123,20 @@ impl Thread {
                 }
             }
             self.send(&agree(&message, "phone", &self.own(), None), from);
+        }
+    }
+
+    fn repeat(&mut self) {
+        let now = Instant::now();
+        while let Some((_, id, tries, to)) = self.unacknowledged.pop_front_if(|(at, ..)| *at <= now)
+        {
+            let Some(call) = self.calls.get(&id).filter(|call| !call.acknowledged) else {
+                continue;
+            };
+            if tries < TRIES {
+                self.send(&call.answer, to);
+                self.unacknowledged.push_back((now + RETRY, id, tries + 1, to));
+            }
         }
     }
 
@@ -143,6 +175,7 @@ impl Thread {
         if let Some(to) = media_address(message).filter(|_| self.speaks) {
             self.mouth.start(Side::Phone, stream, to);
         }
+        self.unacknowledged.push_back((Instant::now() + RETRY, id.clone(), 1, from));
         self.calls.insert(id, Call { stream, answer, acknowledged: false });
     }
 }

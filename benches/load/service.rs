@@ -8,9 +8,12 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::{Addresses, EXTENSION, NUMBER};
 
@@ -28,6 +31,34 @@ pub(crate) struct Plan {
     pub(crate) prompt: Duration,
     /// How long hold music is.
     pub(crate) hold: Duration,
+    /// How it is run: `run`, or `keep`, whose child is the service then.
+    pub(crate) command: &'static str,
+    /// How long a caller may give no sign of life.
+    pub(crate) lost_caller: &'static str,
+    /// More of the queue's keys.
+    pub(crate) queue: &'static str,
+    /// More of the configuration: tables that are not there yet.
+    pub(crate) tables: &'static str,
+    /// More of its environment.
+    pub(crate) env: &'static [(&'static str, &'static str)],
+    /// What is done in its folder before it starts.
+    pub(crate) prepare: fn(&Path) -> io::Result<()>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            counselors: 0,
+            prompt: Duration::from_millis(200),
+            hold: Duration::from_secs(20),
+            command: "run",
+            lost_caller: "1h",
+            queue: "",
+            tables: "",
+            env: &[],
+            prepare: |_| Ok(()),
+        }
+    }
 }
 
 /// The running program. It ends with this.
@@ -75,24 +106,66 @@ impl Service {
     pub(crate) fn start(program: &Path, addresses: &Addresses, plan: &Plan) -> io::Result<Self> {
         let dir = std::env::temp_dir().join(format!("koebashi-load-{}", std::process::id()));
         fs::remove_dir_all(&dir).ok();
+        fs::create_dir_all(dir.join("state"))?;
         write_prompts(&dir.join("prompts"), plan)?;
         let config = dir.join("koebashi.toml");
         fs::write(&config, configuration(addresses, plan))?;
+        (plan.prepare)(&dir)?;
         let log = fs::File::create(dir.join("log"))?;
         let mut command = Command::new(program);
-        command.args(["run", "--config"]).arg(&config).current_dir(&dir);
+        command.args([plan.command, "--config"]).arg(&config).current_dir(&dir);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        command.env_remove("NOTIFY_SOCKET");
+        // Keys of live calls: in the run's folder, not among those of the machine.
+        command.env_remove("NOTIFY_SOCKET").env("RUNTIME_DIRECTORY", dir.join("run"));
+        command.envs(plan.env.iter().copied());
         let console = (addresses.service, 8080).into();
         let mut service = Self { child: command.spawn()?, dir, console };
         let began = Instant::now();
-        while !is_ready(console) {
+        while !service.is_ready() {
             if service.child.try_wait()?.is_some() || began.elapsed() > READY {
                 return Err(io::Error::other(format!("it does not start: {}", service.log())));
             }
             thread::sleep(Duration::from_millis(20));
         }
         Ok(service)
+    }
+
+    /// Its folder: `koebashi.toml`, `log`, `prompts`, `state`.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+        let pid = i32::try_from(self.pid()).map_err(io::Error::other)?;
+        Ok(kill(Pid::from_raw(pid), signal)?)
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// What its console answers: the code and the body; `None`: nothing.
+    pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
+        get(self.console, path, &self.token()).ok()
+    }
+
+    /// The number of its process; where it is kept, of the keeper's.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The process that the keeper keeps; `None`: there is none at the moment.
+    pub(crate) fn kept(&self) -> Option<u32> {
+        let pid = self.pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+        children.split_whitespace().next()?.parse().ok()
+    }
+
+    /// Whether it is ready for calls.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.get("/ready").is_some_and(|(code, _)| code == 200)
     }
 
     /// Where its console is.
@@ -152,16 +225,19 @@ impl Drop for Service {
     }
 }
 
-fn is_ready(console: SocketAddr) -> bool {
-    let ask = || -> io::Result<bool> {
-        let mut stream = TcpStream::connect_timeout(&console, Duration::from_millis(200))?;
-        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        write!(stream, "GET /ready HTTP/1.1\r\nHost: {console}\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer.starts_with("HTTP/1.1 200"))
-    };
-    ask().unwrap_or(false)
+fn get(console: SocketAddr, path: &str, token: &str) -> io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&console, Duration::from_millis(200))?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {console}\r\nAuthorization: Bearer {token}\r\n\
+         Connection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+    Ok((code, body.to_owned()))
 }
 
 /// Every shipped prompt as a short tone, hold music longer.
@@ -194,13 +270,14 @@ fn write_prompts(dir: &Path, plan: &Plan) -> io::Result<()> {
 }
 
 fn configuration(addresses: &Addresses, plan: &Plan) -> String {
-    let Addresses { service, trunk, phones } = addresses;
+    let Addresses { service, trunk, phones, others } = addresses;
+    let Plan { lost_caller, queue, .. } = plan;
     let mut text = format!(
         r#"[service]
 state_dir = "state"
 prompts_dir = "prompts"
 max_calls = 5000
-lost_caller = "1h"
+lost_caller = "{lost_caller}"
 [service.log]
 level = "warn"
 [sip]
@@ -212,7 +289,7 @@ port_rest = "1s"
 listen = "{service}:8080"
 [[trunk]]
 id = "trunk"
-peers = ["{trunk}"]
+peers = ["{trunk}", "{others}"]
 [[line]]
 id = "main"
 numbers = ["{NUMBER}"]
@@ -224,12 +301,14 @@ max_callers = 5000
 max_wait_no_counselor = "1h"
 announce_position = "off"
 wrap_up = "0s"
+{queue}
 [[counselor]]
 extension = "999"
 password = "never-signs-in"
 lines = ["main"]
 "#
     );
+    text += plan.tables;
     for n in EXTENSION..EXTENSION + plan.counselors {
         text += &format!(
             "[[counselor]]\nextension = \"{n}\"\ncontact = \"sip:{n}@{phones}:5060\"\nlines = [\"main\"]\n"

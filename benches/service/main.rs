@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its result")]
 
 mod console;
+#[expect(dead_code, reason = "the goals of reliability use the rest")]
 #[path = "../load/mod.rs"]
 mod load;
 mod paint;
@@ -88,8 +89,7 @@ struct Run {
 impl Run {
     fn start(counselors: u32, speaks: bool) -> io::Result<Self> {
         let addresses = Addresses::new();
-        let prompt = Duration::from_millis(200);
-        let plan = Plan { counselors, prompt, hold: Duration::from_secs(20) };
+        let plan = Plan { counselors, ..Plan::default() };
         let program = Path::new(env!("CARGO_BIN_EXE_koebashi"));
         let voice = Voice::start(addresses.trunk, addresses.phones)?;
         let phones = Phones::start(addresses.phones, voice.mouth(), speaks)?;

@@ -1,0 +1,63 @@
+//! A world of its own for a row: a network that loses packets, a disk that fills up, without
+//! anybody else on the machine being touched.
+//!
+//! Owns the namespaces: one thread leaves the machine's, and everything that it starts lives in its
+//! own. They go with the last of it.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use nix::sched::{CloneFlags, unshare};
+
+use crate::goal::Measured;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Measures with a network and mounts of its own. Skipped, with the reason, where the machine
+/// refuses.
+pub(crate) fn apart(measure: impl FnOnce() -> Result<Measured> + Send) -> Result<Measured> {
+    let inside = || {
+        if let Err(error) = leave() {
+            return Ok(Measured::skipped(format!("no namespace of its own here: {error}")));
+        }
+        measure().map_err(|error| error.to_string())
+    };
+    let done = thread::scope(|scope| scope.spawn(inside).join());
+    Ok(done.map_err(|_| "it panicked")??)
+}
+
+fn leave() -> io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)?;
+    run("mount", &["--make-rprivate", "/"], "")?;
+    run("ip", &["link", "set", "lo", "up"], "")?;
+    run("nft", &["--version"], "")
+}
+
+/// Rules of nftables for this network, in the place of those before.
+pub(crate) fn rules(rules: &str) -> io::Result<()> {
+    run("nft", &["-f", "-"], &format!("flush ruleset\n{rules}"))
+}
+
+/// A disk of so many bytes in this folder.
+pub(crate) fn small_disk(folder: &Path, size: &str) -> io::Result<()> {
+    let folder = folder.to_string_lossy();
+    run("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "small", &folder], "")
+}
+
+fn run(program: &str, arguments: &[&str], input: &str) -> io::Result<()> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    if let Some(mut pipe) = child.stdin.take() {
+        pipe.write_all(input.as_bytes())?;
+    }
+    let done = child.wait_with_output()?;
+    if done.status.success() {
+        return Ok(());
+    }
+    let why = String::from_utf8_lossy(&done.stderr).trim().to_owned();
+    Err(io::Error::other(format!("{program} {}: {why}", arguments.join(" "))))
+}

@@ -1,0 +1,59 @@
+//! Goals of reliability, measured on the real program: one row each.
+//!
+//! `cargo test --release --test reliability` measures the short rows and prints the table;
+//! `-- --long` all of them, at full length; `-- NAME…` only these. `KOEBASHI_SEED=n` has chance
+//! begin elsewhere; the table says what it began with. Ends with 1 when a goal is missed. Nothing is
+//! tried again. The machine makes the load too: times hold for the machine and the run.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints a table")]
+
+mod apart;
+mod disk;
+mod goal;
+#[expect(dead_code, reason = "the benchmarks use the rest")]
+#[path = "../../benches/load/mod.rs"]
+mod load;
+mod network;
+mod operation;
+mod peers;
+mod scene;
+mod survival;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use goal::{Goal, Run, Verdict};
+
+/// All rows, in the table's order.
+const GOALS: &[&[Goal]] =
+    &[survival::GOALS, operation::GOALS, disk::GOALS, network::GOALS, peers::GOALS];
+
+/// Where chance begins unless it is said.
+const SEED: u64 = 1;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let is_long = words.iter().any(|word| word == "--long");
+    let names: Vec<&String> = words.iter().filter(|word| !word.starts_with("--")).collect();
+    let seed = std::env::var("KOEBASHI_SEED").ok().and_then(|seed| seed.parse().ok());
+    let run = Run { is_long, seed: seed.unwrap_or(SEED) };
+    let goals = GOALS.iter().copied().flatten();
+    let wanted = goals.filter(|goal| match names.is_empty() {
+        true => is_long || !goal.is_long_only,
+        false => names.iter().any(|name| goal.name.starts_with(name.as_str())),
+    });
+    println!("| goal | asked for | measured | best peer | verdict |\n|---|---|---|---|---|");
+    let (mut held, mut missed) = (0, 0);
+    for goal in wanted {
+        let began = Instant::now();
+        let (figure, verdict) = goal.measure(&run);
+        match verdict {
+            Verdict::Missed => missed += 1,
+            Verdict::Held | Verdict::Skipped => held += 1,
+        }
+        let Goal { name, wanted, peer, .. } = goal;
+        println!("| {name} | {wanted} | {figure} | {peer} | {} |", verdict.word());
+        eprintln!("{name}: {:.1} s", began.elapsed().as_secs_f64());
+    }
+    println!("\nseed {}: {held} goals held or skipped, {missed} missed", run.seed);
+    if missed == 0 && held > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,102 @@
+//! A network that loses and doubles what it carries, by nftables on loopback in a namespace.
+
+use std::error::Error;
+use std::time::Duration;
+
+use crate::apart::{apart, rules};
+use crate::goal::{Goal, Measured, Run};
+use crate::load::callers::Habit;
+use crate::load::service::Plan;
+use crate::operation::lost;
+use crate::scene::Scene;
+
+/// The rows of this file.
+pub(crate) const GOALS: &[Goal] = &[
+    Goal {
+        name: "sip-loss",
+        wanted: "5, 10, 20 % lost each way: ≥ 99.99, 99.9, 99.5 % set up, no record twice",
+        peer: "SIPp with SIPp: 97.4 % at 20 %",
+        is_long_only: false,
+        measure: |run| apart(|| signaling_lost(run)),
+    },
+    Goal {
+        name: "sip-doubled",
+        wanted: "10 % doubled: 0 failed, no record twice",
+        peer: "–",
+        is_long_only: false,
+        measure: |run| apart(|| each_once(run)),
+    },
+    Goal {
+        name: "rtp-loss",
+        wanted: "20 % of the voice lost for 10 min: 0 dropped",
+        peer: "–",
+        is_long_only: false,
+        measure: |run| apart(|| voice_lost(run)),
+    },
+];
+
+/// Each tenth datagram comes twice.
+const DOUBLED: &str = "numgen random mod 100 < 10 dup to 127.0.0.1 device \"lo\"";
+const PACE: u32 = 20;
+const TALK: Option<Duration> = Some(Duration::from_secs(1));
+
+/// A rule for what is sent to SIP ports.
+fn of_sip(what: &str) -> String {
+    table(&format!("udp dport 5060 {what}"))
+}
+
+/// A rule for what is sent to and from the service's voices.
+fn of_voice(what: &str) -> String {
+    table(&format!("udp dport 10000-65535 {what}"))
+}
+
+fn table(rule: &str) -> String {
+    format!("table ip faults {{\nchain in {{\ntype filter hook input priority 0;\n{rule}\n}}\n}}\n")
+}
+
+fn signaling_lost(run: &Run) -> Result<Measured, Box<dyn Error>> {
+    let (mut figures, mut is_held) = (Vec::new(), true);
+    // With few calls even one that fails is too many.
+    for (loss, share) in [(5, 0.9999), (10, 0.999), (20, 0.995)] {
+        let calls = run.count(60, 2_000);
+        let scene = Scene::start(&Plan { counselors: 400, ..Plan::default() })?;
+        rules(&of_sip(&format!("numgen random mod 100 < {loss} drop")))?;
+        let habit = Habit { calls, per_second: PACE, hold: TALK, speaks: false };
+        let callers = scene.call(habit)?;
+        let well = scene.over(&callers, calls, PACE)?;
+        rules("")?;
+        drop(callers);
+        // A caller whose BYE was never answered has talked all the same.
+        let records: u32 = scene.records()?.values().sum();
+        let reached = f64::from(well) / f64::from(calls);
+        is_held &= reached >= share && records <= calls;
+        figures.push(format!("{loss} %: {well} of {calls}"));
+    }
+    Ok(Measured::new(is_held, figures.join(", ")))
+}
+
+fn each_once(run: &Run) -> Result<Measured, Box<dyn Error>> {
+    let calls = run.count(100, 2_000);
+    let scene = Scene::start(&Plan { counselors: 100, ..Plan::default() })?;
+    rules(&of_sip(DOUBLED))?;
+    let callers = scene.call(Habit { calls, per_second: PACE, hold: TALK, speaks: true })?;
+    let well = scene.over(&callers, calls, PACE)?;
+    let are_recorded = scene.are_recorded(calls)?;
+    let figure = format!("{} of {calls} failed, one record each: {are_recorded}", calls - well);
+    Ok(Measured::new(well == calls && are_recorded, figure))
+}
+
+fn voice_lost(run: &Run) -> Result<Measured, Box<dyn Error>> {
+    let calls = 20;
+    let scene = Scene::start(&Plan { counselors: calls, ..Plan::default() })?;
+    let callers = scene.talk(calls)?;
+    rules(&of_voice("numgen random mod 100 < 20 drop"))?;
+    let figures = scene.voice.measure(Duration::from_secs(run.count(5, 600).into()));
+    let talking = scene.phones.talking();
+    callers.hang_up(calls);
+    let well = scene.over(&callers, calls, calls)?;
+    let figure = format!("{} of {calls} dropped, {}", calls - talking, lost(&figures));
+    // Lost on the way to the service, and of what is left on the way from it.
+    let is_lossy = (0.2..0.5).contains(&figures.loss());
+    Ok(Measured::new(well == calls && talking == calls && is_lossy, figure))
+}
