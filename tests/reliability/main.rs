@@ -8,6 +8,7 @@
 
 mod apart;
 mod disk;
+mod endurance;
 mod goal;
 #[expect(dead_code, reason = "the benchmarks use the rest")]
 #[path = "../../benches/load/mod.rs"]
@@ -24,8 +25,14 @@ use std::time::Instant;
 use goal::{Goal, Run, Verdict};
 
 /// All rows, in the table's order.
-const GOALS: &[&[Goal]] =
-    &[survival::GOALS, operation::GOALS, disk::GOALS, network::GOALS, peers::GOALS];
+const GOALS: &[&[Goal]] = &[
+    survival::GOALS,
+    operation::GOALS,
+    disk::GOALS,
+    network::GOALS,
+    peers::GOALS,
+    endurance::GOALS,
+];
 
 /// Where chance begins unless it is said.
 const SEED: u64 = 1;
