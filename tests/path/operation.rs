@@ -322,6 +322,31 @@ fn calls_of_a_registrar_that_is_named_by_its_address_are_taken() {
 }
 
 #[test]
+fn while_one_trunk_is_dead_calls_come_by_the_other() {
+    let mut world = registering("");
+    world.add_counselor("101", 0x51);
+    let caller = world.add_caller(1, 0x21);
+    // The carrier of the first answers nothing, not even its registration.
+    world.run(40 * S);
+    assert_eq!(trunk_state(&mut world), TrunkState::Down);
+    let other = world.shown.trunks.iter().find(|t| &*t.trunk.0 != "hikari").unwrap();
+    assert_ne!(other.state, TrunkState::Down);
+    world.dial(caller);
+    world.until("the bridge", 10 * S, |w| w.state_of("101") == CounselorState::Talking);
+    world.with(caller, |phone, now| phone.hang_up(now));
+    // The dead one is tried all the while, and comes back without anybody's doing.
+    let before = registers(&world).len();
+    world.until("another try", 900 * S, |w| registers(w).len() > before);
+    let last = registers(&world).pop().unwrap();
+    carrier().respond(&mut world, &last, "200 OK", &last_contact(&last), "");
+    assert_eq!(trunk_state(&mut world), TrunkState::Up);
+}
+
+fn last_contact(register: &Message) -> String {
+    format!("Contact: {};expires=60\r\n", register.text(&Name::Contact).unwrap())
+}
+
+#[test]
 fn the_same_seed_and_the_same_inputs_give_the_same_bytes() {
     let run = || {
         let mut world = World::new(&basic("", "", ""));
