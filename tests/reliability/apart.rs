@@ -5,6 +5,7 @@
 //! own. They go with the last of it.
 
 use std::error::Error;
+use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,14 +17,27 @@ use crate::goal::Measured;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
+/// What the machine does not let be done.
+#[derive(Debug)]
+pub(crate) struct Refused(io::Error);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not on this machine: {}", self.0)
+    }
+}
+
+impl Error for Refused {}
+
 /// Measures with a network and mounts of its own. Skipped, with the reason, where the machine
-/// refuses.
+/// refuses them, or rules.
 pub(crate) fn apart(measure: impl FnOnce() -> Result<Measured> + Send) -> Result<Measured> {
     let inside = || {
-        if let Err(error) = leave() {
-            return Ok(Measured::skipped(format!("no namespace of its own here: {error}")));
-        }
-        measure().map_err(|error| error.to_string())
+        let measured = leave().map_err(Refused).map_err(Into::into).and_then(|()| measure());
+        measured.or_else(|error| match error.downcast::<Refused>() {
+            Ok(refused) => Ok(Measured::skipped(refused.to_string())),
+            Err(error) => Err(error.to_string()),
+        })
     };
     let done = thread::scope(|scope| scope.spawn(inside).join());
     Ok(done.map_err(|_| "it panicked")??)
@@ -37,8 +51,19 @@ fn leave() -> io::Result<()> {
 }
 
 /// Rules of nftables for this network, in the place of those before.
-pub(crate) fn rules(rules: &str) -> io::Result<()> {
-    run("nft", &["-f", "-"], &format!("flush ruleset\n{rules}"))
+pub(crate) fn rules(rules: &str) -> std::result::Result<(), Refused> {
+    run("nft", &["-f", "-"], &format!("flush ruleset\n{rules}")).map_err(Refused)
+}
+
+/// Has what goes to these ports pass through a queue of the kernel's.
+pub(crate) fn queue(ports: &str, number: u16) -> std::result::Result<(), Refused> {
+    let rule = ["-A", "INPUT", "-p", "udp", "--dport", ports, "-j", "NFQUEUE", "--queue-num"];
+    run("iptables", &[&rule[..], &[&number.to_string()]].concat(), "").map_err(Refused)
+}
+
+/// Takes that back.
+pub(crate) fn unqueue() -> io::Result<()> {
+    run("iptables", &["-F", "INPUT"], "")
 }
 
 /// A disk of so many bytes in this folder.
@@ -49,7 +74,7 @@ pub(crate) fn small_disk(folder: &Path, size: &str) -> io::Result<()> {
 
 fn run(program: &str, arguments: &[&str], input: &str) -> io::Result<()> {
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::piped()).stderr(Stdio::piped());
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
     if let Some(mut pipe) = child.stdin.take() {
         pipe.write_all(input.as_bytes())?;

@@ -4,7 +4,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use crate::apart::{apart, rules};
-use crate::goal::{Goal, Measured, Run};
+use crate::disorder::Disorder;
+use crate::goal::{Goal, Measured, Run, Verdict};
 use crate::load::callers::Habit;
 use crate::load::service::Plan;
 use crate::operation::lost;
@@ -25,6 +26,13 @@ pub(crate) const GOALS: &[Goal] = &[
         peer: "–",
         is_long_only: false,
         measure: |run| apart(|| each_once(run)),
+    },
+    Goal {
+        name: "sip-disorder",
+        wanted: "10 % overtaken, jitter 80 ms, 10 % doubled, seeds 1–20: 0 failed, no record twice",
+        peer: "–",
+        is_long_only: false,
+        measure: disordered,
     },
     Goal {
         name: "rtp-loss",
@@ -84,6 +92,32 @@ fn each_once(run: &Run) -> Result<Measured, Box<dyn Error>> {
     let are_recorded = scene.are_recorded(calls)?;
     let figure = format!("{} of {calls} failed, one record each: {are_recorded}", calls - well);
     Ok(Measured::new(well == calls && are_recorded, figure))
+}
+
+fn disordered(run: &Run) -> Result<Measured, Box<dyn Error>> {
+    let (seeds, calls) = (u64::from(run.count(1, 20)), 100);
+    let (mut failed, mut are_recorded) = (0, true);
+    for seed in run.seed..run.seed + seeds {
+        let measured = apart(|| {
+            let scene = Scene::start(&Plan { counselors: 100, ..Plan::default() })?;
+            rules(&of_sip(DOUBLED))?;
+            let _disorder = Disorder::begin(seed)?;
+            let callers =
+                scene.call(Habit { calls, per_second: PACE, hold: TALK, speaks: true })?;
+            failed += calls - scene.over(&callers, calls, PACE)?;
+            are_recorded &= scene.are_recorded(calls)?;
+            Ok(Measured::new(true, ""))
+        })?;
+        if measured.verdict == Verdict::Skipped {
+            return Ok(measured);
+        }
+    }
+    let figure = format!(
+        "{failed} of {} failed with seeds from {}, one record each: {are_recorded}",
+        u64::from(calls) * seeds,
+        run.seed,
+    );
+    Ok(Measured::new(failed == 0 && are_recorded, figure))
 }
 
 fn voice_lost(run: &Run) -> Result<Measured, Box<dyn Error>> {

@@ -1,0 +1,79 @@
+//! A network that is late and out of order, by a seed: what is sent to SIP ports goes through a
+//! queue of the kernel's (NFQUEUE), and leaves it when chance says.
+//!
+//! Owns the rule and the thread that lets go. To be started in a namespace of its own.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use koebashi::chance::Chance;
+use nfq::{Message, Queue, Verdict};
+
+use crate::apart::{queue, unqueue};
+
+/// The kernel's number of the queue; namespaces have their own.
+const NUMBER: u16 = 7;
+/// How often it is looked at.
+const GRAIN: Duration = Duration::from_millis(1);
+/// Milliseconds that any datagram may be late, and those of whom others overtake it.
+const JITTER: u64 = 80;
+const OVERTAKEN: u64 = 200;
+/// Percent that are overtaken.
+const SHARE: u64 = 10;
+
+/// The network is in disorder as long as this lives.
+pub(crate) struct Disorder {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Disorder {
+    /// Begins it.
+    pub(crate) fn begin(seed: u64) -> Result<Self, Box<dyn Error>> {
+        queue("5060", NUMBER)?;
+        let mut kernel = Queue::open()?;
+        kernel.bind(NUMBER)?;
+        kernel.set_nonblocking(true);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let chance = Chance::from_number(seed);
+        let hold = move || hold(kernel, chance, &stopped);
+        let thread = thread::Builder::new().name("disorder".to_owned()).spawn(hold)?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Disorder {
+    fn drop(&mut self) {
+        unqueue().ok();
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+/// Lets go of each datagram when it is due.
+fn hold(mut queue: Queue, mut chance: Chance, stop: &AtomicBool) {
+    let mut held = BTreeMap::<(Instant, u64), Message>::new();
+    let mut count = 0;
+    while !stop.load(Ordering::Relaxed) || !held.is_empty() {
+        let now = Instant::now();
+        while let Ok(message) = queue.recv() {
+            let extra = if chance.below(100) < SHARE { OVERTAKEN } else { 0 };
+            let late = Duration::from_millis(chance.below(JITTER) + extra);
+            held.insert((now + late, count), message);
+            count += 1;
+        }
+        let later = held.split_off(&(now, u64::MAX));
+        for (_, mut message) in std::mem::replace(&mut held, later) {
+            message.set_verdict(Verdict::Accept);
+            queue.verdict(message).ok();
+        }
+        thread::sleep(GRAIN);
+    }
+}
