@@ -31,7 +31,7 @@ use koebashi::chance::Chance;
 use koebashi::media::engine::{Channel, Forward};
 use koebashi::media::prompt::Library;
 use koebashi::media::{Command, Config, Event, Io, Peer, PortId, Priority, Source};
-use koebashi::shell::kept_sockets::KeptSockets;
+use koebashi::shell::kept_voices::KeptPorts;
 use koebashi::shell::media_thread::backend::sockets::Sockets;
 use koebashi::shell::media_thread::backend::{Backend, Epoll, Kind, Uring, Wake, priority};
 use koebashi::shell::media_thread::{MediaHandle, MediaThreads};
@@ -134,15 +134,9 @@ impl Relay {
         let config = Config { threads: 1, io, priority, ..Config::default() };
         let (sender, mut events) = tokio::sync::mpsc::channel(4096);
         let (library, mut chance) = (Arc::new(Library::default()), Chance::from_number(1));
-        let handle = MediaThreads::start(
-            &config,
-            &library,
-            &mut chance,
-            &sender,
-            None,
-            &KeptSockets::none(),
-        )
-        .unwrap();
+        let handle =
+            MediaThreads::start(&config, &library, &mut chance, &sender, None, &KeptPorts::none())
+                .unwrap();
         for (n, phone) in (0..).zip(phones) {
             let open = Command::Open { port: port(n), local: at_relay(n), dscp: 0 };
             handle.send(open).unwrap();

@@ -2,6 +2,8 @@
 //!
 //! Owns the histogram and what a measurement of the voice gives.
 
+use std::collections::BTreeMap;
+
 /// Times are counted by the microsecond up to here (1 s).
 const BUCKETS: usize = 1_000_000;
 
@@ -43,6 +45,31 @@ impl Times {
     }
 }
 
+/// A stream that comes from the service, by what its peer can tell of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// Its source, as its first packet has named it.
+    ssrc: u32,
+    /// When its last packet came.
+    last: u64,
+    /// The longest time between two packets, in nanoseconds.
+    pub(crate) pause: u64,
+    /// Whether another source has taken its place: to its peer that is another voice.
+    pub(crate) is_another: bool,
+}
+
+impl Heard {
+    fn new(ssrc: u32, at: u64) -> Self {
+        Self { ssrc, last: at, pause: 0, is_another: false }
+    }
+
+    fn hear(&mut self, ssrc: u32, at: u64) {
+        self.is_another |= ssrc != self.ssrc;
+        self.pause = self.pause.max(at.saturating_sub(self.last));
+        self.last = self.last.max(at);
+    }
+}
+
 /// The packets that left while it was measured, and what became of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Figures {
@@ -65,6 +92,8 @@ pub(crate) struct Figures {
     pub(crate) skipped: u64,
     /// Packets that did not fit the generator's own sockets, either way.
     pub(crate) dropped_here: u64,
+    /// Every stream that came, by its side and the service's port.
+    pub(crate) streams: BTreeMap<(usize, u16), Heard>,
 }
 
 impl Figures {
@@ -80,6 +109,19 @@ impl Figures {
             read_late: Times::new(),
             skipped: 0,
             dropped_here: 0,
+            streams: BTreeMap::new(),
+        }
+    }
+
+    /// A packet of a stream came.
+    pub(crate) fn hear(&mut self, stream: (usize, u16), ssrc: u32, at: u64) {
+        self.streams.entry(stream).or_insert_with(|| Heard::new(ssrc, at)).hear(ssrc, at);
+    }
+
+    /// Nothing counts that comes after this: a stream that is silent pauses until here.
+    pub(crate) fn end(&mut self, at: u64) {
+        for heard in self.streams.values_mut() {
+            heard.hear(heard.ssrc, at);
         }
     }
 
@@ -97,5 +139,6 @@ impl Figures {
         }
         (self.sent, self.relayed, self.played) = ([0; 2], [0; 2], [0; 2]);
         (self.altered, self.skipped, self.dropped_here) = (0, 0, 0);
+        self.streams.clear();
     }
 }

@@ -168,6 +168,11 @@ impl Service {
         self.get("/ready").is_some_and(|(code, _)| code == 200)
     }
 
+    /// The folder with its state.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
     /// Where its console is.
     pub(crate) fn console(&self) -> SocketAddr {
         self.console
@@ -219,8 +224,13 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
+        // A keeper that is killed leaves its child behind.
+        let kept = self.kept();
         self.child.kill().ok();
         self.child.wait().ok();
+        if let Some(kept) = kept.and_then(|pid| i32::try_from(pid).ok()) {
+            kill(Pid::from_raw(kept), Signal::SIGKILL).ok();
+        }
         fs::remove_dir_all(&self.dir).ok();
     }
 }

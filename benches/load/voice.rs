@@ -100,8 +100,18 @@ impl Voice {
 
     /// Counts the packets that leave within `time`, and gives what became of them.
     pub(crate) fn measure(&self, time: Duration) -> Figures {
-        self.order(Order::Begin);
+        self.begin();
         thread::sleep(time);
+        self.end()
+    }
+
+    /// Counts from here on.
+    pub(crate) fn begin(&self) {
+        self.order(Order::Begin);
+    }
+
+    /// Counts no packet that leaves after this, and gives what became of those before.
+    pub(crate) fn end(&self) -> Figures {
         self.order(Order::End);
         thread::sleep(Duration::from_millis(400));
         let (tell, told) = sync_channel(1);
@@ -254,7 +264,10 @@ impl Thread {
                     self.figures.clear();
                     self.window = nanos()..u64::MAX;
                 }
-                Ok(Order::End) => self.window.end = nanos(),
+                Ok(Order::End) => {
+                    self.window.end = nanos();
+                    self.figures.end(self.window.end);
+                }
                 Ok(Order::Tell(to)) => {
                     to.send(self.figures.clone()).ok();
                 }
@@ -310,6 +323,14 @@ impl Thread {
                 let stamps = message.cmsgs().into_iter().flatten();
                 let came = stamps.filter_map(|stamp| arrival(&stamp)).next().unwrap_or(now);
                 let packet = message.iovs().next().unwrap_or_default();
+                // Reports come from odd ports.
+                if self.window.contains(&came)
+                    && let Some(from) = message.address.filter(|from| from.port() % 2 == 0)
+                    && let Some(ssrc) = packet.get(8..HEADER)
+                {
+                    let ssrc = ssrc.iter().fold(0, |all, byte| all << 8 | u32::from(*byte));
+                    self.figures.hear((side as usize, from.port()), ssrc, came);
+                }
                 judge(&mut self.figures, &self.window, side, packet, came, now);
             }
             if count < READ_BATCH {

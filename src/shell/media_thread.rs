@@ -2,19 +2,20 @@
 //!
 //! Owns the threads, their queues, and the handle through which the loop talks to them. Each
 //! thread runs one [`crate::media::engine::Engine`] (`shard`) on its own sockets ([`backend`]);
-//! nothing is shared between threads but counters ([`figures`]), and the sockets that an earlier
-//! process has left. Commands go in by a bounded
+//! nothing is shared between threads but counters ([`figures`]), and what an earlier process has
+//! left of their ports. Commands go in by a bounded
 //! queue, events come out by another; neither side ever waits for the other.
 
 pub mod backend;
 pub mod figures;
 mod shard;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 use tokio::sync::mpsc;
@@ -22,7 +23,7 @@ use tokio::sync::mpsc;
 use crate::chance::Chance;
 use crate::media::prompt::Library;
 use crate::media::{Command, Config, Event, Io, Priority};
-use crate::shell::kept_sockets::KeptSockets;
+use crate::shell::kept_voices::KeptPorts;
 use crate::shell::recorder::Tap;
 use backend::priority::{self, Given};
 use backend::{Backend, Epoll, Kind, Uring, Wake};
@@ -35,6 +36,8 @@ const ORDERS_MAX: usize = 4096;
 /// What a thread is told.
 enum Order {
     Command(Command),
+    /// These, one right after the other: no packet is taken before the last is carried out.
+    All(Vec<Command>),
     Library(Arc<Library>),
     Stop,
 }
@@ -57,7 +60,8 @@ pub struct MediaThreads;
 impl MediaThreads {
     /// Starts `config.threads` threads (0: one a core, less one). Events come out of `events`'
     /// other end; what is recorded goes to `recorder`, and without one recordings end at once; a
-    /// socket that an earlier process has left in `kept` is taken for one of its address.
+    /// socket that an earlier process has left in `kept` is taken for one of its address, and what
+    /// is to outlive this process goes there too.
     /// Fails when the system refuses a thread, or the backend that `config` insists on.
     pub fn start(
         config: &Config,
@@ -65,7 +69,7 @@ impl MediaThreads {
         chance: &mut Chance,
         events: &mpsc::Sender<Event>,
         recorder: Option<&Tap>,
-        kept: &KeptSockets,
+        kept: &KeptPorts,
     ) -> io::Result<MediaHandle> {
         let around = (events, recorder, kept);
         let begin = |kind, chance: &mut Chance| begin(kind, config, library, chance, around);
@@ -87,7 +91,7 @@ fn begin(
     config: &Config,
     library: &Arc<Library>,
     chance: &mut Chance,
-    (events, recorder, kept): (&mpsc::Sender<Event>, Option<&Tap>, &KeptSockets),
+    (events, recorder, kept): (&mpsc::Sender<Event>, Option<&Tap>, &KeptPorts),
 ) -> io::Result<MediaHandle> {
     let count = match config.threads {
         0 => std::thread::available_parallelism().map_or(1, NonZero::get) - 1,
@@ -234,6 +238,27 @@ impl MediaHandle {
         thread.queue(Order::Command(command)).map_err(|Refused| SendError::Full(shard))
     }
 
+    /// Gives all of these to their threads, each of which carries out its share at one go; the
+    /// commands that reach no thread.
+    pub fn send_all(&self, commands: Vec<Command>) -> Vec<Command> {
+        let mut shares: BTreeMap<u8, Vec<Command>> = BTreeMap::new();
+        for command in commands {
+            shares.entry(shard_of(&command)).or_default().push(command);
+        }
+        let mut lost = Vec::new();
+        for (shard, share) in shares {
+            let refused = match self.threads.threads.get(usize::from(shard)) {
+                Some(thread) => thread.queue_or_return(Order::All(share)).err(),
+                None => Some(Order::All(share)),
+            };
+            if let Some(Order::All(share)) = refused {
+                lost.extend(share);
+            }
+        }
+        self.wake();
+        lost
+    }
+
     /// Wakes every thread for which something has been queued.
     pub fn wake(&self) {
         self.threads.threads.iter().for_each(Thread::wake);
@@ -261,7 +286,14 @@ impl Thread {
     }
 
     fn queue(&self, order: Order) -> Result<(), Refused> {
-        self.orders.try_send(order).map_err(|_| Refused)?;
+        self.queue_or_return(order).map_err(|_| Refused)
+    }
+
+    fn queue_or_return(&self, order: Order) -> Result<(), Order> {
+        let refused = |error| match error {
+            TrySendError::Full(order) | TrySendError::Disconnected(order) => order,
+        };
+        self.orders.try_send(order).map_err(refused)?;
         self.is_told.store(true, Ordering::Relaxed);
         Ok(())
     }

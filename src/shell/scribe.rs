@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::mem::take;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
@@ -94,6 +94,11 @@ impl Scribe {
         }
     }
 
+    /// For somebody who never waits.
+    pub(super) fn pen(&self) -> Pen {
+        Pen(Arc::clone(&self.shared))
+    }
+
     /// Waits until all of it is written; `false`: the limit was over first.
     pub fn flush(&self, limit: Duration) -> bool {
         let desk = self.shared.lock();
@@ -114,6 +119,28 @@ impl Drop for Scribe {
     fn drop(&mut self) {
         self.shared.lock().is_closed = true;
         self.shared.work.notify_one();
+    }
+}
+
+/// The end of somebody who must not wait, not even for the desk, and whose changes nothing waits
+/// for. What it notes after the thread's end is not written.
+#[derive(Clone)]
+pub(super) struct Pen(Arc<Shared>);
+
+impl Pen {
+    /// Has these changes written soon; `false`: somebody is at the desk, and `changes` was not
+    /// called.
+    pub(super) fn note<I: Iterator<Item = Change>>(&self, changes: impl FnOnce() -> I) -> bool {
+        let mut desk = match self.0.desk.try_lock() {
+            Ok(desk) => desk,
+            Err(TryLockError::Poisoned(desk)) => desk.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        desk.waiting.extend(changes());
+        desk.since.get_or_insert_with(Instant::now);
+        drop(desk);
+        self.0.work.notify_one();
+        true
     }
 }
 

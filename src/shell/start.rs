@@ -80,13 +80,14 @@ impl Shell {
         tell_faults(&metrics, &setup.fresh.faults);
         let recorder =
             recorder(setup.recorder, setup.store.clone(), metrics.clone(), &command_sender)?;
+        let (survival, found) = Survival::begin(setup.kept)?;
         let media = MediaThreads::start(
             &setup.media,
             &setup.fresh.library,
             &mut chance,
             &event_sender,
             Some(&recorder.tap()),
-            &setup.kept.sockets,
+            &survival.ports(),
         )
         .map_err(Error::Media)?;
         let (change_sender, changes) = mpsc::channel(1);
@@ -107,7 +108,7 @@ impl Shell {
         let drain = setup.fresh.call.limits.drain;
         let parts =
             parts(setup.fresh, setup.media, media.shards(), &sockets, setup.intentions, chance);
-        let (survival, mut switchboard) = Survival::begin(setup.kept, parts)?;
+        let mut switchboard = survival.restore(found, parts);
         recall(&mut switchboard, &setup.store);
         Ok(Self {
             switchboard,

@@ -19,14 +19,17 @@ use nix::unistd::geteuid;
 
 use super::clock;
 use super::kept_sockets::{CLAIM_WITHIN, KeptSockets};
+use super::kept_voices::{self, KeptPorts, KeptVoices};
 use super::scribe::{Health, Scribe};
 use crate::call::config::Config;
 use crate::call::intention::Intention;
 use crate::call::journal::Change;
 use crate::call::switchboard::{Past, Switchboard};
 use crate::chance::Chance;
+use crate::media::Command;
 use crate::store::Store;
-use crate::store::journal::{Journal, Key, Losses};
+use crate::store::journal::{Journal, Key, Losses, Value};
+use crate::time::Anchor;
 use crate::{call, media, sip};
 
 /// How long a process that hands over waits for its disk.
@@ -116,6 +119,9 @@ impl Parts {
 pub(super) struct Survival {
     scribe: Option<Scribe>,
     sockets: KeptSockets,
+    voices: KeptVoices,
+    /// States of the ports of the process before, until it is known which of them go on.
+    states: BTreeMap<u32, Value>,
     /// What is gone, and how many records the store has to have before that may be forgotten.
     gone: BTreeMap<Key, u64>,
     /// When sockets are closed that nobody has claimed.
@@ -123,28 +129,81 @@ pub(super) struct Survival {
     fault: Option<String>,
 }
 
+/// What the process before has kept, as it was read.
+pub(super) struct Found {
+    anchor: Anchor,
+    values: BTreeMap<call::journal::Key, Value>,
+    /// Keys that are nobody's.
+    unknown: Vec<Key>,
+    configs: Configs,
+}
+
 impl Survival {
-    /// Goes on with what was kept.
+    /// Takes over what was kept; `None`: nothing ever is.
     ///
     /// # Errors
     /// When the system refuses a thread or a clock.
-    pub(super) fn begin(kept: Kept, parts: Parts) -> io::Result<(Self, Switchboard)> {
+    pub(super) fn begin(kept: Kept) -> io::Result<(Self, Option<Found>)> {
         let Kept { journal, wait, sockets, configs } = kept;
         let mut survival = Self {
             scribe: None,
             sockets,
+            voices: KeptVoices::default(),
+            states: BTreeMap::new(),
             gone: BTreeMap::new(),
             claimed_by: Some(Instant::now() + CLAIM_WITHIN),
             fault: None,
         };
-        let Some(journal) = journal else { return Ok((survival, parts.new_switchboard())) };
-        let (switchboard, unread) = restore(&journal, &configs, parts)?;
+        let Some(journal) = journal else { return Ok((survival, None)) };
+        let anchor = clock::anchor()?;
+        let (mut values, mut unknown) = (BTreeMap::new(), vec![]);
+        for (key, value) in journal.live() {
+            if let Some(port) = kept_voices::port_of(key) {
+                survival.states.insert(port, value.clone());
+                continue;
+            }
+            match std::str::from_utf8(key).ok().and_then(|text| text.parse().ok()) {
+                Some(known) => drop(values.insert(known, value.clone())),
+                None => unknown.push(Key::from(key)),
+            }
+        }
         let scribe = Scribe::start(journal, wait)?;
-        if !unread.is_empty() {
+        survival.voices = KeptVoices::new(scribe.pen(), anchor);
+        survival.scribe = Some(scribe);
+        Ok((survival, Some(Found { anchor, values, unknown, configs })))
+    }
+
+    /// What the media threads take over and leave.
+    pub(super) fn ports(&self) -> KeptPorts {
+        KeptPorts { sockets: self.sockets.clone(), voices: self.voices.clone() }
+    }
+
+    /// A switchboard that goes on with the calls that were kept.
+    pub(super) fn restore(&self, found: Option<Found>, parts: Parts) -> Switchboard {
+        let Some(found) = found else { return parts.new_switchboard() };
+        let (switchboard, unread) = restore(found, parts);
+        if let Some(scribe) = self.scribe.as_ref().filter(|_| !unread.is_empty()) {
             scribe.keep(unread.into_iter().map(|key| (key, None)));
         }
-        survival.scribe = Some(scribe);
-        Ok((survival, switchboard))
+        switchboard
+    }
+
+    /// Has each port that opens go on as it was. To be called once, with all that are to go on:
+    /// states of others are forgotten.
+    pub(super) fn resume(&mut self, commands: impl Iterator<Item = Command>) -> Vec<Command> {
+        let mut all = Vec::new();
+        for command in commands {
+            let opened = if let Command::Open { port, .. } = &command { Some(*port) } else { None };
+            all.push(command);
+            let kept = opened.and_then(|port| Some((port, self.states.remove(&port.n)?)));
+            all.extend(kept.map(|(port, state)| Command::Resume { port, state }));
+        }
+        let over = std::mem::take(&mut self.states).into_keys();
+        let over: Vec<_> = over.map(|port| (kept_voices::key(port), None)).collect();
+        if let Some(scribe) = self.scribe.as_ref().filter(|_| !over.is_empty()) {
+            scribe.keep(over);
+        }
+        all
     }
 
     /// Whether there is anything for a next process to go on with.
@@ -219,40 +278,30 @@ impl Survival {
 
 /// A switchboard that goes on with the calls of the journal, and the keys that can't be read. A
 /// panic on the way costs the calls, not the service.
-fn restore(
-    journal: &Journal,
-    configs: &Configs,
-    parts: Parts,
-) -> io::Result<(Switchboard, Vec<Key>)> {
-    let anchor = clock::anchor()?;
-    let (mut kept, mut unread) = (BTreeMap::new(), vec![]);
-    for (key, value) in journal.live() {
-        match std::str::from_utf8(key).ok().and_then(|text| text.parse().ok()) {
-            Some(known) => drop(kept.insert(known, value.clone())),
-            None => unread.push(Key::from(key)),
-        }
-    }
+fn restore(found: Found, parts: Parts) -> (Switchboard, Vec<Key>) {
+    let Found { anchor, values: kept, unknown, configs } = found;
     let count = |is: fn(&call::journal::Key) -> bool| kept.keys().filter(|key| is(key)).count();
     let calls = count(|key| matches!(key, call::journal::Key::Call(_)));
     let phones = count(|key| matches!(key, call::journal::Key::Phone(_)));
     if !kept.is_empty() {
         tracing::info!(calls, phones, "goes on with what the last run has left");
     }
+    let keys: Vec<_> = kept.keys().map(|key| Key::from(key.to_string().into_bytes())).collect();
     let Parts { call, sip, media, intentions, mut chance } = parts;
     let spare = (Arc::clone(&call), sip.clone(), intentions.clone(), chance.split());
     let restored = catch_unwind(AssertUnwindSafe(|| {
-        let past = Past { anchor, kept, configs: &**configs };
+        let past = Past { anchor, kept, configs: &*configs };
         Switchboard::restore(call, sip, &media, intentions, chance, clock::now(), past)
     }));
     if let Ok((switchboard, problems)) = restored {
         for problem in problems {
             tracing::error!(key = %problem.key, why = %problem.why, "can't be gone on with");
         }
-        return Ok((switchboard, unread));
+        return (switchboard, unknown);
     }
     tracing::error!("the calls of the last run can't be gone on with: begins without them");
     let (call, sip, intentions, chance) = spare;
     let mut switchboard = Parts { call, sip, media, intentions, chance }.new_switchboard();
     switchboard.begin_keeping(anchor);
-    Ok((switchboard, journal.live().map(|(key, _)| Key::from(key)).collect()))
+    (switchboard, [keys, unknown].concat())
 }

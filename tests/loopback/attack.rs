@@ -170,22 +170,29 @@ impl Attacker {
 }
 
 /// A call that is set up and in which neither side has spoken so far.
-struct Call {
-    service: Service,
-    caller: Sipp,
-    phone: Sipp,
-    voice: RtpPeer,
-    ear: RtpPeer,
+pub(crate) struct Call {
+    /// The service.
+    pub(crate) service: Service,
+    /// The caller's signaling.
+    pub(crate) caller: Sipp,
+    /// The phone's.
+    pub(crate) phone: Sipp,
+    /// The caller's audio.
+    pub(crate) voice: RtpPeer,
+    /// The phone's.
+    pub(crate) ear: RtpPeer,
     /// The program's ports, to the caller and to the phone.
     targets: [SocketAddr; 2],
 }
 
 impl Call {
-    fn begin(place: &Place, is_secure: bool) -> Self {
+    /// Sets it up. `command`: how the service is run.
+    pub(crate) fn begin(place: &Place, is_secure: bool, command: &str) -> Self {
         let srtp = if is_secure { "srtp = \"optional\"\n" } else { "" };
         let trunk = format!("{}\n{srtp}", Setup::default().trunk);
         let counselors = counselor("101") + srtp;
-        let service = Service::start(place, &Setup { trunk, counselors, ..Setup::default() });
+        let setup = Setup { trunk, counselors, ..Setup::default() };
+        let service = Service::start_by(place, &setup, command);
         let voice = RtpPeer::held_back(CALLERS_AUDIO, place.port(), CALLER, is_secure);
         let ear = RtpPeer::held_back(PHONES_AUDIO, place.port(), COUNSELOR, is_secure);
         let local = (PHONES, place.port()).into();
@@ -240,7 +247,7 @@ impl Call {
     }
 
     /// Both hear each other from here on.
-    fn assert_both_heard(&self) {
+    pub(crate) fn assert_both_heard(&self) {
         let (voice, ear) = (self.voice.mark(), self.ear.mark());
         self.voice.wait_heard(voice, COUNSELOR, SOUND, SOON);
         self.ear.wait_heard(ear, CALLER, SOUND, SOON);
@@ -275,7 +282,7 @@ fn flood(attackers: &mut [Attacker]) {
 fn attacked(is_secure: bool) {
     let name = if is_secure { "attack-secure" } else { "attack-plain" };
     let place = Place::new(name);
-    let mut call = Call::begin(&place, is_secure);
+    let mut call = Call::begin(&place, is_secure, "run");
     let mut attackers = call.attackers();
     let over = Arc::new(AtomicBool::new(false));
     let attack = thread::spawn({

@@ -5,6 +5,10 @@ use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use koebashi::chance::Chance;
+use koebashi::store::journal::Journal;
+
+use super::attack::Call;
 use super::calls::{caller, sipp_phone};
 use super::place::{Place, Process, wait_for};
 use super::rtp_peer::{Packet, RtpPeer};
@@ -34,6 +38,26 @@ fn longest_gap(packets: &[Packet], mark: usize) -> Duration {
     since.windows(2).map(|pair| pair[1].at - pair[0].at).max().unwrap_or_default()
 }
 
+/// It is one stream, whatever process it came from: one source, numbers that only go forward, and
+/// timestamps with them.
+fn assert_one_stream(packets: &[Packet]) {
+    for pair in packets.windows(2) {
+        let (one, two) = (&pair[0], &pair[1]);
+        assert_eq!(one.ssrc, two.ssrc, "another source after {}", one.sequence);
+        let steps = two.sequence.wrapping_sub(one.sequence).cast_signed();
+        assert!(steps > 0, "sequence {} then {}", one.sequence, two.sequence);
+        let samples = two.timestamp.wrapping_sub(one.timestamp).cast_signed();
+        assert!(samples > 0, "timestamp {} then {}", one.timestamp, two.timestamp);
+    }
+}
+
+/// Ports whose state is in the journal.
+fn kept_ports(place: &Place) -> usize {
+    let (folder, keys) = (place.dir.join("state/calls"), place.dir.join("run"));
+    let (journal, _) = Journal::open(&folder, &keys, Chance::from_number(1));
+    journal.live().filter(|(key, _)| key.starts_with(b"port/")).count()
+}
+
 /// Both talk, the service is replaced, both talk on over the same ports, the caller hangs up.
 fn talks_on(name: &str, act: impl FnOnce(&Service, u32)) -> [Duration; 2] {
     let place = Place::new(name);
@@ -52,10 +76,13 @@ fn talks_on(name: &str, act: impl FnOnce(&Service, u32)) -> [Duration; 2] {
     assert_eq!(service.counselor_state("101"), "talking");
     let gaps = [(&voice, marks[0]), (&ear, marks[1])];
     let gaps = gaps.map(|(peer, mark)| longest_gap(&peer.packets(), mark));
+    assert_eq!(kept_ports(&place), 2);
     caller.succeed();
     phone.succeed();
     let record = service.record();
     assert_eq!((record.outcome.as_str(), record.ended_by.as_str()), ("answered", "caller"));
+    [&voice, &ear].map(|peer| assert_one_stream(&peer.packets()));
+    wait_for("the ports to be forgotten", SOON, || (kept_ports(&place) == 0).then_some(()));
     // Nothing of a call is kept when its record is written, and its ports are free.
     service.signal("TERM");
     let status = service.wait(SOON);
@@ -74,6 +101,30 @@ fn those_who_talk_talk_on_when_the_service_is_killed() {
 fn those_who_talk_talk_on_when_a_newer_program_takes_over() {
     let gaps = talks_on("survival-upgrade", |service, _| service.signal("USR2"));
     assert!(gaps.into_iter().all(|gap| gap < GAP_MAX), "{gaps:?}");
+}
+
+/// The keys are the same, and no place of a stream is used twice: the peers' own SRTP would refuse
+/// it, and what it can't read is not heard.
+#[test]
+fn those_who_talk_encrypted_talk_on_when_the_service_is_killed_twice() {
+    let place = Place::new("survival-secure");
+    let mut call = Call::begin(&place, true, "keep");
+    call.service.wait_counselor("101", "talking");
+    call.voice.speak();
+    call.ear.speak();
+    call.assert_both_heard();
+    for _ in 0..2 {
+        replace(&mut call.service, |_, pid| kill("KILL", pid));
+        call.assert_both_heard();
+        assert_eq!(call.service.counselor_state("101"), "talking");
+    }
+    for peer in [&call.voice, &call.ear] {
+        assert_one_stream(&peer.packets());
+    }
+    call.caller.succeed();
+    call.phone.succeed();
+    assert_eq!(call.service.record().outcome, "answered");
+    wait_for("the ports to be forgotten", SOON, || (kept_ports(&place) == 0).then_some(()));
 }
 
 #[test]

@@ -24,7 +24,8 @@ use crate::chance::Chance;
 use crate::media::engine::{Channel, Engine};
 use crate::media::prompt::Library;
 use crate::media::{Command, Config, Event, PortId, Quality};
-use crate::shell::kept_sockets::{KeptSockets, Name};
+use crate::shell::kept_sockets::Name;
+use crate::shell::kept_voices::KeptPorts;
 use crate::shell::recorder::Tap;
 
 /// Packets that are passed on before it is looked whether a tick is due and what was sent on is
@@ -58,7 +59,19 @@ pub(super) struct Means {
     pub(super) gauge: Arc<Gauge>,
     /// Where recorded sound goes; without it recordings end at once.
     pub(super) recorder: Option<Tap>,
-    pub(super) kept: KeptSockets,
+    /// What it takes over of its ports, and leaves.
+    pub(super) kept: KeptPorts,
+}
+
+impl Means {
+    fn new_engine(&mut self) -> Engine {
+        let library = Arc::clone(&self.library);
+        let mut engine = Engine::new(self.config.clone(), library, self.chance.split());
+        if let Some(anchor) = self.kept.voices.anchor() {
+            engine.keep(anchor);
+        }
+        engine
+    }
 }
 
 /// One thread's everything.
@@ -89,8 +102,7 @@ enum Turn {
 
 impl<B: Backend> Shard<B> {
     pub(super) fn new(backend: B, mut means: Means) -> Self {
-        let library = Arc::clone(&means.library);
-        let engine = Engine::new(means.config.clone(), library, means.chance.split());
+        let engine = means.new_engine();
         Self {
             backend,
             means,
@@ -195,6 +207,7 @@ impl<B: Backend> Shard<B> {
         for _ in 0..ORDERS_A_TURN {
             match self.means.inbox.try_recv() {
                 Ok(Order::Command(command)) => self.command(command),
+                Ok(Order::All(commands)) => commands.into_iter().for_each(|it| self.command(it)),
                 Ok(Order::Library(library)) => {
                     self.means.library = Arc::clone(&library);
                     self.engine.set_library(library);
@@ -215,7 +228,7 @@ impl<B: Backend> Shard<B> {
                 tracing::warn!(port = port.n, "a media port is asked for twice");
                 return;
             }
-            let opened = Sockets::open(*local, *dscp, &self.means.kept)
+            let opened = Sockets::open(*local, *dscp, &self.means.kept.sockets)
                 .and_then(|both| self.backend.open(*port, both));
             match opened {
                 Ok(()) => {
@@ -223,6 +236,7 @@ impl<B: Backend> Shard<B> {
                 }
                 Err(error) => {
                     tracing::warn!(%error, %local, "a media port can't be opened");
+                    self.means.kept.voices.forget(*port);
                     return self.tell(Event::OpenFailed { port: *port });
                 }
             }
@@ -236,6 +250,9 @@ impl<B: Backend> Shard<B> {
             self.backend.send(transmit.port, transmit.channel, transmit.to, transmit.bytes());
         }
         self.pass_on_recorded();
+        while let Some(kept) = self.engine.poll_kept() {
+            self.means.kept.voices.keep(kept);
+        }
         while let Some(event) = self.engine.poll_event() {
             if let Event::Closed { port, .. } = &event
                 && let Some((_, local)) = self.ports.remove(&port.n)
@@ -244,6 +261,7 @@ impl<B: Backend> Shard<B> {
             }
             self.tell(event);
         }
+        self.means.kept.voices.hand_over();
         while let Some(event) = self.backlog.pop_front() {
             if let Err(error) = self.means.events.try_send(event) {
                 if let mpsc::error::TrySendError::Full(event) = error {
@@ -268,7 +286,8 @@ impl<B: Backend> Shard<B> {
 
     fn close(&mut self, port: PortId, local: SocketAddr) {
         self.backend.close(port);
-        self.means.kept.forget(Name::media(local));
+        self.means.kept.sockets.forget(Name::media(local));
+        self.means.kept.voices.forget(port);
     }
 
     fn tell(&mut self, event: Event) {
@@ -312,8 +331,7 @@ impl<B: Backend> Shard<B> {
             None => (),
         }
         self.panics.clear();
-        let Means { config, library, chance, .. } = &mut self.means;
-        self.engine = Engine::new(config.clone(), Arc::clone(library), chance.split());
+        self.engine = self.means.new_engine();
         for (_, (port, local)) in std::mem::take(&mut self.ports) {
             self.close(port, local);
             self.tell(Event::Closed { port, quality: Quality::default() });

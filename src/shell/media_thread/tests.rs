@@ -5,7 +5,7 @@ use super::backend::is_uring_here;
 use super::*;
 use crate::media::prompt::Clip;
 use crate::media::{Io, Peer, PlayId, PortId, Prompt, Source, Then};
-use crate::shell::kept_sockets::KeptSockets;
+use crate::shell::kept_voices::KeptPorts;
 
 /// A media thread on loopback, and its events.
 struct Rig {
@@ -68,15 +68,9 @@ impl Rig {
         let (sender, events) = mpsc::channel(64);
         let config = Config { threads: 1, io, ..Config::default() };
         let mut chance = Chance::from_number(1);
-        let handle = MediaThreads::start(
-            &config,
-            &library,
-            &mut chance,
-            &sender,
-            None,
-            &KeptSockets::none(),
-        )
-        .unwrap();
+        let handle =
+            MediaThreads::start(&config, &library, &mut chance, &sender, None, &KeptPorts::none())
+                .unwrap();
         Self { handle, events }
     }
 

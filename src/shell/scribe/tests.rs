@@ -58,6 +58,29 @@ fn what_was_handed_over_is_there_when_the_loop_goes_on() {
 }
 
 #[test]
+fn whoever_must_not_wait_is_written_soon_and_turned_away_from_a_desk_that_is_taken() {
+    let place = Place::new();
+    let scribe = Scribe::start(place.journal(), 1_000 * MS).unwrap();
+    let pen = scribe.pen();
+    assert!(pen.note(|| [put("port/1", "a"), put("port/2", "b")].into_iter()));
+    let until = Instant::now() + 5_000 * MS;
+    while place.text() != "port/1=a port/2=b" {
+        assert!(Instant::now() < until, "{}", place.text());
+        sleep(MS);
+    }
+    let taken = scribe.shared.lock();
+    assert!(!pen.note(|| -> std::iter::Empty<Change> { panic!("there is no room") }));
+    drop(taken);
+    assert!(pen.note(|| [put("port/1", "c"), (Key::from(*b"port/2"), None)].into_iter()));
+    // What was noted before is in the file too; and the count is of what somebody waits for.
+    scribe.keep([put("a", "1")]);
+    assert_eq!(place.text(), "a=1 port/1=c");
+    assert_eq!(scribe.health(), Health { fault: None, written: 1, late: 0 });
+    drop(scribe);
+    pen.note(|| [put("a", "2")].into_iter());
+}
+
+#[test]
 fn a_disk_that_is_full_holds_nothing_up_and_gets_it_whole_later() {
     let place = Place::new();
     let journal = place.journal();

@@ -1,13 +1,27 @@
 use std::net::UdpSocket;
+use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::*;
-use crate::media::{Peer, Source};
+use crate::media::{Peer, PlayId, Source, Then};
+use crate::shell::clock;
+use crate::shell::kept_sockets::KeptSockets;
+use crate::shell::kept_voices::{KeptVoices, port_of};
 use crate::shell::media_thread::backend::{Epoll, Uring, Wake, is_uring_here};
 use crate::shell::media_thread::figures::Figures;
+use crate::shell::scribe::Scribe;
+use crate::store::journal::{Journal, Value};
 
 /// A shard whose events wait in a queue of this length. Its orders end with the sender.
 fn shard<B: Backend>(length: usize) -> (Shard<B>, mpsc::Receiver<Event>, SyncSender<Order>) {
+    shard_with(length, KeptPorts::none())
+}
+
+/// The same, with something that it takes over and leaves.
+fn shard_with<B: Backend>(
+    length: usize,
+    kept: KeptPorts,
+) -> (Shard<B>, mpsc::Receiver<Event>, SyncSender<Order>) {
     let (events, told) = mpsc::channel(length);
     let (orders, inbox) = sync_channel(1);
     let means = Means {
@@ -18,7 +32,7 @@ fn shard<B: Backend>(length: usize) -> (Shard<B>, mpsc::Receiver<Event>, SyncSen
         chance: Chance::from_number(1),
         gauge: Arc::new(Gauge::default()),
         recorder: None,
-        kept: KeptSockets::none(),
+        kept,
     };
     (Shard::new(B::new(&Wake::new().unwrap()).unwrap(), means), told, orders)
 }
@@ -30,6 +44,23 @@ fn phone() -> (UdpSocket, SocketAddr) {
     (phone, address)
 }
 
+/// Opens a port somewhere on loopback.
+fn open<B: Backend>(
+    shard: &mut Shard<B>,
+    told: &mut mpsc::Receiver<Event>,
+    port: PortId,
+) -> SocketAddr {
+    loop {
+        let (_, free) = phone();
+        let local = SocketAddr::new(free.ip(), free.port() & !1);
+        shard.command(Command::Open { port, local, dscp: 0 });
+        shard.flush();
+        if told.try_recv() == Ok(Event::Opened { port }) {
+            return local;
+        }
+    }
+}
+
 /// A thread that was away passes on what is new, not what has become old meanwhile.
 fn a_pause_makes_no_voice_late<B: Backend>() {
     let (mut shard, mut told, _orders) = shard::<B>(8);
@@ -37,16 +68,7 @@ fn a_pause_makes_no_voice_late<B: Backend>() {
     let ports = [1, 2].map(|n| PortId { n, shard: 0 });
     let mut locals = vec![];
     for (port, (_, rtp)) in ports.into_iter().zip(&phones) {
-        let local = loop {
-            let (_, free) = phone();
-            let local = SocketAddr::new(free.ip(), free.port() & !1);
-            shard.command(Command::Open { port, local, dscp: 0 });
-            shard.flush();
-            if told.try_recv() == Ok(Event::Opened { port }) {
-                break local;
-            }
-        };
-        locals.push(local);
+        locals.push(open(&mut shard, &mut told, port));
         let peer = Peer::plain(*rtp);
         shard.command(Command::Connect { port, peer, crypto: None });
     }
@@ -89,6 +111,66 @@ fn a_pause_makes_no_voice_late_by_uring() {
     if is_uring_here() {
         a_pause_makes_no_voice_late::<Uring>();
     }
+}
+
+/// The keys and values of the ports in a journal that a scribe has written by now.
+fn states(folder: &Path, scribe: &Scribe) -> Vec<(u32, Value)> {
+    // Waits for what was noted before, too.
+    scribe.keep([(Box::from(*b"nobody"), None)]);
+    let states = journal(folder);
+    let state = |(key, value): (&[u8], &Value)| Some((port_of(key)?, value.clone()));
+    states.live().filter_map(state).collect()
+}
+
+fn journal(folder: &Path) -> Journal {
+    Journal::open(&folder.join("calls"), &folder.join("run"), Chance::from_number(1)).0
+}
+
+/// What two processes one after the other say to a phone is one stream; what is closed is forgotten.
+#[test]
+fn the_thread_after_this_one_goes_on_with_the_same_stream() {
+    let folder = std::env::temp_dir().join(format!("koebashi-shard-{}", std::process::id()));
+    let scribe = Scribe::start(journal(&folder), Duration::from_secs(5)).unwrap();
+    let kept = || KeptPorts {
+        voices: KeptVoices::new(scribe.pen(), clock::anchor().unwrap()),
+        sockets: KeptSockets::none(),
+    };
+    let ((phone, address), port) = (phone(), PortId { n: 7, shard: 0 });
+    let listen = || {
+        let connect = Command::Connect { port, peer: Peer::plain(address), crypto: None };
+        let source = Source::Play { play: PlayId(1), prompts: vec![], then: Then::Silence };
+        [connect, Command::Listen { port, source }]
+    };
+    let heard = |shard: &mut Shard<Epoll>| loop {
+        shard.turn().unwrap();
+        let mut packet = [0; 256];
+        if phone.recv(&mut packet).is_ok() {
+            let [.., high, low] = packet[..4] else { unreachable!() };
+            break (packet[8..12].to_vec(), u16::from_be_bytes([high, low]));
+        }
+    };
+    let (mut one, mut told, _orders) = shard_with::<Epoll>(64, kept());
+    open(&mut one, &mut told, port);
+    listen().into_iter().for_each(|command| one.command(command));
+    let before = heard(&mut one);
+    let mut found = vec![];
+    while found.is_empty() {
+        heard(&mut one);
+        found = states(&folder, &scribe);
+    }
+    drop(one);
+    let (mut two, mut told, _orders) = shard_with::<Epoll>(64, kept());
+    open(&mut two, &mut told, port);
+    let state = found.remove(0).1;
+    two.command(Command::Resume { port, state });
+    listen().into_iter().for_each(|command| two.command(command));
+    let after = heard(&mut two);
+    assert_eq!(after.0, before.0, "the same source");
+    assert!(after.1.wrapping_sub(before.1).cast_signed() > 0, "{before:?} then {after:?}");
+    two.command(Command::Close { port });
+    two.flush();
+    assert_eq!(states(&folder, &scribe), []);
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]
