@@ -1,7 +1,7 @@
 //! Time as the core sees it: a reading of both clocks, and a table of deadlines.
 //!
-//! Owns [`Now`], [`Timestamp`], [`Anchor`] and [`Timers`]. Does not read a clock: the shell does
-//! and hands the reading in.
+//! Owns [`Now`], [`Timestamp`], [`Anchor`], [`Timers`], and what may happen so often ([`Rate`],
+//! [`Bucket`]). Does not read a clock: the shell does and hands the reading in.
 
 use std::collections::{BTreeMap, BTreeSet};
 pub use std::time::{Duration, Instant};
@@ -49,6 +49,44 @@ impl Anchor {
             None => self.mono.checked_sub(self.since_boot.saturating_sub(at)),
         };
         found.unwrap_or(self.mono)
+    }
+}
+
+/// How often something may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// The time that one takes to become possible again.
+    pub every: Duration,
+    /// How many may come at once, after a rest.
+    pub burst: u32,
+}
+
+impl Rate {
+    /// So many a second, and what comes together in `burst` seconds at once.
+    pub fn per_second(count: u32, burst: u32) -> Self {
+        let count = count.max(1);
+        Self { every: Duration::from_secs(1) / count, burst: count.saturating_mul(burst).max(1) }
+    }
+}
+
+/// A token bucket, as the moment at which it is full again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket(Instant);
+
+impl Bucket {
+    /// A full one.
+    pub fn full(now: Instant) -> Self {
+        Self(now)
+    }
+
+    /// Takes a token, where there is one.
+    pub fn take(&mut self, now: Instant, rate: Rate) -> bool {
+        let full_at = self.0.max(now);
+        if full_at - now > rate.every.saturating_mul(rate.burst.saturating_sub(1)) {
+            return false;
+        }
+        self.0 = full_at + rate.every;
+        true
     }
 }
 

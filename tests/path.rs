@@ -34,6 +34,8 @@ mod rules;
 mod rules_more;
 /// Encrypted voice: policies, downgrades, keys that change.
 mod secure;
+/// What strangers learn and cost; whose word an extension's is.
+mod strangers;
 /// Hold, moves, UPDATE, session timers, lost phones.
 mod talk;
 /// What the board and the counts say is what there is.

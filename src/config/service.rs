@@ -182,6 +182,9 @@ pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, SocketLimits, tls:
     let longest = section.duration("register_expires_max", "5m", s(10)..=DAY);
     let max_contacts = count(&section, "max_contacts", 5, 1..=50);
     let nonce_life = section.duration("nonce_life", "5m", s(10)..=DAY);
+    let guesses = section.number("guesses", 10, 1..=1_000_u32);
+    let flood = floodgate(&section);
+    let busy_after = section.duration("busy_after", "100ms", ms(20)..=s(2));
     let tls = tls::written(&section);
     let sockets = sockets(&section);
     let (listen, advertised) = (listen?, advertised?);
@@ -217,8 +220,19 @@ pub(super) fn sip(root: &Section<'_>) -> Option<(sip::Config, SocketLimits, tls:
         register_expires: (shortest?, longest?),
         max_contacts: max_contacts?,
         nonce_life: nonce_life?,
+        guesses,
+        flood: flood?,
+        busy_after: busy_after?,
     };
     Some((config, sockets, tls))
+}
+
+/// How much of what strangers send is looked at.
+fn floodgate(section: &Section<'_>) -> Option<sip::floodgate::Limits> {
+    let of_source = section.number("stranger_rate", 10, 1..=10_000_u32);
+    let of_strangers = section.number("strangers_rate", 500, 10..=100_000_u32);
+    let max_sources = count(section, "max_sources", 4_096, 64..=1_000_000);
+    Some(sip::floodgate::Limits { of_source, of_strangers, max_sources: max_sources? })
 }
 
 /// The keys of the sockets. What streams are marked with is the trunk's.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use chrono::Utc;
 
@@ -11,9 +11,20 @@ use nix::time::{ClockId, clock_gettime};
 use crate::chance::Chance;
 use crate::time::{Anchor, Duration, Now};
 
+/// No datagram waits longer than this to be read.
+const STAMP_AGE_MAX: Duration = Duration::from_secs(60);
+
 /// Both clocks, read at one moment.
 pub fn now() -> Now {
     Now { mono: Instant::now(), wall: Utc::now() }
+}
+
+/// How long ago the kernel stamped something, by the wall clock. What seems longer than anything
+/// lies in a buffer is a step of the clock.
+pub fn since(stamp: Duration) -> Duration {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let waited = now.saturating_sub(stamp);
+    if waited > STAMP_AGE_MAX { Duration::ZERO } else { waited }
 }
 
 /// Where the monotonic clock stands, for whoever keeps moments over the death of the process.

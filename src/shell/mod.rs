@@ -70,6 +70,8 @@ use survival::Survival;
 
 /// Inputs of one round.
 const BUDGET: usize = 128;
+/// Messages that are not heard, passed over at one go; a flood of them must not hold the loop.
+const UNHEARD_MAX: usize = 64;
 /// How often the loop says that it lives and counts are taken over.
 const BEAT: Duration = Duration::from_secs(1);
 /// How long what is under way is waited for after the last call.
@@ -276,12 +278,7 @@ impl Shell {
     fn take_inputs(&mut self) -> bool {
         for _ in 0..BUDGET {
             let mut is_idle = true;
-            if let Some(arrived) = self.sockets.next() {
-                let input = match arrived {
-                    Arrived::Message { flow, bytes } => Input::Sip { flow, bytes },
-                    Arrived::Failed(flow) => Input::FlowFailed(flow),
-                };
-                handle_input(&mut self.switchboard, &mut self.faults, input);
+            if self.take_sip() {
                 self.carry_out();
                 is_idle = false;
             }
@@ -301,6 +298,26 @@ impl Shell {
             if is_idle {
                 return false;
             }
+        }
+        true
+    }
+
+    /// The next message that is heard; false: nothing is there. What is not heard is passed over
+    /// here, since each turn of the loop costs more than it.
+    fn take_sip(&mut self) -> bool {
+        for _ in 0..UNHEARD_MAX {
+            let input = match self.sockets.next() {
+                None => return false,
+                Some(Arrived::Failed(flow)) => Input::FlowFailed(flow),
+                Some(Arrived::Message { flow, bytes, waited }) => {
+                    if !self.switchboard.hears(clock::now().mono, &flow, waited) {
+                        continue;
+                    }
+                    Input::Sip { flow, bytes }
+                }
+            };
+            handle_input(&mut self.switchboard, &mut self.faults, input);
+            return true;
         }
         true
     }
@@ -516,6 +533,9 @@ impl Shell {
             ("stranger", counts.dropped_strangers),
             ("unmatched", counts.unmatched),
             ("overloaded", counts.overloaded),
+            ("shed", counts.shed),
+            ("flood", counts.flooded),
+            ("amplifying", counts.amplifying),
             ("unsent", streams.unsent),
             ("stream_refused", streams.refused),
             ("stream_evicted", streams.evicted),

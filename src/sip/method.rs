@@ -14,6 +14,9 @@ macro_rules! methods {
         }
 
         impl Method {
+            /// All that have a name here.
+            pub const KNOWN: &[Self] = &[$(Self::$variant),*];
+
             /// As it stands in a message.
             pub fn as_str(&self) -> &str {
                 match self {

@@ -10,6 +10,7 @@ mod client_non_invite;
 mod dialog;
 pub mod endpoint;
 pub mod fault;
+pub mod floodgate;
 pub mod frame;
 pub mod header;
 mod info;
@@ -153,6 +154,8 @@ pub struct Transmit {
 pub enum Admit {
     /// Someone whom we serve, in this manner.
     Peer(Policy),
+    /// The same, but we are behind: a new call is refused by 503 at once.
+    Busy(Policy),
     /// Someone unknown: only REGISTER, what belongs to a dialog, and answers to our own requests
     /// are heard; everything else is counted and gets no answer.
     Stranger,
@@ -360,6 +363,12 @@ pub struct Config {
     pub max_contacts: usize,
     /// How long a digest nonce is good.
     pub nonce_life: Duration,
+    /// Wrong passwords a minute from one source that are looked at.
+    pub guesses: u32,
+    /// How much of what strangers send is looked at.
+    pub flood: floodgate::Limits,
+    /// A new call that has waited so long to be read is refused.
+    pub busy_after: Duration,
 }
 
 impl Default for Config {
@@ -376,6 +385,9 @@ impl Default for Config {
             register_expires: (Duration::from_secs(60), Duration::from_secs(300)),
             max_contacts: 5,
             nonce_life: Duration::from_secs(300),
+            guesses: 10,
+            flood: floodgate::Limits::default(),
+            busy_after: Duration::from_millis(100),
         }
     }
 }

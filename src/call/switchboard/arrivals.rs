@@ -1,15 +1,14 @@
 //! New INVITEs and other requests from outside a dialog: who sent them, and whose they are.
 //!
-//! Owns admission by source, the way from a called number to a line, and the records of callers who
-//! never became a call.
+//! Owns the way from a called number to a line, and the records of callers who never became a call.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::admission::{Denied, Origin};
 use super::{Call, Output, Switchboard, io};
 use crate::call::cdr::{Cdr, EndReason, EndedBy, Outcome, Presentation};
-use crate::call::config::{Anonymous, Extension, LineId, Trunk, TrunkId};
+use crate::call::config::{Anonymous, LineId, Trunk, TrunkId};
 use crate::call::io::Order;
 use crate::call::io::{Io, Owner};
 use crate::call::leg::{Fault, Leg, Place};
@@ -18,27 +17,41 @@ use crate::call::recording::Recording;
 use crate::call::{Phase, identity, trial, trunk};
 use crate::media::Keys;
 use crate::pii::Pii;
-use crate::sip::auth::{Accounts, Ha1, Source, Verdict};
 use crate::sip::header::Name;
 use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
-use crate::sip::{self, Admit, Flow, Policy, ServerTx, SessionId};
-use crate::time::Now;
+use crate::sip::{self, Flow, ServerTx, SessionId};
+use crate::time::{Bucket, Now, Rate};
 
 /// Max-Forwards of a request that names none (RFC 3261 §8.1.1.6).
 const MAX_FORWARDS: u32 = 70;
 
-/// Whose a flow is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// A counselor's phone.
-    Phone,
-    /// A trunk.
-    Trunk(TrunkId),
-    /// The test call's.
-    Trial,
-    /// Nobody's.
-    Stranger,
+/// Lines in the log about callers who were turned away: so many a second.
+const TOLD: u32 = 10;
+
+/// How many callers were turned away without a word in the log.
+pub(super) struct TurnedAway {
+    told: Bucket,
+    untold: u64,
+}
+
+impl TurnedAway {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { told: Bucket::full(now), untold: 0 }
+    }
+
+    /// What is said of one more; `None`: there were too many.
+    fn say(&mut self, now: Instant, trunk: &TrunkId, code: u16) -> Option<String> {
+        if !self.told.take(now, Rate::per_second(TOLD, 1)) {
+            self.untold += 1;
+            return None;
+        }
+        let others = match std::mem::take(&mut self.untold) {
+            0 => String::new(),
+            n => format!(", and {n} others before it"),
+        };
+        Some(format!("INVITE by trunk {trunk} refused with {code}{others}"))
+    }
 }
 
 /// An INVITE by a trunk.
@@ -52,65 +65,6 @@ pub(super) struct Arrival {
 }
 
 impl Switchboard {
-    /// Whose the flow is: a registered phone's exactly, else a trunk's or a fixed phone's by
-    /// address. A phone that is registered over datagrams sends what is too long for them on a
-    /// stream of its own (RFC 3261 §18.1.1): a stream from such an address is a phone's, whose
-    /// digest says which.
-    pub(super) fn origin(&self, flow: &Flow) -> Origin {
-        // Its socket is held by the test: whoever had that port before has it no longer.
-        if self.is_trial_flow(flow) {
-            return Origin::Trial;
-        }
-        if self.registrar.owner_of_flow(flow).is_some() {
-            return Origin::Phone;
-        }
-        if self.fixed_phones.is_at(&flow.remote) {
-            return Origin::Phone;
-        }
-        let ip = flow.remote.ip().to_canonical();
-        let mut trunks = self.config.trunks.iter();
-        match trunks.find(|(_, trunk)| sends_for(trunk, ip)) {
-            Some((id, _)) => Origin::Trunk(id.clone()),
-            None if flow.transport.is_stream()
-                && self.registrar.knows_address(flow.remote.ip()) =>
-            {
-                Origin::Phone
-            }
-            None => Origin::Stranger,
-        }
-    }
-
-    pub(super) fn admit(&self, flow: &Flow) -> Admit {
-        match self.origin(flow) {
-            Origin::Phone => Admit::Peer(self.phone_policy()),
-            Origin::Trunk(id) => Admit::Peer(self.trunk_policy(&id)),
-            Origin::Trial => {
-                let advertised = Some(flow.remote.ip());
-                Admit::Peer(Policy { advertised, ..self.phone_policy() })
-            }
-            Origin::Stranger => Admit::Stranger,
-        }
-    }
-
-    pub(super) fn phone_policy(&self) -> Policy {
-        Policy {
-            rel100: false,
-            session_expires: None,
-            advertised: self.sip_config.advertised,
-            contact_user: "koebashi".to_owned(),
-        }
-    }
-
-    fn trunk_policy(&self, id: &TrunkId) -> Policy {
-        let trunk = self.config.trunks.get(id);
-        Policy {
-            rel100: trunk.is_some_and(|trunk| trunk.rel100),
-            session_expires: trunk.and_then(|trunk| trunk.session_expires),
-            advertised: trunk.and_then(|t| t.advertised).or(self.sip_config.advertised),
-            contact_user: self.trunks.contact_user(id),
-        }
-    }
-
     pub(super) fn on_invite(&mut self, now: Now, event: sip::Event) {
         let sip::Event::Invite { session, flow, request } = event else { return };
         self.is_dirty = true;
@@ -234,8 +188,9 @@ impl Switchboard {
         self.sip.refuse(now.mono, session, code, &retry_after(code));
         self.sessions.remove(&session);
         let call = self.new_call_id();
-        let what = format!("INVITE by trunk {trunk} refused with {code}");
-        self.out.push_back(Output::Step(super::Step { call: call.clone(), what }));
+        if let Some(what) = self.turned_away.say(now.mono, &trunk, code) {
+            self.out.push_back(Output::Step(super::Step { call: call.clone(), what }));
+        }
         let test = trial::is_trial(&trunk);
         if let Some(line) = line.as_ref().filter(|_| !test) {
             self.count_today(now, line, outcome);
@@ -279,34 +234,18 @@ impl Switchboard {
         self.on_extension_invite(now, session, flow, request, &extension);
     }
 
-    /// Who sent a request, by digest.
-    fn authenticate(
-        &mut self,
-        now: Now,
-        flow: Flow,
-        request: &Message,
-    ) -> Result<Extension, Denied> {
-        let accounts = Secrets(&self.config.counselors);
-        let registered = self.registrar.owner_of_flow(&flow);
-        let source = Source { address: flow.remote.ip(), registered };
-        let realm = &self.sip_config.domain;
-        match self.guard.verify(now.mono, &source, request, realm, &accounts) {
-            Verdict::Granted { user } => Ok(Extension::from(user.as_str())),
-            Verdict::Challenge(values) => Err(Denied::Challenge(values)),
-            Verdict::Forbidden => Err(Denied::Forbidden),
-        }
-    }
-
     /// REGISTER, or something that nobody asked for.
     pub(super) fn on_request(&mut self, now: Now, tx: ServerTx, flow: Flow, request: &Message) {
         if request.method() != Some(&Method::Register) {
             let draft = Draft::response(request, 405);
             return self.sip.respond(now.mono, tx, draft);
         }
-        self.unsettle();
         let draft = match self.authenticate(now, flow, request) {
             Ok(extension) => {
-                self.registrar.handle(now.mono, flow, request, &extension.0, &self.sip_config)
+                self.unsettle();
+                self.sip.misfit(request).unwrap_or_else(|| {
+                    self.registrar.handle(now.mono, flow, request, &extension.0, &self.sip_config)
+                })
             }
             Err(Denied::Challenge(values)) => {
                 let draft = Draft::response(request, 401);
@@ -318,28 +257,6 @@ impl Switchboard {
         };
         self.sip.respond(now.mono, tx, draft);
     }
-}
-
-/// Why a request has no sender.
-enum Denied {
-    Challenge(Vec<String>),
-    Forbidden,
-}
-
-/// The proofs of the configuration's counselors.
-struct Secrets<'a>(&'a std::collections::BTreeMap<Extension, crate::call::config::Counselor>);
-
-impl Accounts for Secrets<'_> {
-    fn ha1(&self, user: &str) -> Option<Ha1> {
-        let secret = self.0.get(&Extension::from(user))?.secret.as_ref()?;
-        Some(Ha1 { md5: secret.md5.clone(), sha256: secret.sha256.clone() })
-    }
-}
-
-/// Whether calls from `ip` are the trunk's: a peer of the list, or its registrar.
-fn sends_for(trunk: &Trunk, ip: IpAddr) -> bool {
-    trunk.peers.iter().any(|net| net.contains(&ip))
-        || trunk.register.iter().any(|register| register.addresses.contains(&ip))
 }
 
 /// One less than what is left of the request, so that calls which lead back to us come to an end

@@ -3,6 +3,7 @@
 //! Owns `handle`, `poll_output` and `poll_timeout`, and who gets which event. What happens to one
 //! call is that call's; whom to ring is [`settle`](self)'s.
 
+mod admission;
 mod arrivals;
 mod choices;
 mod draw;
@@ -40,11 +41,14 @@ use super::{Ask, Call, Phase};
 use crate::chance::Chance;
 use crate::media;
 use crate::sip::Flow;
-use crate::sip::auth::{Guard, Settings};
+use crate::sip::auth::Guard;
 use crate::sip::endpoint::{Counts, Endpoint};
+use crate::sip::floodgate::Floodgate;
 use crate::sip::registrar::{Pulse, Registrar};
 use crate::sip::{self, ClientTx, SessionId};
 use crate::time::{Now, Timers};
+use admission::settings;
+use arrivals::TurnedAway;
 pub use input::{Command, Input, Reason};
 pub use keeping::{Configs, Past};
 use phones::FixedPhones;
@@ -77,6 +81,10 @@ pub struct Switchboard {
     sip_config: sip::Config,
     sip: Endpoint,
     guard: Guard,
+    floodgate: Floodgate,
+    /// The message that comes next has waited too long to begin anything new.
+    is_late: bool,
+    turned_away: TurnedAway,
     registrar: Registrar,
     trunks: Trunks,
     counselors: Roster,
@@ -198,10 +206,13 @@ impl Switchboard {
         mut chance: Chance,
         now: Now,
     ) -> Self {
-        let settings = Settings { nonce_life: sip_config.nonce_life, ..Settings::default() };
+        let settings = settings(&config, &sip_config);
         Self {
             sip: Endpoint::new(sip_config.clone(), chance.split()),
             guard: Guard::new(now.mono, settings, &mut chance),
+            floodgate: Floodgate::new(now.mono, sip_config.flood, &mut chance),
+            is_late: false,
+            turned_away: TurnedAway::new(now.mono),
             registrar: Registrar::new(Some(Pulse::default())),
             trunks: Trunks::default(),
             counselors: Roster::new(&config, intentions, now.mono),
@@ -304,7 +315,7 @@ impl Switchboard {
 
     /// What the SIP stack has counted.
     pub fn counts(&self) -> Counts {
-        self.sip.counts()
+        Counts { flooded: self.floodgate.refused(), ..self.sip.counts() }
     }
 
     /// Whether no call is left: a draining process may end.

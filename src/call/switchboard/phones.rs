@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::admission::sha256_users;
 use super::{Ask, Errand, Switchboard, Timer};
 use crate::call::config::{Config, Extension};
 use crate::call::counselor::Phone;
@@ -203,6 +204,9 @@ impl Switchboard {
         self.fixed_phones = FixedPhones::new(&config);
         self.config = config;
         self.guard.set_nonce_life(sip_config.nonce_life);
+        self.guard.set_guesses(sip_config.guesses);
+        self.guard.set_sha256(sha256_users(&self.config));
+        self.floodgate.set_limits(now.mono, sip_config.flood);
         self.sip.set_config(sip_config.clone());
         self.sip_config = sip_config;
         let known = &self.config.counselors;

@@ -4,7 +4,7 @@
 //! a [`Seat`] and leaves the table when it drops it.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::tls::Tls;
 use super::{Counts, Limits, Report, Sent};
+use crate::sip::floodgate::source;
 use crate::sip::{ConnectionId, Flow, NameId, Transport};
 
 /// The table of streams.
@@ -274,13 +275,5 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.connections.table().remove(self.id);
-    }
-}
-
-/// Who counts as one source: an IPv4 address, or the /64 that one site has of IPv6.
-fn source(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }

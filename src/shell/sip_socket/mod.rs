@@ -24,12 +24,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::clock;
 use super::kept_sockets::KeptSockets;
 use crate::sip::{Flow, Transmit, Transport};
 use connections::Connections;
@@ -100,6 +101,8 @@ pub enum Arrived<'a> {
         flow: Flow,
         /// The message.
         bytes: &'a [u8],
+        /// How long it has waited to be taken.
+        waited: Duration,
     },
     /// Nothing reaches this peer: ICMP says so, the stream is closed or could not be opened. A flow
     /// can be named in two ways (with and without its stream; by the address or by the wildcard
@@ -140,7 +143,12 @@ pub struct Counts {
 /// From the tasks of the streams to the loop.
 #[derive(Debug)]
 enum Report {
-    Message { flow: Flow, bytes: Bytes },
+    /// `read`: when its last byte was.
+    Message {
+        flow: Flow,
+        bytes: Bytes,
+        read: Instant,
+    },
     Failed(Flow),
 }
 
@@ -259,15 +267,16 @@ impl Sockets {
             let Some(socket) = self.udp.get_mut(self.turn) else {
                 match self.pending.take().or_else(|| self.reports.try_recv().ok()) {
                     Some(Report::Failed(flow)) => return Some(Arrived::Failed(flow)),
-                    Some(Report::Message { flow, bytes }) => {
+                    Some(Report::Message { flow, bytes, read }) => {
                         self.message = bytes;
-                        return Some(Arrived::Message { flow, bytes: &self.message });
+                        let waited = clock::now().mono.saturating_duration_since(read);
+                        return Some(Arrived::Message { flow, bytes: &self.message, waited });
                     }
                     None => continue,
                 }
             };
-            if let Some((flow, len)) = socket.receive(&mut self.buffer) {
-                return Some(Arrived::Message { flow, bytes: &self.buffer[..len] });
+            if let Some((flow, len, waited)) = socket.receive(&mut self.buffer) {
+                return Some(Arrived::Message { flow, bytes: &self.buffer[..len], waited });
             }
         }
         None

@@ -296,7 +296,8 @@ async fn reading(mut stream: impl AsyncRead + Unpin, seat: &Seat, flow: Flow) ->
                 Err(_) => return End::Malformed,
             };
             // Waits while the loop is behind: the peer's own buffers fill up, nobody else's.
-            if seat.connections.reports.send(Report::Message { flow, bytes }).await.is_err() {
+            let message = Report::Message { flow, bytes, read: heard.into_std() };
+            if seat.connections.reports.send(message).await.is_err() {
                 return End::Ours;
             }
         }

@@ -28,7 +28,7 @@ fn open(transport: Transport, address: &str, limits: &Limits) -> (Sockets, Socke
 async fn arrival(sockets: &mut Sockets) -> (Flow, Option<Vec<u8>>) {
     loop {
         match sockets.next() {
-            Some(Arrived::Message { flow, bytes }) => return (flow, Some(bytes.to_vec())),
+            Some(Arrived::Message { flow, bytes, .. }) => return (flow, Some(bytes.to_vec())),
             Some(Arrived::Failed(flow)) => return (flow, None),
             None => timeout(SOON, sockets.ready()).await.unwrap(),
         }

@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
@@ -24,6 +25,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use super::{Limits, Report, Sent};
+use crate::shell::clock;
 use crate::shell::kept_sockets::{Carries, KeptSockets, Name};
 use crate::sip::{Flow, Transport};
 
@@ -65,6 +67,7 @@ impl Udp {
             setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
             setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
         }
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
         mark(&socket, address, limits.dscp)?;
         if let Err(error) = socket.set_recv_buffer_size(limits.receive_buffer) {
             tracing::warn!(%error, "no larger UDP receive buffer");
@@ -87,18 +90,20 @@ impl Udp {
         self.socket.poll_read_ready(context).map(|_| ())
     }
 
-    /// The next datagram, if one waits. Plain line ends (keep-alives of phones behind NAT) and
-    /// empty datagrams are passed over: an answer to them would answer anybody.
-    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Option<(Flow, usize)> {
+    /// The next datagram, if one waits, and how long it has. Plain line ends (keep-alives of phones
+    /// behind NAT) and empty datagrams are passed over: an answer to them would answer anybody.
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Option<(Flow, usize, Duration)> {
         for _ in 0..KEEPALIVES_MAX {
             let (local, control) = (self.local, &mut self.control);
             let received = self.socket.try_io(Interest::READABLE, |socket| {
                 take(socket.as_raw_fd(), buffer, control, local, MsgFlags::MSG_DONTWAIT)
             });
             match received {
-                Ok((flow, len, _)) => {
+                Ok(taken) => {
+                    let len = taken.len;
                     if buffer[..len].iter().any(|b| !matches!(b, b'\r' | b'\n' | 0)) {
-                        return Some((flow?, len));
+                        let waited = taken.told.stamp.map_or(Duration::ZERO, clock::since);
+                        return Some((taken.flow?, len, waited));
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
@@ -172,7 +177,11 @@ impl Udp {
                     take(socket.as_raw_fd(), &mut echo, &mut control, local, flags)
                         .map_err(|_| io::ErrorKind::WouldBlock.into())
                 });
-                let Ok((Some(flow), _, Some(error))) = taken else { continue };
+                let Ok(Taken { flow: Some(flow), told: Told { error: Some(error), .. }, .. }) =
+                    taken
+                else {
+                    continue;
+                };
                 // Whoever sent it may have named our address, or the socket's wildcard.
                 let bound = (flow.local != local).then_some(Flow { local, ..flow });
                 for flow in
@@ -220,48 +229,65 @@ fn is_unreachable(error: Errno) -> bool {
     )
 }
 
-/// One `recvmsg`: the flow (the datagram's peer, or the one that the error is about), the length,
-/// and the error.
+/// One datagram.
+struct Taken {
+    /// Its peer, or the one that the error is about.
+    flow: Option<Flow>,
+    len: usize,
+    told: Told,
+}
+
+/// What the control messages say.
+#[derive(Default)]
+struct Told {
+    /// Our own address.
+    to: Option<IpAddr>,
+    error: Option<Errno>,
+    /// When it came, by the wall clock.
+    stamp: Option<Duration>,
+}
+
+/// One `recvmsg`.
 fn take(
     fd: i32,
     buffer: &mut [u8],
     control: &mut [u8],
     bound: SocketAddr,
     flags: MsgFlags,
-) -> io::Result<(Option<Flow>, usize, Option<Errno>)> {
+) -> io::Result<Taken> {
     let mut data = [IoSliceMut::new(buffer)];
     let received = recvmsg::<SockaddrStorage>(fd, &mut data, Some(control), flags)?;
-    let (to, error) = told(&received);
+    let told = told(&received);
     let mut local = bound;
-    if let (true, Some(ip)) = (bound.ip().is_unspecified(), to) {
+    if let (true, Some(ip)) = (bound.ip().is_unspecified(), told.to) {
         local.set_ip(ip);
     }
     let remote = received.address.as_ref().and_then(address);
     let flow = remote.map(|remote| Flow::new(Transport::Udp, local, remote));
-    Ok((flow, received.bytes, error))
+    Ok(Taken { flow, len: received.bytes, told })
 }
 
-/// What the control messages say: our own address, and the error.
-fn told(received: &RecvMsg<'_, '_, SockaddrStorage>) -> (Option<IpAddr>, Option<Errno>) {
-    let (mut to, mut error) = (None, None);
+fn told(received: &RecvMsg<'_, '_, SockaddrStorage>) -> Told {
+    let mut told = Told::default();
     for message in received.cmsgs().into_iter().flatten() {
         #[expect(clippy::wildcard_enum_match_arm, reason = "only what was asked for comes")]
         match message {
             ControlMessageOwned::Ipv4PacketInfo(info) => {
                 // An error comes without the first: it is the kernel's choice for an answer.
                 let own = [info.ipi_spec_dst, info.ipi_addr].into_iter().find(|a| a.s_addr != 0);
-                to = own.map(|own| IpAddr::from(own.s_addr.to_ne_bytes()));
+                told.to = own.map(|own| IpAddr::from(own.s_addr.to_ne_bytes()));
             }
             ControlMessageOwned::Ipv6PacketInfo(info) => {
-                to = Some(IpAddr::from(info.ipi6_addr.s6_addr));
+                told.to = Some(IpAddr::from(info.ipi6_addr.s6_addr));
             }
             ControlMessageOwned::Ipv4RecvErr(e, _) | ControlMessageOwned::Ipv6RecvErr(e, _) => {
-                error = Some(Errno::from_raw(i32::try_from(e.ee_errno).unwrap_or(0)));
+                told.error = Some(Errno::from_raw(i32::try_from(e.ee_errno).unwrap_or(0)));
             }
+            ControlMessageOwned::ScmTimestampns(at) => told.stamp = Some(Duration::from(at)),
             _ => {}
         }
     }
-    (to, error)
+    told
 }
 
 fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {

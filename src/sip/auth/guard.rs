@@ -4,6 +4,7 @@
 //! what was used are all refused in the same way and after the same work, so that nobody learns
 //! which extensions exist.
 
+use std::hash::{DefaultHasher, Hasher};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -48,9 +49,32 @@ pub struct Settings {
     pub guesses: u32,
     /// Addresses whose guesses are counted; beyond it the oldest is forgotten.
     pub max_sources: usize,
-    /// Unknown users are asked for SHA-256 then MD5, as accounts with SHA-256 are; to be set where
-    /// most accounts have SHA-256.
-    pub unknown_sha256: bool,
+    /// Who has SHA-256: whoever has no account is challenged as somebody of those who have one.
+    pub sha256: Sha256Users,
+}
+
+/// Which accounts have a SHA-256 proof beside MD5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sha256Users {
+    /// None.
+    Nobody,
+    /// Some: a name without an account is challenged with or without it, always the same way while
+    /// the guard lives.
+    Somebody,
+    /// All.
+    Everybody,
+}
+
+impl Sha256Users {
+    /// What holds for accounts of which each does or does not have SHA-256.
+    pub fn of(accounts: impl Iterator<Item = bool>) -> Self {
+        let (with, without): (Vec<bool>, Vec<bool>) = accounts.partition(|has| *has);
+        match (with.is_empty(), without.is_empty()) {
+            (true, _) => Self::Nobody,
+            (false, true) => Self::Everybody,
+            (false, false) => Self::Somebody,
+        }
+    }
 }
 
 impl Default for Settings {
@@ -60,7 +84,7 @@ impl Default for Settings {
             max_nonces: 10_000,
             guesses: 10,
             max_sources: 4_096,
-            unknown_sha256: false,
+            sha256: Sha256Users::Nobody,
         }
     }
 }
@@ -100,6 +124,9 @@ pub struct Guard {
     /// Compared where there is no account.
     dummy: Ha1,
     dummy_sha256: Pii,
+    sha256: Sha256Users,
+    /// Tells names without an account apart.
+    key: u64,
 }
 
 /// What the digest of one credential turned out to be.
@@ -131,12 +158,22 @@ impl Guard {
             nonces: Nonces::new(now, key, settings.nonce_life, settings.max_nonces),
             guesses: Limiter::new(settings.guesses, settings.max_sources),
             foreign: Limiter::new(settings.guesses, settings.max_sources),
-            dummy: Ha1 {
-                md5: Pii::new(hex(&proof[..16])),
-                sha256: settings.unknown_sha256.then(|| dummy_sha256.clone()),
-            },
+            dummy: Ha1 { md5: Pii::new(hex(&proof[..16])), sha256: None },
             dummy_sha256,
+            sha256: settings.sha256,
+            key: chance.u64(),
         }
+    }
+
+    /// Takes other accounts' kinds for those of unknown names.
+    pub fn set_sha256(&mut self, sha256: Sha256Users) {
+        self.sha256 = sha256;
+    }
+
+    /// Changes how many wrong guesses a minute are looked at.
+    pub fn set_guesses(&mut self, guesses: u32) {
+        self.guesses.set_limit(guesses);
+        self.foreign.set_limit(guesses);
     }
 
     /// Changes how long nonces are good, also those already given.
@@ -244,7 +281,22 @@ impl Guard {
     fn proofs(&self, user: &str, accounts: &dyn Accounts) -> (Ha1, Choice) {
         match accounts.ha1(user) {
             Some(ha1) => (ha1, Choice::from(1)),
-            None => (self.dummy.clone(), Choice::from(0)),
+            None => {
+                let sha256 = self.has_sha256(user).then(|| self.dummy_sha256.clone());
+                (Ha1 { sha256, ..self.dummy.clone() }, Choice::from(0))
+            }
+        }
+    }
+
+    /// Whether a name that has no account is challenged as if its account had SHA-256.
+    fn has_sha256(&self, name: &str) -> bool {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.key);
+        hasher.write(name.as_bytes());
+        match self.sha256 {
+            Sha256Users::Nobody => false,
+            Sha256Users::Somebody => hasher.finish().is_multiple_of(2),
+            Sha256Users::Everybody => true,
         }
     }
 

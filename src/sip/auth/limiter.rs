@@ -4,9 +4,10 @@
 //! are not looked at until that minute is over. IPv6 addresses count by their /64.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use crate::sip::floodgate::source;
 use crate::time::Timers;
 
 /// How long guesses are remembered.
@@ -26,17 +27,21 @@ impl Limiter {
         Self { limit, max_addresses: max_addresses.max(1), counts, ends }
     }
 
+    pub(super) fn set_limit(&mut self, limit: u32) {
+        self.limit = limit;
+    }
+
     /// Whether a guess from `address` may be looked at.
     pub(super) fn admits(&mut self, now: Instant, address: IpAddr) -> bool {
         while let Some(over) = self.ends.pop_due(now) {
             self.counts.remove(&over);
         }
-        self.counts.get(&network(address)).is_none_or(|count| *count < self.limit)
+        self.counts.get(&source(address)).is_none_or(|count| *count < self.limit)
     }
 
     /// Counts a wrong guess. When the table is full, the minute that began first is forgotten.
     pub(super) fn count(&mut self, now: Instant, address: IpAddr) {
-        let key = network(address);
+        let key = source(address);
         if let Some(count) = self.counts.get_mut(&key) {
             *count = count.saturating_add(1);
             return;
@@ -49,13 +54,6 @@ impl Limiter {
         }
         self.counts.insert(key, 1);
         self.ends.set(key, now + WINDOW);
-    }
-}
-
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        v4 @ IpAddr::V4(_) => v4,
-        IpAddr::V6(a) => Ipv6Addr::from_bits(a.to_bits() & !u128::from(u64::MAX)).into(),
     }
 }
 

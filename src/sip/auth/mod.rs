@@ -18,7 +18,7 @@ mod params;
 
 pub use answer::{Asked, answer, choose};
 pub use digest::{Algorithm, Proof, Terms, ha1, response};
-pub use guard::{Accounts, Guard, Ha1, Settings, Source, Verdict};
+pub use guard::{Accounts, Guard, Ha1, Settings, Sha256Users, Source, Verdict};
 pub use params::{Challenge, Credentials, Error, Qop};
 
 use crate::chance::Chance;

@@ -156,9 +156,9 @@ fn identity_is_the_digest_username() {
 
 #[test]
 fn an_unknown_user_and_a_wrong_password_look_the_same() {
-    for unknown_sha256 in [false, true] {
-        let mut gate = Gate::new(Settings { unknown_sha256, ..Settings::default() });
-        let known = if unknown_sha256 { "102" } else { "101" };
+    for sha256 in [Sha256Users::Nobody, Sha256Users::Everybody] {
+        let mut gate = Gate::new(Settings { sha256, ..Settings::default() });
+        let known = if sha256 == Sha256Users::Everybody { "102" } else { "101" };
         let asked = gate.ask(0, &register(known, &[]));
         let stranger = gate.ask(0, &register("666", &[]));
         assert_ne!(asked, stranger);
@@ -174,6 +174,21 @@ fn an_unknown_user_and_a_wrong_password_look_the_same() {
         assert_eq!(but_for_the_nonce(&wrong), but_for_the_nonce(&asked));
         assert_eq!(but_for_the_nonce(&stranger), but_for_the_nonce(&asked));
     }
+}
+
+#[test]
+fn where_some_have_sha256_unknown_names_look_like_either_and_always_the_same() {
+    let mut gate = Gate::new(Settings { sha256: Sha256Users::Somebody, ..Settings::default() });
+    let mut ask = |name: u32| gate.challenges(0, &name.to_string()).len();
+    let offered: Vec<_> = (1_000..1_100).map(&mut ask).collect();
+    assert_eq!((1_000..1_100).map(&mut ask).collect::<Vec<_>>(), offered);
+    let both = offered.iter().filter(|count| **count == 2).count();
+    assert!((30..70).contains(&both), "{both} of 100 are asked for SHA-256 too");
+    let of = |accounts: &[bool]| Sha256Users::of(accounts.iter().copied());
+    assert_eq!(of(&[]), Sha256Users::Nobody);
+    assert_eq!(of(&[false]), Sha256Users::Nobody);
+    assert_eq!(of(&[true, true]), Sha256Users::Everybody);
+    assert_eq!(of(&[true, false]), Sha256Users::Somebody);
 }
 
 #[test]

@@ -24,7 +24,7 @@ use crate::chance::Chance;
 use crate::sip::header::Name;
 use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
-use crate::sip::session::{Core, Session, reap};
+use crate::sip::session::{Core, Session, reap, understand};
 use crate::sip::transaction::{Outcome, Transactions, User, What};
 use crate::sip::{Cause, ClientTx, Config, Event, Flow, Invite, ServerTx, SessionId, Transmit};
 use crate::time::Timers;
@@ -177,6 +177,15 @@ impl Endpoint {
         self.core.txs.respond(now, tx, draft);
     }
 
+    /// The answer to a request that requires what we don't know; `None`: there is no such thing in
+    /// it.
+    pub fn misfit(&self, request: &Message) -> Option<Draft> {
+        let refusal = understand(request, false).err()?;
+        let draft = Draft::response(request, refusal.code);
+        let headers = refusal.headers.into_iter();
+        Some(headers.fold(draft, |draft, (name, value)| draft.with(name, value)))
+    }
+
     /// Answers a request with nothing but a code: what `Event::Refer` needs.
     pub fn respond_code(&mut self, now: Instant, tx: ServerTx, code: u16) {
         self.core.txs.reply(now, tx, code);
@@ -253,7 +262,7 @@ impl Endpoint {
                 self.with(id, |session, core| session.on_outcome(core, now, outcome));
             }
             // The session is gone, but a 2xx to its INVITE must still be dealt with.
-            User::Session(_) | User::Nobody => reap(&mut self.core, now, &outcome),
+            User::Session(_) | User::Nobody | User::Stranger => reap(&mut self.core, now, &outcome),
             User::Outside => {
                 let response = match outcome.what {
                     What::Response(response) => Some(response),

@@ -28,7 +28,7 @@ impl Endpoint {
         }
         if let Err(fault) = message.validate() {
             self.core.txs.counts.malformed += 1;
-            let is_answered = matches!(admit, Admit::Peer(_))
+            let is_answered = !matches!(admit, Admit::Stranger)
                 && message.method().is_some_and(|method| *method != Method::Ack);
             if is_answered {
                 self.core.txs.reject(flow, &message, fault.code);
@@ -123,7 +123,11 @@ impl Endpoint {
     fn on_new_request(&mut self, now: Instant, flow: Flow, request: &Message, admit: &Admit) {
         let is_register = request.method() == Some(&Method::Register);
         let policy = match admit {
-            Admit::Peer(policy) => Some(policy),
+            Admit::Busy(_) if request.method() == Some(&Method::Invite) => {
+                self.core.txs.counts.shed += 1;
+                return self.core.txs.refuse_busy(flow, request);
+            }
+            Admit::Peer(policy) | Admit::Busy(policy) => Some(policy),
             Admit::Stranger if is_register => None,
             Admit::Stranger => {
                 self.core.txs.counts.dropped_strangers += 1;
@@ -136,11 +140,15 @@ impl Endpoint {
             return;
         }
         let is_merged = self.core.txs.is_merged(request);
-        let Some(tx) = self.open(now, flow, request, User::Outside) else { return };
+        let user = if policy.is_some() { User::Outside } else { User::Stranger };
+        let Some(tx) = self.open(now, flow, request, user) else { return };
         if is_merged {
             return self.core.txs.reply(now, tx, 482);
         }
-        if let Err(refusal) = understand(request, policy.is_some_and(|policy| policy.rel100)) {
+        // A stranger learns nothing of us before its digest was right.
+        if let Some(policy) = policy
+            && let Err(refusal) = understand(request, policy.rel100)
+        {
             return self.turn_down(now, tx, refusal);
         }
         match (request.method(), policy) {

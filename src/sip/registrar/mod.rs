@@ -11,7 +11,7 @@ mod keeping;
 mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::{Duration, Instant};
 
 use super::header::{Name, NameAddr};
@@ -164,7 +164,15 @@ impl Registrar {
 
     /// Whether a phone is registered from that address, by whatever flow.
     pub fn knows_address(&self, ip: IpAddr) -> bool {
-        self.bindings.values().any(|binding| binding.flow.remote.ip() == ip)
+        let last = match ip {
+            IpAddr::V4(_) => SocketAddr::new(ip, u16::MAX),
+            IpAddr::V6(ip) => SocketAddrV6::new(ip, u16::MAX, u32::MAX, u32::MAX).into(),
+        };
+        let is_there = |transport| {
+            let all = (transport, SocketAddr::new(ip, 0))..=(transport, last);
+            self.by_peer.range(all).next().is_some()
+        };
+        [Transport::Udp, Transport::Tcp, Transport::Tls].into_iter().any(is_there)
     }
 
     /// The far end of that flow is gone (connection lost): so are its bindings.

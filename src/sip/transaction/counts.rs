@@ -28,6 +28,12 @@ pub struct Counts {
     pub unmatched: u64,
     /// Requests dropped because there were too many transactions.
     pub overloaded: u64,
+    /// New calls refused because we were behind.
+    pub shed: u64,
+    /// Messages of strangers that were not looked at, since there were too many.
+    pub flooded: u64,
+    /// Answers to strangers that would have been much longer than what they sent.
+    pub amplifying: u64,
     /// Messages by method (of a response: that of its request) and direction, retransmissions
     /// included. Methods that we don't know count together as `Other("other")`.
     pub messages: BTreeMap<(Method, Direction), u64>,

@@ -35,6 +35,9 @@ pub(crate) enum User {
     Nobody,
     /// The call path, through `Endpoint::request`.
     Outside,
+    /// The same, in the name of somebody unknown: what refuses them is not kept, so that they can't
+    /// fill anything, and is not much longer than what they sent.
+    Stranger,
     /// A session.
     Session(SessionId),
 }

@@ -7,11 +7,19 @@ use bytes::Bytes;
 
 use super::via::{peer_flow, response_flow, stamp};
 use super::{Deadline, Transactions, User, from_tag, to_tag};
+use crate::sip::header::Name;
 use crate::sip::kept;
 use crate::sip::machine::{Action, Timer, step};
 use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
 use crate::sip::{Flow, ServerTx, server_invite, server_non_invite};
+
+/// A refusal of a stranger is at most so many times as long as its request: nobody is flooded by us
+/// in somebody else's name.
+const AMPLIFICATION_MAX: usize = 3;
+
+/// Seconds after which whoever was refused because we were behind may call again.
+const BUSY_RETRY: &str = "5";
 
 /// What starts every branch since RFC 3261.
 const COOKIE: &str = "z9hG4bK";
@@ -276,7 +284,23 @@ impl Transactions {
             draft = draft.to_tag(&server.tag);
         }
         let bytes = draft.print();
+        let is_for_stranger = server.user == User::Stranger && code >= 300;
+        if is_for_stranger && bytes.len() > AMPLIFICATION_MAX * server.request.bytes.len() {
+            self.counts.amplifying += 1;
+            return self.close_server(tx);
+        }
         self.step_server(now, tx, On::Code(code), Some(bytes));
+        if is_for_stranger {
+            // RFC 3261 §8.2.7: the same request is judged anew.
+            self.close_server(tx);
+        }
+    }
+
+    /// Refuses a new call outside any transaction, as cheaply as can be: its retransmission is
+    /// judged anew.
+    pub(crate) fn refuse_busy(&mut self, flow: Flow, request: &Message) {
+        let draft = Draft::response(request, 503).with(Name::RetryAfter, BUSY_RETRY);
+        self.answer_at_once(flow, request, draft);
     }
 
     /// Answers with nothing but a code.
@@ -288,9 +312,13 @@ impl Transactions {
 
     /// Answers a request outside any transaction.
     pub(crate) fn reject(&mut self, flow: Flow, request: &Message, code: u16) {
+        self.answer_at_once(flow, request, Draft::response(request, code));
+    }
+
+    fn answer_at_once(&mut self, flow: Flow, request: &Message, draft: Draft) {
         let method = request.method().cloned().unwrap_or(Method::Options);
         let tag = self.chance.token(12);
-        let mut draft = Draft::response(request, code).to_tag(&tag);
+        let mut draft = draft.to_tag(&tag);
         stamp(&mut draft, flow.remote);
         self.transmit(response_flow(request, flow), &method, draft.print());
     }
