@@ -191,8 +191,12 @@ impl Session {
         self.set(core, Timer::Probe, now + limit);
     }
 
+    /// Any answer says that somebody is there, but those that end a dialog (§12.2.1.2).
     pub(super) fn on_probe_outcome(&mut self, core: &mut Core, outcome: &Outcome) {
-        let alive = matches!(outcome.what, What::Response(_));
+        let alive = match &outcome.what {
+            What::Response(response) => !matches!(response.code(), Some(408 | 481)),
+            What::Timeout | What::Failure => false,
+        };
         self.end_probe(core, alive);
     }
 

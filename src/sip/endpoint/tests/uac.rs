@@ -322,6 +322,19 @@ fn probe_tells_whether_somebody_is_there() {
     assert!(bench.told().is_empty());
 }
 
+/// RFC 3261 §12.2.1.2: with these there is no dialog any more, whoever answers.
+#[test]
+fn probe_that_finds_no_dialog_finds_nobody() {
+    for (code, told) in [(408, "Probed false"), (481, "Probed false"), (486, "Probed true")] {
+        let mut bench = Bench::new(policy());
+        let (session, _) = bench.connected(policy(), "");
+        bench.endpoint.probe(bench.now, session, secs(5));
+        let options = bench.sent();
+        bench.receive(&response(&options[0], code, "", "", ""));
+        assert_eq!(bench.told(), [told], "{code}");
+    }
+}
+
 #[test]
 fn keys_are_told_by_info() {
     let mut bench = Bench::new(policy());
