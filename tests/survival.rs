@@ -9,6 +9,7 @@ use koebashi::call::board::{CounselorState, PhaseName};
 use koebashi::call::cdr::Outcome;
 use koebashi::call::config::Extension;
 use koebashi::call::intention::Intention;
+use koebashi::sip::Cause;
 use koebashi::sip::message::{Message, Method};
 
 use crate::config::{BASIC, basic};
@@ -269,6 +270,31 @@ fn callers_keep_their_order_and_hear_music() {
     world.intend(Extension::from("101"), pause);
     world.come_to_rest();
     assert_eq!(world.cdrs.len(), 4);
+}
+
+/// The refusal was recorded, and died with the process before the caller had it: what comes again
+/// is refused again, and is the same.
+#[test]
+fn an_invite_that_is_refused_is_recorded_once() {
+    let mut records = Vec::new();
+    for outputs in 1..8 {
+        let mut scene = Scene::new(BASIC);
+        scene.world.crash_after(outputs, DEAD);
+        scene.world.with(scene.caller, |phone, now| {
+            phone.call(now, "0579999999", "<sip:09011112222@carrier.example>", &[]);
+        });
+        scene.world.run(40 * S);
+        // Killed between its 100 and its 404 the caller waits until it hangs up.
+        let told = scene.world.to_phone(scene.caller);
+        if told.last().and_then(Message::code) != Some(100) {
+            let ended = scene.world.phones[scene.caller.0].last().ended.clone();
+            assert!(matches!(ended, Some(Cause::Refused { code: 404, .. })), "{ended:?}");
+        }
+        let outcomes: Vec<_> = scene.world.cdrs.iter().map(|cdr| cdr.outcome).collect();
+        assert_eq!(outcomes, [Outcome::Refused], "{outputs}\n{}", scene.world.story());
+        records.push(scene.world.life.deaths);
+    }
+    assert!(records.iter().sum::<u64>() >= 4, "it was killed in time: {records:?}");
 }
 
 #[test]

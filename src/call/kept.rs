@@ -336,4 +336,7 @@ pub(super) struct Service {
     /// Names that flows refer to by their place.
     #[serde(default)]
     pub(super) names: Vec<String>,
+    /// Under which secret refused INVITEs have their names; `None`: none was refused.
+    #[serde(default)]
+    pub(super) refused: Option<String>,
 }

@@ -38,6 +38,7 @@ pub mod piece;
 mod queue;
 mod record;
 mod recording;
+mod refused;
 mod rehearsal;
 mod ring;
 pub mod schedule;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::admission::{Denied, Origin};
 use super::{Call, Output, Switchboard, io};
-use crate::call::cdr::{Cdr, EndReason, EndedBy, Outcome, Presentation};
+use crate::call::cdr::{CallId, Cdr, EndReason, EndedBy, Outcome, Presentation};
 use crate::call::config::{Anonymous, LineId, Trunk, TrunkId};
 use crate::call::io::Order;
 use crate::call::io::{Io, Owner};
@@ -62,6 +62,8 @@ pub(super) struct Arrival {
     /// `None`: the called number belongs to none.
     pub(super) line: Option<LineId>,
     pub(super) presentation: Presentation,
+    /// Its name in the records, if it is refused.
+    pub(super) refused_as: CallId,
 }
 
 impl Switchboard {
@@ -111,7 +113,9 @@ impl Switchboard {
             Some(_) => None,
         };
         let line = line.map(|(id, _)| id.clone());
-        let arrival = Arrival { session, trunk: trunk_id.clone(), line, presentation };
+        let refused_as = self.refused.name(request);
+        let trunk_id = trunk_id.clone();
+        let arrival = Arrival { session, trunk: trunk_id, line, presentation, refused_as };
         match refusal {
             Some((code, outcome)) => self.turn_away(now, arrival, code, outcome),
             None => self.take_in(now, arrival, flow, request, trunk, number),
@@ -184,10 +188,12 @@ impl Switchboard {
 
     /// Refuses an INVITE that never becomes a call, and records it.
     pub(super) fn turn_away(&mut self, now: Now, arrival: Arrival, code: u16, outcome: Outcome) {
-        let Arrival { session, trunk, line, presentation } = arrival;
+        let Arrival { session, trunk, line, presentation, refused_as: call } = arrival;
         self.sip.refuse(now.mono, session, code, &retry_after(code));
         self.sessions.remove(&session);
-        let call = self.new_call_id();
+        if self.refused.is_to_be_kept() {
+            self.touch_service();
+        }
         if let Some(what) = self.turned_away.say(now.mono, &trunk, code) {
             self.out.push_back(Output::Step(super::Step { call: call.clone(), what }));
         }

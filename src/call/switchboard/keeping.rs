@@ -20,6 +20,7 @@ use crate::call::io::{Clock, Io, Output};
 use crate::call::journal::{Change, Key, Problem, Unreadable};
 use crate::call::keeping::Restored;
 use crate::call::kept::{self, Word};
+use crate::call::refused::Refused;
 use crate::sip::kept::{ID_MAX, Ledger, print, read};
 use crate::sip::registrar::BindingId;
 use crate::sip::{Names, SessionId};
@@ -121,8 +122,8 @@ impl Switchboard {
         all.extend(changed.into_iter().map(|(id, value)| (Key::Phone(id), value)));
         let changed = self.counselors.take_changes(anchor);
         all.extend(changed.into_iter().map(|(it, value)| (Key::Counselor(it), value)));
-        let (today, names) = (&self.today, &self.trunks.names);
-        let changed = service.take(|()| Some(print(&keep_service(today, names))));
+        let (today, names, refused) = (&self.today, &self.trunks.names, &self.refused);
+        let changed = service.take(|()| Some(print(&keep_service(today, names, refused))));
         all.extend(changed.into_iter().map(|((), value)| (Key::Service, value)));
         all
     }
@@ -174,6 +175,9 @@ impl Switchboard {
         let form: kept::Service = read(bytes)?;
         for name in &form.names {
             self.trunks.names.enter(name);
+        }
+        if let Some(secret) = &form.refused {
+            self.refused.restore(secret);
         }
         self.today.day = form.day.and_then(|day| day.parse().ok());
         for line in form.lines {
@@ -300,7 +304,7 @@ impl Switchboard {
     }
 }
 
-fn keep_service(today: &Today, names: &Names) -> kept::Service {
+fn keep_service(today: &Today, names: &Names, refused: &Refused) -> kept::Service {
     let lines = today.outcomes.iter().map(|(line, outcomes)| {
         let level = today.levels.get(line).copied().unwrap_or_default();
         kept::LineToday {
@@ -314,5 +318,6 @@ fn keep_service(today: &Today, names: &Names) -> kept::Service {
         day: today.day.map(|day| day.to_string()),
         lines: lines.collect(),
         names: names.all().map(str::to_owned).collect(),
+        refused: refused.keep(),
     }
 }

@@ -35,6 +35,7 @@ pub use super::io::{CallTimer, Output, Owner, Recording, Step, Timer};
 use super::io::{Floor, Io, Ports};
 use super::journal::Problem;
 use super::piece::Finish;
+use super::refused::Refused;
 use super::rehearsal::Rehearsal;
 use super::summons::Summons;
 use super::{Ask, Call, Phase};
@@ -114,6 +115,7 @@ pub struct Switchboard {
     /// Places in the queues ever given.
     places: i64,
     rings: u64,
+    refused: Refused,
     mode: Mode,
     /// What the journal knows, where there is one.
     keeping: Option<keeping::Keeping>,
@@ -227,7 +229,6 @@ impl Switchboard {
             fixed_phones: FixedPhones::new(&config),
             expected: None,
             timers: Timers::default(),
-            chance,
             out: VecDeque::new(),
             floors: BTreeMap::new(),
             today: Today::default(),
@@ -237,11 +238,13 @@ impl Switchboard {
             records: 0,
             places: 0,
             rings: 0,
+            refused: Refused::new(&mut chance),
             mode: Mode::Serving,
             keeping: None,
             lost_flows: Vec::new(),
             is_dirty: true,
             is_unsettled: true,
+            chance,
             config,
             sip_config,
         }

@@ -90,6 +90,7 @@ impl Switchboard {
             trunk: trunk_id(),
             line: line.map(|_| trial.line),
             presentation: Presentation::Shown,
+            refused_as: self.refused.name(request),
         };
         match arrival.line {
             Some(_) => self.take_in(now, arrival, flow, request, &trunk, None),
