@@ -43,6 +43,24 @@ fn each_code_lets_hear_whom_it_says() {
     }
 }
 
+/// A phone has more than one line: on the other the supervisor talks with a colleague, whom nobody
+/// else hears, and who hears nobody else.
+#[test]
+fn who_listens_may_talk_with_a_colleague_aside() {
+    let mut scene = Scene::supervised("*81101");
+    let listening = scene.world.phones[scene.boss.0].last().session;
+    scene.dial(scene.boss, "102");
+    scene.world.run(S);
+    assert!(scene.world.phones[scene.b.0].is_talking(), "{}", scene.world.story());
+    assert_eq!(scene.world.phones[scene.boss.0].live_sessions().len(), 2);
+    let tuned = [scene.caller, scene.a, scene.b].map(|id| scene.world.tuned(id));
+    assert_eq!(tuned, ["voice 1", "voice 0", "voice 3"]);
+    scene.hang_up(scene.boss);
+    assert_eq!(scene.world.phones[scene.boss.0].live_sessions(), [listening]);
+    scene.claim(["voice 1", "voice 0", "mix 0 1"]);
+    scene.end();
+}
+
 #[test]
 fn listening_leaves_the_relay_of_the_two_alone() {
     let mut scene = Scene::talking();

@@ -110,6 +110,12 @@ impl World {
             for speaker in heard {
                 let mode = extension(speaker).and_then(|e| watching.get(&e));
                 let Some(mode) = mode else { continue };
+                // Who supervises may talk with a colleague on another line of the same phone: the
+                // two hear each other, and nobody else.
+                let is_aside = self.listens.get(speaker) == Some(&Source::Port(*hearer));
+                if is_aside && !is_caller(hearer) {
+                    continue;
+                }
                 let may = match mode {
                     SupervisionMode::Listen => false,
                     SupervisionMode::Whisper => !is_caller(hearer),

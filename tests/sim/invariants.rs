@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use koebashi::call::board::{CounselorState, PhaseName};
-use koebashi::call::cdr::Outcome;
+use koebashi::call::board::{Board, CounselorState, PhaseName};
+use koebashi::call::cdr::{CallId, Outcome};
+use koebashi::media::Source;
 use koebashi::sip::message::Method;
 
 use super::phone::PhoneId;
@@ -21,6 +22,8 @@ impl World {
         self.check_board(&mut broken);
         self.check_records(&mut broken);
         self.check_tapes(&mut broken);
+        self.check_voices(&mut broken);
+        self.check_tables(&mut broken);
         if !self.life.is_dead()
             && let Some((at, why)) = self.board.poll_timeout()
             && at + Duration::from_millis(1) < self.now
@@ -83,6 +86,118 @@ impl World {
                 && let Some(other) = places.insert((&call.line, place), &call.call)
             {
                 broken.push(format!("{} and {other} have place {place}", call.call));
+            }
+        }
+    }
+
+    /// Nobody waits, with nothing happening, while somebody is free.
+    pub(crate) fn check_service(&self) {
+        if self.life.is_dead() {
+            return;
+        }
+        let (board, long) = (&self.shown, Duration::from_secs(6));
+        for call in board.calls.iter().filter(|call| call.phase == PhaseName::Queue) {
+            let id = format!(" {}: ", call.call);
+            let last = self.steps.iter().rev().find(|step| step.contains(&id)).expect("a step");
+            let at = last.trim_start().split(' ').next().and_then(|ms| ms.parse().ok());
+            let since = self.started() + Duration::from_millis(at.expect("a step's time"));
+            if self.now < since + long {
+                continue;
+            }
+            let free = board.counselors.iter().find(|c| {
+                c.state == CounselorState::Ready
+                    && c.for_ > long
+                    && call.line.as_ref().is_some_and(|line| c.lines.contains(line))
+            });
+            assert!(free.is_none(), "{} waits while {free:?} is free", call.call);
+        }
+    }
+
+    /// The caller's number has gone nowhere but to the trunk that it came from.
+    pub(crate) fn check_secrets(&self) {
+        let number = "09011112222";
+        let to_others = self
+            .wire
+            .iter()
+            .filter(|sent| sent.from == server() && !sent.to.to_string().starts_with("10.0.1."));
+        for sent in to_others {
+            let text = String::from_utf8_lossy(&sent.bytes);
+            assert!(!text.contains(number), "a number is told to {}:\n{text}", sent.to);
+        }
+        let steps = self.steps.join("\n");
+        let told =
+            format!("{steps}{:?}{:?}{:?}{:?}", self.deeds, self.cdrs, self.shown, self.voices);
+        assert!(!told.contains(number), "a number is told");
+    }
+
+    /// Another board is shown: those who wait on a line still wait in the same order.
+    pub(super) fn show(&mut self, board: Board) {
+        let place = |board: &Board, id: &CallId| {
+            let call = board.calls.iter().find(|call| call.call == *id)?;
+            Some((call.line.clone(), call.position?))
+        };
+        for (n, one) in self.shown.calls.iter().enumerate() {
+            for two in &self.shown.calls[n + 1..] {
+                let before = (place(&self.shown, &one.call), place(&self.shown, &two.call));
+                let after = (place(&board, &one.call), place(&board, &two.call));
+                if let ((Some((l1, p1)), Some((l2, p2))), (Some((m1, q1)), Some((m2, q2)))) =
+                    (before, after)
+                    && [&l1, &l2, &m1, &m2].iter().all(|line| **line == l1)
+                {
+                    let is_kept = (p1 < p2) == (q1 < q2);
+                    assert!(is_kept, "{} and {} have changed places", one.call, two.call);
+                }
+            }
+        }
+        self.shown = board;
+    }
+
+    /// A caller is heard by one counselor and by whoever supervises, and a phone that has begun to
+    /// hear something goes on hearing, packet by packet.
+    fn check_voices(&self, broken: &mut Vec<String>) {
+        for (port, peer) in &self.peers {
+            let hears_it = |source: &Source| match source {
+                Source::Port(of) => of == port,
+                Source::Mix(of) => of.contains(port),
+                Source::Silence | Source::Play { .. } => false,
+            };
+            let hearers = self.listens.values().filter(|source| hears_it(source)).count();
+            if peer.to_string().starts_with("10.0.1.") && hearers > 2 {
+                broken.push(format!("{hearers} hear the caller at {peer}"));
+            }
+        }
+        if self.life.is_dead() {
+            return;
+        }
+        let late = Duration::from_millis(100);
+        for phone in self.phones.iter().filter(|phone| phone.is_alive && phone.listens()) {
+            let mut ports = self.peers.iter().filter(|(_, peer)| **peer == phone.rtp);
+            let (Some((port, _)), None) = (ports.next(), ports.next()) else { continue };
+            let since = self.connected[port];
+            let lost = self.link.lost.get(&phone.rtp);
+            let last = phone.heard.last().filter(|heard| heard.at >= since);
+            if let Some(last) = last
+                && last.at + late < self.now
+                && lost.is_none_or(|lost| *lost < last.at)
+            {
+                let gap = self.now - last.at;
+                broken.push(format!("{} hears nothing, for {gap:?}", phone.rtp));
+            }
+        }
+    }
+
+    /// Nothing grows beyond what the world can ask for at once.
+    fn check_tables(&self, broken: &mut Vec<String>) {
+        let counts = self.board.counts();
+        let per_phone = 12;
+        for (what, count) in [
+            ("sessions", counts.sessions),
+            ("media ports", self.open_ports()),
+            ("values of the journal", self.life.kept.len()),
+        ] {
+            let limit = 16 + per_phone * self.phones.len();
+            if count > limit {
+                broken.push(format!("{count} {what}"));
             }
         }
     }

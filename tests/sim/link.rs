@@ -1,6 +1,13 @@
 //! What becomes of a datagram on its way.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use koebashi::chance::Chance;
+
+use super::phone::PhoneId;
+use super::world::World;
 
 /// What becomes of one datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,24 +30,66 @@ pub(crate) struct Link {
     pub fate: Box<dyn FnMut(u64) -> Fate>,
     /// SIP datagrams so far.
     pub count: u64,
+    /// How many of a thousand packets of voice are lost, in either direction.
+    pub voice_loss: u64,
+    /// Addresses (without port) that nothing reaches, and that reach nobody, until then.
+    pub cut: BTreeMap<IpAddr, Instant>,
+    /// When the last packet of voice was lost, and to whom.
+    pub lost: BTreeMap<SocketAddr, Instant>,
+    luck: Chance,
 }
 
 impl Default for Link {
     fn default() -> Self {
-        Self { delay: Duration::from_millis(5), fate: Box::new(|_| Fate::Arrives), count: 0 }
+        Self {
+            delay: Duration::from_millis(5),
+            fate: Box::new(|_| Fate::Arrives),
+            count: 0,
+            voice_loss: 0,
+            cut: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            luck: Chance::from_number(0x6c6f_7373),
+        }
     }
 }
 
 impl Link {
     /// The delays after which the next datagram arrives: none, one or two.
-    pub(crate) fn next(&mut self) -> Vec<Duration> {
+    pub(crate) fn next(&mut self, now: Instant, from: SocketAddr, to: SocketAddr) -> Vec<Duration> {
         let n = self.count;
         self.count += 1;
+        if self.is_cut(now, from, to) {
+            return vec![];
+        }
         match (self.fate)(n) {
             Fate::Arrives => vec![self.delay],
             Fate::Lost => vec![],
             Fate::Doubled => vec![self.delay, self.delay + Duration::from_millis(3)],
             Fate::Late(more) => vec![self.delay + more],
         }
+    }
+
+    /// Whether nothing passes between these two now.
+    pub(crate) fn is_cut(&self, now: Instant, from: SocketAddr, to: SocketAddr) -> bool {
+        let until = |at: SocketAddr| self.cut.get(&at.ip()).is_some_and(|until| *until > now);
+        until(from) || until(to)
+    }
+
+    /// Whether a packet of voice is lost on its way.
+    pub(crate) fn loses_voice(&mut self, now: Instant, from: SocketAddr, to: SocketAddr) -> bool {
+        let is_lost = self.voice_loss > 0 && self.luck.below(1000) < self.voice_loss;
+        let is_lost = is_lost || self.is_cut(now, from, to);
+        if is_lost {
+            self.lost.insert(to, now);
+        }
+        is_lost
+    }
+}
+
+impl World {
+    /// Nothing goes between this phone and the service for so long.
+    pub(crate) fn cut_off(&mut self, id: PhoneId, span: Duration) {
+        let until = self.now + span;
+        self.link.cut.insert(self.phones[id.0].sip.ip(), until);
     }
 }

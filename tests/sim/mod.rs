@@ -4,6 +4,7 @@
 
 pub(crate) mod dialogs;
 pub(crate) mod ears;
+pub(crate) mod game;
 pub(crate) mod hearing;
 pub(crate) mod invariants;
 pub(crate) mod life;

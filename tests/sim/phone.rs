@@ -78,6 +78,8 @@ pub(crate) struct Phone {
     pub voice: Option<u8>,
     /// Whether the phone still reacts to SIP.
     pub is_alive: bool,
+    /// Whether what it says stays with it for the time being.
+    pub is_held: bool,
     /// Calls, in order.
     pub calls: Vec<PhoneCall>,
     /// All events of its stack, first to last.
@@ -125,6 +127,7 @@ impl Phone {
             security: Security::Off,
             voice: Some(voice),
             is_alive: true,
+            is_held: false,
             calls: Vec::new(),
             events: Vec::new(),
             heard: Vec::new(),
@@ -297,6 +300,17 @@ impl Phone {
         }
     }
 
+    /// Declines a call that rings, now.
+    pub(crate) fn decline(&mut self, now: Instant, session: SessionId) {
+        if let Some(call) = self.call_of(session)
+            && call.ended.is_none()
+            && !call.is_up
+        {
+            call.is_hung_up = true;
+            self.endpoint.refuse(now, session, 486, &[]);
+        }
+    }
+
     /// Hangs up every call.
     pub(crate) fn hang_up_all(&mut self, now: Instant) {
         for call in self.calls.iter_mut().filter(|call| call.ended.is_none()) {
@@ -315,6 +329,14 @@ impl Phone {
     pub(crate) fn is_registered(&self) -> bool {
         let state = self.registration.as_ref().map(|(registration, ..)| registration.state());
         matches!(state, Some(State::Registered { .. }))
+    }
+
+    /// Whether it is in one call, and wants to hear it.
+    pub(crate) fn listens(&self) -> bool {
+        let mut live = self.calls.iter().filter(|call| call.ended.is_none() && !call.is_hung_up);
+        let (one, other) = (live.next(), live.next());
+        other.is_none()
+            && one.is_some_and(|call| call.is_up && call.ours.direction == Direction::SendRecv)
     }
 
     /// Puts the latest call on hold, or takes it back.

@@ -192,6 +192,11 @@ impl World {
     fn consent(&self, line: &str, port: PortId, caller: SocketAddr) -> Result<(), &'static str> {
         let phone = self.phones.iter().find(|phone| phone.rtp == caller);
         let phone = phone.ok_or("who is recorded has no phone")?;
+        let since = self.tapes.opened.get(&port);
+        if self.link.lost.get(&caller).is_some_and(|lost| Some(lost) >= since) {
+            // What was heard is not what was said.
+            return Ok(());
+        }
         let heard = |prompt: &Prompt| {
             let since = *self.tapes.opened.get(&port)?;
             let run = longest_run(phone, *self.prompts.get(prompt)?, since)?;

@@ -14,6 +14,7 @@ use koebashi::call::intention::Intention;
 use koebashi::call::switchboard::{Command, Input, Output, Switchboard};
 use koebashi::call::voice::Voice;
 use koebashi::chance::Chance;
+use koebashi::config::Loaded;
 use koebashi::media::engine::{Channel, Engine};
 use koebashi::media::prompt::{Clip, Library};
 use koebashi::media::{self, PortId, Prompt, Quality, Source, g711};
@@ -88,6 +89,8 @@ pub(crate) struct World {
     pub commands: Vec<media::Command>,
     /// Where each open port's peer hears.
     pub peers: BTreeMap<PortId, SocketAddr>,
+    /// Since when each open port has had a peer.
+    pub(super) connected: BTreeMap<PortId, Instant>,
     /// News of voices, and when they came.
     pub voices: Vec<(Instant, Voice)>,
     /// The last board.
@@ -137,7 +140,16 @@ impl World {
         intentions: BTreeMap<Extension, Intention>,
         seed: u64,
     ) -> Self {
-        let loaded = super::super::config::load(toml);
+        Self::of(super::super::config::load(toml), toml, intentions, seed)
+    }
+
+    /// The same with a configuration that was read before.
+    pub(crate) fn of(
+        loaded: Loaded,
+        toml: &str,
+        intentions: BTreeMap<Extension, Intention>,
+        seed: u64,
+    ) -> Self {
         let call = loaded.call;
         let prompts: BTreeMap<_, _> = call.prompt_lengths.keys().cloned().zip(0x90..0xff).collect();
         assert_eq!(prompts.len(), call.prompt_lengths.len(), "each prompt has a sound");
@@ -179,6 +191,7 @@ impl World {
             listens: BTreeMap::new(),
             commands: Vec::new(),
             peers: BTreeMap::new(),
+            connected: BTreeMap::new(),
             voices: Vec::new(),
             shown: Board::default(),
             intentions: BTreeMap::new(),
@@ -227,6 +240,7 @@ impl World {
         self.ports.clear();
         self.listens.clear();
         self.peers.clear();
+        self.connected.clear();
         self.hung.clear();
         self.tapes.cut(now);
     }
@@ -425,6 +439,11 @@ impl World {
     }
 
     fn post(&mut self, delay: Duration, parcel: Parcel) {
+        if let Parcel::Rtp { from, to, .. } = &parcel
+            && self.link.loses_voice(self.now, *from, *to)
+        {
+            return;
+        }
         self.parcel_count += 1;
         self.parcels.insert((self.now + delay, self.parcel_count), parcel);
     }
@@ -503,7 +522,9 @@ impl World {
                 self.input(Input::Media(event));
             }
             for at in 0..self.phones.len() {
-                while let Some((to, bytes)) = self.phones[at].poll_transmit() {
+                while !self.phones[at].is_held
+                    && let Some((to, bytes)) = self.phones[at].poll_transmit()
+                {
                     is_quiet = false;
                     if self.phones[at].is_alive {
                         let from = self.phones[at].sip;
@@ -519,7 +540,7 @@ impl World {
 
     fn send(&mut self, from: SocketAddr, to: SocketAddr, bytes: &Bytes) {
         self.wire.push(Sent { at: self.now, from, to, bytes: bytes.clone() });
-        for delay in self.link.next() {
+        for delay in self.link.next(self.now, from, to) {
             self.post(delay, Parcel::Sip { from, to, bytes: bytes.clone() });
         }
     }
@@ -535,7 +556,7 @@ impl World {
             Output::Intention { extension, intention, .. } => {
                 self.intentions.insert(extension, intention);
             }
-            Output::Board(board) => self.shown = *board,
+            Output::Board(board) => self.show(*board),
             Output::Recording(told) => self.on_recording(told),
             Output::Voice(voice) => self.voices.push((self.now, voice)),
             Output::Step(step) => {
@@ -561,6 +582,7 @@ impl World {
             self.ports.remove(port);
             self.listens.remove(port);
             self.peers.remove(port);
+            self.connected.remove(port);
             if self.hung.contains(port) {
                 let quality = Quality::default();
                 self.pending.push_back(media::Event::Closed { port: *port, quality });
@@ -571,6 +593,7 @@ impl World {
         }
         if let media::Command::Connect { port, peer, .. } = &command {
             self.peers.insert(*port, peer.rtp);
+            self.connected.entry(*port).or_insert(self.now);
         }
         self.commands.push(command.clone());
         self.engine.command(self.now, command);
