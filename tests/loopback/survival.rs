@@ -81,7 +81,9 @@ fn talks_on(name: &str, act: impl FnOnce(&Service, u32)) -> [Duration; 2] {
     phone.succeed();
     let record = service.record();
     assert_eq!((record.outcome.as_str(), record.ended_by.as_str()), ("answered", "caller"));
-    [&voice, &ear].map(|peer| assert_one_stream(&peer.packets()));
+    for peer in [&voice, &ear] {
+        assert_one_stream(&peer.packets());
+    }
     wait_for("the ports to be forgotten", SOON, || (kept_ports(&place) == 0).then_some(()));
     // Nothing of a call is kept when its record is written, and its ports are free.
     service.signal("TERM");
