@@ -322,6 +322,15 @@ impl Service {
     }
 }
 
+impl Drop for Service {
+    fn drop(&mut self) {
+        // A keeper that is killed leaves its child behind.
+        if let Some(kept) = self.kept() {
+            Command::new("kill").args(["-KILL", &kept.to_string()]).status().ok();
+        }
+    }
+}
+
 fn run(place: &Place, command: &str, config: &Path) -> Process {
     let mut program = Command::new(env!("CARGO_BIN_EXE_koebashi"));
     // Keys of live calls: in the test's folder, not among those of the machine.
