@@ -15,6 +15,7 @@ pub mod frame;
 pub mod header;
 mod info;
 pub mod kept;
+pub mod lateness;
 mod machine;
 pub mod message;
 mod method;
@@ -367,7 +368,7 @@ pub struct Config {
     pub guesses: u32,
     /// How much of what strangers send is looked at.
     pub flood: floodgate::Limits,
-    /// A new call that has waited so long to be read is refused.
+    /// Everything that is read has waited so long: new calls are refused ([`lateness`]).
     pub busy_after: Duration,
 }
 

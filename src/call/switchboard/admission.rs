@@ -62,7 +62,7 @@ impl Switchboard {
     /// ([`Input::Sip`](super::Input::Sip)), with the time that it has waited to be read. Whoever is
     /// registered by the flow, or sends for a trunk, always is.
     pub fn hears(&mut self, now: Instant, flow: &Flow, waited: Duration) -> bool {
-        self.is_late = waited > self.sip_config.busy_after;
+        self.is_late = self.lateness.reads(now, waited, self.sip_config.busy_after);
         let ip = flow.remote.ip();
         let standing = match self.origin(flow) {
             Origin::Phone | Origin::Trunk(_) | Origin::Trial => Standing::Peer,

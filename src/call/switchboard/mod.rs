@@ -45,6 +45,7 @@ use crate::sip::Flow;
 use crate::sip::auth::Guard;
 use crate::sip::endpoint::{Counts, Endpoint};
 use crate::sip::floodgate::Floodgate;
+use crate::sip::lateness::Lateness;
 use crate::sip::registrar::{Pulse, Registrar};
 use crate::sip::{self, ClientTx, SessionId};
 use crate::time::{Now, Timers};
@@ -83,7 +84,8 @@ pub struct Switchboard {
     sip: Endpoint,
     guard: Guard,
     floodgate: Floodgate,
-    /// The message that comes next has waited too long to begin anything new.
+    lateness: Lateness,
+    /// We are behind: the message that comes next begins nothing new.
     is_late: bool,
     turned_away: TurnedAway,
     registrar: Registrar,
@@ -213,6 +215,7 @@ impl Switchboard {
             sip: Endpoint::new(sip_config.clone(), chance.split()),
             guard: Guard::new(now.mono, settings, &mut chance),
             floodgate: Floodgate::new(now.mono, sip_config.flood, &mut chance),
+            lateness: Lateness::default(),
             is_late: false,
             turned_away: TurnedAway::new(now.mono),
             registrar: Registrar::new(Some(Pulse::default())),

@@ -1,0 +1,75 @@
+//! Whether we are behind: what is read has waited for long, and so has all that was read before it.
+//!
+//! Owns the judgement. One message that has waited says nothing: the process may have stood still,
+//! or begun just now with what came meanwhile in its sockets. Whoever called then is served.
+
+use std::time::{Duration, Instant};
+
+/// How long all that is read has to have waited.
+const LASTS: Duration = Duration::from_secs(1);
+/// Nothing waits for so long: the wall clock, of which stamps are, has stepped.
+const STEPPED: Duration = Duration::from_secs(300);
+
+/// How late we are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lateness {
+    /// Since when everything has been late.
+    since: Option<Instant>,
+}
+
+impl Lateness {
+    /// A message is read that has waited so long, of which `limit` is right; whether we are behind.
+    pub fn reads(&mut self, now: Instant, waited: Duration, limit: Duration) -> bool {
+        if !(limit..STEPPED).contains(&waited) {
+            self.since = None;
+            return false;
+        }
+        now.saturating_duration_since(*self.since.get_or_insert(now)) >= LASTS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(100);
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a base to count from")]
+    fn now() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn who_is_late_for_a_second_is_behind_and_one_punctual_message_ends_it() {
+        let (t0, mut lateness) = (now(), Lateness::default());
+        let mut at = |after, waited| lateness.reads(t0 + ms(after), ms(waited), LIMIT);
+        assert!(!at(0, 150));
+        assert!(!at(999, 400));
+        assert!(at(1_000, 150));
+        assert!(at(1_001, 4_000));
+        assert!(!at(1_002, 99));
+        assert!(!at(1_003, 150));
+        assert!(at(2_003, 150));
+    }
+
+    #[test]
+    fn a_pause_is_not_being_behind() {
+        let (t0, mut lateness) = (now(), Lateness::default());
+        // All that came in five seconds is read at once.
+        for n in 0..5_000 {
+            assert!(!lateness.reads(t0 + ms(n / 10), ms(5_000 - n), LIMIT), "{n}");
+        }
+    }
+
+    #[test]
+    fn a_step_of_the_clock_is_not_being_behind() {
+        let (t0, mut lateness) = (now(), Lateness::default());
+        for n in 0..5_000 {
+            assert!(!lateness.reads(t0 + ms(n), Duration::from_secs(3_600), LIMIT));
+        }
+    }
+}
