@@ -56,7 +56,7 @@ fn start_with_current(folder: &Path) -> (Shell, watch::Receiver<Arc<Ready>>) {
     for (_, address) in &mut ready.loaded.sip.listen {
         address.set_port(0);
     }
-    let (setup, current) = setup(&ready, path, KeptSockets::none()).unwrap();
+    let (setup, current) = setup(&mut ready, path, KeptSockets::none()).unwrap();
     (Shell::start(setup).unwrap(), current)
 }
 

@@ -168,11 +168,6 @@ impl Service {
         self.get("/ready").is_some_and(|(code, _)| code == 200)
     }
 
-    /// The folder with its state.
-    pub(crate) fn state(&self) -> PathBuf {
-        self.dir.join("state")
-    }
-
     /// Where its console is.
     pub(crate) fn console(&self) -> SocketAddr {
         self.console

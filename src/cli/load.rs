@@ -2,7 +2,7 @@
 //! the next one.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,12 +21,13 @@ use crate::store::{Reader, Store, history};
 
 /// What a service is started with, all of it on the runtime that this is called in, and the
 /// configuration that is in force, now and after each change. It is read again from `path`. It goes
-/// on with the calls and the `sockets` of the process before.
+/// on with the calls and the `sockets` of the process before. Where there are such calls, prompts
+/// are not prepared for codecs that few speak: they wait for us.
 ///
 /// # Errors
 /// When the store can't be opened.
 pub fn setup(
-    ready: &Ready,
+    ready: &mut Ready,
     path: PathBuf,
     sockets: KeptSockets,
 ) -> anyhow::Result<(Setup, watch::Receiver<Arc<Ready>>)> {
@@ -42,6 +43,9 @@ pub fn setup(
         sockets,
         configs: configs(ready, &path),
     };
+    if !kept.has_calls() {
+        ready.prepare(&BTreeSet::new());
+    }
     let (told, current) = watch::channel(Arc::new(ready.clone()));
     let setup = Setup {
         media: ready.loaded.media.clone(),

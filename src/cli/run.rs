@@ -28,7 +28,7 @@ pub(super) fn run(path: PathBuf) -> Result<()> {
     // Before there is a second thread, and before anything else is opened.
     let handed = fds::handed_over();
     process::seal().context("core files can't be turned off")?;
-    let ready = ready::load(&path).map_err(|all| refuse(&complaints(&all)))?;
+    let ready = ready::load_bare(&path).map_err(|all| refuse(&complaints(&all)))?;
     let shell = &ready.loaded.shell;
     // Before anything in it is opened: a second service would take the live one's files for what
     // a crash has left. Held to the end.
@@ -63,7 +63,12 @@ pub(super) fn run(path: PathBuf) -> Result<()> {
 }
 
 /// Runs the loop here, and everything else on `workers`.
-async fn serve(ready: Ready, path: PathBuf, workers: &Handle, sockets: KeptSockets) -> Result<()> {
+async fn serve(
+    mut ready: Ready,
+    path: PathBuf,
+    workers: &Handle,
+    sockets: KeptSockets,
+) -> Result<()> {
     let limits = ready.loaded.console.clone();
     let bound = {
         let limits = limits.clone();
@@ -71,7 +76,7 @@ async fn serve(ready: Ready, path: PathBuf, workers: &Handle, sockets: KeptSocke
     };
     let listener = bound.await.context("the console")?;
     let listener = listener.with_context(|| format!("console.listen: {}", limits.listen))?;
-    let (setup, current) = load::setup(&ready, path.clone(), sockets)?;
+    let (setup, current) = load::setup(&mut ready, path.clone(), sockets)?;
     let setup = Setup { beside: workers.clone(), ..setup };
     let store = setup.store.clone();
     let shell = Shell::start(setup)?;
@@ -81,6 +86,11 @@ async fn serve(ready: Ready, path: PathBuf, workers: &Handle, sockets: KeptSocke
     let (handle, voices) = (shell.handle(), shell.media());
     // The loop first: calls that have outlived the last process wait for it, not for the pages.
     let running = tokio::spawn(shell.run());
+    if !ready.is_prepared() {
+        // Until then prompts are silent in the codecs that few speak.
+        let handle = handle.clone();
+        workers.spawn(async move { handle.reload().await });
+    }
     let chance = clock::chance()?;
     let desk = console::Setup { handle, limits, current, chance, path };
     let desk = workers.spawn(console::Desk::open(desk)).await?.context("the console")?;

@@ -37,6 +37,15 @@ pub fn load(path: &Path) -> Result<Ready, Vec<Complaint>> {
     load_beside(path, &BTreeSet::new(), None)
 }
 
+/// As [`load`], with the prompts in G.711 only: [`Ready::prepare`] makes the rest, which can take
+/// seconds.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_bare(path: &Path) -> Result<Ready, Vec<Complaint>> {
+    read(path, None)
+}
+
 /// As [`load`], with the prompts encoded `also` for these codecs, and taken from what is `known`
 /// where their files are as they were: decoding and encoding all of them takes seconds.
 ///
@@ -47,6 +56,12 @@ pub fn load_beside(
     also: &BTreeSet<Codec>,
     known: Option<&Ready>,
 ) -> Result<Ready, Vec<Complaint>> {
+    let mut ready = read(path, known)?;
+    ready.prepare(also);
+    Ok(ready)
+}
+
+fn read(path: &Path, known: Option<&Ready>) -> Result<Ready, Vec<Complaint>> {
     let mut seen = stamps(&[path.to_owned()]);
     let loaded = super::load_or_demo(path)?;
     seen.extend(stamps(std::slice::from_ref(&loaded.shell.prompts_dir)));
@@ -57,7 +72,6 @@ pub fn load_beside(
         complaints.cloned().collect()
     };
     let (warnings, faults) = (of(Severity::Warning), of(Severity::Outside));
-    let library = library.prepared(&loaded.call.codecs().union(also).copied().collect());
     Ok(Ready { loaded, library: Arc::new(library), warnings, faults, stamps: seen })
 }
 
@@ -108,6 +122,19 @@ fn lengths(library: &Library) -> BTreeMap<Prompt, Duration> {
 }
 
 impl Ready {
+    /// Encodes the prompts for every codec that is spoken, and `also` for these.
+    pub fn prepare(&mut self, also: &BTreeSet<Codec>) {
+        let codecs = self.loaded.call.codecs().union(also).copied().collect();
+        if !self.library.is_prepared(&codecs) {
+            self.library = Arc::new(Library::clone(&self.library).prepared(&codecs));
+        }
+    }
+
+    /// Whether the prompts are encoded for every codec that is spoken.
+    pub fn is_prepared(&self) -> bool {
+        self.library.is_prepared(&self.loaded.call.codecs())
+    }
+
     /// What a running service takes over; `notes` is what the operator should know.
     pub fn fresh(&self, notes: Vec<String>) -> Fresh {
         let Loaded { call, sip, tls, files, .. } = self.loaded.clone();

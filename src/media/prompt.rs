@@ -100,8 +100,17 @@ impl Clip {
         {
             return Err(Error::NotCanonical { rate, bits, channels });
         }
-        let samples = reader.into_samples::<i16>().take(SAMPLES_MAX + 1);
-        Self::from_pcm(samples.collect::<Result<Vec<_>, _>>()?)
+        // The reader stands where the samples begin. They are taken all at once: a service that
+        // starts with calls of a process before it reads all prompts while these hear nothing.
+        let bytes_in_all = reader.len() as usize * 2;
+        let start = usize::try_from(reader.into_inner().position()).unwrap_or(usize::MAX);
+        let samples = bytes.get(start..).and_then(|rest| rest.get(..bytes_in_all));
+        let samples = samples.ok_or_else(|| Error::Malformed("it is cut off".to_owned()))?;
+        if samples.len() > SAMPLES_MAX * 2 {
+            return Err(Error::TooLong);
+        }
+        let pcm = samples.chunks_exact(2).map(|two| i16::from_le_bytes([two[0], two[1]]));
+        Self::from_pcm(pcm.collect::<Vec<_>>())
     }
 
     /// The samples.
@@ -180,6 +189,11 @@ impl Library {
             }
         }
         self
+    }
+
+    /// Whether all clips are encoded for these codecs.
+    pub fn is_prepared(&self, codecs: &BTreeSet<Codec>) -> bool {
+        self.clips.values().all(|clip| codecs.iter().all(|codec| clip.is_prepared(*codec)))
     }
 
     /// The same with one more clip.

@@ -282,9 +282,9 @@ impl Metrics {
         self.0.deeds.get_or_create(&[("act", act.to_owned())]).inc();
     }
 
-    /// Takes how the journal of live calls does.
-    pub fn journal(&self, health: Health) {
-        self.0.journal.set(health);
+    /// Takes how the journal of live calls does, and how many sockets nobody keeps.
+    pub fn journal(&self, health: Health, unkept: u64) {
+        self.0.journal.set(health, unkept);
     }
 
     /// Takes the count of records that the store lost since the start.

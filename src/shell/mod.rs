@@ -548,7 +548,7 @@ impl Shell {
         self.metrics.certificate(self.certificate.beat(clock::now()));
         let journal = self.survival.beat(Instant::now(), &self.store);
         self.feed.journal(journal.fault.clone());
-        self.metrics.journal(journal);
+        self.metrics.journal(journal, self.survival.unkept());
         self.metrics.records_lost(store.dropped + store.rejected);
         self.metrics.media(self.media.figures().metrics());
         self.metrics.sip(counts.messages.iter().map(|((method, direction), count)| {

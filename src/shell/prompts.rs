@@ -15,8 +15,11 @@ mod wrong;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use crate::media::Prompt;
@@ -263,14 +266,26 @@ pub fn level(pcm: &[i16]) -> Option<f64> {
     (power > 0.0).then(|| 10.0 * (power / pcm.len() as f64 / full).log10())
 }
 
+/// Every processor does its share: at a start after a crash, callers wait for it.
 fn clips(
     folder: &Path,
     recordings: BTreeMap<String, Recording>,
 ) -> (BTreeMap<String, Clip>, Vec<Error>) {
+    let recordings: Vec<_> = recordings.into_iter().collect();
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = recordings.len().div_ceil(threads).max(1);
+    let read = |recordings: &[(String, Recording)]| -> Vec<_> {
+        recordings.iter().map(|(_, bytes)| Clip::from_wav(bytes)).collect()
+    };
+    let clips_read: Vec<_> = thread::scope(|scope| {
+        let shares = recordings.chunks(share).map(|it| scope.spawn(move || read(it)));
+        let shares: Vec<_> = shares.collect();
+        shares.into_iter().flat_map(|it| it.join().unwrap_or_else(|p| resume_unwind(p))).collect()
+    });
     let mut clips = BTreeMap::new();
     let mut errors = vec![];
-    for (name, bytes) in recordings {
-        match Clip::from_wav(&bytes) {
+    for ((name, _), clip) in recordings.into_iter().zip(clips_read) {
+        match clip {
             Ok(clip) => drop(clips.insert(name, clip)),
             Err(error) => {
                 errors.push(Error::Audio(folder.join(format!("{name}.wav")), error));

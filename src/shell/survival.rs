@@ -58,6 +58,12 @@ impl Kept {
         let sockets = KeptSockets::none();
         Self { journal: None, wait: Duration::ZERO, sockets, configs: Box::new(|_| None) }
     }
+
+    /// Whether somebody waits for this process to go on.
+    pub fn has_calls(&self) -> bool {
+        let mut keys = self.journal.iter().flat_map(Journal::live).map(|(key, _)| key);
+        keys.any(|key| key.starts_with(b"call/"))
+    }
 }
 
 /// Opens the journal: the files in `state_dir`, their keys in memory only.
@@ -260,6 +266,11 @@ impl Survival {
         if !forgotten.is_empty() {
             scribe.keep(forgotten);
         }
+    }
+
+    /// Sockets that end with this process though they should not.
+    pub(super) fn unkept(&self) -> u64 {
+        self.sockets.unkept()
     }
 
     /// Leaves everything to the next process; blocks for a moment.

@@ -1,10 +1,7 @@
 //! Peers that go away without a word.
 
 use std::error::Error;
-use std::thread;
 use std::time::{Duration, Instant};
-
-use serde_json::Value;
 
 use crate::goal::{Goal, Measured, Run};
 use crate::load::service::Plan;
@@ -45,21 +42,14 @@ const GRAIN: f64 = 0.3;
 
 type Outcome = Result<Measured, Box<dyn Error>>;
 
-fn board(scene: &Scene) -> Value {
-    // Asking costs the service more than telling.
-    thread::sleep(Duration::from_millis(50));
-    let board = scene.service.get("/api/v1/board").map(|(_, body)| body).unwrap_or_default();
-    serde_json::from_str(&board).unwrap_or_default()
-}
-
 /// Calls in this phase; in any, where it is empty.
 fn count(scene: &Scene, phase: &str) -> usize {
-    let calls = board(scene)["calls"].as_array().cloned().unwrap_or_default();
+    let calls = scene.board()["calls"].as_array().cloned().unwrap_or_default();
     calls.iter().filter(|call| call["phase"] == phase || phase.is_empty()).count()
 }
 
 fn state(scene: &Scene, extension: &str) -> String {
-    let counselors = board(scene)["counselors"].as_array().cloned().unwrap_or_default();
+    let counselors = scene.board()["counselors"].as_array().cloned().unwrap_or_default();
     let found = counselors.iter().find(|counselor| counselor["extension"] == extension);
     found.map_or_else(String::new, |c| c["state"].as_str().unwrap_or_default().to_owned())
 }

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
+use serde_json::Value;
 
 use crate::load::Addresses;
 use crate::load::callers::{Callers, Habit};
@@ -52,11 +53,35 @@ impl Scene {
 
     /// Has so many callers call, and waits until each talks with a counselor.
     pub(crate) fn talk(&self, calls: u32) -> io::Result<Callers> {
-        let habit = Habit { calls, per_second: RAMP, hold: None, speaks: true };
-        let callers = self.call(habit)?;
+        self.fill(calls, 0)
+    }
+
+    /// The same with more callers than counselors: those who come last wait and hear music.
+    pub(crate) fn fill(&self, talking: u32, waiting: u32) -> io::Result<Callers> {
+        let calls = talking + waiting;
+        let callers = self.call(Habit { calls, per_second: RAMP, hold: None, speaks: true })?;
         let limit = Duration::from_secs(u64::from(calls / RAMP)) + PATIENCE;
-        self.wait("the calls to be joined", limit, || self.phones.talking() == calls)?;
+        self.wait("the calls to be joined", limit, || self.phones.talking() == talking)?;
+        self.wait("the others to wait", limit, || self.queue().len() == waiting as usize)?;
         Ok(callers)
+    }
+
+    /// The live board.
+    pub(crate) fn board(&self) -> Value {
+        // Asking costs the service more than telling.
+        thread::sleep(Duration::from_millis(50));
+        let board = self.service.get("/api/v1/board").map(|(_, body)| body).unwrap_or_default();
+        serde_json::from_str(&board).unwrap_or_default()
+    }
+
+    /// Those who wait, the first in line first, by the names of their calls.
+    pub(crate) fn queue(&self) -> Vec<String> {
+        let calls = self.board()["calls"].as_array().cloned().unwrap_or_default();
+        let place =
+            |call: &Value| Some((call["position"].as_u64()?, call["call"].as_str()?.to_owned()));
+        let mut waiting: Vec<_> = calls.iter().filter_map(place).collect();
+        waiting.sort_unstable();
+        waiting.into_iter().map(|(_, call)| call).collect()
     }
 
     /// Has every phone vanish: nothing answers any more, and nobody speaks.

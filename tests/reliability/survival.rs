@@ -1,41 +1,245 @@
-//! Calls that outlive the process: `kill -9` in the middle of them.
+//! Calls that outlive the process: `kill -9` in the middle of them, again and again, and a newer
+//! program in place of the old one.
+//!
+//! A stream is what comes to a peer from one port of the service. It is lost when another source
+//! (SSRC) takes its place, or none does; what a peer hears of a restart is the longest time between
+//! two packets, 20 ms when nothing happens.
 
+use std::collections::BTreeSet;
 use std::error::Error;
+use std::thread::sleep;
 use std::time::Duration;
 
+use koebashi::chance::Chance;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rusqlite::{Connection, OpenFlags};
 
 use crate::goal::{Goal, Measured, Run};
+use crate::load::callers::{Callers, Habit};
+use crate::load::figures::Figures;
 use crate::load::service::Plan;
 use crate::scene::Scene;
 
 /// The rows of this file.
-pub(crate) const GOALS: &[Goal] = &[Goal {
-    name: "kill",
-    wanted: "100 calls talk on after kill -9",
-    peer: "rtpengine with redis: media back in 80–142 ms; FreeSWITCH 3–5 s",
-    is_long_only: false,
-    measure: killed,
-}];
+pub(crate) const GOALS: &[Goal] = &[
+    Goal {
+        name: "kill",
+        wanted: "kill -9 at random moments, 100 calls talk, 10 wait: none lost, gap ≤ 100 ms p50, \
+                 ≤ 500 ms p99",
+        peer: "rtpengine with redis: media back in 80–142 ms; FreeSWITCH 3–5 s",
+        is_long_only: false,
+        measure: killed,
+    },
+    Goal {
+        name: "upgrade",
+        wanted: "a newer program in place of the old one, 100 calls talk: no packet lost",
+        peer: "FreeSWITCH, Asterisk: calls are lost or drained",
+        is_long_only: false,
+        measure: upgraded,
+    },
+    Goal {
+        name: "records",
+        wanted: "kill -9 while calls come and go: each call that was answered has its one record",
+        peer: "Asterisk documents that records are lost",
+        is_long_only: false,
+        measure: recorded,
+    },
+];
 
+/// Calls that talk.
+const TALKING: u32 = 100;
+/// Callers who hear music meanwhile.
+const WAITING: u32 = 10;
 /// How long the next process may take.
 const SOON: Duration = Duration::from_secs(10);
+/// How long it is listened before a process dies, and after the next one is there.
+const AROUND: Duration = Duration::from_millis(300);
 
-fn killed(_: &Run) -> Result<Measured, Box<dyn Error>> {
-    let calls = 100;
-    let plan = Plan { counselors: calls, command: "keep", ..Plan::default() };
-    let scene = Scene::start(&plan)?;
-    let callers = scene.talk(calls)?;
+/// A service with a keeper.
+fn kept() -> Plan {
+    Plan { counselors: TALKING, command: "keep", ..Plan::default() }
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// Has the service replaced by what `act` does, and waits for the next one.
+fn replace(scene: &Scene, act: impl Fn(u32) -> nix::Result<()>) -> Result<(), Box<dyn Error>> {
     let old = scene.service.kept().ok_or("there is no service")?;
-    kill(Pid::from_raw(i32::try_from(old)?), Signal::SIGKILL)?;
+    act(old)?;
     scene.wait("the next process", SOON, || {
         scene.service.kept().is_some_and(|new| new != old) && scene.service.is_ready()
     })?;
-    let figures = scene.voice.measure(Duration::from_secs(2));
-    callers.hang_up(calls);
-    scene.wait("the calls to end", SOON, || scene.phones.talking() == 0)?;
-    let (sent, relayed): (u64, u64) = (figures.sent.iter().sum(), figures.relayed.iter().sum());
-    let is_held = sent > 0 && relayed + 2 >= sent;
-    Ok(Measured::new(is_held, format!("of {sent} packets after it {relayed} came over")))
+    Ok(())
+}
+
+fn signal(pid: u32, signal: Signal) -> nix::Result<()> {
+    kill(Pid::from_raw(pid.cast_signed()), signal)
+}
+
+/// What peers have heard of restarts.
+#[derive(Default)]
+struct Hearing {
+    /// The longest pause of each stream at each restart, in nanoseconds.
+    pauses: Vec<u64>,
+    /// Streams that were not there any more, or another's.
+    lost: usize,
+    /// Packets that peers sent, and those of them that never came out.
+    sent: u64,
+    vanished: u64,
+    /// The generator itself was away, or lost packets.
+    is_disturbed: bool,
+}
+
+impl Hearing {
+    /// Takes what came around one restart.
+    fn add(&mut self, figures: &Figures, streams: usize) {
+        let broken = figures.streams.values().filter(|stream| stream.is_another).count();
+        self.lost += broken + streams.saturating_sub(figures.streams.len());
+        self.pauses.extend(figures.streams.values().map(|stream| stream.pause));
+        let sent: u64 = figures.sent.iter().sum();
+        self.sent += sent;
+        self.vanished += sent.saturating_sub(figures.relayed.iter().sum());
+        self.is_disturbed |= figures.skipped > 0 || figures.dropped_here > 0;
+    }
+
+    /// The pause, in milliseconds, that this share of all does not exceed.
+    fn pause(&mut self, share: f64) -> u64 {
+        self.pauses.sort_unstable();
+        let at = (self.pauses.len() as f64 * share).ceil() as usize;
+        self.pauses.get(at.max(1) - 1).map_or(0, |nanos| nanos / 1_000_000)
+    }
+
+    fn words(&mut self) -> String {
+        let (half, most, worst) = (self.pause(0.5), self.pause(0.99), self.pause(1.0));
+        let disturbed = if self.is_disturbed { "; the generator itself was late" } else { "" };
+        format!("pause p50 {half} ms, p99 {most} ms, longest {worst} ms{disturbed}")
+    }
+}
+
+/// The database of a service that has done its work.
+struct Records {
+    /// Records, and those of calls that were answered.
+    all: u32,
+    answered: u32,
+    is_whole: bool,
+}
+
+impl Records {
+    fn read(scene: &Scene) -> Result<Self, Box<dyn Error>> {
+        let path = scene.service.dir().join("state/koebashi.db");
+        let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        database.busy_timeout(Duration::from_secs(2))?;
+        let ask = |sql: &str| database.query_row(sql, [], |row| row.get(0));
+        let check: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
+        Ok(Self {
+            all: ask("SELECT count(*) FROM cdr")?,
+            answered: ask("SELECT count(*) FROM cdr WHERE answered_after_ms IS NOT NULL")?,
+            is_whole: check == "ok",
+        })
+    }
+
+    /// Waits until there are so many, or no more come.
+    fn wait(scene: &Scene, count: u32) -> Result<Self, Box<dyn Error>> {
+        scene.wait("the records", SOON, || Self::read(scene).is_ok_and(|it| it.all >= count))?;
+        // One too many would come now.
+        sleep(AROUND);
+        Self::read(scene)
+    }
+}
+
+fn ended(callers: &Callers) -> u32 {
+    use std::sync::atomic::Ordering::Relaxed;
+    let progress = callers.progress();
+    progress.ended.load(Relaxed) + progress.failed.load(Relaxed)
+}
+
+fn killed(run: &Run) -> Result<Measured, Box<dyn Error>> {
+    let mut chance = Chance::from_number(run.seed);
+    let scene = Scene::start(&kept())?;
+    let callers = scene.fill(TALKING, WAITING)?;
+    let queue = scene.queue();
+    let (mut hearing, kills) = (Hearing::default(), run.count(8, 200));
+    let streams = (2 * TALKING + WAITING) as usize;
+    for _ in 0..kills {
+        scene.voice.begin();
+        sleep(AROUND + ms(chance.below(300)));
+        replace(&scene, |pid| signal(pid, Signal::SIGKILL))?;
+        sleep(AROUND);
+        hearing.add(&scene.voice.end(), streams);
+    }
+    scene.wait("those who wait to be on the board", SOON, || scene.queue().len() == queue.len())?;
+    let is_in_order = scene.queue() == queue;
+    let talking = scene.phones.talking();
+    callers.hang_up(TALKING + WAITING);
+    let calls = TALKING + WAITING;
+    scene.wait("the calls to end", SOON, || ended(&callers) == calls)?;
+    let records = Records::wait(&scene, calls)?;
+    let Records { all, answered, is_whole } = records;
+    let is_held = hearing.lost == 0
+        && talking == TALKING
+        && is_in_order
+        && (all, answered, is_whole) == (calls, calls, true);
+    let (lost, words) = (hearing.lost, hearing.words());
+    let order = if is_in_order { "order kept" } else { "another order in the queue" };
+    let whole = if is_whole { "" } else { ", the database is damaged" };
+    let figure = format!(
+        "{kills} kills: {lost} of {streams} streams lost, {words}; {order}; {all} records of \
+         {calls} calls{whole}"
+    );
+    Ok(Measured::new(is_held, figure))
+}
+
+fn upgraded(run: &Run) -> Result<Measured, Box<dyn Error>> {
+    let scene = Scene::start(&kept())?;
+    let callers = scene.talk(TALKING)?;
+    let (mut hearing, times) = (Hearing::default(), run.count(3, 50));
+    for _ in 0..times {
+        scene.voice.begin();
+        sleep(AROUND);
+        let keeper = scene.service.pid();
+        replace(&scene, |_| signal(keeper, Signal::SIGUSR2))?;
+        sleep(AROUND);
+        hearing.add(&scene.voice.end(), 2 * TALKING as usize);
+    }
+    callers.hang_up(TALKING);
+    scene.wait("the calls to end", SOON, || ended(&callers) == TALKING)?;
+    let Hearing { lost, sent, vanished, .. } = hearing;
+    let figure = format!(
+        "{times} times: {vanished} of {sent} packets and {lost} streams lost, {}",
+        hearing.words()
+    );
+    Ok(Measured::new(vanished == 0 && lost == 0, figure))
+}
+
+fn recorded(run: &Run) -> Result<Measured, Box<dyn Error>> {
+    use std::sync::atomic::Ordering::Relaxed;
+    let mut chance = Chance::from_number(run.seed);
+    let scene = Scene::start(&kept())?;
+    let kills = run.count(8, 1_000);
+    // About one second a kill, and some calls after the last.
+    let per_second = 20;
+    let calls = (kills + 2) * per_second;
+    let hold = Some(Duration::from_millis(700));
+    let callers = scene.call(Habit { calls, per_second, hold, speaks: false })?;
+    let mut pids = BTreeSet::new();
+    for _ in 0..kills {
+        sleep(ms(300 + chance.below(500)));
+        pids.extend(scene.service.kept());
+        replace(&scene, |pid| signal(pid, Signal::SIGKILL))?;
+    }
+    let limit = SOON + Duration::from_secs(u64::from(calls / per_second));
+    scene.wait("the calls to end", limit, || ended(&callers) == calls)?;
+    let progress = callers.progress();
+    let answered = progress.answered.load(Relaxed);
+    let records = Records::wait(&scene, answered)?;
+    let (failed, whole) = (progress.failed.load(Relaxed), records.is_whole);
+    let figure = format!(
+        "{} kills: {answered} calls answered, {failed} of {calls} not; {} records of answered calls",
+        pids.len(),
+        records.answered
+    );
+    Ok(Measured::new(records.answered == answered && failed == 0 && whole, figure))
 }

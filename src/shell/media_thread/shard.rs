@@ -44,6 +44,9 @@ const PANICS_FOR: Duration = Duration::from_secs(60);
 /// Voice that lay longer than this before it was read is not passed on: nobody plays it any more,
 /// and a thread that was away would leave all that follows as late. As long as a jitter buffer.
 const OLD_AFTER: Duration = Duration::from_millis(200);
+/// The same for what came while there was no process, before the ports were taken over: the peers
+/// decide for themselves what of it they still play.
+const TAKEN_OVER_AFTER: Duration = Duration::from_secs(1);
 /// No packet waits for so long: the wall clock, of which the kernel's stamps are, has stepped.
 const STEPPED: Duration = Duration::from_secs(300);
 /// How soon events that found no room are tried again.
@@ -87,6 +90,8 @@ pub(super) struct Shard<B> {
     has_orders: bool,
     /// When the last wait ended.
     now: Instant,
+    /// When ports of the process before were taken over.
+    taken_over: Instant,
     /// The tick that was begun last.
     ticked: Option<Instant>,
     /// Panics while a port was worked on, or none; when the last was.
@@ -112,6 +117,7 @@ impl<B: Backend> Shard<B> {
             has_packets: false,
             has_orders: false,
             now: Instant::now(),
+            taken_over: Instant::now(),
             ticked: None,
             panics: BTreeMap::new(),
         }
@@ -173,10 +179,16 @@ impl<B: Backend> Shard<B> {
     fn pass_on(&mut self) {
         self.now = Instant::now();
         let (now, engine) = (self.now, &mut self.engine);
+        let since_taken_over = now - self.taken_over;
+        let is_old = |waited| match waited > since_taken_over {
+            _ if waited >= STEPPED => false,
+            true => waited > TAKEN_OVER_AFTER + since_taken_over,
+            false => waited > OLD_AFTER,
+        };
         self.has_packets = self.backend.deliver(PACKETS_A_TURN, |arrival| {
             let Arrival { port, channel, from, buffer, length, waited } = arrival;
             match channel {
-                Channel::Rtp if (OLD_AFTER..STEPPED).contains(&waited) => {
+                Channel::Rtp if is_old(waited) => {
                     self.means.gauge.old();
                     engine.handle_old_rtp(now, port, from, buffer, length)
                 }
@@ -207,7 +219,10 @@ impl<B: Backend> Shard<B> {
         for _ in 0..ORDERS_A_TURN {
             match self.means.inbox.try_recv() {
                 Ok(Order::Command(command)) => self.command(command),
-                Ok(Order::All(commands)) => commands.into_iter().for_each(|it| self.command(it)),
+                Ok(Order::All(commands)) => {
+                    commands.into_iter().for_each(|it| self.command(it));
+                    self.taken_over = Instant::now();
+                }
                 Ok(Order::Library(library)) => {
                     self.means.library = Arc::clone(&library);
                     self.engine.set_library(library);

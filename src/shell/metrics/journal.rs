@@ -11,19 +11,19 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::shell::scribe::Health;
 
-/// As it was told last.
+/// As it was told last, and how many sockets nobody keeps.
 #[derive(Debug, Default)]
-pub(super) struct Journal(Mutex<Health>);
+pub(super) struct Journal(Mutex<(Health, u64)>);
 
 impl Journal {
-    pub(super) fn set(&self, health: Health) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = health;
+    pub(super) fn set(&self, health: Health, unkept: u64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (health, unkept);
     }
 }
 
 impl Collector for Journal {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let health = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (health, unkept) = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let help = "Whether live calls would not outlive the process: 1, the journal fails.";
         let name = "koebashi_journal_fault";
         let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
@@ -35,6 +35,10 @@ impl Collector for Journal {
         let help = "Changes of live calls that were acted upon before they were written.";
         let name = "koebashi_journal_late";
         let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        ConstCounter::new(health.late).encode(metric)
+        ConstCounter::new(health.late).encode(metric)?;
+        let help = "Sockets that the service manager did not take: they end with the process.";
+        let name = "koebashi_sockets_unkept";
+        let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        ConstCounter::new(unkept).encode(metric)
     }
 }

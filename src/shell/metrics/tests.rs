@@ -67,7 +67,7 @@ fn every_family_is_there_under_its_name() {
     metrics.certificate(Some(-5));
     metrics.configuration_faults(2);
     let fault = Some("full".to_owned());
-    metrics.journal(Health { fault, written: 7, late: 2 });
+    metrics.journal(Health { fault, written: 7, late: 2 }, 3);
     metrics.opening("nijiiro", 1_795_939_294, &[("trunk", true), ("disk", false)]);
     metrics.board(&Board { lines: vec![line("nijiiro", 2)], ..Board::default() });
     metrics.recording(Ended::Overrun);
@@ -101,6 +101,7 @@ fn every_family_is_there_under_its_name() {
         "koebashi_journal_fault 1",
         "koebashi_journal_written_total 7",
         "koebashi_journal_late_total 2",
+        "koebashi_sockets_unkept_total 3",
         "koebashi_opening_check{line=\"nijiiro\",check=\"trunk\"} 1",
         "koebashi_opening_check{line=\"nijiiro\",check=\"disk\"} 0",
         "koebashi_opening_last_run_timestamp_seconds{line=\"nijiiro\"} 1795939294",

@@ -92,13 +92,25 @@ fn a_pause_makes_no_voice_late<B: Backend>() {
     };
     say(1);
     assert_eq!(heard(&mut shard), [1]);
+    shard.taken_over = Instant::now() - Duration::from_millis(50);
     // 200 ms of voice.
     (2..12).for_each(say);
     std::thread::sleep(OLD_AFTER + Duration::from_millis(1));
     say(12);
-    let heard = heard(&mut shard);
-    let figures = Figures::of(std::iter::once(&*shard.means.gauge));
-    assert_eq!((heard, figures.old), (vec![12], 10));
+    assert_eq!(heard(&mut shard), [12]);
+    let old = |shard: &Shard<B>| Figures::of(std::iter::once(&*shard.means.gauge)).old;
+    assert_eq!(old(&shard), 10);
+    // What came before the thread had the ports is passed on, but for what nobody plays any more.
+    (13..23).for_each(say);
+    std::thread::sleep(OLD_AFTER + Duration::from_millis(1));
+    shard.taken_over = Instant::now();
+    say(23);
+    assert_eq!(heard(&mut shard), (13..24).collect::<Vec<_>>());
+    say(24);
+    std::thread::sleep(TAKEN_OVER_AFTER + Duration::from_millis(200));
+    shard.taken_over = Instant::now();
+    say(25);
+    assert_eq!((heard(&mut shard), old(&shard)), (vec![25], 11));
 }
 
 #[test]
