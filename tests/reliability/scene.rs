@@ -62,7 +62,11 @@ impl Scene {
         let callers = self.call(Habit { calls, per_second: RAMP, hold: None, speaks: true })?;
         let limit = Duration::from_secs(u64::from(calls / RAMP)) + PATIENCE;
         self.wait("the calls to be joined", limit, || self.phones.talking() == talking)?;
-        self.wait("the others to wait", limit, || self.queue().len() == waiting as usize)?;
+        let is_queue_full = || self.queue().len() == waiting as usize;
+        self.wait("the others to wait", limit, is_queue_full).map_err(|error| {
+            let (progress, queue) = (callers.progress(), self.queue().len());
+            io::Error::other(format!("{queue} wait, {progress:?}: {error}"))
+        })?;
         Ok(callers)
     }
 
