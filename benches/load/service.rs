@@ -209,6 +209,11 @@ impl Service {
         Some(format!("http://{}{path}", self.console))
     }
 
+    /// Bytes that it has logged.
+    pub(crate) fn log_size(&self) -> u64 {
+        fs::metadata(self.dir.join("log")).map_or(0, |log| log.len())
+    }
+
     /// The end of what it has logged.
     pub(crate) fn log(&self) -> String {
         let text = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
@@ -277,6 +282,10 @@ fn write_prompts(dir: &Path, plan: &Plan) -> io::Result<()> {
 fn configuration(addresses: &Addresses, plan: &Plan) -> String {
     let Addresses { service, trunk, phones, others } = addresses;
     let Plan { lost_caller, queue, .. } = plan;
+    let streams = match plan.tables.contains("[sip.tls]") {
+        true => format!(", \"tcp://{service}:5060\", \"tls://{service}:5061\""),
+        false => String::new(),
+    };
     let mut text = format!(
         r#"[service]
 state_dir = "state"
@@ -286,7 +295,7 @@ lost_caller = "{lost_caller}"
 [service.log]
 level = "warn"
 [sip]
-listen = ["udp://{service}:5060"]
+listen = ["udp://{service}:5060"{streams}]
 [media]
 ports = "10000-59998"
 port_rest = "1s"

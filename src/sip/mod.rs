@@ -354,7 +354,8 @@ pub struct Config {
     pub t2: Duration,
     /// How long a message stays in the network.
     pub t4: Duration,
-    /// Transactions at once; beyond it new requests are dropped and counted.
+    /// Transactions at once; beyond it new requests are dropped and counted. Beyond three quarters
+    /// new calls get 503, beyond half strangers are not heard.
     pub max_transactions: usize,
     /// Sessions at once; beyond it INVITE gets 503.
     pub max_sessions: usize,

@@ -37,6 +37,8 @@ mod recording;
 mod refusals;
 /// A plain RTP end: a tone out, everything heard is kept.
 pub(crate) mod rtp_peer;
+/// What scanners find: nothing.
+mod scanners;
 /// Encrypted voice with phones of other makes.
 mod secure;
 /// The program under test: configuration, console, records.

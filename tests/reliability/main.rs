@@ -7,16 +7,22 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints a table")]
 
 mod apart;
+mod blast;
+mod connections;
 mod disk;
 mod disorder;
 mod endurance;
+mod flood;
 mod goal;
 #[expect(dead_code, reason = "the benchmarks use the rest")]
 #[path = "../../benches/load/mod.rs"]
 mod load;
+mod mutants;
 mod network;
 mod operation;
+mod overload;
 mod peers;
+mod phone;
 mod scene;
 mod survival;
 
@@ -32,6 +38,10 @@ const GOALS: &[&[Goal]] = &[
     disk::GOALS,
     network::GOALS,
     peers::GOALS,
+    flood::GOALS,
+    overload::GOALS,
+    connections::GOALS,
+    mutants::GOALS,
     endurance::GOALS,
 ];
 

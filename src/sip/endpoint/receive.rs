@@ -122,8 +122,13 @@ impl Endpoint {
     /// A request outside any dialog.
     fn on_new_request(&mut self, now: Instant, flow: Flow, request: &Message, admit: &Admit) {
         let is_register = request.method() == Some(&Method::Register);
+        let is_invite = request.method() == Some(&Method::Invite);
         let policy = match admit {
-            Admit::Busy(_) if request.method() == Some(&Method::Invite) => {
+            Admit::Peer(_) | Admit::Busy(_) if is_invite && self.core.txs.is_nearly_full() => {
+                self.core.txs.counts.overloaded += 1;
+                return self.core.txs.refuse_busy(flow, request);
+            }
+            Admit::Busy(_) if is_invite => {
                 self.core.txs.counts.shed += 1;
                 return self.core.txs.refuse_busy(flow, request);
             }

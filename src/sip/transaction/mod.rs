@@ -91,6 +91,11 @@ impl Transactions {
         self.len() >= self.config.max_transactions
     }
 
+    /// Whether new calls have no room: what is left is for those that there are.
+    pub(crate) fn is_nearly_full(&self) -> bool {
+        self.len() >= self.config.max_transactions / 4 * 3
+    }
+
     /// Whether new requests of strangers have no room.
     pub(crate) fn is_half_full(&self) -> bool {
         self.len() >= self.config.max_transactions / 2

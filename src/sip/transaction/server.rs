@@ -138,6 +138,17 @@ pub(super) struct Server {
     merge: Option<Merge>,
 }
 
+impl Server {
+    /// Whether nothing need be kept once it is answered by `code`, since the same request would be
+    /// answered the same way again: all outside calls but INVITE, which waits for its ACK, and
+    /// REGISTER, whose proof is good once.
+    fn is_fleeting(&self, code: u16) -> bool {
+        code >= 200
+            && self.user == User::Outside
+            && !matches!(self.key.method, Method::Invite | Method::Register)
+    }
+}
+
 /// What a request is to the transactions that exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
@@ -285,12 +296,13 @@ impl Transactions {
         }
         let bytes = draft.print();
         let is_for_stranger = server.user == User::Stranger && code >= 300;
+        let is_fleeting = is_for_stranger || server.is_fleeting(code);
         if is_for_stranger && bytes.len() > AMPLIFICATION_MAX * server.request.bytes.len() {
             self.counts.amplifying += 1;
             return self.close_server(tx);
         }
         self.step_server(now, tx, On::Code(code), Some(bytes));
-        if is_for_stranger {
+        if is_fleeting {
             // RFC 3261 §8.2.7: the same request is judged anew.
             self.close_server(tx);
         }

@@ -153,3 +153,29 @@ fn same_seed_same_bytes() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn new_calls_leave_room_for_those_that_there_are() {
+    let config = Config { max_transactions: 8, ..Config::default() };
+    let mut bench = Bench::with(policy(), config);
+    let (_, tag) = bench.answered(&invite(""));
+    let other = |n: u32| invite_with(&format!("o{n}"), "", OFFER).replace("7c1e", &format!("c{n}"));
+    let codes: Vec<_> = (0..9).map(|n| lines(&bench.receive(&other(n)))[0].clone()).collect();
+    assert_eq!(codes[..5], vec!["100 INVITE"; 5]);
+    assert_eq!(codes[5..], vec!["503 INVITE"; 4]);
+    assert_eq!(lines(&bench.receive(&request("BYE", 2, &tag, "bye", ""))), ["200 BYE"]);
+    assert_eq!(bench.endpoint.counts().overloaded, 4);
+}
+
+#[test]
+fn what_can_be_answered_again_is_not_kept() {
+    let mut bench = Bench::new(policy());
+    for n in 0..50 {
+        for (method, code) in [("OPTIONS", 200), ("SUBSCRIBE", 489), ("MESSAGE", 405)] {
+            let text = request(method, 1, "", &format!("{method}{n}"), "");
+            assert_eq!(lines(&bench.receive(&text)), [format!("{code} {method}")]);
+            assert_eq!(lines(&bench.receive(&text)), [format!("{code} {method}")]);
+        }
+    }
+    assert_eq!(bench.endpoint.counts().transactions, 0);
+}
