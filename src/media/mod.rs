@@ -453,7 +453,8 @@ pub enum Event {
         /// Who is silent.
         port: PortId,
     },
-    /// Packets come again after [`Event::Silent`].
+    /// Packets come again after [`Event::Silent`], or for the first time after
+    /// [`Command::Resume`].
     Resumed {
         /// Who is back.
         port: PortId,

@@ -322,10 +322,11 @@ impl Service {
     }
 }
 
+/// A keeper that is killed leaves its child behind: it goes first, so that it starts no other.
 impl Drop for Service {
     fn drop(&mut self) {
-        // A keeper that is killed leaves its child behind.
         if let Some(kept) = self.kept() {
+            self.signal("KILL");
             Command::new("kill").args(["-KILL", &kept.to_string()]).status().ok();
         }
     }

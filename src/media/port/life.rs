@@ -24,6 +24,9 @@ pub(super) enum Life {
     Unheard,
     /// The last came then.
     Heard(Instant),
+    /// It was heard in the process before this one, which ended then; whether it is still there is
+    /// not known, and whoever wonders is told.
+    Before(Instant),
     /// It has stopped, and that has been told.
     Silent,
 }
@@ -33,7 +36,7 @@ impl Life {
     pub(super) fn resumed(now: Instant, kept: u8) -> Self {
         match kept {
             0 => Self::Unheard,
-            1 => Self::Heard(now),
+            1 => Self::Before(now),
             _ => Self::Silent,
         }
     }
@@ -42,7 +45,7 @@ impl Life {
     pub(super) fn keep(self) -> u8 {
         match self {
             Self::Unheard => 0,
-            Self::Heard(_) => 1,
+            Self::Heard(_) | Self::Before(_) => 1,
             Self::Silent => 2,
         }
     }
@@ -50,24 +53,26 @@ impl Life {
     /// Something has come.
     pub(super) fn hear(&mut self, now: Instant, port: PortId) -> Option<Event> {
         let before = std::mem::replace(self, Self::Heard(now));
-        (before == Self::Silent).then_some(Event::Resumed { port })
+        matches!(before, Self::Silent | Self::Before(_)).then_some(Event::Resumed { port })
     }
 
     /// What the peer owed so far counts no more: it begins to owe now.
     pub(super) fn excuse(&mut self, now: Instant) {
-        if *self != Self::Unheard {
-            *self = Self::Heard(now);
+        match self {
+            Self::Unheard => {}
+            Self::Before(since) => *since = now,
+            Self::Heard(_) | Self::Silent => *self = Self::Heard(now),
         }
     }
 
     /// Lets time pass for a peer that may send.
     pub(super) fn tick(&mut self, at: Instant, after: Duration, port: PortId) -> Option<Event> {
         match *self {
-            Self::Heard(last) if at >= last + after => {
+            Self::Heard(last) | Self::Before(last) if at >= last + after => {
                 *self = Self::Silent;
                 Some(Event::Silent { port })
             }
-            Self::Heard(_) | Self::Unheard | Self::Silent => None,
+            Self::Heard(_) | Self::Before(_) | Self::Unheard | Self::Silent => None,
         }
     }
 }

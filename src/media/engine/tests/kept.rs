@@ -91,7 +91,7 @@ fn a_relayed_voice_goes_on_without_a_jump() {
     world.pass(130 * MS);
     world.bridge(1, 2);
     let (mut one, mut two) = (Voice::new(1), Voice::new(2));
-    for _ in 0..4 {
+    for times in 1..=4 {
         // Each time at another moment since the state was told.
         talk(&mut world, &mut [&mut one, &mut two], 71);
         world.take(1);
@@ -119,7 +119,10 @@ fn a_relayed_voice_goes_on_without_a_jump() {
         let back = world.take(1);
         assert_eq!(back.len(), 71);
         assert_unbroken(&back);
-        assert!(world.events.iter().filter(|e| matches!(e, Event::Heard { .. })).count() == 2);
+        let count = |is: fn(&&Event) -> bool| world.events.iter().filter(is).count();
+        assert_eq!(count(|event| matches!(event, Event::Heard { .. })), 2);
+        // Whoever wonders whether they are still there need not ask.
+        assert_eq!(count(|event| matches!(event, Event::Resumed { .. })), 2 * times);
     }
 }
 
