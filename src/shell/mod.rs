@@ -343,7 +343,16 @@ impl Shell {
                 Output::Media(command) => voices.push(command),
                 // Whoever writes a recording down has to know it before anything comes.
                 Output::Recording(order) => self.recorder.tell(order),
-                other => rest.push(other),
+                Output::Sip(_)
+                | Output::Cdr(_)
+                | Output::Intention { .. }
+                | Output::Board(_)
+                | Output::Step(_)
+                | Output::Deed(_)
+                | Output::Answer(_)
+                | Output::Voice(_)
+                | Output::Rehearsed(_)
+                | Output::Keep(_) => rest.push(output),
             }
         }
         let commands = self.survival.resume(voices.into_iter());
