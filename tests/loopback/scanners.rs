@@ -1,12 +1,13 @@
 //! The scanners of sipvicious against the real program: they find no service, no extension and no
 //! password, though the password is on their list, and the phone registers all the while.
 
+use std::net::Ipv4Addr;
 use std::process::Command;
 use std::time::Duration;
 
 use super::place::{Place, Process};
 use super::service::{Service, Setup};
-use super::sipp::{PHONES, Run};
+use super::sipp::Run;
 
 /// How long one scan may take.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -51,7 +52,7 @@ fn scanners_find_nothing_and_lock_nobody_out() {
     let cracked = scan(&place, "svcrack", "svcrack", &arguments);
     assert!(!cracked.contains(SECRET), "{cracked}");
     // The phone comes from another address, and its password is not in question.
-    let local = (PHONES, place.port()).into();
+    let local = (Ipv4Addr::new(127, 0, 0, 4), place.port()).into();
     let register = Run::new("register", local, Some(service.sip));
     let register = register.fill("EXTENSION", "101").fill("PASSWORD", SECRET);
     register.start(&place, "register").succeed();

@@ -93,7 +93,7 @@ pub(crate) fn memory(pid: u32) -> io::Result<(u64, u64)> {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         line.split_whitespace().next()?.parse::<u64>().ok()
     };
-    let of = |name| field(name).map(|kib| kib * 1024).ok_or(io::ErrorKind::NotFound.into());
+    let of = |name| field(name).map(|kib| kib * 1024).ok_or_else(|| io::ErrorKind::NotFound.into());
     of("VmRSS:").and_then(|now| Ok((now, of("VmHWM:")?)))
 }
 
