@@ -24,6 +24,9 @@ const PEAK: f32 = 0.707;
 const QUIET: f32 = 0.01;
 /// … and so does everything below −60 dBFS.
 const QUIET_MIN: f32 = 0.001;
+/// Samples of floating point may be louder than full scale, which is brought down, but within
+/// reason (+24 dB): the resampler can't reckon with the largest numbers.
+const LOUDEST: f32 = 16.0;
 /// Left before and after the sound: 50 ms.
 const MARGIN: usize = RATE as usize / 20;
 /// Format tags of WAV.
@@ -56,15 +59,18 @@ pub fn import(bytes: &[u8]) -> Result<Vec<i16>, Error> {
     let mono: Vec<f32> = samples
         .chunks_exact(channels)
         .map(|frame| frame.iter().sum::<f32>() / channels as f32)
-        .map(|sample| if sample.is_finite() { sample } else { 0.0 })
         .collect();
     form(mono, rate)
 }
 
 /// Brings the samples of one voice, −1–1, to the form that prompts are kept in. Fails when there
 /// are too many, or none that can be heard.
-pub fn form(samples: Vec<f32>, rate: u32) -> Result<Vec<i16>, Error> {
+pub fn form(mut samples: Vec<f32>, rate: u32) -> Result<Vec<i16>, Error> {
     limit(samples.len(), rate)?;
+    for sample in &mut samples {
+        let is_number = sample.is_finite();
+        *sample = if is_number { sample.clamp(-LOUDEST, LOUDEST) } else { 0.0 };
+    }
     let mut samples = resample(samples, rate)?;
     level(trim(&mut samples))
 }

@@ -98,6 +98,16 @@ fn loud_files_become_quieter_and_peaks_stay_below() {
     assert!((23_000..=23_198).contains(&peak), "{peak}");
 }
 
+/// The resampler can't reckon with the largest numbers.
+#[test]
+fn numbers_out_of_all_reason_are_survived() {
+    for loud in [1e38_f32, f32::MAX, f32::INFINITY, f32::NAN, -1e30] {
+        let samples: Vec<f32> = (0..8000).map(|n| if n % 2 == 0 { loud } else { 0.1 }).collect();
+        let heard = import::form(samples, 44_100).unwrap();
+        assert!(heard.iter().all(|sample| sample.unsigned_abs() < 24_000), "{loud}");
+    }
+}
+
 #[test]
 fn telephone_wavs_are_read() {
     for (tag, codec) in [(6u16, Codec::Pcma), (7, Codec::Pcmu)] {

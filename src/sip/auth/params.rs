@@ -209,7 +209,7 @@ fn split(text: &str) -> Result<Vec<Part<'_>>, Error> {
             parts.push(Part { scheme: name, params: Vec::new() });
             continue;
         }
-        let value = if at.peek() == Some(b'"') { at.quoted()? } else { at.bare() };
+        let value = if at.peek() == Some(b'"') { at.quoted()? } else { at.bare()? };
         let part = parts.last_mut().ok_or(Error::Malformed(0))?;
         if part.params.len() == PARAMS_MAX {
             return Err(Error::TooMany);
@@ -281,8 +281,11 @@ impl<'a> Cursor<'a> {
         Err(Error::Malformed(start))
     }
 
-    /// A value without quotes: up to a comma or blank.
-    fn bare(&mut self) -> &'a str {
-        self.skip(|b| !matches!(b, b',' | b' ' | b'\t' | b'\r' | b'\n'))
+    /// A value without quotes: up to a comma or blank. One with a quote or an escape inside could
+    /// not be said again between quotes.
+    fn bare(&mut self) -> Result<&'a str, Error> {
+        let start = self.at;
+        let value = self.skip(|b| !matches!(b, b',' | b' ' | b'\t' | b'\r' | b'\n'));
+        if value.contains(['"', '\\']) { Err(Error::Malformed(start)) } else { Ok(value) }
     }
 }

@@ -346,6 +346,9 @@ fn challenges_of_one_line_are_told_apart() {
         Digest realm="e", nonce="3", qop="auth-int", Digest realm="f",
         nonce="4", qop="auth-int,auth""#;
     let all = Challenge::parse_all(line).unwrap();
+    // Said again between quotes it would be more than one parameter.
+    let odd = br#"Digest realm="r", nonce=a"b, opaque=x\y"#;
+    assert!(matches!(Challenge::parse_all(odd), Err(Error::Malformed(_))));
     let realms: Vec<_> = all.iter().map(|c| &*c.realm).collect();
     assert_eq!(realms, ["c,d", "f"]);
     assert!(all[0].stale && all[0].qop == Qop::None && all[0].opaque.as_deref() == Some(""));
