@@ -1,5 +1,10 @@
 //! The one integration binary: a module for each subject.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "this is test code")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "this is test code"
+)]
 
 /// The console in a real browser.
 mod browser;
@@ -11,10 +16,16 @@ mod config;
 mod demo;
 /// Links that lose, double and delay; random worlds.
 mod faults;
+/// Hostile bytes: what every reader promises, by small corpora.
+mod fuzz;
+/// What may be done next in small worlds.
+mod interleavings;
 /// The real program against real phones, over real sockets.
 mod loopback;
 /// SIP messages: torture sets, a differential oracle, round trips.
 mod messages;
+/// Every interleaving of a small world.
+mod model;
 /// Checks before a line opens, by the real program.
 mod opening;
 /// Whole calls, claim by claim, in simulated time.

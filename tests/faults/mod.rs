@@ -2,5 +2,7 @@
 
 /// Every datagram of a call lost, doubled and late, one at a time.
 mod datagrams;
+/// Promises broken by hand.
+mod promises;
 /// Random worlds by seed.
 mod worlds;

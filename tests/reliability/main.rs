@@ -5,9 +5,13 @@
 //! begin elsewhere; the table says what it began with. Ends with 1 when a goal is missed. Nothing is
 //! tried again. The machine makes the load too: times hold for the machine and the run.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints a table")]
+#![expect(clippy::expect_used, reason = "the simulated worlds are test code")]
 
 mod apart;
 mod blast;
+#[expect(dead_code, reason = "other tests use the rest")]
+#[path = "../config.rs"]
+mod config;
 mod connections;
 mod disk;
 mod disorder;
@@ -17,6 +21,9 @@ mod goal;
 #[expect(dead_code, reason = "the benchmarks use the rest")]
 #[path = "../../benches/load/mod.rs"]
 mod load;
+#[expect(dead_code, reason = "other tests use the rest")]
+#[path = "../model/mod.rs"]
+mod model;
 mod mutants;
 mod network;
 mod operation;
@@ -24,6 +31,10 @@ mod overload;
 mod peers;
 mod phone;
 mod scene;
+#[expect(dead_code, unused_imports, reason = "other tests use the rest")]
+#[path = "../sim/mod.rs"]
+mod sim;
+mod simulation;
 mod survival;
 
 use std::process::ExitCode;
@@ -33,6 +44,7 @@ use goal::{Goal, Run, Verdict};
 
 /// All rows, in the table's order.
 const GOALS: &[&[Goal]] = &[
+    simulation::GOALS,
     survival::GOALS,
     operation::GOALS,
     disk::GOALS,

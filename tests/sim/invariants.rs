@@ -131,7 +131,7 @@ impl World {
     }
 
     /// Another board is shown: those who wait on a line still wait in the same order.
-    pub(super) fn show(&mut self, board: Board) {
+    pub(crate) fn show(&mut self, board: Board) {
         let place = |board: &Board, id: &CallId| {
             let call = board.calls.iter().find(|call| call.call == *id)?;
             Some((call.line.clone(), call.position?))
