@@ -18,6 +18,7 @@ pub(super) fn run(config: Option<&Path>) -> Result<()> {
         arguments.extend([OsString::from("--config"), config.into()]);
     }
     // It holds every socket of every call. How many calls fit is the service's to say.
+    process::seal().context("core files can't be turned off")?;
     process::open_files(0).context("the limit of open files")?;
     let code = keeper::run(Program { path, arguments }).context("the service can't be kept")?;
     // The service has said what was wrong.

@@ -14,6 +14,7 @@ use crate::config::ready::{self, Ready};
 use crate::console;
 use crate::shell::kept_sockets::KeptSockets;
 use crate::shell::lock::Lock;
+use crate::shell::process::Broken;
 use crate::shell::{End, Setup, Shell, clock, fds, log, process};
 
 /// Threads beside the loop's own, for streams and the console.
@@ -74,7 +75,7 @@ async fn serve(
         let limits = limits.clone();
         workers.spawn(async move { console::bind(&limits).await })
     };
-    let listener = bound.await.context("the console")?;
+    let listener = bound.await.map_err(Broken::from).context("the console")?;
     let listener = listener.with_context(|| format!("console.listen: {}", limits.listen))?;
     let (setup, current) = load::setup(&mut ready, path.clone(), sockets)?;
     let setup = Setup { beside: workers.clone(), ..setup };
@@ -93,7 +94,8 @@ async fn serve(
     }
     let chance = clock::chance()?;
     let desk = console::Setup { handle, limits, current, chance, path };
-    let desk = workers.spawn(console::Desk::open(desk)).await?.context("the console")?;
+    let desk = workers.spawn(console::Desk::open(desk)).await.map_err(Broken::from)?;
+    let desk = desk.context("the console")?;
     let address = listener.local_addr()?;
     tracing::info!("console on http://{address}/");
     if let Some(path) = desk.setup_path() {
@@ -106,18 +108,19 @@ async fn serve(
         // The sender is dropped where the service ends.
         drop(stopped.await);
     }));
-    let ended = running.await.context("the loop")?;
+    let ended = running.await.map_err(Broken::from).context("the loop")?;
     drop(stop);
     if matches!(ended, Ok(End::HandedOver)) {
-        let closed = tokio::task::spawn_blocking(move || store.close(HAND_OVER_LIMIT)).await?;
+        let closed = tokio::task::spawn_blocking(move || store.close(HAND_OVER_LIMIT)).await;
         tracing::info!("handed over");
         // Up to here they have gone on; from here on they wait in the sockets.
         drop(voices);
-        return Ok(closed?);
+        return Ok(closed.map_err(Broken::from)??);
     }
     drop(voices);
-    serving.await.context("the console")?;
-    tokio::task::spawn_blocking(move || store.close(CLOSE_LIMIT)).await??;
+    serving.await.map_err(Broken::from).context("the console")?;
+    let closed = tokio::task::spawn_blocking(move || store.close(CLOSE_LIMIT)).await;
+    closed.map_err(Broken::from)??;
     tracing::info!("ended");
     ended?;
     Ok(())

@@ -125,7 +125,10 @@ impl Book {
 async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    // What a panic says is nobody's to read.
+    spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err(io::Error::other("a fault of koebashi's own")))
 }
 
 /// The file behind a link.

@@ -17,6 +17,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::handle::Reload;
+use super::process::Broken;
 use super::resolve;
 use super::sip_socket::tls::Tls;
 use crate::call::config::Config;
@@ -152,6 +153,7 @@ async fn read(mut load: Load) -> Option<(Load, Result<Fresh, Vec<Complaint>>)> {
     match read.await {
         Ok(read) => Some(read),
         Err(error) => {
+            let error = Broken::from(error);
             tracing::error!(%error, "the configuration can't be read again until a restart");
             None
         }

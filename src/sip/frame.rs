@@ -157,7 +157,12 @@ impl Iterator for Framer {
             return None;
         }
         self.state = State::Head { searched: 0 };
-        Some(Ok(Frame::Message(self.buffer.split_to(total).freeze())))
+        let message = self.buffer.split_to(total).freeze();
+        if self.buffer.is_empty() {
+            // The memory goes with the message, not with the stream.
+            self.buffer = BytesMut::new();
+        }
+        Some(Ok(Frame::Message(message)))
     }
 }
 

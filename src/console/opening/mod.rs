@@ -226,8 +226,10 @@ impl Opening {
         let last = lock(&self.latest).values().map(|run| run.at).max();
         let (files, disks, ports, is_followed) = match found {
             Ok(it) => (it.files, it.disks, it.ports, it.is_followed),
-            Err(error) => {
-                let fault = Complaint::error("", None, File::Fault(Cause::new(error)));
+            Err(_) => {
+                // What a panic says is nobody's to read.
+                let cause = Cause::new("a fault of koebashi's own");
+                let fault = Complaint::error("", None, File::Fault(cause));
                 (Err(vec![fault]), Vec::new(), None, None)
             }
         };

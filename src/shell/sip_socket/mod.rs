@@ -164,8 +164,10 @@ pub struct Sockets {
     /// A report that `ready` has taken out and `next` has yet to give.
     pending: Option<Report>,
     failures: VecDeque<Flow>,
-    /// The last datagram.
+    /// The last datagram, until the next one is asked for.
     buffer: Vec<u8>,
+    /// Bytes of it.
+    filled: usize,
     /// The last message of a stream.
     message: Bytes,
     /// Which source is asked first: each has its turn.
@@ -218,6 +220,7 @@ impl Sockets {
             pending: None,
             failures: VecDeque::new(),
             buffer: vec![0; DATAGRAM_MAX],
+            filled: 0,
             message: Bytes::new(),
             turn: 0,
             unsent: 0,
@@ -258,6 +261,7 @@ impl Sockets {
     /// What has come, without waiting; each socket and the streams together have their turns.
     #[expect(clippy::should_implement_trait, reason = "lends out of its own buffer")]
     pub fn next(&mut self) -> Option<Arrived<'_>> {
+        self.forget();
         if let Some(flow) = self.failures.pop_front() {
             return Some(Arrived::Failed(flow));
         }
@@ -276,10 +280,18 @@ impl Sockets {
                 }
             };
             if let Some((flow, len, waited)) = socket.receive(&mut self.buffer) {
+                self.filled = len;
                 return Some(Arrived::Message { flow, bytes: &self.buffer[..len], waited });
             }
         }
         None
+    }
+
+    /// Nothing of the last message stays until somebody calls again.
+    fn forget(&mut self) {
+        self.buffer[..self.filled].fill(0);
+        self.filled = 0;
+        self.message = Bytes::new();
     }
 
     /// Sends, or queues for the stream's task. What can't go out comes back as

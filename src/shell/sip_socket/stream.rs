@@ -286,6 +286,7 @@ async fn reading(mut stream: impl AsyncRead + Unpin, seat: &Seat, flow: Flow) ->
         };
         heard = Instant::now();
         framer.push(&buffer[..len]);
+        buffer[..len].fill(0);
         for frame in framer.by_ref() {
             begun = None;
             let bytes = match frame {
