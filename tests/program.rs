@@ -184,7 +184,7 @@ fn prompts_are_listed_imported_and_made() {
 }
 
 /// A port that nobody has at this moment.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let (udp, tcp) = (UdpSocket::bind("127.0.0.1:0"), TcpListener::bind("127.0.0.1:0"));
     let (udp, tcp) = (udp.unwrap().local_addr().unwrap(), tcp.unwrap().local_addr().unwrap());
     udp.port().max(tcp.port())

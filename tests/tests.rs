@@ -36,6 +36,8 @@ mod phases;
 mod program;
 /// Prompts by phone.
 mod rehearsal;
+/// No memory image, no reader.
+mod sealed;
 /// The loop with real sockets.
 mod shell;
 /// The simulated world.

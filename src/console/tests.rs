@@ -33,6 +33,7 @@ use crate::time::Timestamp;
 mod board;
 mod door;
 mod many;
+mod matrix;
 mod me;
 mod opening;
 mod prompts;

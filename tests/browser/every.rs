@@ -172,7 +172,7 @@ fn left_out(visited: &[String]) -> Vec<String> {
 }
 
 /// The paths of this folder's tables that answer a GET.
-fn read_routes(folder: &Path, routes: &mut Vec<String>) {
+pub(crate) fn read_routes(folder: &Path, routes: &mut Vec<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -10,9 +10,11 @@ mod door;
 /// The browser.
 mod driver;
 /// Every page: size, width, axe.
-mod every;
+pub(crate) mod every;
 /// What people do while calls go on.
 mod flows;
+/// Names that are markup.
+mod markup;
 /// My page: a counselor's evening.
 mod me;
 /// Settings: saved by two at once, and by hand.

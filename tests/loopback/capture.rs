@@ -5,7 +5,8 @@
 //! service sent. A peer's packets are left out by source address and port.
 
 use std::fs;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -23,35 +24,65 @@ const ODD: &[u8] = b"OPTIONS sip:x@127.0.0.1 SIP/2.0\r\n\
     Via: SIP/2.0/UDP 127.0.0.3;branch=z9hG4bK1\r\nFrom: <sip:a@127.0.0.3>;tag=1\r\n\
     To: <sip:x@127.0.0.1>\r\nCall-ID: odd\r\nCSeq: 1 OPTIONS\r\nUnknown-Thing: 1\r\n\r\n";
 
+/// A tshark that records what passes on loopback.
+pub(crate) struct Recorder {
+    /// Where it is kept.
+    pub(crate) file: PathBuf,
+    process: Process,
+    /// Whose datagrams show how far it is: it says that it records a little before it does, and lags
+    /// behind.
+    witness: UdpSocket,
+    to: SocketAddr,
+}
+
+impl Recorder {
+    /// Records what the filter lets through into `NAME.pcapng`. It must let through what goes to
+    /// the service's SIP socket from the witness's address.
+    pub(crate) fn start(
+        place: &Place,
+        service: &Service,
+        name: &str,
+        (filter, witness): (&str, &str),
+    ) -> Self {
+        let file = place.dir.join(format!("{name}.pcapng"));
+        let mut record = Command::new("tshark");
+        record.args(["-i", "lo", "-q", "-w"]).arg(&file).args(["-f", filter]);
+        let process = Process::start(place, &format!("{name}-tshark"), &mut record);
+        let witness = UdpSocket::bind((witness, 0)).unwrap();
+        let mut recorder = Self { file, process, witness, to: service.sip };
+        recorder.until_recorded("begin-of-test");
+        recorder
+    }
+
+    fn until_recorded(&mut self, marker: &str) {
+        wait_for(&format!("tshark to record {marker}"), SOON, || {
+            assert!(self.process.is_running(), "tshark can't record: {}", self.process.log());
+            self.witness.send_to(marker.as_bytes(), self.to).unwrap();
+            let recorded = fs::read(&self.file).ok()?;
+            recorded.windows(marker.len()).any(|part| part == marker.as_bytes()).then_some(())
+        });
+    }
+
+    /// Ends it, when everything up to now is recorded.
+    pub(crate) fn end(&mut self) {
+        self.until_recorded("end-of-test");
+        self.process.signal("INT");
+        self.process.wait(SOON);
+    }
+}
+
 #[test]
 fn tshark_has_nothing_to_say_about_what_we_send() {
     let place = Place::new("capture");
     let service = Service::start(&place, &Setup::default());
     let (first, last) = place.media_ports();
-    let file = place.dir.join("call.pcapng");
     let sip = service.sip.port();
-    let mut record = Command::new("tshark");
-    record.args(["-i", "lo", "-q", "-w"]).arg(&file);
-    record.args(["-f", &format!("udp port {sip} or udp portrange {first}-{}", last + 1)]);
-    let mut recorder = Process::start(&place, "tshark", &mut record);
-    // It says that it captures a little before it does, and lags behind: a stranger's datagrams show
-    // where it is.
-    let stranger = UdpSocket::bind(("127.0.0.3", 0)).unwrap();
-    let mut until_recorded = |marker: &str| {
-        wait_for(&format!("tshark to record {marker}"), SOON, || {
-            assert!(recorder.is_running(), "tshark can't record: {}", recorder.log());
-            stranger.send_to(marker.as_bytes(), service.sip).unwrap();
-            let recorded = fs::read(&file).ok()?;
-            recorded.windows(marker.len()).any(|part| part == marker.as_bytes()).then_some(())
-        });
-    };
-    until_recorded("begin-of-test");
+    let filter = format!("udp port {sip} or udp portrange {first}-{}", last + 1);
+    let mut recorder = Recorder::start(&place, &service, "call", (&filter, "127.0.0.3"));
     // Something to complain of, so that silence about us means something.
-    stranger.send_to(ODD, service.sip).unwrap();
+    recorder.witness.send_to(ODD, service.sip).unwrap();
     everything_that_a_call_can_do(&place, &service);
-    until_recorded("end-of-test");
-    recorder.signal("INT");
-    recorder.wait(SOON);
+    recorder.end();
 
     let ours = format!(
         "(udp.srcport == {sip} or (udp.srcport >= {first} and udp.srcport <= {}))",
@@ -59,7 +90,7 @@ fn tshark_has_nothing_to_say_about_what_we_send() {
     );
     let decode = |filter: &str, fields: &[&str]| {
         let mut command = Command::new("tshark");
-        command.args(["-r"]).arg(&file).args(["-d", &format!("udp.port=={sip},sip")]);
+        command.args(["-r"]).arg(&recorder.file).args(["-d", &format!("udp.port=={sip},sip")]);
         command.args(["-o", "rtp.heuristic_rtp:TRUE", "-Y", filter, "-T", "fields"]);
         command.args(fields.iter().flat_map(|field| ["-e", field]));
         let output = command.output().unwrap();

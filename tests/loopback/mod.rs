@@ -13,6 +13,8 @@ mod attack;
 mod baresip;
 /// Whole calls from the trunk to each kind of phone, with the voices of both.
 pub(crate) mod calls;
+/// A marked caller, and everywhere that the mark must not be.
+mod canary;
 /// What we send, as tshark's expert sees it.
 mod capture;
 /// Dialed codes.

@@ -61,7 +61,10 @@ impl Place {
         let (block, lock) = wait_for("a free block of ports", BLOCK_LIMIT, || {
             (0..BLOCKS).find_map(|block| {
                 let file = File::create(locks.join(block.to_string())).unwrap();
-                file.try_lock().is_ok().then_some((block, file))
+                let first = FIRST_PORT + block * BLOCK;
+                // Others than these tests may be there too.
+                let is_ours = file.try_lock().is_ok() && (first..first + BLOCK).all(is_free);
+                is_ours.then_some((block, file))
             })
         });
         let first = FIRST_PORT + block * BLOCK;
@@ -83,6 +86,11 @@ impl Place {
                 return port;
             }
         }
+    }
+
+    /// First and last port of the block.
+    pub(crate) fn block(&self) -> (u16, u16) {
+        (self.first, self.first + BLOCK - 1)
     }
 
     /// First and last port for the service's media.
@@ -196,10 +204,17 @@ impl Process {
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
+impl Process {
+    /// Ends it at once.
+    pub(crate) fn end(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
         if thread::panicking() {
             print_end(&self.name, &self.log);
         }

@@ -4,11 +4,11 @@
 //! what is heard says where the call is.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -66,6 +66,8 @@ pub(crate) struct Setup {
     pub(crate) has_tls: bool,
     /// The trunk's keys, `id` not counted.
     pub(crate) trunk: String,
+    /// Keys of `[sip]`.
+    pub(crate) sip: String,
     /// Keys of the line itself: `answer`, `override`.
     pub(crate) line: String,
     /// `[line.guidance]` and other tables of the line.
@@ -74,6 +76,8 @@ pub(crate) struct Setup {
     pub(crate) queue: String,
     /// `[[counselor]]` tables, and anything else that comes last.
     pub(crate) counselors: String,
+    /// Its folder for temporary files; `None`: the system's.
+    pub(crate) temporary: Option<PathBuf>,
 }
 
 impl Default for Setup {
@@ -81,11 +85,13 @@ impl Default for Setup {
         Self {
             has_tls: false,
             trunk: "peers = [\"127.0.0.2\"]".to_owned(),
+            sip: String::new(),
             line: "answer = \"immediate\"".to_owned(),
             tables: "[line.guidance]\nstart = { play = [\"welcome\"], next = \"queue\" }"
                 .to_owned(),
             queue: "wrap_up = \"0s\"".to_owned(),
             counselors: counselor("101"),
+            temporary: None,
         }
     }
 }
@@ -132,7 +138,7 @@ impl Service {
         let console = local(place.port());
         make_prompts(&place.dir.join("prompts"));
         let config = place.file("koebashi.toml", &text(place, setup, [sip, tls], console));
-        let process = run(place, command, &config);
+        let process = run(place, command, &config, setup.temporary.as_deref());
         let database = place.dir.join("state/koebashi.db");
         let mut service = Self { sip, tls, console, config, process, database };
         service.wait_ready();
@@ -147,7 +153,7 @@ impl Service {
         let database = rusqlite::Connection::open(&self.database).unwrap();
         meanwhile(&database);
         database.close().unwrap();
-        self.process = run(place, "run", &self.config);
+        self.process = run(place, "run", &self.config, None);
         self.wait_ready();
     }
 
@@ -189,7 +195,24 @@ impl Service {
         self.ask(&head, body).map(|(code, _)| code)
     }
 
-    fn ask(&self, head: &str, body: &str) -> Option<(u16, String)> {
+    /// Everything that comes in answer to a GET, to its end or for so long.
+    pub(crate) fn read(&self, path: &str, length: Duration) -> Vec<u8> {
+        let mut stream = self.request(&format!("GET {path} HTTP/1.1\r\n"), "").unwrap();
+        let (began, mut answer) = (Instant::now(), vec![]);
+        let mut part = [0; 65_536];
+        stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        while began.elapsed() < length {
+            match stream.read(&mut part) {
+                Ok(0) => break,
+                Ok(length) => answer.extend_from_slice(&part[..length]),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{path}"),
+            }
+        }
+        answer
+    }
+
+    /// Asks the console in the name of the machine.
+    fn request(&self, head: &str, body: &str) -> Option<TcpStream> {
         let limit = Duration::from_secs(2);
         let mut stream = TcpStream::connect_timeout(&self.console, limit).ok()?;
         stream.set_read_timeout(Some(limit)).unwrap();
@@ -201,6 +224,11 @@ impl Service {
             "{head}Host: {host}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n{body}"
         );
         stream.write_all(request.as_bytes()).ok()?;
+        Some(stream)
+    }
+
+    fn ask(&self, head: &str, body: &str) -> Option<(u16, String)> {
+        let mut stream = self.request(head, body)?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
@@ -322,18 +350,20 @@ impl Service {
     }
 }
 
-/// A keeper that is killed leaves its child behind: it goes first, so that it starts no other.
+/// A service that is kept outlives its keeper, as it should; but not the test.
 impl Drop for Service {
     fn drop(&mut self) {
-        if let Some(kept) = self.kept() {
-            self.signal("KILL");
-            Command::new("kill").args(["-KILL", &kept.to_string()]).status().ok();
+        let kept = self.kept();
+        self.process.end();
+        if let Some(pid) = kept {
+            Command::new("sh").args(["-c", &format!("kill -KILL {pid}")]).status().ok();
         }
     }
 }
 
-fn run(place: &Place, command: &str, config: &Path) -> Process {
+fn run(place: &Place, command: &str, config: &Path, temporary: Option<&Path>) -> Process {
     let mut program = Command::new(env!("CARGO_BIN_EXE_koebashi"));
+    program.envs(temporary.map(|folder| ("TMPDIR", folder)));
     // Keys of live calls: in the test's folder, not among those of the machine.
     program.env("RUNTIME_DIRECTORY", place.dir.join("run"));
     program.args([command, "--config"]).arg(config).env_remove("NOTIFY_SOCKET");
@@ -375,7 +405,7 @@ pub(crate) struct Record {
 }
 
 fn text(place: &Place, setup: &Setup, [sip, tls]: [SocketAddr; 2], console: SocketAddr) -> String {
-    let Setup { trunk, line, tables, queue, counselors, has_tls } = setup;
+    let Setup { trunk, sip: keys, line, tables, queue, counselors, has_tls, .. } = setup;
     let (socket, files) = match has_tls {
         true => (
             format!(", \"tls://{tls}\""),
@@ -394,6 +424,7 @@ max_calls = 150
 [sip]
 listen = ["udp://{sip}", "tcp://{sip}"{socket}]
 domain = "{DOMAIN}"
+{keys}
 {files}
 [media]
 ports = "{first}-{last}"

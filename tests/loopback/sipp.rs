@@ -41,6 +41,8 @@ impl Run {
         let blanks = [
             ("FROM", "<sip:0312345678@trunk.example>"),
             ("EXTRA", "Subject: test"),
+            ("USER", "trunk"),
+            ("SESSION", "-"),
             ("FORMATS", "0 101"),
             (
                 "ATTRIBUTES",

@@ -19,13 +19,14 @@ const VOICE: Duration = Duration::from_millis(700);
 /// How long a voice may be away on a machine that runs other tests beside this one.
 const GAP_MAX: Duration = Duration::from_secs(4);
 
-fn kill(signal: &str, pid: u32) {
+/// Sends a signal, by its name without `SIG`.
+pub(super) fn kill(signal: &str, pid: u32) {
     let order = format!("kill -{signal} {pid}");
     assert!(Command::new("sh").args(["-c", &order]).status().unwrap().success(), "{order}");
 }
 
 /// Has the service replaced by what `act` does, and returns when the next one is ready.
-fn replace(service: &mut Service, act: impl FnOnce(&Service, u32)) {
+pub(super) fn replace(service: &mut Service, act: impl FnOnce(&Service, u32)) {
     let old = service.kept().expect("the service runs");
     act(service, old);
     wait_for("the next process", SOON, || service.kept().filter(|new| *new != old));
