@@ -28,6 +28,8 @@ mod process_end;
 mod queue;
 /// Who is recorded: consent, transfers, pauses.
 mod recording;
+/// Callers who are not to be connected again for a while.
+mod repeat;
 /// The rules of the design: 1 to 6.
 mod rules;
 /// The rules of the design: 7 to 14.

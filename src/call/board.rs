@@ -18,6 +18,8 @@ pub struct Board {
     pub at: Timestamp,
     /// No new calls are taken: the process waits for the live ones.
     pub draining: bool,
+    /// How many callers are not to be connected again for a while.
+    pub limits: usize,
     /// Lines, in order of their ids.
     pub lines: Vec<LineView>,
     /// Calls, oldest first.

@@ -69,6 +69,8 @@ pub struct Config {
     pub prompt_lengths: BTreeMap<Prompt, Duration>,
     /// Limits of the whole service.
     pub limits: Limits,
+    /// Callers who are not to be connected again for a while.
+    pub repeat: Repeat,
     /// Which text it was read from: a print of that. A call that is gone on with after a restart
     /// finds its configuration by it.
     pub version: u64,
@@ -88,6 +90,17 @@ pub struct Limits {
     pub code_call: Duration,
     /// How long a silent caller without session timer, whose phone answers nothing, keeps a call.
     pub lost_caller: Duration,
+}
+
+/// Callers who are not to be connected again for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// For how long.
+    pub limit: Duration,
+    /// How many at once.
+    pub max: usize,
+    /// How long a key lives by which they are known again.
+    pub key_life: Duration,
 }
 
 /// Which header names the called number.

@@ -70,8 +70,8 @@ pub enum What {
     /// It was not allowed, or could not be.
     Denied {
         /// What for: a mode's name, `supervise` (in a mode that there is not), `end`, `help`,
-        /// `help_cleared`, `recording`, `ready`, `pause`, `log_out`, `end_wrap_up` or
-        /// `extend_wrap_up`.
+        /// `help_cleared`, `recording`, `ready`, `pause`, `log_out`, `end_wrap_up`,
+        /// `extend_wrap_up` or `limit`.
         asked: &'static str,
         /// The supervisor whom it was about, where they are one of the configuration's extensions;
         /// anything else may be a number.
@@ -99,6 +99,10 @@ pub enum What {
     WrapUpEnded,
     /// The counselor's time for notes lasts longer.
     WrapUpExtended,
+    /// The call's caller is not to be connected again for a while.
+    Limited,
+    /// So many callers may be connected again.
+    LimitsLifted(usize),
 }
 
 /// Why a supervisor takes part no longer.
@@ -177,6 +181,10 @@ pub enum Denial {
     TestRunning,
     /// There are as many calls as may be, or no new ones are taken.
     NoRoom,
+    /// The caller's number is withheld, so that nobody knows them again.
+    NoNumber,
+    /// As many callers are not to be connected as may be.
+    TooManyLimits,
 }
 
 impl Denial {
@@ -204,6 +212,8 @@ impl Denial {
             Self::UnknownLine => "unknown_line",
             Self::TestRunning => "test_running",
             Self::NoRoom => "no_room",
+            Self::NoNumber => "number_withheld",
+            Self::TooManyLimits => "too_many_limits",
         }
     }
 }
@@ -265,4 +275,11 @@ pub enum Request {
     },
     /// Let a test call come.
     Trial(Trial),
+    /// Don't connect the call's caller again for a while.
+    LimitCaller {
+        /// The call.
+        call: CallId,
+    },
+    /// Connect everybody again.
+    LiftLimits,
 }

@@ -14,6 +14,7 @@ use super::deed::{Actor, Deed, Denial};
 use super::intention::Intention;
 use super::journal::Change;
 use super::piece::Rehearsed;
+use super::repeat::Repeat;
 use super::voice::Voice;
 use crate::chance::Chance;
 use crate::media::pool::PortPool;
@@ -188,6 +189,8 @@ pub enum Timer {
     Hours,
     /// The test call's time is over.
     Trial,
+    /// Some caller may be connected again.
+    Repeat,
 }
 
 /// The ports of the media plane: numbers, names, and who owns each.
@@ -251,6 +254,8 @@ pub(super) struct Io<'a> {
     pub(super) places: &'a mut i64,
     pub(super) floors: &'a BTreeMap<LineId, Floor>,
     pub(super) draining: bool,
+    /// Callers who are not to be connected again for a while.
+    pub(super) repeat: &'a Repeat,
     /// What supervisors may do: the switchboard's, because it binds who is in a call already.
     pub(super) modes: &'a [SupervisionMode],
 }

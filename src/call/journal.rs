@@ -17,6 +17,8 @@ use crate::sip::registrar::BindingId;
 pub enum Key {
     /// The day's counts, and names that flows refer to.
     Service,
+    /// Callers who are not to be connected again for a while.
+    Repeat,
     /// What a counselor did last.
     Counselor(Extension),
     /// A SIP session.
@@ -33,6 +35,7 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Service => f.write_str("service"),
+            Self::Repeat => f.write_str("repeat"),
             Self::Counselor(extension) => write!(f, "counselor/{extension}"),
             Self::Session(id) => write!(f, "session/{}", id.0),
             Self::Phone(id) => write!(f, "phone/{}", id.0),
@@ -47,8 +50,10 @@ impl FromStr for Key {
 
     fn from_str(text: &str) -> Result<Self, Unreadable> {
         const UNKNOWN: Unreadable = Unreadable::Without("known key");
-        if text == "service" {
-            return Ok(Self::Service);
+        match text {
+            "service" => return Ok(Self::Service),
+            "repeat" => return Ok(Self::Repeat),
+            _ => {}
         }
         let (kind, name) = text.split_once('/').ok_or(UNKNOWN)?;
         let number = || name.parse().map_err(|_| UNKNOWN);
@@ -96,6 +101,7 @@ mod tests {
     fn keys_are_text() {
         let keys = [
             (Key::Service, "service"),
+            (Key::Repeat, "repeat"),
             (Key::Counselor("101".into()), "counselor/101"),
             (Key::Session(SessionId(7)), "session/7"),
             (Key::Phone(BindingId(8)), "phone/8"),

@@ -21,6 +21,7 @@ use super::supervision::Supervision;
 use super::trunk::Arrival;
 use super::{Call, Phase, path};
 use crate::media::Keys;
+use crate::pii::Pii;
 use crate::time::Anchor;
 
 /// What becomes of a kept call.
@@ -49,6 +50,8 @@ impl Call {
             paused: self.recording.is_paused(),
             order: self.order.0,
             forwards: self.forwards,
+            // What may be asked for, also after a restart, is whether this caller may come again.
+            number: self.number.as_ref().map(|number| number.expose().to_owned()),
         })
     }
 
@@ -116,8 +119,7 @@ impl Call {
             config: Arc::clone(config),
             line_id,
             caller,
-            // Nothing asks for it; that it is kept as little as possible is the rule.
-            _number: None,
+            number: kept.number.map(Pii::new),
             presentation,
             phase: Phase::Ended,
             record,

@@ -22,13 +22,15 @@
 //!   was under way has failed, and the phone that asked for it is told so;
 //! * ended: only the record, which is written then.
 //!
-//! Besides: colleagues who talk with each other, counselors' wrap-up and turns, the day's counts.
+//! Besides: colleagues who talk with each other, counselors' wrap-up and turns, the day's counts,
+//! and tokens of callers who are not to be connected again for a while.
 //!
 //! Not kept, because it is over with the process: test calls, rehearsals, codes that are being
 //! confirmed, supervisors who are rung. Their sessions are kept by the SIP stack, belong to nobody
 //! after the restart and are ended. Nor what is worked out anew: places, floors, tones, who is
 //! busy. A recording goes on as another part. The voices' figures are the media plane's: of legs
-//! that ended before, they are lost. Nobody's number is in these forms; the sessions' have it.
+//! that ended before, they are lost. A caller's number is in the form of the call, as it is in its
+//! session's: the journal is encrypted, and what it has of a call is gone with the call.
 
 use std::net::IpAddr;
 
@@ -251,6 +253,20 @@ pub(super) struct Bridge {
     pub(super) help: Option<Help>,
 }
 
+/// Callers who are not to be connected again for a while.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Repeat {
+    pub(super) generations: Vec<Generation>,
+}
+
+/// A key, when it is gone, and tokens with when each is over.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Generation {
+    pub(super) key: [u8; 32],
+    pub(super) dies: u64,
+    pub(super) tokens: Vec<(u64, u64)>,
+}
+
 /// Where a call is on its path.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -286,6 +302,9 @@ pub(super) struct Call {
     #[serde(default)]
     pub(super) order: i64,
     pub(super) forwards: u32,
+    /// The caller's, where it is shown.
+    #[serde(default)]
+    pub(super) number: Option<String>,
 }
 
 /// Colleagues who talk.

@@ -40,6 +40,7 @@ mod record;
 mod recording;
 mod refused;
 mod rehearsal;
+mod repeat;
 mod ring;
 pub mod schedule;
 mod summons;
@@ -111,8 +112,8 @@ struct Call {
     config: Arc<Config>,
     line_id: LineId,
     caller: Leg,
-    /// The caller's number, for as long as the call lives.
-    _number: Option<Pii>,
+    /// The caller's number, where it is shown, for as long as the call lives.
+    number: Option<Pii>,
     presentation: Presentation,
     phase: Phase,
     record: Record,

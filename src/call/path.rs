@@ -63,7 +63,10 @@ impl Call {
         let presentation = self.presentation;
         let next = match self.record.is_trial() {
             true => Next::to(Target::Node(trunk::start())),
-            false => with_cx!(self, io, |cx| trunk::arrive(cx, presentation)),
+            false => {
+                let number = self.number.as_ref();
+                with_cx!(self, io, |cx| trunk::arrive(cx, presentation, number))
+            }
         };
         self.go(io, next);
     }

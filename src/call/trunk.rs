@@ -8,6 +8,7 @@ use super::config::{Anonymous, AnswerMode, Line, NodeId, Said, Target};
 use super::schedule::{self, Opening, Why};
 use super::{Cx, Next, cdr::Outcome};
 use crate::call::cdr::Presentation;
+use crate::pii::Pii;
 
 /// A call that can't be heard yet.
 #[derive(Debug)]
@@ -19,9 +20,17 @@ pub(super) enum Arrival {
 }
 
 /// What a new caller gets: no call begins while the process waits for its last ones to end.
-pub(super) fn arrive(cx: &Cx<'_, '_>, presentation: Presentation) -> Next {
+/// `number`: the caller's, where it is shown; who is not to be connected is told so while the line
+/// is open, and like everybody that it is closed.
+pub(super) fn arrive(cx: &Cx<'_, '_>, presentation: Presentation, number: Option<&Pii>) -> Next {
     if cx.io.draining {
         return Next::refuse(vec![Said::Draining], Target::Help, Outcome::Refused);
+    }
+    let now = cx.io.now;
+    let is_limited = number.is_some_and(|number| cx.io.repeat.holds(now.mono, number));
+    let opening = schedule::at(&cx.line.schedule, cx.config.timezone, now.wall);
+    if is_limited && matches!(opening, Opening::Open { .. }) {
+        return Next::refuse(vec![Said::NotTonight], Target::Help, Outcome::Refused);
     }
     first(cx, presentation)
 }

@@ -243,6 +243,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
     let reports = reports::reports(root);
     let codes = service::codes(root);
     let supervision = service::supervision(root);
+    let repeat = service::repeat(root);
     let prompts = service::prompts(&root.section("prompts"));
     let (service, (sip, sockets, tls)) = (service?, sip?);
     let context = Context {
@@ -270,6 +271,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
         prompts,
         prompt_lengths: BTreeMap::new(),
         limits: service.limits,
+        repeat: repeat?,
         version: 0,
     };
     let tls::Made { tls, files } = tls::make(root, &tls, &sip, &call, base_dir);

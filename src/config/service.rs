@@ -1,5 +1,5 @@
 //! The sections that are there once: `[service]`, `[store]`, `[recording]`, `[sip]`, `[media]`,
-//! `[codes]`, `[supervision]`, `[prompts]`.
+//! `[codes]`, `[supervision]`, `[repeat]`, `[prompts]`.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use super::nearest::hint;
 use super::sheet::Section;
 use super::{tls, value};
 use crate::call::config::{
-    Codes, Limits, Notice, OnHelp, Prompts, Said, Supervision, SupervisionMode,
+    Codes, Limits, Notice, OnHelp, Prompts, Repeat, Said, Supervision, SupervisionMode,
 };
 use crate::complaint::{Fit, Value};
 use crate::media::Digit;
@@ -358,6 +358,17 @@ pub(super) fn supervision(root: &Section<'_>) -> Option<Supervision> {
         ring_timeout: ring_timeout?,
         key_timeout: key_timeout?,
     })
+}
+
+/// `[repeat]`.
+pub(super) fn repeat(root: &Section<'_>) -> Option<Repeat> {
+    let section = root.section("repeat");
+    // No limit is longer than the shortest life of a key, so that none ends with its key.
+    let limit = section.duration("limit", "12h", s(60)..=DAY);
+    let max = count(&section, "max", 100, 1..=1_000);
+    let key_life = section.duration("key_life", "7d", DAY..=DAY * 14);
+    section.done();
+    Some(Repeat { limit: limit?, max: max?, key_life: key_life? })
 }
 
 fn pause_reasons(section: &Section<'_>) -> BTreeMap<Digit, String> {

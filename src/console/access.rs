@@ -47,6 +47,7 @@ pub(in crate::console) const PLACES: &[Place] = &[
     place("/api/v1/events", Some(&[Operator, Supervisor])),
     place("/api/v1/calls/", Some(&[Supervisor])),
     place("/api/v1/calls/*/contact", Some(&[Supervisor, Counselor])),
+    place("/api/v1/limits", Some(&[Supervisor])),
     place("/api/v1/counselors/", Some(&[Supervisor, Counselor])),
     place("/api/v1/accounts/", Some(&[Operator])),
     place("/api/v1/opening", Some(&[Operator, Supervisor])),

@@ -176,6 +176,7 @@ fn board() -> Board {
     Board {
         at,
         draining: false,
+        limits: 0,
         lines: vec![LineView {
             line: LineId::from("nijiiro"),
             name: "にじいろ県民相談".to_owned(),
@@ -446,6 +447,13 @@ async fn what_is_asked_of_the_loop_is_answered_by_it() {
             200,
             Request::PauseRecording { call: CallId("k7f2".into()), paused: true },
         ),
+        (
+            "POST /api/v1/calls/k7f2/limit".to_owned(),
+            "{}",
+            200,
+            Request::LimitCaller { call: CallId("k7f2".into()) },
+        ),
+        ("DELETE /api/v1/limits".to_owned(), "", 200, Request::LiftLimits),
     ];
     for (request, body, extension) in [
         ("POST", r#"{"extension": "201", "mode": "record"}"#, Some(Extension::from("201"))),
@@ -469,6 +477,8 @@ async fn what_is_asked_of_the_loop_is_answered_by_it() {
         (Denial::NotWrappingUp, 409, "not_wrapping_up"),
         (Denial::UnknownReason, 422, "unknown_reason"),
         (Denial::NoPort, 503, "no_media_port"),
+        (Denial::NoNumber, 409, "number_withheld"),
+        (Denial::TooManyLimits, 503, "too_many_limits"),
     ];
     for (denial, status, name) in denials {
         let body = r#"{"mode": "join"}"#;
@@ -557,7 +567,7 @@ async fn fields_and_labels_are_those_allowed() {
     names(&serde_json::from_str(&json).unwrap(), &mut fields);
     let allowed = "answered at call calls changes_at chosen chosen_by closed closes_at concealed counselors draining \
         extension first_packet_ms for_seconds help_rings help_seconds in_phase_seconds jitter_max_ms jitter_ms \
-        late legs level_dbfs line lines longest_wait_seconds lost lost_at_peer missed \
+        late legs level_dbfs limits line lines longest_wait_seconds lost lost_at_peer missed \
         mode mos mos_at_peer name of one_way one_way_count open override override_until pause_reason phase position \
         presentation ready reason received recent_jitter_ms recent_loss recent_mos recording rejected round_trip_ms sent service_level side \
         since source_differs state strangers supervisor taken today trunk trunks \

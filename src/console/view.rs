@@ -22,6 +22,9 @@ pub struct Board {
     pub at: String,
     /// No new calls are taken.
     pub draining: bool,
+    /// How many callers are not to be connected again for a while.
+    #[serde(default)]
+    pub limits: usize,
     /// Lines, in order of their ids.
     pub lines: Vec<Line>,
     /// Calls, oldest first.
@@ -261,6 +264,7 @@ impl From<&board::Board> for Board {
         Self {
             at: moment(board.at),
             draining: board.draining,
+            limits: board.limits,
             lines: board.lines.iter().map(Line::from).collect(),
             calls: board.calls.iter().map(Call::from).collect(),
             counselors: board.counselors.iter().map(Counselor::from).collect(),

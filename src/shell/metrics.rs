@@ -271,13 +271,15 @@ impl Metrics {
             What::HelpAsked => "help",
             What::HelpRung { supervisors } if supervisors.is_empty() => "help_unheard",
             What::HelpUnanswered => "help_unheard",
+            What::Limited => "limit",
             What::HelpRung { .. }
             | What::Summoned { .. }
             | What::Ended { .. }
             | What::HelpCleared
             | What::Recording { .. }
             | What::WrapUpEnded
-            | What::WrapUpExtended => return,
+            | What::WrapUpExtended
+            | What::LimitsLifted(_) => return,
         };
         self.0.deeds.get_or_create(&[("act", act.to_owned())]).inc();
     }

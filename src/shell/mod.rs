@@ -423,7 +423,9 @@ impl Shell {
             | What::HelpCleared
             | What::Recording { .. }
             | What::WrapUpEnded
-            | What::WrapUpExtended => false,
+            | What::WrapUpExtended
+            | What::Limited
+            | What::LimitsLifted(_) => false,
         };
         if is_urgent {
             tracing::warn!("{}: {}", entry.who, entry.what);

@@ -144,6 +144,8 @@ pub(super) fn deed(deed: &Deed) -> Entry {
         What::Recording { paused: false } => "the recording goes on".to_owned(),
         What::WrapUpEnded => "ends the wrap-up".to_owned(),
         What::WrapUpExtended => "extends the wrap-up".to_owned(),
+        What::Limited => "has the caller not connected again for a while".to_owned(),
+        What::LimitsLifted(count) => format!("has {count} callers connected again"),
     };
     entry(&name(&deed.who), what + &whose)
 }

@@ -46,10 +46,11 @@ macro_rules! shipped {
     };
 }
 
-static SHIPPED: [(&str, &[u8]); 53] = shipped!(
+static SHIPPED: [(&str, &[u8]); 54] = shipped!(
     "all_busy" "ask_186" "beep" "charge_notice" "closed" "closed_nijiiro" "closed_year_end"
     "closing_soon" "code_refused" "connecting" "counselor_lost" "draining" "fault" "goodbye" "help"
-    "help_sent" "hold" "joined" "listening" "logged_out" "no_counselor" "not_recorded" "paused"
+    "help_sent" "hold" "joined" "listening" "logged_out" "no_counselor" "not_recorded"
+    "not_tonight" "paused"
     "please_wait" "position_1" "position_10" "position_2" "position_3" "position_4" "position_5"
     "position_6" "position_7" "position_8" "position_9" "position_more" "ready" "recording_ask"
     "recording_notice" "recording_paused" "recording_resumed" "still_waiting" "timed_out" "tone_15m"

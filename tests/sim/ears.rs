@@ -79,7 +79,9 @@ impl World {
                 | What::HelpCleared
                 | What::Recording { .. }
                 | What::WrapUpEnded
-                | What::WrapUpExtended => {}
+                | What::WrapUpExtended
+                | What::Limited
+                | What::LimitsLifted(_) => {}
             }
         }
         watching

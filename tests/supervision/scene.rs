@@ -191,6 +191,8 @@ fn words(deed: &Deed) -> String {
         What::Recording { paused } => format!("recording paused: {paused}"),
         What::WrapUpEnded => "wrap-up ended".to_owned(),
         What::WrapUpExtended => "wrap-up extended".to_owned(),
+        What::Limited => "not tonight".to_owned(),
+        What::LimitsLifted(count) => format!("lifts {count}"),
     };
     assert!(deed.call.is_some() || deed.counselor.is_none(), "{deed:?}");
     format!("{who} @{whose} {what}")

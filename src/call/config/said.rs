@@ -40,6 +40,8 @@ pub enum Said {
     Fault,
     /// The counselor's phone was lost; we look for another.
     CounselorLost,
+    /// We can't connect you now; please call another day.
+    NotTonight,
     /// Goodbye.
     Goodbye,
     /// The service is going down for maintenance (drain).
@@ -78,7 +80,7 @@ pub enum Said {
 
 impl Said {
     /// Everything that there is to say.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::Closed,
         Self::ClosedYearEnd,
         Self::Help,
@@ -101,6 +103,7 @@ impl Said {
         Self::Ask186,
         Self::Fault,
         Self::CounselorLost,
+        Self::NotTonight,
         Self::Goodbye,
         Self::Draining,
         Self::Ready,
@@ -152,6 +155,7 @@ impl Said {
             Self::Ask186 => "ask_186",
             Self::Fault => "fault",
             Self::CounselorLost => "counselor_lost",
+            Self::NotTonight => "not_tonight",
             Self::Goodbye => "goodbye",
             Self::Draining => "draining",
             Self::Ready => "ready",

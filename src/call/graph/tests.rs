@@ -110,6 +110,7 @@ fn told<const N: usize>(lines: [(&str, Line); N]) -> Vec<String> {
         prompts: Prompts::default(),
         prompt_lengths: BTreeMap::new(),
         version: 0,
+        repeat: Repeat { limit: Duration::ZERO, max: 0, key_life: Duration::ZERO },
         limits: Limits {
             max_calls: 1,
             drain: Duration::ZERO,

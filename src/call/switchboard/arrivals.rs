@@ -157,7 +157,7 @@ impl Switchboard {
             config: Arc::clone(&self.config),
             line_id,
             caller,
-            _number: number,
+            number,
             presentation,
             phase: Phase::Trunk(trunk::Arrival::Opening),
             record: Record::new(now, arrival.trunk),

@@ -35,6 +35,7 @@ impl Switchboard {
         let board = Board {
             at: now.wall,
             draining: self.mode == super::Mode::Draining,
+            limits: self.repeat.count(),
             lines: self.line_views(now, &counselors),
             calls: self.call_views(now),
             counselors,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::repeat::keep as keep_repeat;
 use super::{Owned, Owner, Switchboard, Timer, Today, io};
 use crate::call::Call;
 use crate::call::board::ServiceLevel;
@@ -32,6 +33,7 @@ pub(super) struct Keeping {
     calls: Ledger<u64>,
     internals: Ledger<u64>,
     service: Ledger<()>,
+    repeat: Ledger<()>,
 }
 
 /// The configurations that calls may have begun with, by their version.
@@ -68,6 +70,7 @@ impl Switchboard {
             calls: Ledger::default(),
             internals: Ledger::default(),
             service: Ledger::default(),
+            repeat: Ledger::default(),
         });
     }
 
@@ -83,6 +86,12 @@ impl Switchboard {
         }
     }
 
+    pub(super) fn touch_repeat(&mut self) {
+        if let Some(keeping) = &mut self.keeping {
+            keeping.repeat.touch(());
+        }
+    }
+
     /// Tells what has changed, before all outputs since `mark`; sessions and calls that are gone
     /// after them: what there still was to be said in them must have been said.
     pub(super) fn tell_changes(&mut self, mark: usize) {
@@ -93,7 +102,9 @@ impl Switchboard {
         let is_last = |change: &Change| match change.key {
             Key::Session(_) | Key::Call(_) => change.value.is_none(),
             // Their sessions outlive them: gone with the first word, or they would come back.
-            Key::Internal(_) | Key::Phone(_) | Key::Counselor(_) | Key::Service => false,
+            Key::Internal(_) | Key::Phone(_) | Key::Counselor(_) | Key::Service | Key::Repeat => {
+                false
+            }
         };
         let (last, first): (Vec<_>, Vec<_>) = changes.partition(is_last);
         if !first.is_empty() {
@@ -106,7 +117,7 @@ impl Switchboard {
 
     fn changes(&mut self) -> Vec<(Key, Option<Bytes>)> {
         let Some(keeping) = &mut self.keeping else { return Vec::new() };
-        let Keeping { anchor, calls, internals, service } = keeping;
+        let Keeping { anchor, calls, internals, service, repeat } = keeping;
         let mut all: Vec<(Key, Option<Bytes>)> = Vec::new();
         let sessions = self.sip.take_changes();
         all.extend(sessions.into_iter().map(|(id, value)| (Key::Session(id), value)));
@@ -125,6 +136,8 @@ impl Switchboard {
         let (today, names, refused) = (&self.today, &self.trunks.names, &self.refused);
         let changed = service.take(|()| Some(print(&keep_service(today, names, refused))));
         all.extend(changed.into_iter().map(|((), value)| (Key::Service, value)));
+        let changed = repeat.take(|()| keep_repeat(&self.repeat, anchor).map(|form| print(&form)));
+        all.extend(changed.into_iter().map(|((), value)| (Key::Repeat, value)));
         all
     }
 
@@ -147,7 +160,11 @@ impl Switchboard {
             let restored = match key {
                 Key::Call(call) => self.restore_call(now, *call, bytes, configs),
                 Key::Internal(internal) => self.restore_internal(now, *internal, bytes),
-                Key::Service | Key::Counselor(_) | Key::Session(_) | Key::Phone(_) => Ok(()),
+                Key::Service
+                | Key::Repeat
+                | Key::Counselor(_)
+                | Key::Session(_)
+                | Key::Phone(_) => Ok(()),
             };
             if let Err(why) = restored {
                 problems.push(Problem { key: key.clone(), why });
@@ -161,6 +178,12 @@ impl Switchboard {
     fn take_up(&mut self, now: Now, key: &Key, bytes: &Bytes) -> Result<(), Unreadable> {
         match key {
             Key::Service => self.restore_service(bytes),
+            Key::Repeat => {
+                let Some(keeping) = &mut self.keeping else { return Ok(()) };
+                keeping.repeat.found(());
+                let anchor = keeping.anchor;
+                self.restore_repeat(now, &anchor, bytes)
+            }
             Key::Counselor(extension) => self.restore_counselor(now, extension, bytes),
             Key::Session(id) => self.sip.restore(now.mono, *id, bytes),
             Key::Phone(id) => self.restore_phone(now, *id, bytes),

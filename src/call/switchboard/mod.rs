@@ -13,6 +13,7 @@ mod input;
 mod keeping;
 mod phones;
 mod rehearse;
+mod repeat;
 mod roster;
 mod settle;
 mod supervise;
@@ -37,6 +38,7 @@ use super::journal::Problem;
 use super::piece::Finish;
 use super::refused::Refused;
 use super::rehearsal::Rehearsal;
+use super::repeat::Repeat;
 use super::summons::Summons;
 use super::{Ask, Call, Phase};
 use crate::chance::Chance;
@@ -107,6 +109,8 @@ pub struct Switchboard {
     out: VecDeque<Output>,
     floors: BTreeMap<LineId, Floor>,
     today: Today,
+    /// Callers who are not to be connected again for a while.
+    repeat: Repeat,
     /// When the board was drawn last.
     drawn: Instant,
     /// Calls ever begun; the next one's key.
@@ -161,6 +165,7 @@ macro_rules! io {
             places: &mut $self.places,
             floors: &$self.floors,
             draining: $self.mode == $crate::call::switchboard::Mode::Draining,
+            repeat: &$self.repeat,
             modes: &$self.config.supervision.modes,
         }
     };
@@ -235,6 +240,7 @@ impl Switchboard {
             out: VecDeque::new(),
             floors: BTreeMap::new(),
             today: Today::default(),
+            repeat: Repeat::default(),
             drawn: now.mono,
             count: 0,
             plays: 0,
@@ -345,6 +351,7 @@ impl Switchboard {
                 Timer::Ping(trunk) => self.ping(now, &trunk),
                 Timer::Board => self.draw(now),
                 Timer::Trial => self.on_trial_timer(now),
+                Timer::Repeat => self.mind_repeat(now),
                 Timer::Hours => {
                     self.unsettle();
                     self.timers.set(Timer::Hours, now.mono + HOURS_EVERY);

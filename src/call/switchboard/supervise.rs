@@ -198,7 +198,9 @@ impl Switchboard {
             | Request::EndWrapUp(_)
             | Request::ExtendWrapUp(_)
             | Request::PauseRecording { .. }
-            | Request::Trial(_) => None,
+            | Request::Trial(_)
+            | Request::LimitCaller { .. }
+            | Request::LiftLimits => None,
         };
         let done = self.do_asked(now, request, key, &who);
         done.map_err(|why| match request {
@@ -212,7 +214,9 @@ impl Switchboard {
             | Request::AskHelp(_)
             | Request::ClearHelp(_)
             | Request::PauseRecording { .. }
-            | Request::Trial(_) => self.denied(who, key, (asked, whom), why),
+            | Request::Trial(_)
+            | Request::LimitCaller { .. }
+            | Request::LiftLimits => self.denied(who, key, (asked, whom), why),
         })
     }
 
@@ -249,6 +253,11 @@ impl Switchboard {
                 self.pause_recording(now, call?, who, *paused)
             }
             Request::Trial(trial) => self.expect_trial(now, trial),
+            Request::LimitCaller { .. } => self.limit_caller(now, call?, who),
+            Request::LiftLimits => {
+                self.lift_limits(now, who);
+                Ok(())
+            }
         }
     }
 
@@ -470,6 +479,8 @@ fn subject(request: &Request) -> (&'static str, Of<'_>) {
         Request::ClearHelp(counselor) => ("help_cleared", Of::Counselor(counselor)),
         Request::PauseRecording { call, .. } => ("recording", Of::Call(call)),
         Request::Trial(_) => ("test_call", Of::Nobody),
+        Request::LimitCaller { call } => ("limit", Of::Call(call)),
+        Request::LiftLimits => ("lift", Of::Nobody),
         Request::EndWrapUp(counselor) => ("end_wrap_up", Of::Counselor(counselor)),
         Request::ExtendWrapUp(counselor) => ("extend_wrap_up", Of::Counselor(counselor)),
         Request::Intend { extension, intention, .. } => {

@@ -28,6 +28,7 @@ use crate::console::live::seats::Seats;
 use crate::console::live::sheet::fill;
 use crate::console::sign_in::From;
 use crate::console::ui::{Page, View, show};
+use crate::lang::Lang;
 use crate::shell::clock;
 use crate::store::accounts::Role;
 use gallery::{Gallery, Visitor};
@@ -170,8 +171,34 @@ struct Act {
     reason: String,
 }
 
+/// Asks once more before a caller is not connected again.
+#[derive(Template)]
+#[template(path = "board_limit.html", config = ".askama.toml")]
+struct Limit {
+    page: Page,
+    call: String,
+    length: String,
+}
+
+fn confirm_limit(view: &View, call: &str) -> Response {
+    let limit = view.desk.current().loaded.call.repeat.limit;
+    let (hours, minutes) = (limit.as_secs() / 3600, limit.as_secs() / 60);
+    let length = match (limit.as_secs() % 3600, view.l) {
+        (0, Lang::Ja) => format!("{hours}時間"),
+        (0, Lang::En) => format!("{hours} h"),
+        (_, Lang::Ja) => format!("{minutes}分"),
+        (_, Lang::En) => format!("{minutes} min"),
+    };
+    let page =
+        view.page(view.t("この人を、しばらくつながない", "Don't connect this caller for a while"));
+    show(&Limit { page, call: call.to_owned(), length })
+}
+
 async fn act(view: View, Form(act): Form<Act>) -> Response {
     let (what, whom) = act.r#do.split_once(' ').unwrap_or((&act.r#do, ""));
+    if what == "limit" {
+        return confirm_limit(&view, whom);
+    }
     let request = match request(&view, what, whom, act.reason) {
         Ok(request) => request,
         Err(wrong) => return view.go_wrong(HERE, wrong),
@@ -208,6 +235,8 @@ fn request<'a>(view: &'a View, what: &str, whom: &str, reason: String) -> Result
     }
     match what {
         "end" => Ok(Request::EndSupervision { call }),
+        "limit_yes" => Ok(Request::LimitCaller { call }),
+        "lift" => Ok(Request::LiftLimits),
         "clear" => Ok(Request::ClearHelp(extension)),
         "ready" => Ok(intend(Intention::Ready)),
         "pause" => Ok(intend(Intention::Paused(reason))),

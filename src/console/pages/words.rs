@@ -122,6 +122,14 @@ pub(super) fn denial(l: Lang, denial: Denial) -> &'static str {
             "同時に受けられる通話数がいっぱいです。少し待ってからお試しください。",
             "There is no room for a call.",
         ),
+        Denial::NoNumber => l.t(
+            "番号が通知されていない電話です。次にかけてきても同じ人とは分からないため、制限できません。",
+            "The number is withheld: nobody would know this caller again.",
+        ),
+        Denial::TooManyLimits => l.t(
+            "制限中の人数が上限です。いまの制限を解除してからお試しください。",
+            "As many callers are limited as may be. Please lift the limits first.",
+        ),
         Denial::NotWrappingUp => {
             l.t("後処理はもう終わっています。", "The wrap-up is over already.")
         }

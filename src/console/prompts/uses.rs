@@ -89,6 +89,7 @@ pub(in crate::console) fn said(said: Said, l: Lang) -> String {
         Said::Ask186 => ("番号通知のお願い", "asks to show the number"),
         Said::Fault => ("不具合のとき", "a fault of ours"),
         Said::CounselorLost => ("相談員の電話が切れたとき", "the counselor's phone was lost"),
+        Said::NotTonight => ("しばらくつながない人へ", "to a caller not to be connected now"),
         Said::Goodbye => ("終わりのあいさつ", "goodbye"),
         Said::Draining => ("保守のための停止中", "down for maintenance"),
         Said::Ready => ("相談員へ: 受付可", "to a counselor: ready"),

@@ -8,6 +8,9 @@
 //! | `DELETE …` | | the supervisor, or the ringing for one, is ended |
 //! | `POST /api/v1/calls/{call}/recording` | `{"paused": true}` | nothing is recorded; or again |
 //! | `DELETE …` | | every recording of the call is deleted; one that goes on ends |
+//! | `POST /api/v1/calls/{call}/limit` | `{}` | the call goes on, but its caller is not connected |
+//! | | | again for `repeat.limit`; `number_withheld`: no limit is possible |
+//! | `DELETE /api/v1/limits` | | everybody is connected again |
 //!
 //! Done is 200 (202: the phone rings) with `{}`; else `{"error": "…"}` by the name of what stands
 //! against it. A body must say that it is JSON: a page of another site can't send that unasked.
@@ -16,7 +19,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{self, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
@@ -59,6 +62,8 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/api/v1/calls/{call}/supervise", post(supervise).put(switch).delete(end))
         .route("/api/v1/calls/{call}/recording", post(pause).delete(delete))
+        .route("/api/v1/calls/{call}/limit", post(limit))
+        .route("/api/v1/limits", routing::delete(lift))
 }
 
 async fn supervise(
@@ -120,6 +125,26 @@ async fn pause(
     ask(&shared, &person, request, StatusCode::OK).await
 }
 
+async fn limit(
+    State(shared): State<Shared>,
+    Path(call): Path<String>,
+    axum::Extension(person): axum::Extension<Person>,
+    body: Result<Json<Nothing>, JsonRejection>,
+) -> Response {
+    if let Err(rejection) = body {
+        return error(rejection.status(), "bad_body");
+    }
+    let request = Request::LimitCaller { call: CallId(call.into()) };
+    ask(&shared, &person, request, StatusCode::OK).await
+}
+
+async fn lift(
+    State(shared): State<Shared>,
+    axum::Extension(person): axum::Extension<Person>,
+) -> Response {
+    ask(&shared, &person, Request::LiftLimits, StatusCode::OK).await
+}
+
 /// Done only when every file is gone for certain.
 async fn delete(
     State(shared): State<Shared>,
@@ -168,7 +193,7 @@ fn status(denial: Denial) -> StatusCode {
         }
         Denial::NotSupervisor | Denial::ModeOff => StatusCode::FORBIDDEN,
         Denial::UnknownMode | Denial::UnknownReason => StatusCode::UNPROCESSABLE_ENTITY,
-        Denial::NoPort | Denial::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
+        Denial::NoPort | Denial::NoRoom | Denial::TooManyLimits => StatusCode::SERVICE_UNAVAILABLE,
         Denial::NotInCall
         | Denial::NoAudio
         | Denial::OwnCall
@@ -180,6 +205,7 @@ fn status(denial: Denial) -> StatusCode {
         | Denial::NoHelpAsked
         | Denial::NotWrappingUp
         | Denial::TestRunning
-        | Denial::NotRecorded => StatusCode::CONFLICT,
+        | Denial::NotRecorded
+        | Denial::NoNumber => StatusCode::CONFLICT,
     }
 }

@@ -76,6 +76,57 @@ async fn operators_see_and_supervisors_act() {
     assert_eq!(operator.post("/board/act", "do=pause+101").await.0, 403);
 }
 
+/// Not without being asked once more; and a count is all that is shown of it.
+#[tokio::test]
+async fn a_caller_is_limited_in_two_steps_and_lifted_in_one() {
+    let mut server = Server::start(Console::default()).await;
+    server.feed.show(Board { limits: 3, ..talking() });
+    let (first, second, lift, cookie) = {
+        let operator = server.visitor(Role::Operator, None).await;
+        let supervisor = server.visitor(Role::Supervisor, Some("201")).await;
+        let (_, page) = supervisor.get("/board").await;
+        assert!(page.contains("value=\"limit m3x9\"") && page.contains("value=\"lift all\""));
+        assert!(page.contains("しばらくつながない人: 3"), "{page}");
+        let (_, seen) = operator.get("/board").await;
+        assert!(seen.contains("しばらくつながない人: 3") && !seen.contains("value=\"l"), "{seen}");
+        assert_eq!(operator.post("/board/act", "do=limit_yes+m3x9").await.0, 403);
+        let form = |what: &str| supervisor.form("/board/act", &format!("do={what}"));
+        let cookie = supervisor.cookie.clone();
+        (form("limit+m3x9"), form("limit_yes+m3x9"), form("lift+all"), cookie)
+    };
+    let (code, page) = server.send(&first).await;
+    assert_eq!(code, 200, "nothing is asked of the loop yet");
+    assert!(page.contains("value=\"limit_yes m3x9\"") && page.contains("12時間"), "{page}");
+    let call = CallId("m3x9".into());
+    for (request, expected, answer, told) in [
+        (&second, Request::LimitCaller { call: call.clone() }, Ok(()), "変えました。"),
+        (&second, Request::LimitCaller { call }, Err(Denial::NoNumber), "番号が通知されていない"),
+        (&lift, Request::LiftLimits, Ok(()), "変えました。"),
+    ] {
+        let (answered, asked) = tokio::join!(answer_to(server.address, request), async {
+            let Asked { request, answer: to, .. } = server.feed.next_asked().await.unwrap();
+            to.send(answer).unwrap();
+            request
+        });
+        assert_eq!(asked, expected);
+        assert!(answered.starts_with("HTTP/1.1 303"), "{answered}");
+        let board = format!(
+            "GET /board HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
+        );
+        let (_, page) = server.send(&board).await;
+        assert!(page.contains(told), "{told}: {page}");
+    }
+}
+
+/// The answer to a request, while something else is done with the server.
+async fn answer_to(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
 #[tokio::test]
 async fn what_the_checks_before_opening_said_stands_on_it_and_changes_by_itself() {
     let server = Server::start(Console::default()).await;

@@ -51,6 +51,8 @@ struct Alerts {
     /// Who asks: extension, name, since when, whose phones ring.
     help: Vec<(String, String, String, String)>,
     draining: bool,
+    /// Callers who are not to be connected again for a while.
+    limits: usize,
     down: Vec<(String, String)>,
 }
 
@@ -214,6 +216,7 @@ impl Brush<'_> {
             acts: self.acts(),
             help: help.collect(),
             draining: self.board.draining,
+            limits: self.board.limits,
             down: down
                 .map(|it| (it.trunk.to_string(), it.reason.clone().unwrap_or_default()))
                 .collect(),

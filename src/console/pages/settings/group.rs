@@ -53,6 +53,11 @@ pub(super) const GROUPS: &[Group] = &[
         ("モニター・助言・参加、支援の呼び方", "listen, whisper, join, calls for help"),
     ),
     group(
+        "repeat",
+        ("今夜はつながない", "Not tonight"),
+        ("しばらくつながない人の扱い", "callers who are not connected for a while"),
+    ),
+    group(
         "contacts",
         ("相談の種別", "Contact types"),
         ("通話のあとに相談員が選ぶもの", "what counselors say of a call"),
