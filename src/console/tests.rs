@@ -447,13 +447,6 @@ async fn what_is_asked_of_the_loop_is_answered_by_it() {
             200,
             Request::PauseRecording { call: CallId("k7f2".into()), paused: true },
         ),
-        (
-            "POST /api/v1/calls/k7f2/limit".to_owned(),
-            "{}",
-            200,
-            Request::LimitCaller { call: CallId("k7f2".into()) },
-        ),
-        ("DELETE /api/v1/limits".to_owned(), "", 200, Request::LiftLimits),
     ];
     for (request, body, extension) in [
         ("POST", r#"{"extension": "201", "mode": "record"}"#, Some(Extension::from("201"))),
@@ -477,14 +470,29 @@ async fn what_is_asked_of_the_loop_is_answered_by_it() {
         (Denial::NotWrappingUp, 409, "not_wrapping_up"),
         (Denial::UnknownReason, 422, "unknown_reason"),
         (Denial::NoPort, 503, "no_media_port"),
-        (Denial::NoNumber, 409, "number_withheld"),
-        (Denial::TooManyLimits, 503, "too_many_limits"),
     ];
     for (denial, status, name) in denials {
         let body = r#"{"mode": "join"}"#;
         let (_, code, answer) = server.ask(&format!("PUT {calls}"), body, Err(denial)).await;
         assert_eq!((code, answer), (status, format!(r#"{{"error":"{name}"}}"#)));
     }
+}
+
+#[tokio::test]
+async fn a_limit_is_asked_of_the_loop_and_why_there_is_none_is_said() {
+    let mut server = Server::start(Console::default()).await;
+    let limit = "POST /api/v1/calls/k7f2/limit";
+    let wanted = Request::LimitCaller { call: CallId("k7f2".into()) };
+    for (answer, status, text) in [
+        (Ok(()), 200, "{}"),
+        (Err(Denial::NoNumber), 409, r#"{"error":"number_withheld"}"#),
+        (Err(Denial::TooManyLimits), 503, r#"{"error":"too_many_limits"}"#),
+    ] {
+        let (asked, code, said) = server.ask(limit, "{}", answer).await;
+        assert_eq!((asked, code, &*said), (Some(wanted.clone()), status, text));
+    }
+    let (asked, code, _) = server.ask("DELETE /api/v1/limits", "", Ok(())).await;
+    assert_eq!((asked, code), (Some(Request::LiftLimits), 200));
 }
 
 #[tokio::test]

@@ -10,8 +10,11 @@ mod sequence;
 mod sip;
 mod text;
 
-/// Every target: how it is called, and what it does with bytes.
-pub(crate) const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// How a target is called, and what it does with bytes.
+type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub(crate) const TARGETS: &[Target] = &[
     ("datagram", sip::datagram),
     ("stream", sip::stream),
     ("uri", sip::uri),

@@ -214,7 +214,8 @@ pub(crate) fn headers(bytes: &[u8]) {
             if let Ok(via) = Via::parse(text) {
                 assert!(!via.host.is_empty() && text.contains(via.host));
                 assert!(via.branch().is_none_or(|branch| text.contains(branch)));
-                (via.rport(), via.received());
+                via.rport();
+                via.received();
                 assert!(via.params.iter().count() <= text.len());
             }
         }
