@@ -38,7 +38,8 @@ fn is_seen(words: &str, breaks: impl FnOnce(&mut World, PhoneId)) {
         world.check_secrets();
     }));
     let cause = seen.expect_err("nothing is seen");
-    let said = cause.downcast_ref::<String>().expect("words");
+    let said = cause.downcast_ref::<&str>().map(|said| (*said).to_owned());
+    let said = said.or_else(|| cause.downcast_ref::<String>().cloned()).expect("words");
     assert!(said.contains(words), "{said}");
 }
 
