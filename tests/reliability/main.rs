@@ -21,7 +21,7 @@ mod goal;
 #[expect(dead_code, reason = "the benchmarks use the rest")]
 #[path = "../../benches/load/mod.rs"]
 mod load;
-#[expect(dead_code, unused_imports, reason = "other tests use the rest")]
+#[allow(dead_code, unused_imports, reason = "other tests use the rest")]
 #[path = "../model/mod.rs"]
 mod model;
 mod mutants;

@@ -41,7 +41,7 @@ fn number(name: &str) -> Result<Option<u64>, Box<dyn Error>> {
 fn worlds(run: &Run) -> Result<Measured, Box<dyn Error>> {
     let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
     let first = number("KOEBASHI_FIRST")?.unwrap_or(seconds * 1_000_000);
-    let count = number("KOEBASHI_SEEDS")?.unwrap_or(run.count(1_000, 1_000_000).into());
+    let count = number("KOEBASHI_SEEDS")?.unwrap_or_else(|| run.count(1_000, 1_000_000).into());
     let next = AtomicU64::new(0);
     let lived = AtomicU64::new(0);
     let failures = Mutex::new(Vec::new());
