@@ -231,9 +231,15 @@ fn recorded(run: &Run) -> Result<Measured, Box<dyn Error>> {
         replace(&scene, |pid| signal(pid, Signal::SIGKILL))?;
     }
     let limit = SOON + Duration::from_secs(u64::from(calls / per_second));
-    scene.wait("the calls to end", limit, || ended(&callers) == calls)?;
     let progress = callers.progress();
+    // Those that hang are told as such.
+    let is_over = scene.wait("the calls to end", limit, || ended(&callers) == calls).is_ok();
     let answered = progress.answered.load(Relaxed);
+    if !is_over {
+        let figure =
+            format!("{} of {calls} calls hang, {answered} answered", calls - ended(&callers));
+        return Ok(Measured::new(false, figure));
+    }
     let records = Records::wait(&scene, answered)?;
     let (failed, whole) = (progress.failed.load(Relaxed), records.is_whole);
     let figure = format!(

@@ -44,8 +44,8 @@ const PANICS_FOR: Duration = Duration::from_secs(60);
 /// Voice that lay longer than this before it was read is not passed on: nobody plays it any more,
 /// and a thread that was away would leave all that follows as late. As long as a jitter buffer.
 const OLD_AFTER: Duration = Duration::from_millis(200);
-/// The same for what came while there was no process, before the ports were taken over: the peers
-/// decide for themselves what of it they still play.
+/// The same where ports of the process before have just been taken over, for what came while there
+/// was no process and what came behind it: the peers decide for themselves what they still play.
 const TAKEN_OVER_AFTER: Duration = Duration::from_secs(1);
 /// No packet waits for so long: the wall clock, of which the kernel's stamps are, has stepped.
 const STEPPED: Duration = Duration::from_secs(300);
@@ -180,15 +180,14 @@ impl<B: Backend> Shard<B> {
         self.now = Instant::now();
         let (now, engine) = (self.now, &mut self.engine);
         let since_taken_over = now - self.taken_over;
-        let is_old = |waited| match waited > since_taken_over {
-            _ if waited >= STEPPED => false,
-            true => waited > TAKEN_OVER_AFTER + since_taken_over,
-            false => waited > OLD_AFTER,
+        let old_after = match since_taken_over < TAKEN_OVER_AFTER {
+            true => TAKEN_OVER_AFTER + since_taken_over,
+            false => OLD_AFTER,
         };
         self.has_packets = self.backend.deliver(PACKETS_A_TURN, |arrival| {
             let Arrival { port, channel, from, buffer, length, waited } = arrival;
             match channel {
-                Channel::Rtp if is_old(waited) => {
+                Channel::Rtp if waited > old_after => {
                     self.means.gauge.old();
                     engine.handle_old_rtp(now, port, from, buffer, length)
                 }

@@ -92,7 +92,7 @@ fn a_pause_makes_no_voice_late<B: Backend>() {
     };
     say(1);
     assert_eq!(heard(&mut shard), [1]);
-    shard.taken_over = Instant::now() - Duration::from_millis(50);
+    shard.taken_over = Instant::now() - TAKEN_OVER_AFTER;
     // 200 ms of voice.
     (2..12).for_each(say);
     std::thread::sleep(OLD_AFTER + Duration::from_millis(1));
