@@ -187,7 +187,7 @@ impl<B: Backend> Shard<B> {
         self.has_packets = self.backend.deliver(PACKETS_A_TURN, |arrival| {
             let Arrival { port, channel, from, buffer, length, waited } = arrival;
             match channel {
-                Channel::Rtp if waited > old_after => {
+                Channel::Rtp if (old_after..STEPPED).contains(&waited) => {
                     self.means.gauge.old();
                     engine.handle_old_rtp(now, port, from, buffer, length)
                 }
