@@ -67,7 +67,7 @@ fn national(uri: &str, add_prefix: &str) -> Option<String> {
 }
 
 /// What is known of the caller's number, and the number itself where it is shown.
-pub(super) fn caller(request: &Message) -> (Presentation, Option<Pii>) {
+pub(super) fn caller(request: &Message, add_prefix: &str) -> (Presentation, Option<Pii>) {
     let Ok(from) = request.from() else { return (Presentation::Unknown, None) };
     let display = from.display.as_deref().unwrap_or_default().to_ascii_lowercase();
     let by_name = REASONS.iter().find(|(name, _)| display.starts_with(name));
@@ -86,8 +86,8 @@ pub(super) fn caller(request: &Message) -> (Presentation, Option<Pii>) {
         }
         (None, false) => {
             let asserted = address(request, &Name::PAssertedIdentity);
-            let asserted = asserted.and_then(|uri| national(&uri, ""));
-            let number = asserted.or_else(|| national(from.uri, "")).unwrap_or(user);
+            let asserted = asserted.and_then(|uri| national(&uri, add_prefix));
+            let number = asserted.or_else(|| national(from.uri, add_prefix)).unwrap_or(user);
             (Presentation::Shown, Some(Pii::new(number)))
         }
     }

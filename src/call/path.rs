@@ -123,7 +123,9 @@ impl Call {
     }
 
     pub(super) fn message(&mut self, io: &mut Io<'_>, said: &[Said], then: Target) -> Next {
-        let names: Vec<_> = said.iter().map(|said| said.name()).collect();
+        // Of two calls that are told so, both would be known for calls of one person.
+        let told = said.iter().filter(|said| **said != Said::NotTonight);
+        let names: Vec<_> = told.map(|said| said.name()).collect();
         io.step(&self.id, format!("hears: {}", names.join(", ")));
         with_cx!(self, io, |cx| {
             self.phase = Phase::Message(Message::say(cx, said, then));
@@ -305,12 +307,12 @@ impl Call {
         }
     }
 
-    /// Has those told of who were rung in vain. Whether the offer took its time: a phone rang, or
-    /// none could be rung at all.
+    /// Has those told of who were rung in vain. Whether a pause is due: a phone rang, none could be
+    /// rung at all, or one that could not be reached was so before.
     pub(super) fn take_missed(&mut self, io: &mut Io<'_>) -> bool {
-        let missed = match &mut self.phase {
-            Phase::Ringing(_, ring) => std::mem::take(&mut ring.missed),
-            Phase::Bridge(bridge) => std::mem::take(&mut bridge.missed),
+        let (missed, mut waiting) = match &mut self.phase {
+            Phase::Ringing(waiting, ring) => (std::mem::take(&mut ring.missed), Some(waiting)),
+            Phase::Bridge(bridge) => (std::mem::take(&mut bridge.missed), None),
             Phase::Trunk(_)
             | Phase::Guidance(_)
             | Phase::Message(_)
@@ -318,9 +320,12 @@ impl Call {
             | Phase::Queue(_)
             | Phase::Ended => return true,
         };
+        let mut has_rung = missed.is_empty();
+        for (extension, miss) in &missed {
+            let is_again = waiting.as_mut().is_some_and(|it| !it.passes_over(extension));
+            has_rung |= is_again || *miss == Miss::Unanswered;
+        }
         let limit = self.line().map_or(0, |line| line.queue.auto_pause_after);
-        let has_rung =
-            missed.is_empty() || missed.iter().any(|(_, miss)| *miss == Miss::Unanswered);
         for (extension, miss) in missed {
             let why = match miss {
                 Miss::Unanswered => "did not answer",

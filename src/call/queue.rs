@@ -32,14 +32,17 @@ pub(super) struct Waiting {
     state: State,
     /// Who was rung in vain; asked again when nobody else is left.
     tried: BTreeSet<Extension>,
+    /// Whose phones could not be reached since the last pause.
+    passed_over: BTreeSet<Extension>,
 }
 
 impl Waiting {
     /// Joins the queue and says what the caller should know. No key means anything here.
     pub(super) fn enter(cx: &mut Cx<'_, '_>, order: Order, position: u32, first: &[Said]) -> Self {
         let queue = &cx.line.queue;
-        let (since, tried) = (cx.io.now.mono, BTreeSet::new());
-        let waiting = Self { order, since, position, state: State::Waiting, tried };
+        let (tried, passed_over) = (BTreeSet::new(), BTreeSet::new());
+        let (since, state) = (cx.io.now.mono, State::Waiting);
+        let waiting = Self { order, since, position, state, tried, passed_over };
         cx.caller.detect(cx.io, false);
         cx.io.set(CallTimer::MaxWait, queue.max_wait);
         let mut said = first.to_vec();
@@ -71,9 +74,9 @@ impl Waiting {
         let queue = &cx.line.queue;
         let now = cx.io.now.mono;
         let tried = kept.tried.iter().map(|extension| Extension::from(extension.as_str()));
-        let since = anchor.instant(kept.since).min(now);
-        let waiting =
-            Self { order, since, position: 1, state: State::Waiting, tried: tried.collect() };
+        let (since, state) = (anchor.instant(kept.since).min(now), State::Waiting);
+        let (tried, passed_over) = (tried.collect(), BTreeSet::new());
+        let waiting = Self { order, since, position: 1, state, tried, passed_over };
         let max_wait = kept.max_wait.map(|at| anchor.instant(at));
         cx.io.set_at(CallTimer::MaxWait, max_wait.unwrap_or(now + queue.max_wait));
         if let Some(at) = kept.no_counselor {
@@ -127,9 +130,16 @@ impl Waiting {
         cx.io.set(CallTimer::Retry, cx.line.queue.retry);
     }
 
+    /// A phone could not be reached: the next one may be rung at once. False: it was so already
+    /// since the last pause, and would be so without end.
+    pub(super) fn passes_over(&mut self, extension: &Extension) -> bool {
+        self.passed_over.insert(extension.clone())
+    }
+
     /// `retry` is over.
     pub(super) fn on_retry(&mut self) {
         self.state = State::Waiting;
+        self.passed_over.clear();
     }
 
     /// Time to say something.

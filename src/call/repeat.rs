@@ -61,12 +61,14 @@ impl Repeat {
         chance: &mut Chance,
     ) -> Result<(), Full> {
         self.expire(now);
-        for generation in &mut self.generations {
-            let token = generation.token(number);
-            generation.tokens.remove(&token);
-        }
-        if self.count() >= rules.max {
+        let tokens: Vec<_> = self.generations.iter().map(|it| it.token(number)).collect();
+        let known = self.generations.iter().zip(&tokens);
+        let known = known.filter(|(it, token)| it.tokens.contains_key(*token)).count();
+        if known == 0 && self.count() >= rules.max {
             return Err(Full);
+        }
+        for (generation, token) in self.generations.iter_mut().zip(&tokens) {
+            generation.tokens.remove(token);
         }
         let until = now + rules.limit;
         // A key is not used for what would outlive it: no limit ends early because a key does.

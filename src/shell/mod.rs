@@ -71,7 +71,7 @@ use survival::Survival;
 /// Inputs of one round.
 const BUDGET: usize = 128;
 /// Messages that are not heard, passed over at one go; a flood of them must not hold the loop.
-const UNHEARD_MAX: usize = 64;
+const UNHEARD_MAX: usize = 16;
 /// How often the loop says that it lives and counts are taken over.
 const BEAT: Duration = Duration::from_secs(1);
 /// How long what is under way is waited for after the last call.

@@ -41,6 +41,9 @@ pub enum Standing {
     /// From an address where a phone is registered, which may be on its way back from another port:
     /// limited as a source, but not crowded out by all the others.
     Neighbor,
+    /// By a stream, whose source can't be forged: limited as one source, apart from what datagrams
+    /// say to be of it, and not crowded out either.
+    Stream,
     /// Anybody's.
     Stranger,
 }
@@ -77,9 +80,9 @@ impl Floodgate {
         }
         let of_source = Rate::per_second(self.limits.of_source, BURST);
         let of_strangers = Rate::per_second(self.limits.of_strangers, BURST);
-        let at = self.slot(address);
+        let at = self.slot(address, standing == Standing::Stream);
         let is_let_in = self.sources.get_mut(at).is_some_and(|it| it.take(now, of_source))
-            && (standing == Standing::Neighbor || self.strangers.take(now, of_strangers));
+            && (standing != Standing::Stranger || self.strangers.take(now, of_strangers));
         self.refused += u64::from(!is_let_in);
         is_let_in
     }
@@ -89,9 +92,10 @@ impl Floodgate {
         self.refused
     }
 
-    fn slot(&self, address: IpAddr) -> usize {
+    fn slot(&self, address: IpAddr, is_stream: bool) -> usize {
         let mut hasher = DefaultHasher::new();
         hasher.write_u64(self.key);
+        hasher.write_u8(is_stream.into());
         match source(address) {
             IpAddr::V4(ip) => hasher.write_u32(ip.to_bits()),
             IpAddr::V6(ip) => hasher.write_u128(ip.to_bits()),
@@ -130,6 +134,16 @@ mod tests {
     /// How many of 1,000 at once are let in.
     fn let_in(gate: &mut Floodgate, now: Instant, address: &str, standing: Standing) -> usize {
         (0..1_000).filter(|_| gate.admits(now, ip(address), standing)).count()
+    }
+
+    #[test]
+    fn what_comes_by_a_stream_is_not_crowded_out_by_forged_datagrams() {
+        let (t0, mut gate) = gate();
+        for n in 0..200 {
+            let_in(&mut gate, t0, &format!("198.51.100.{n}"), Standing::Stranger);
+        }
+        let_in(&mut gate, t0, "192.0.2.1", Standing::Stranger);
+        assert_eq!(let_in(&mut gate, t0, "192.0.2.1", Standing::Stream), 20);
     }
 
     #[test]

@@ -5,8 +5,12 @@
 
 use std::time::{Duration, Instant};
 
-/// How long all that is read has to have waited.
-const LASTS: Duration = Duration::from_secs(1);
+/// How long all that is read has to have waited: longer than it takes to read what has come while
+/// the process stood still.
+const LASTS: Duration = Duration::from_millis(300);
+/// Whoever was behind so recently is so again with the first message that has waited: otherwise
+/// calls are taken in by turns that have long given up.
+const REMEMBERS: Duration = Duration::from_secs(10);
 /// Nothing waits for so long: the wall clock, of which stamps are, has stepped.
 const STEPPED: Duration = Duration::from_secs(300);
 
@@ -15,6 +19,8 @@ const STEPPED: Duration = Duration::from_secs(300);
 pub struct Lateness {
     /// Since when everything has been late.
     since: Option<Instant>,
+    /// When we were behind last.
+    behind: Option<Instant>,
 }
 
 impl Lateness {
@@ -24,7 +30,12 @@ impl Lateness {
             self.since = None;
             return false;
         }
-        now.saturating_duration_since(*self.since.get_or_insert(now)) >= LASTS
+        let lasts = now.saturating_duration_since(*self.since.get_or_insert(now)) >= LASTS;
+        let was_behind = self.behind.is_some_and(|last| now < last + REMEMBERS);
+        if lasts || was_behind {
+            self.behind = Some(now);
+        }
+        lasts || was_behind
     }
 }
 
@@ -44,24 +55,29 @@ mod tests {
     }
 
     #[test]
-    fn who_is_late_for_a_second_is_behind_and_one_punctual_message_ends_it() {
+    fn who_is_late_for_long_is_behind_and_is_so_again_soon() {
         let (t0, mut lateness) = (now(), Lateness::default());
         let mut at = |after, waited| lateness.reads(t0 + ms(after), ms(waited), LIMIT);
         assert!(!at(0, 150));
-        assert!(!at(999, 400));
-        assert!(at(1_000, 150));
-        assert!(at(1_001, 4_000));
-        assert!(!at(1_002, 99));
-        assert!(!at(1_003, 150));
-        assert!(at(2_003, 150));
+        assert!(!at(299, 400));
+        assert!(!at(300, 99));
+        assert!(!at(301, 150));
+        assert!(at(601, 150));
+        assert!(at(602, 4_000));
+        // Punctual messages are served, and late ones not, until nothing has been late for long.
+        assert!(!at(603, 99));
+        assert!(at(604, 150));
+        assert!(!at(10_605, 99));
+        assert!(!at(10_606, 150));
+        assert!(at(10_906, 150));
     }
 
     #[test]
     fn a_pause_is_not_being_behind() {
         let (t0, mut lateness) = (now(), Lateness::default());
-        // All that came in five seconds is read at once.
-        for n in 0..5_000 {
-            assert!(!lateness.reads(t0 + ms(n / 10), ms(5_000 - n), LIMIT), "{n}");
+        // All that came in five seconds is read within a quarter of one.
+        for n in 0..2_500 {
+            assert!(!lateness.reads(t0 + ms(n / 10), ms(5_000 - 2 * n), LIMIT), "{n}");
         }
     }
 

@@ -272,6 +272,10 @@ impl Accounts for OneAccount {
     fn ha1(&self, user: &str) -> Option<Ha1> {
         (user == "101").then(|| Ha1 { md5: Pii::new("0".repeat(32)), sha256: None })
     }
+
+    fn is_at(&self, _: &str, _: IpAddr) -> bool {
+        false
+    }
 }
 
 /// Digests: no bytes are a proof, and whatever we answer to a challenge can be read.

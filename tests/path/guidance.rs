@@ -33,6 +33,24 @@ fn at_menu(line: &str) -> (World, PhoneId) {
 }
 
 #[test]
+fn of_two_whose_time_is_up_at_the_same_moment_one_has_the_place_that_there_is() {
+    let toml = basic(MENU, "max_callers = 1", OTHER);
+    let mut world =
+        World::new(&toml.replace("lines = [\"main\"]", "lines = [\"main\", \"other\"]"));
+    let counselor = world.add_counselor("101", COUNSELOR);
+    world.phone(counselor).answer = Answer::Never;
+    for n in [1, 2] {
+        let caller = world.add_caller(n, CALLER);
+        world.dial(caller);
+    }
+    let has_place = |w: &World| w.shown.calls.iter().any(|call| call.position.is_some());
+    world.until("a place in the queue", 60 * S, has_place);
+    world.run(300 * MS);
+    let places: Vec<_> = world.shown.calls.iter().filter_map(|call| call.position).collect();
+    assert_eq!(places, [1], "{}", world.story());
+}
+
+#[test]
 fn keys_are_taken_by_telephone_events_with_and_without_marker() {
     for has_marker in [true, false] {
         let (mut world, caller) = at_menu("");

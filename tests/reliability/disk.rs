@@ -126,9 +126,14 @@ fn trace(scene: &Scene, files: &[PathBuf], calls: &str, fate: &str) -> io::Resul
     for file in files {
         command.arg("-P").arg(file);
     }
-    let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let mut child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn()?;
     // It takes hold of one thread after the other.
     thread::sleep(Duration::from_millis(500));
+    let status = fs::read_to_string(format!("/proc/{}/status", scene.service.pid()))?;
+    let tracer = format!("TracerPid:\t{}\n", child.id());
+    if child.try_wait()?.is_some() || !status.contains(&tracer) {
+        return Err(io::Error::other("it may not trace the service"));
+    }
     Ok(child)
 }
 

@@ -278,7 +278,7 @@ fn heard(
 /// The shortest REGISTER that is one.
 fn shortest(n: u32) -> String {
     format!(
-        "REGISTER sip:a SIP/2.0\r\nv:SIP/2.0/UDP b;branch=z9hG4bK{n}\r\nf:<sip:1@a>;tag=1\r\n\
+        "REGISTER sip:a SIP/2.0\r\nv:SIP/2.0/UDP b;rport;branch=z9hG4bK{n}\r\nf:<sip:1@a>;tag=1\r\n\
          t:<sip:1@a>\r\ni:{n}\r\nCSeq:1 REGISTER\r\nMax-Forwards:9\r\n\r\n"
     )
 }

@@ -85,6 +85,9 @@ fn main() -> ExitCode {
         println!("| {name} | {wanted} | {figure} | {peer} | {} |", verdict.word());
         eprintln!("{name}: {:.1} s", began.elapsed().as_secs_f64());
     }
+    if !is_long {
+        println!("\nThese are short forms; what is asked for in full is measured with --long.");
+    }
     println!("\nseed {}: {held} goals held, {skipped} skipped, {missed} missed", run.seed);
     if missed == 0 && held > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

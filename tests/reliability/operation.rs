@@ -77,8 +77,11 @@ fn reloaded(run: &Run) -> Outcome {
     let good = fs::read_to_string(&file)?;
     for n in 0..reloads {
         let text = match n % 4 {
-            // Every fourth is bad.
-            3 => good.replace("max_wait =", "max_weight ="),
+            // Every fourth is bad, and would turn everybody away.
+            3 => good
+                .replace("max_wait =", "max_weight =")
+                .replace("[line.queue]\n", "[line.queue]\non_full = \"hangup\"\n")
+                .replace("max_callers = 5000", "max_callers = 0"),
             _ => good.replace("max_wait = \"1h\"", &format!("max_wait = \"{}s\"", 600 + n)),
         };
         // Renamed into place, as editors do: nobody ever sees half a file.
@@ -90,6 +93,10 @@ fn reloaded(run: &Run) -> Outcome {
     }
     let well = scene.over(&callers, calls, 20)?;
     let are_recorded = scene.are_recorded(calls)?;
+    // The last one closes the line: it can be seen that files are read.
+    fs::write(&file, good.replace("id = \"main\"\n", "id = \"main\"\noverride = \"closed\"\n"))?;
+    scene.service.signal(Signal::SIGHUP)?;
+    scene.wait("the line to close", SOON, || scene.board()["lines"][0]["open"] == false)?;
     let figure = format!("{reloads} reloads: {} of {calls} calls failed", calls - well);
     Ok(Measured::new(well == calls && are_recorded, figure))
 }
@@ -217,7 +224,8 @@ fn without_descriptors(_: &Run) -> Outcome {
         10 - well,
         lost(&figures)
     );
-    let is_held = well < 10 && talking == calls && afterwards == 10;
+    // One that is closed meanwhile may serve one more caller.
+    let is_held = well <= 2 && talking == calls && afterwards == 10;
     Ok(Measured::new(is_held && figures.loss() < 0.01, figure))
 }
 

@@ -97,6 +97,8 @@ pub(crate) struct Phone {
     queued: Vec<(u8, bool, u32, Vec<u8>)>,
     registration: Option<(Registration, Pacer, Flow)>,
     transactions: Vec<sip::ClientTx>,
+    /// The registration is being taken back.
+    is_leaving: bool,
     server: SocketAddr,
     chance: Chance,
     /// Its dialogs, for what the stack has no verb for.
@@ -139,6 +141,7 @@ impl Phone {
             queued: Vec::new(),
             registration: None,
             transactions: Vec::new(),
+            is_leaving: false,
             server,
             chance,
             dialogs: Dialogs::default(),
@@ -169,8 +172,13 @@ impl Phone {
         }
     }
 
-    /// Begins to register as `user`.
+    /// Begins to register as `user`; not before an earlier registration is taken back for good
+    /// (RFC 3261 §10.2).
     pub(crate) fn register(&mut self, now: Instant, user: &str, password: &str) {
+        if self.is_leaving && self.registration_state() != Some(State::Stopped) {
+            return;
+        }
+        self.is_leaving = false;
         self.account = Some((user.to_owned(), Pii::new(password)));
         let account = Account {
             registrar: "sip:koebashi.local".to_owned(),
@@ -190,6 +198,7 @@ impl Phone {
 
     /// Takes the registration back.
     pub(crate) fn unregister(&mut self, now: Instant) {
+        self.is_leaving = true;
         if let Some((registration, ..)) = &mut self.registration {
             registration.stop(now);
         }
@@ -327,8 +336,12 @@ impl Phone {
 
     /// Whether the phone believes that it is registered.
     pub(crate) fn is_registered(&self) -> bool {
-        let state = self.registration.as_ref().map(|(registration, ..)| registration.state());
-        matches!(state, Some(State::Registered { .. }))
+        let is_registered = matches!(self.registration_state(), Some(State::Registered { .. }));
+        is_registered && !self.is_leaving
+    }
+
+    fn registration_state(&self) -> Option<State> {
+        self.registration.as_ref().map(|(registration, ..)| registration.state())
     }
 
     /// Whether it is in one call, and wants to hear it.

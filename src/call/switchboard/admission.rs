@@ -3,17 +3,19 @@
 //! Owns admission: by source before a message is read, then by digest. Does not own the rules
 //! themselves (`sip::floodgate`, `sip::auth`).
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::Switchboard;
-use crate::call::config::{Config, Extension, Trunk, TrunkId};
+use crate::call::config::{Config, Counselor, Extension, Trunk, TrunkId};
 use crate::sip::auth::{Accounts, Ha1, Settings, Sha256Users, Source, Verdict};
 use crate::sip::floodgate::Standing;
 use crate::sip::header::{Contact, Name, NameAddr};
 use crate::sip::message::Message;
+use crate::sip::registrar::Registrar;
 use crate::sip::uri::Uri;
-use crate::sip::{self, Admit, Flow, Policy};
+use crate::sip::{self, Admit, Flow, Policy, Transport};
 use crate::time::Now;
 
 /// Whose a flow is.
@@ -66,6 +68,7 @@ impl Switchboard {
         let ip = flow.remote.ip();
         let standing = match self.origin(flow) {
             Origin::Phone | Origin::Trunk(_) | Origin::Trial => Standing::Peer,
+            Origin::Stranger if flow.transport != Transport::Udp => Standing::Stream,
             Origin::Stranger if self.registrar.knows_address(ip) => Standing::Neighbor,
             Origin::Stranger => Standing::Stranger,
         };
@@ -113,7 +116,7 @@ impl Switchboard {
         flow: Flow,
         request: &Message,
     ) -> Result<Extension, Denied> {
-        let accounts = Secrets(&self.config.counselors);
+        let accounts = Secrets { counselors: &self.config.counselors, registrar: &self.registrar };
         let registered = self.registrar.owner_of_flow(&flow);
         let source = Source { address: flow.remote.ip(), registered };
         let realm = &self.sip_config.domain;
@@ -154,13 +157,20 @@ pub(super) enum Denied {
     Forbidden,
 }
 
-/// The proofs of the configuration's counselors.
-struct Secrets<'a>(&'a std::collections::BTreeMap<Extension, crate::call::config::Counselor>);
+/// The proofs of the configuration's counselors, and where their phones are.
+struct Secrets<'a> {
+    counselors: &'a BTreeMap<Extension, Counselor>,
+    registrar: &'a Registrar,
+}
 
 impl Accounts for Secrets<'_> {
     fn ha1(&self, user: &str) -> Option<Ha1> {
-        let secret = self.0.get(&Extension::from(user))?.secret.as_ref()?;
+        let secret = self.counselors.get(&Extension::from(user))?.secret.as_ref()?;
         Some(Ha1 { md5: secret.md5.clone(), sha256: secret.sha256.clone() })
+    }
+
+    fn is_at(&self, user: &str, address: IpAddr) -> bool {
+        self.registrar.is_at(user, address)
     }
 }
 

@@ -95,7 +95,7 @@ impl Switchboard {
     ) {
         let config = Arc::clone(&self.config);
         let Some(trunk) = config.trunks.get(trunk_id) else { return };
-        let (presentation, number) = identity::caller(request);
+        let (presentation, number) = identity::caller(request, &trunk.add_prefix);
         let called = identity::called_number(request, trunk);
         let line = called.as_deref().and_then(|called| {
             config.lines.iter().find(|(_, line)| line.numbers.iter().any(|n| n == called))

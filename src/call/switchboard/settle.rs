@@ -49,9 +49,7 @@ impl Switchboard {
             self.ring_for_help(now);
             // What dispatching changes is looked at again after the next input.
             self.is_unsettled = false;
-            let waiting = self.waiting();
-            self.place_callers(&waiting);
-            self.draw_floors();
+            let waiting = self.count_floors();
             self.watch_duty(now, &waiting);
             self.dispatch(now, waiting);
         }
@@ -153,6 +151,14 @@ impl Switchboard {
             .collect();
         waiting.sort();
         waiting.into_iter().map(|(_, key, line)| (key, line)).collect()
+    }
+
+    /// Gives everyone who waits their place, and counts who waits and who is on duty.
+    pub(super) fn count_floors(&mut self) -> Vec<(u64, LineId)> {
+        let waiting = self.waiting();
+        self.place_callers(&waiting);
+        self.draw_floors();
+        waiting
     }
 
     pub(super) fn place_callers(&mut self, waiting: &[(u64, LineId)]) {

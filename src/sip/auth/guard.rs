@@ -36,6 +36,11 @@ pub struct Ha1 {
 pub trait Accounts {
     /// The proofs of `user`; `None`: nobody of that name, or nobody who may register.
     fn ha1(&self, user: &str) -> Option<Ha1>;
+
+    /// Whether a phone of `user` is registered from that address, by whatever flow. Its credentials
+    /// are always looked at, so that a guesser behind the same address can't lock a phone out that
+    /// comes back by another port.
+    fn is_at(&self, user: &str, address: IpAddr) -> bool;
 }
 
 /// Times and limits.
@@ -215,7 +220,11 @@ impl Guard {
         accounts: &dyn Accounts,
     ) -> Verdict {
         let is_closed = !self.guesses.admits(now, source.address);
-        let may_pass = |c: &&Credentials<'_>| !is_closed || source.registered == Some(c.username);
+        let may_pass = |c: &&Credentials<'_>| {
+            !is_closed
+                || source.registered == Some(c.username)
+                || accounts.is_at(c.username, source.address)
+        };
         if !given.is_empty() && !given.iter().any(|c| may_pass(&c)) {
             return Verdict::Forbidden;
         }

@@ -25,6 +25,10 @@ impl Accounts for Book {
             _ => None,
         }
     }
+
+    fn is_at(&self, user: &str, address: IpAddr) -> bool {
+        user == "101" && address == IpAddr::from([192, 0, 2, 77])
+    }
 }
 
 struct Gate {

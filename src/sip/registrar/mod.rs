@@ -156,6 +156,12 @@ impl Registrar {
         self.by_user.contains_key(user)
     }
 
+    /// Whether a phone of that user is registered from that address, by whatever flow.
+    pub fn is_at(&self, user: &str, ip: IpAddr) -> bool {
+        let ids = self.by_user.get(user).into_iter().flatten();
+        ids.filter_map(|id| self.bindings.get(id)).any(|it| it.flow.remote.ip() == ip)
+    }
+
     /// Whose phone is behind that flow. With several users on one flow, the one who registered
     /// last.
     pub fn owner_of_flow(&self, flow: &Flow) -> Option<&str> {
