@@ -176,6 +176,10 @@ mod tests {
         repeat.add(now, &number(3), &RULES, &mut chance).unwrap();
         assert_eq!(repeat.add(now, &number(4), &RULES, &mut chance), Err(Full));
         assert!(!repeat.holds(now, &number(4)));
+        // Fewer may be known from now on: whoever is stays so.
+        let fewer = Rules { max: 1, ..RULES };
+        repeat.add(now, &number(1), &fewer, &mut chance).unwrap();
+        assert!(repeat.holds(now, &number(1)));
         assert_eq!(repeat.lift(), 3);
         assert!(repeat.generations.is_empty() && !repeat.holds(now, &number(1)));
     }

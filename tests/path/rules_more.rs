@@ -253,6 +253,19 @@ fn rule_08_a_phone_that_the_network_calls_unreachable_is_passed_over_at_once() {
 }
 
 #[test]
+fn rule_08_a_phone_that_says_only_that_it_is_there_is_not_rung_without_a_pause() {
+    let mut world = World::new(&alone("", "retry = \"2s\"", ""));
+    let counselor = world.add_counselor("101", COUNSELOR);
+    // As a proxy does before a phone that is switched off.
+    world.phone(counselor).answer = Answer::Refuses(408);
+    let caller = world.add_caller(1, CALLER);
+    world.dial(caller);
+    world.run(20 * S);
+    let tries = invites_to(&world, counselor);
+    assert!((2..=22).contains(&tries), "{tries}");
+}
+
+#[test]
 fn rule_08_when_a_counselor_vanishes_the_caller_is_told_and_goes_to_the_head() {
     let mut world = World::new(&basic("", "", ""));
     let a = world.add_counselor("101", COUNSELOR);

@@ -267,6 +267,21 @@ fn credentials_for_another_realm_are_none() {
 }
 
 #[test]
+fn a_phone_that_comes_back_by_another_port_is_not_locked_out_by_who_guesses_beside_it() {
+    let mut gate = Gate::new(Settings { guesses: 1, ..Settings::default() });
+    // Where the book knows a phone of 101.
+    let office = source("192.0.2.77");
+    let right = |gate: &mut Gate, user: &str, password: &str| {
+        let challenge = read(&gate.ask_from(0, &office, &register(user, &[])));
+        let answer = gate.answer(&challenge[0], user, password, 1);
+        gate.ask_from(0, &office, &with(user, &answer))
+    };
+    read(&right(&mut gate, "102", "guess"));
+    assert_eq!(right(&mut gate, "102", "secret"), Verdict::Forbidden);
+    assert_eq!(right(&mut gate, "101", "secret"), granted("101"));
+}
+
+#[test]
 fn guesses_are_limited_by_source_but_a_registered_phone_is_heard() {
     let mut gate = Gate::new(Settings { guesses: 3, ..Settings::default() });
     for _ in 0..3 {
