@@ -295,6 +295,10 @@ impl Transactions {
             draft = draft.to_tag(&server.tag);
         }
         let bytes = draft.print();
+        if code >= 300 {
+            self.take_back_trying(tx);
+        }
+        let Some(server) = self.servers.get(&tx) else { return };
         let is_for_stranger = server.user == User::Stranger && code >= 300;
         let is_fleeting = is_for_stranger || server.is_fleeting(code);
         if is_for_stranger && bytes.len() > AMPLIFICATION_MAX * server.request.bytes.len() {
@@ -306,6 +310,16 @@ impl Transactions {
             // RFC 3261 §8.2.7: the same request is judged anew.
             self.close_server(tx);
         }
+    }
+
+    /// A 100 that has not left yet says nothing beside a refusal; and if the process died between
+    /// the two, whoever has it would wait for the other in vain.
+    fn take_back_trying(&mut self, tx: ServerTx) {
+        let Some(server) = self.servers.get(&tx) else { return };
+        let mut trying = Draft::response(&server.request, 100);
+        stamp(&mut trying, server.source.remote);
+        let trying = trying.print();
+        self.transmits.pop_back_if(|last| last.bytes == trying);
     }
 
     /// Refuses a new call outside any transaction, as cheaply as can be: its retransmission is
