@@ -5,10 +5,12 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod codec;
+mod command;
 mod conceal;
 pub mod dtmf;
 pub mod ear;
 pub mod engine;
+mod event;
 pub mod g711;
 mod jitter;
 mod kept;
@@ -28,7 +30,9 @@ mod stretch;
 mod timeline;
 mod voices;
 
+pub use command::{Command, Source, Then};
 pub use dtmf::{Keys, Means};
+pub use event::{Event, Kept, Quality, Recent, Way};
 pub use g711::Law;
 pub use recording::{Chunk, Recorded};
 pub use rtp::Header;
@@ -36,8 +40,6 @@ pub use rtp::Header;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-
-use bytes::Bytes;
 
 /// One RTP port (and its RTCP neighbor): one leg's media. `shard` names the media thread; both
 /// ports of a bridge live on one shard.
@@ -249,133 +251,6 @@ impl Peer {
     }
 }
 
-/// What a port hears.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// Packets of silence, so that the peer never thinks us dead.
-    Silence,
-    /// Prompts one after the other; [`Event::Played`] when the last has ended; then `then`.
-    Play {
-        /// Comes back in [`Event::Played`].
-        play: PlayId,
-        /// What to play, in order. A name that the library lacks is skipped.
-        prompts: Vec<Prompt>,
-        /// What follows.
-        then: Then,
-    },
-    /// Another port of the same shard, passed on as it arrives: the bridge. Of two hearers of one
-    /// port the later counts; a [`Source::Mix`] of it counts besides.
-    Port(PortId),
-    /// Several ports of the same shard, mixed every 20 ms. Those who are heard so keep their own
-    /// relay. Never the hearer itself.
-    Mix(Vec<PortId>),
-}
-
-/// What a port hears when its prompts have ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Then {
-    /// Silence.
-    Silence,
-    /// This prompt over and over, without a gap; goes on where the port last left it.
-    Loop(Prompt),
-}
-
-/// What the call path asks of the media plane.
-#[derive(Clone, Debug)]
-pub enum Command {
-    /// Bind RTP at `local` (an even port) and RTCP on the next. Answered by [`Event::Opened`] or
-    /// [`Event::OpenFailed`].
-    Open {
-        /// The port's name from here on.
-        port: PortId,
-        /// Where to bind.
-        local: SocketAddr,
-        /// DSCP of RTP and RTCP (0–63).
-        dscp: u8,
-    },
-    /// Go on as the port that told this state ([`Kept`]) in another process. Right after
-    /// [`Command::Open`], before the port has a peer; what was ordered since comes again after it.
-    /// The port begins anew when the state is damaged, of another version, or too old.
-    Resume {
-        /// Which.
-        port: PortId,
-        /// Its latest state.
-        state: Bytes,
-    },
-    /// Talk to this peer, from now on in this form. Repeated when signaling changes something;
-    /// SSRC, sequence and timestamp go on.
-    Connect {
-        /// Whose.
-        port: PortId,
-        /// The far end.
-        peer: Peer,
-        /// SRTP's keys; `None`: plain RTP. With keys nothing plain is sent or believed. The same
-        /// keys again go on where they were.
-        crypto: Option<Arc<Crypto>>,
-    },
-    /// Let the port hear this, in place of what it hears now.
-    Listen {
-        /// Who hears.
-        port: PortId,
-        /// What.
-        source: Source,
-    },
-    /// Play prompts over what the port hears, which goes on (unheard) meanwhile.
-    Overlay {
-        /// Who hears.
-        port: PortId,
-        /// What.
-        prompts: Vec<Prompt>,
-    },
-    /// Report keys pressed on this port's peer, by these means.
-    Detect {
-        /// Whose keys.
-        port: PortId,
-        /// Telephone-events.
-        rfc4733: bool,
-        /// Tones in the audio; of a peer that is seen to send telephone-events as agreed, only
-        /// where those are not asked for.
-        inband: bool,
-        /// Whether telephone-events also go on to who hears the port.
-        pass: bool,
-    },
-    /// Press a key towards the port's peer: telephone-events where negotiated, else tones.
-    SendDigit {
-        /// Towards whom.
-        port: PortId,
-        /// The key.
-        digit: Digit,
-    },
-    /// Record what two ports' peers say, one on each channel of a stereo recording, 8 kHz. The same
-    /// port twice: what its peer says, on both.
-    Record {
-        /// The recording's name from here on.
-        record: RecordId,
-        /// Whose voice is on the left.
-        left: PortId,
-        /// Whose voice is on the right.
-        right: PortId,
-    },
-    /// Leave out what is said (`paused`), or go on. What is left out is not silence in the file: it
-    /// is not there.
-    PauseRecord {
-        /// Which.
-        record: RecordId,
-        /// Whether nothing is recorded from here on.
-        paused: bool,
-    },
-    /// End the recording. It also ends when either port closes.
-    StopRecord {
-        /// Which.
-        record: RecordId,
-    },
-    /// Close the sockets, answer with [`Event::Closed`].
-    Close {
-        /// Which.
-        port: PortId,
-    },
-}
-
 /// A key of a telephone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digit(u8);
@@ -400,166 +275,6 @@ impl Digit {
     pub fn char(self) -> char {
         char::from(b"0123456789*#ABCD"[usize::from(self.0)])
     }
-}
-
-/// What another process needs so that a port goes on with the stream that its peer hears and the
-/// one that it hears: numbers, counters and addresses, never keys, sound or what was pressed
-/// before. About once a second for each port, and at once where something must not be lost. Of no
-/// use any more when the port has closed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// Whose.
-    pub port: PortId,
-    /// For [`Command::Resume`]; a later state replaces the earlier.
-    pub state: Bytes,
-}
-
-/// What the media plane tells the call path.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// The port is bound.
-    Opened {
-        /// Which.
-        port: PortId,
-    },
-    /// The port could not be bound.
-    OpenFailed {
-        /// Which; it is gone.
-        port: PortId,
-    },
-    /// The first valid packet has come from the port's peer.
-    Heard {
-        /// From whom.
-        port: PortId,
-    },
-    /// A key was pressed. Once a press, however long and by however many means.
-    Digit {
-        /// By whose peer.
-        port: PortId,
-        /// Which key.
-        digit: Digit,
-    },
-    /// The prompts of a [`Source::Play`] have ended.
-    Played {
-        /// On which port.
-        port: PortId,
-        /// Which playing.
-        play: PlayId,
-    },
-    /// No RTP and no RTCP for the configured time (`Config::silent_after`) after some had come,
-    /// although the peer may
-    /// send.
-    Silent {
-        /// Who is silent.
-        port: PortId,
-    },
-    /// Packets come again after [`Event::Silent`], or for the first time after
-    /// [`Command::Resume`].
-    Resumed {
-        /// Who is back.
-        port: PortId,
-    },
-    /// Packets go to a peer that may hear and speak in an answered call, and one of the two ways
-    /// carries nothing: one-way audio. Told once until it is over.
-    OneWay {
-        /// Between whom and us.
-        port: PortId,
-        /// Which way carries nothing.
-        way: Way,
-    },
-    /// It carries again after [`Event::OneWay`].
-    BothWays {
-        /// Between whom and us.
-        port: PortId,
-        /// Which way.
-        way: Way,
-    },
-    /// How the voice of a live leg does, about every five seconds.
-    Measured {
-        /// Whose.
-        port: PortId,
-        /// Since the port was opened.
-        quality: Quality,
-        /// Since it was told last; `None`: no packet has come.
-        recent: Option<Recent>,
-    },
-    /// The port is closed.
-    Closed {
-        /// Which.
-        port: PortId,
-        /// How the voice did.
-        quality: Quality,
-    },
-}
-
-/// One of the two ways between a peer and us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// What the peer says. Carries nothing when no RTP has come for the configured time
-    /// (`Config::one_way_after`). A peer whose pauses turn out to be its habit (it sends nothing
-    /// while muted) is told of once in all.
-    FromPeer,
-    /// What the peer hears. Carries nothing when two RTCP reports of the peer in a row name no
-    /// packet of ours that the one before had not named, though we sent: some 10 s after the way
-    /// broke with a peer that reports every 5 s. Of a peer that sends no RTCP nothing is known.
-    ToPeer,
-}
-
-/// How a voice has come in during the last seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Recent {
-    /// Share of packets that never came, 0 to 1.
-    pub loss: f32,
-    /// Interarrival jitter (RFC 3550 A.8), milliseconds.
-    pub jitter_ms: f32,
-    /// MOS by the E-model (ITU-T G.107).
-    pub mos: f32,
-}
-
-/// How the voice of one leg did, both ways. Zero where nothing was measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Quality {
-    /// Valid packets from the peer.
-    pub received: u64,
-    /// Packets to the peer.
-    pub sent: u64,
-    /// Packets of the peer that never came (RFC 3550 A.3).
-    pub lost: u64,
-    /// Our packets that the peer says it missed (its last RTCP report).
-    pub lost_at_peer: u64,
-    /// Interarrival jitter of the peer's packets, milliseconds: the estimate of RFC 3550 A.8, which
-    /// forgets within some seconds, in its mean over all packets.
-    pub jitter_ms: f32,
-    /// The most that the estimate has been, milliseconds.
-    pub jitter_max_ms: f32,
-    /// Round trip by RTCP (RFC 3550 §6.4.1), milliseconds.
-    pub round_trip_ms: Option<f32>,
-    /// Packets dropped because their source was not the proven one.
-    pub strangers: u64,
-    /// Packets of the proven source that failed authentication or came twice (SRTP), or are nothing
-    /// that was agreed on: another payload type, no RTP.
-    pub rejected: u64,
-    /// Packets that came too late: to be mixed or recorded, where that is done, else later than a
-    /// buffer of 60 ms would have played them (the relay itself has none and passes them on); and
-    /// those that lay too long before they were read.
-    pub late: u64,
-    /// Frames of 20 ms that were made up for lost packets while mixing or recording. What is
-    /// relayed is concealed by the phone that hears it, which does not tell.
-    pub concealed: u64,
-    /// From the moment that the peer might speak to its first packet, milliseconds.
-    pub first_packet_ms: Option<f32>,
-    /// Whether the peer's packets come from another address than its SDP named.
-    pub source_differs: bool,
-    /// How loud the peer's voice was: mean power over what was sampled, dB below full scale.
-    pub level_dbfs: Option<f32>,
-    /// How often nothing came from the peer ([`Way::FromPeer`]).
-    pub one_way: u32,
-    /// How often nothing arrived at the peer ([`Way::ToPeer`]).
-    pub unheard: u32,
-    /// MOS by the E-model (ITU-T G.107) for what came from the peer; `None` without packets.
-    pub mos: Option<f32>,
-    /// The same for what arrived at the peer, by its RTCP reports; `None` without any.
-    pub mos_at_peer: Option<f32>,
 }
 
 /// How packets are moved.

@@ -11,20 +11,23 @@ use nix::time::{ClockId, clock_gettime};
 use crate::chance::Chance;
 use crate::time::{Anchor, Duration, Now};
 
-/// No datagram waits longer than this to be read.
-const STAMP_AGE_MAX: Duration = Duration::from_secs(60);
+/// No datagram waits longer than this to be read: what seems so is a step of the wall clock.
+const STAMP_AGE_MAX: Duration = Duration::from_secs(300);
 
 /// Both clocks, read at one moment.
 pub fn now() -> Now {
     Now { mono: Instant::now(), wall: Utc::now() }
 }
 
-/// How long ago the kernel stamped something, by the wall clock. What seems longer than anything
-/// lies in a buffer is a step of the clock.
-pub fn since(stamp: Duration) -> Duration {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let waited = now.saturating_sub(stamp);
-    if waited > STAMP_AGE_MAX { Duration::ZERO } else { waited }
+/// The wall clock as the kernel stamps datagrams by it: since 1970.
+pub fn wall() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// How long a datagram with that stamp has waited at `wall`; zero where the clock has stepped.
+pub fn waited(wall: Duration, stamp: Duration) -> Duration {
+    let waited = wall.saturating_sub(stamp);
+    if waited >= STAMP_AGE_MAX { Duration::ZERO } else { waited }
 }
 
 /// Where the monotonic clock stands, for whoever keeps moments over the death of the process.
@@ -49,6 +52,17 @@ pub fn chance() -> io::Result<Chance> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_step_of_the_clock_is_no_waiting() {
+        let at = Duration::from_secs(1_000_000);
+        for (stamp, expected) in
+            [(999_999, 1), (999_701, 299), (999_700, 0), (996_400, 0), (1_003_600, 0)]
+        {
+            let waited = waited(at, Duration::from_secs(stamp));
+            assert_eq!(waited, Duration::from_secs(expected), "{stamp}");
+        }
+    }
 
     #[test]
     fn two_generators_differ() {

@@ -6,6 +6,7 @@
 //! then what is due; then it waits for whatever comes first. After every input all outputs are
 //! carried out before the next. Nothing in the loop waits for a peer, a disk or a reader.
 
+mod carry;
 mod certificate;
 pub mod clock;
 mod config;
@@ -327,119 +328,6 @@ impl Shell {
         self.carry_out();
     }
 
-    /// Does everything that the switchboard wants done.
-    fn carry_out(&mut self) {
-        while let Some(output) = self.switchboard.poll_output() {
-            self.do_one(output);
-        }
-    }
-
-    /// Carries out what the calls of the process before need to go on: what their voices need
-    /// first, and all of that at once.
-    fn take_up(&mut self) {
-        let (mut voices, mut rest) = (Vec::new(), Vec::new());
-        while let Some(output) = self.switchboard.poll_output() {
-            match output {
-                Output::Media(command) => voices.push(command),
-                // Whoever writes a recording down has to know it before anything comes.
-                Output::Recording(order) => self.recorder.tell(order),
-                Output::Sip(_)
-                | Output::Cdr(_)
-                | Output::Intention { .. }
-                | Output::Board(_)
-                | Output::Step(_)
-                | Output::Deed(_)
-                | Output::Answer(_)
-                | Output::Voice(_)
-                | Output::Rehearsed(_)
-                | Output::Keep(_) => rest.push(output),
-            }
-        }
-        let commands = self.survival.resume(voices.into_iter());
-        let lost = self.media.send_all(commands);
-        if !lost.is_empty() {
-            tracing::error!(count = lost.len(), "media commands are lost");
-        }
-        self.stand_ins.extend(lost.iter().filter_map(stand_in));
-        rest.into_iter().for_each(|output| self.do_one(output));
-    }
-
-    fn do_one(&mut self, output: Output) {
-        match output {
-            Output::Sip(transmit) => {
-                let name = transmit.flow.name.and_then(|id| self.switchboard.name(id));
-                self.sockets.send(transmit, name);
-            }
-            Output::Media(command) => self.command_media(command),
-            Output::Cdr(cdr) => {
-                self.metrics.cdr(&cdr);
-                self.store.cdr(*cdr);
-            }
-            Output::Intention { extension, intention, who } => {
-                self.store.audit(news::intention(&extension, &intention, &who));
-                self.store.intention(extension, intention);
-            }
-            Output::Recording(order) => self.recorder.tell(order),
-            Output::Keep(changes) => self.survival.keep(changes, &self.store),
-            Output::Board(board) => {
-                self.news.tell(&board);
-                self.feed.show(*board);
-            }
-            Output::Step(step) => {
-                tracing::info!(call = %step.call, "{}", step.what);
-                (self.on_step)(&step);
-            }
-            Output::Deed(deed) => self.on_deed(&deed),
-            Output::Answer(answer) => {
-                // Whoever asked may have gone.
-                self.asker.take().map(|asker| asker.send(answer).ok());
-            }
-            Output::Rehearsed(news) => {
-                let wanted = self.rehearsals.tell(&news);
-                if let Some((record, to)) = wanted.dictation {
-                    self.recorder.dictate(record, to);
-                }
-                if let Some(library) = wanted.library {
-                    self.set_library(&library);
-                }
-            }
-            Output::Voice(voice) => {
-                news::voice(&voice);
-                self.metrics.voice(&voice);
-            }
-        }
-    }
-
-    fn on_deed(&mut self, deed: &Deed) {
-        let entry = news::deed(deed);
-        let is_urgent = match &deed.what {
-            What::HelpAsked | What::HelpUnanswered => true,
-            What::HelpRung { supervisors } => supervisors.is_empty(),
-            What::Summoned { .. }
-            | What::Began { .. }
-            | What::Switched { .. }
-            | What::Ended { .. }
-            | What::Denied { .. }
-            | What::HelpCleared
-            | What::Recording { .. }
-            | What::WrapUpEnded
-            | What::WrapUpExtended
-            | What::Limited
-            | What::LimitsLifted(_) => false,
-        };
-        if is_urgent {
-            tracing::warn!("{}: {}", entry.who, entry.what);
-        } else {
-            tracing::info!("{}: {}", entry.who, entry.what);
-        }
-        self.metrics.deed(&deed.what);
-        if matches!(deed.what, What::Denied { .. }) {
-            self.store.audit_refusal(entry);
-        } else {
-            self.store.audit(entry);
-        }
-    }
-
     /// A request, which is answered before anything else is done.
     fn ask(&mut self, asked: Asked) {
         let Asked { request, who, answer } = asked;
@@ -447,14 +335,6 @@ impl Shell {
         self.give(Input::Command(Command::Request { request, who }));
         // A fault of ours on the way: whoever asked learns that there is no answer.
         self.asker = None;
-    }
-
-    fn command_media(&mut self, command: media::Command) {
-        let answer = stand_in(&command);
-        if let Err(error) = self.media.queue(command) {
-            tracing::error!(%error, "a media command is lost");
-            self.stand_ins.extend(answer);
-        }
     }
 
     fn change(&mut self, mut fresh: Fresh) {
@@ -612,26 +492,6 @@ fn handle_input(switchboard: &mut Switchboard, faults: &mut VecDeque<Instant>, i
     let now = clock::now();
     if catch_unwind(AssertUnwindSafe(|| switchboard.handle(now, input))).is_err() {
         faults.push_back(now.mono);
-    }
-}
-
-/// A command that its thread can't take (it hangs, or has died) must leave no call waiting for the
-/// answer: what is said in the thread's stead.
-fn stand_in(command: &media::Command) -> Option<media::Event> {
-    match command {
-        media::Command::Open { port, .. } => Some(media::Event::OpenFailed { port: *port }),
-        media::Command::Close { port } => {
-            Some(media::Event::Closed { port: *port, quality: Quality::default() })
-        }
-        media::Command::Resume { .. }
-        | media::Command::Connect { .. }
-        | media::Command::Listen { .. }
-        | media::Command::Overlay { .. }
-        | media::Command::Detect { .. }
-        | media::Command::SendDigit { .. }
-        | media::Command::Record { .. }
-        | media::Command::PauseRecord { .. }
-        | media::Command::StopRecord { .. } => None,
     }
 }
 

@@ -103,7 +103,8 @@ impl Scene {
         let progress = callers.progress();
         let limit = Duration::from_secs(u64::from(calls / pace.max(1))) + PATIENCE;
         let all = || count(&progress.ended) + count(&progress.failed);
-        self.wait("the calls to be over", limit, || all() >= calls)?;
+        self.wait("the calls to be over", limit, || all() >= calls)
+            .map_err(|error| io::Error::other(format!("{progress:?} of {calls}: {error}")))?;
         Ok(count(&progress.ended))
     }
 
@@ -130,7 +131,8 @@ impl Scene {
         Ok((Duration::from_millis(both.0.into()), Duration::from_millis(both.1.into())))
     }
 
-    fn database(&self) -> Result<Connection, rusqlite::Error> {
+    /// The database, to be read.
+    pub(crate) fn database(&self) -> Result<Connection, rusqlite::Error> {
         let path = self.service.dir().join("state/koebashi.db");
         let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         database.busy_timeout(PATIENCE)?;

@@ -13,10 +13,9 @@ use std::time::Duration;
 use koebashi::chance::Chance;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rusqlite::{Connection, OpenFlags};
 
 use crate::goal::{Goal, Measured, Run};
-use crate::load::callers::{Callers, Habit};
+use crate::load::callers::Habit;
 use crate::load::figures::Figures;
 use crate::load::service::Plan;
 use crate::scene::Scene;
@@ -129,9 +128,7 @@ struct Records {
 
 impl Records {
     fn read(scene: &Scene) -> Result<Self, Box<dyn Error>> {
-        let path = scene.service.dir().join("state/koebashi.db");
-        let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        database.busy_timeout(Duration::from_secs(2))?;
+        let database = scene.database()?;
         let ask = |sql: &str| database.query_row(sql, [], |row| row.get(0));
         let check: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
         Ok(Self {
@@ -148,12 +145,6 @@ impl Records {
         sleep(AROUND);
         Self::read(scene)
     }
-}
-
-fn ended(callers: &Callers) -> u32 {
-    use std::sync::atomic::Ordering::Relaxed;
-    let progress = callers.progress();
-    progress.ended.load(Relaxed) + progress.failed.load(Relaxed)
 }
 
 fn killed(run: &Run) -> Result<Measured, Box<dyn Error>> {
@@ -177,7 +168,7 @@ fn killed(run: &Run) -> Result<Measured, Box<dyn Error>> {
     let talking = scene.phones.talking();
     callers.hang_up(TALKING + WAITING);
     let calls = TALKING + WAITING;
-    scene.wait("the calls to end", SOON, || ended(&callers) == calls)?;
+    scene.over(&callers, calls, calls)?;
     let records = Records::wait(&scene, calls)?;
     let Records { all, answered, is_whole } = records;
     // Times are the machine's, but five times the goal is nobody's.
@@ -210,7 +201,7 @@ fn upgraded(run: &Run) -> Result<Measured, Box<dyn Error>> {
         hearing.add(&scene.voice.end(), 2 * TALKING as usize);
     }
     callers.hang_up(TALKING);
-    scene.wait("the calls to end", SOON, || ended(&callers) == TALKING)?;
+    scene.over(&callers, TALKING, TALKING)?;
     let Hearing { lost, sent, vanished, .. } = hearing;
     let figure = format!(
         "{times} times: {vanished} of {sent} packets and {lost} streams lost, {}",
@@ -235,16 +226,9 @@ fn recorded(run: &Run) -> Result<Measured, Box<dyn Error>> {
         pids.extend(scene.service.kept());
         replace(&scene, |pid| signal(pid, Signal::SIGKILL))?;
     }
-    let limit = SOON + Duration::from_secs(u64::from(calls / per_second));
+    scene.over(&callers, calls, per_second)?;
     let progress = callers.progress();
-    // Those that hang are told as such.
-    let is_over = scene.wait("the calls to end", limit, || ended(&callers) == calls).is_ok();
     let answered = progress.answered.load(Relaxed);
-    if !is_over {
-        let figure =
-            format!("{} of {calls} calls hang, {answered} answered", calls - ended(&callers));
-        return Ok(Measured::new(false, figure));
-    }
     let records = Records::wait(&scene, answered)?;
     let (failed, whole) = (progress.failed.load(Relaxed), records.is_whole);
     let figure = format!(

@@ -47,8 +47,6 @@ const OLD_AFTER: Duration = Duration::from_millis(200);
 /// The same where ports of the process before have just been taken over, for what came while there
 /// was no process and what came behind it: the peers decide for themselves what they still play.
 const TAKEN_OVER_AFTER: Duration = Duration::from_secs(1);
-/// No packet waits for so long: the wall clock, of which the kernel's stamps are, has stepped.
-const STEPPED: Duration = Duration::from_secs(300);
 /// How soon events that found no room are tried again.
 const RETRY: Duration = Duration::from_millis(20);
 
@@ -187,7 +185,7 @@ impl<B: Backend> Shard<B> {
         self.has_packets = self.backend.deliver(PACKETS_A_TURN, |arrival| {
             let Arrival { port, channel, from, buffer, length, waited } = arrival;
             match channel {
-                Channel::Rtp if (old_after..STEPPED).contains(&waited) => {
+                Channel::Rtp if waited > old_after => {
                     self.means.gauge.old();
                     engine.handle_old_rtp(now, port, from, buffer, length)
                 }

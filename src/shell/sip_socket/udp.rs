@@ -102,7 +102,8 @@ impl Udp {
                 Ok(taken) => {
                     let len = taken.len;
                     if buffer[..len].iter().any(|b| !matches!(b, b'\r' | b'\n' | 0)) {
-                        let waited = taken.told.stamp.map_or(Duration::ZERO, clock::since);
+                        let age = |stamp| clock::waited(clock::wall(), stamp);
+                        let waited = taken.told.stamp.map_or(Duration::ZERO, age);
                         return Some((taken.flow?, len, waited));
                     }
                 }

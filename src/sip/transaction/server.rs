@@ -288,17 +288,16 @@ impl Transactions {
 
     /// Answers; nothing happens when the transaction is gone or has its final response.
     pub(crate) fn respond(&mut self, now: Instant, tx: ServerTx, mut draft: Draft) {
-        let Some(server) = self.servers.get(&tx) else { return };
         let Some(code) = draft.code() else { return };
+        if code >= 300 {
+            self.take_back_trying(tx);
+        }
+        let Some(server) = self.servers.get(&tx) else { return };
         stamp(&mut draft, server.source.remote);
         if code > 100 {
             draft = draft.to_tag(&server.tag);
         }
         let bytes = draft.print();
-        if code >= 300 {
-            self.take_back_trying(tx);
-        }
-        let Some(server) = self.servers.get(&tx) else { return };
         let is_for_stranger = server.user == User::Stranger && code >= 300;
         let is_fleeting = is_for_stranger || server.is_fleeting(code);
         if is_for_stranger && bytes.len() > AMPLIFICATION_MAX * server.request.bytes.len() {
@@ -315,7 +314,8 @@ impl Transactions {
     /// A 100 that has not left yet says nothing beside a refusal; and if the process died between
     /// the two, whoever has it would wait for the other in vain.
     fn take_back_trying(&mut self, tx: ServerTx) {
-        let Some(server) = self.servers.get(&tx) else { return };
+        let waits = self.transmits.back().is_some_and(|it| it.bytes.starts_with(b"SIP/2.0 100 "));
+        let Some(server) = self.servers.get(&tx).filter(|_| waits) else { return };
         let mut trying = Draft::response(&server.request, 100);
         stamp(&mut trying, server.source.remote);
         let trying = trying.print();

@@ -41,10 +41,11 @@ pub(super) fn ask(socket: &UdpSocket) {
     }
 }
 
-/// The wall clock, as packets are stamped.
-pub(super) fn wall() -> Duration {
-    let nanos = clock::now().wall.timestamp_nanos_opt();
-    Duration::from_nanos(nanos.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
+impl Told {
+    /// How long the packet has waited by now.
+    pub(super) fn waited(&self, wall: Duration) -> Duration {
+        self.came.map_or(Duration::ZERO, |came| clock::waited(wall, came))
+    }
 }
 
 /// Reads the control messages of one packet. What is not understood is passed over.

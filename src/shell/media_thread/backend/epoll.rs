@@ -29,6 +29,7 @@ use super::wake::Wake;
 use super::{Arrival, Backend, Drops, PACKET_MAX, ROOM};
 use crate::media::PortId;
 use crate::media::engine::{Channel, Forward};
+use crate::shell::clock;
 
 /// Packets that are read from one socket at once.
 const BATCH: usize = 16;
@@ -208,7 +209,7 @@ impl Epoll {
         // Where reading fails, an earlier packet was refused, which says nothing of what waits
         // behind it; where nothing is there, epoll will say when it is.
         let Ok(came) = self.batch.receive(entry.socket(channel).as_raw_fd()) else { return 0 };
-        let (wall, mut is_flood) = (control::wall(), false);
+        let (wall, mut is_flood) = (clock::wall(), false);
         for n in 0..came {
             let Some(entry) = self.table.entry(token) else { break };
             if !entry.line(channel).may(tick) {
@@ -219,7 +220,7 @@ impl Epoll {
             match self.batch.packet(n) {
                 Some((from, told, buffer, length)) => {
                     self.drops.overrun += entry.line(channel).note_lost(told.lost);
-                    let waited = told.came.map_or(Duration::ZERO, |came| wall.saturating_sub(came));
+                    let waited = told.waited(wall);
                     let arrival = Arrival { port, channel, from, buffer, length, waited };
                     let forward = take(arrival);
                     self.batch.packets[n].forward = forward;

@@ -27,6 +27,7 @@ use super::wake::Wake;
 use super::{Arrival, Backend, Drops};
 use crate::media::PortId;
 use crate::media::engine::{Channel, Forward};
+use crate::shell::clock;
 use buffers::{Buffer, Buffers, Received};
 
 /// Submissions that wait for the next call.
@@ -222,7 +223,7 @@ impl Backend for Uring {
         mut take: impl FnMut(Arrival<'_>) -> Option<Forward>,
     ) -> bool {
         self.after_panic();
-        let wall = control::wall();
+        let wall = clock::wall();
         for _ in 0..most {
             let Some(came) = self.came.pop_front() else { return false };
             self.show(came, wall, &mut take);
@@ -499,7 +500,7 @@ impl Uring {
         let forward = match received {
             Some((from, Received { told, bytes: buffer, length, .. })) => {
                 self.drops.overrun += entry.line(channel).note_lost(told.lost);
-                let waited = told.came.map_or(Duration::ZERO, |came| wall.saturating_sub(came));
+                let waited = told.waited(wall);
                 take(Arrival { port, channel, from, buffer, length, waited })
             }
             None => {
