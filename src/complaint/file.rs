@@ -28,6 +28,9 @@ File {
     TooBig(n: usize, most: usize) =>
         "has {n} bytes; at most {most}",
         "{n}バイトあります。{most}バイトまでにしてください。";
+    More(most: usize) =>
+        "more is wrong than the {most} that are listed",
+        "ほかにもあります({most}件まで表示しています)。直してから、もう一度確かめてください。";
     NotToml(text: Syntax) =>
         "{text}",
         "設定ファイルの書き方が違います: {text}";

@@ -44,7 +44,7 @@ pub use reports::Reports;
 use crate::complaint::{Cause, Complaint, File, Fit, Severity, Syntax};
 use crate::pii::Pii;
 use crate::{call, media, shell, sip, store};
-use sheet::{Section, Sheet};
+use sheet::{MAX_COMPLAINTS, Section, Sheet};
 
 /// The password of extension 101 in the demo that an empty file opens. Everyone knows it, so it
 /// works on loopback only.
@@ -191,6 +191,10 @@ fn table<'t>(text: &'t str, file: &str) -> Result<DeTable<'t>, Vec<Complaint>> {
         .collect();
     complaints.sort_by_key(|complaint| complaint.line);
     complaints.dedup();
+    if complaints.len() > MAX_COMPLAINTS {
+        complaints.truncate(MAX_COMPLAINTS);
+        complaints.insert(0, Complaint::error(file, None, File::More(MAX_COMPLAINTS)));
+    }
     Err(complaints)
 }
 

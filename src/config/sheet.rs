@@ -17,13 +17,15 @@ use toml::de::{DeTable, DeValue};
 use super::Setting;
 use super::nearest::hint;
 use super::value::{self, Read};
-use crate::complaint::{Complaint, Fit, Kind, Severity, Value, Wrong};
+use crate::complaint::{Complaint, File, Fit, Kind, Severity, Value, Wrong};
 use crate::pii::Pii;
 
 /// Tables of one name at most: a national service has thousands of counselors.
 const MAX_TABLES: usize = 10_000;
 /// Texts of a list at most.
 const MAX_ELEMENTS: usize = 1_000;
+/// Complaints of one severity at most: nobody reads more, and each costs memory.
+pub(super) const MAX_COMPLAINTS: usize = 200;
 
 /// One text of TOML, and what was found in it.
 pub(super) struct Sheet {
@@ -31,6 +33,8 @@ pub(super) struct Sheet {
     /// Where each line begins, in bytes.
     starts: Vec<usize>,
     complaints: RefCell<Vec<Complaint>>,
+    /// How many there were of each severity.
+    counts: RefCell<[usize; 3]>,
     settings: RefCell<BTreeMap<String, Setting>>,
     places: RefCell<BTreeMap<String, usize>>,
 }
@@ -49,6 +53,7 @@ impl Sheet {
             file: file.to_owned(),
             starts: std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect(),
             complaints: RefCell::default(),
+            counts: RefCell::default(),
             settings: RefCell::default(),
             places: RefCell::default(),
         }
@@ -66,9 +71,16 @@ impl Sheet {
         line: Option<usize>,
         what: impl Into<Wrong>,
     ) {
+        let mut complaints = self.complaints.borrow_mut();
+        let same = &mut self.counts.borrow_mut()[severity as usize];
+        *same += 1;
+        let (line, key, what) = match *same {
+            ..=MAX_COMPLAINTS => (line, key, what.into()),
+            n if n == MAX_COMPLAINTS + 1 => (None, "", File::More(MAX_COMPLAINTS).into()),
+            _ => return,
+        };
         let (file, key) = (self.file.clone(), key.to_owned());
-        let complaint = Complaint { severity, file, line, key, what: what.into() };
-        self.complaints.borrow_mut().push(complaint);
+        complaints.push(Complaint { severity, file, line, key, what });
     }
 
     /// An error about a key, where it stands or (when it is not written) where its table stands.

@@ -12,6 +12,7 @@ use crate::call::config::{AnnouncePosition, Extension, Override, Recording, Said
 use crate::media::Prompt;
 
 mod certificates;
+mod limits;
 
 const MANUAL: &str = include_str!("../../config/default.toml");
 
@@ -53,21 +54,6 @@ extension = "101"
 password = "k7m2q9xw"
 lines = ["nijiiro"]
 "#;
-
-#[test]
-fn a_national_service_has_thousands_of_counselors() {
-    let more = |n| {
-        let counselor = |n| {
-            let contact = format!("sip:{n}@192.0.2.7:5060");
-            format!(
-                "[[counselor]]\nextension = \"{n}\"\ncontact = \"{contact}\"\nlines = [\"nijiiro\"]\n"
-            )
-        };
-        GOOD.to_owned() + &(20_001..20_000 + n).map(counselor).collect::<String>()
-    };
-    assert_eq!(ok(&more(10_000)).call.counselors.len(), 10_000);
-    assert_eq!(said(&more(10_001)), "k.toml:7: counselor: 10001 of them; at most 10000\n");
-}
 
 #[test]
 fn an_empty_file_opens_the_demo_on_loopback() {
@@ -533,20 +519,6 @@ counselor.101.password: (secret) → (secret)
 counselor.102: - → counselor.102
 line.nijiiro.queue.max_wait: 3m → 4m
 "##);
-}
-
-#[test]
-fn what_is_no_text_or_too_long_is_refused() {
-    let dir = std::env::temp_dir().join(format!("koebashi-bytes-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).unwrap();
-    std::fs::write(dir.join("k.toml"), b"[sip]\n# \xff\n").unwrap();
-    let complaint = shown(&load(&dir.join("k.toml")).unwrap_err());
-    std::fs::remove_dir_all(&dir).unwrap();
-    assert!(complaint.ends_with("k.toml:2: is not UTF-8\n"), "{complaint}");
-    let deep = format!("a = {}", "[".repeat(100_000));
-    assert!(parse(&deep, "k.toml", Path::new("")).is_err());
-    let long = "#".repeat(MAX_FILE + 1);
-    assert_eq!(said(&long), "k.toml: has 4194305 bytes; at most 4194304\n");
 }
 
 proptest! {
