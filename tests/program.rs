@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::time::Duration;
 
 use koebashi::store::audit::Entry;
@@ -251,6 +251,60 @@ fn recordings_of_a_service_elsewhere_are_told_where_to_be_sought() {
         assert!(error.starts_with("koebashi: /state/koebashi.db: "), "{error}");
         assert!(error.contains("cd /var/lib/koebashi"), "{error}");
     }
+}
+
+/// Runs the service until it says that; the others of its words are left in the pipe.
+fn run_until(path: &str, wanted: &[&str]) -> (Child, BufReader<ChildStderr>) {
+    let folder = Path::new(path).parent().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_koebashi"));
+    command.args(["run", "--config", path]).env("RUNTIME_DIRECTORY", folder);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut missing = wanted.to_vec();
+    while !missing.is_empty() {
+        let mut line = String::new();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0, "no line says {missing:?}");
+        missing.retain(|wanted| !line.contains(wanted));
+    }
+    (child, log)
+}
+
+#[test]
+fn whoever_follows_a_crash_goes_on_though_the_file_is_no_good() {
+    let (sip, console) = (free_port(), free_port());
+    let more = format!(
+        "[sip]\nlisten = [\"udp://127.0.0.1:{sip}\"]\n[console]\nlisten = \"127.0.0.1:{console}\"\n\
+         [[trunk]]\nid = \"navi\"\npeers = [\"192.0.2.1\"]\n[[line]]\nid = \"a\"\n\
+         numbers = [\"0570000001\"]\n[[counselor]]\nextension = \"101\"\n\
+         password = \"koebashi-101\"\nlines = [\"a\"]\n"
+    );
+    let path = config("follows_a_crash", &more);
+    let good = fs::read_to_string(&path).unwrap();
+    let listens = format!("127.0.0.1:{sip}");
+    let bad = format!("{good}\n[sip]\n");
+    let (mut child, _log) = run_until(&path, &["console on"]);
+    for (left, said) in [(bad.as_str(), "duplicate key"), ("", "is gone or empty")] {
+        signal(&child, "KILL");
+        child.wait().unwrap();
+        fs::write(&path, left).unwrap();
+        let (next, mut log) = run_until(&path, &[said, &listens, "console on"]);
+        // Mended, it is taken over; changed while nobody looked, it is the one to follow.
+        fs::write(&path, format!("{good}# Mended.\n")).unwrap();
+        signal(&next, "HUP");
+        let mut line = String::new();
+        while !line.contains("taken over") {
+            line.clear();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0);
+        }
+        child = next;
+    }
+    // Whoever follows an orderly end is told of it instead.
+    signal(&child, "TERM");
+    assert!(child.wait().unwrap().success());
+    fs::write(&path, &bad).unwrap();
+    let refused = koebashi(&["run", "--config", &path]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("duplicate key"), "{}", text(&refused.stderr));
 }
 
 #[test]

@@ -15,6 +15,7 @@ use koebashi::config::Console;
 use koebashi::config::ready::{Ready, load};
 use koebashi::console;
 use koebashi::shell::Shell;
+use koebashi::shell::in_force::InForce;
 use koebashi::shell::kept_sockets::KeptSockets;
 use koebashi::sip::Transport;
 use koebashi::store::Reader;
@@ -56,7 +57,8 @@ fn start_with_current(folder: &Path) -> (Shell, watch::Receiver<Arc<Ready>>) {
     for (_, address) in &mut ready.loaded.sip.listen {
         address.set_port(0);
     }
-    let (setup, current) = setup(&mut ready, path, KeptSockets::none()).unwrap();
+    let (setup, current) =
+        setup(&mut ready, path, KeptSockets::none(), InForce::nowhere()).unwrap();
     (Shell::start(setup).unwrap(), current)
 }
 

@@ -11,13 +11,50 @@ use tokio::sync::watch;
 
 use crate::complaint::{Complaint, File};
 use crate::config;
-use crate::config::ready::{Ready, load_beside};
+use crate::config::ready::{self, Ready, load_beside};
 use crate::shell::Setup;
 use crate::shell::clock;
+use crate::shell::in_force::InForce;
 use crate::shell::kept_sockets::KeptSockets;
 use crate::shell::reload::Source;
 use crate::shell::survival::{self, Configs, Kept};
 use crate::store::{Reader, Store, history};
+
+/// The configuration to begin with, with the prompts in G.711 only: the file's. Where that is
+/// refused, or gone, and the process before did not end as it should, the one that was in force
+/// then, and what is wrong with the file is among the faults: calls wait for us.
+///
+/// # Errors
+/// Everything that is wrong with the file.
+pub fn first(path: &Path, in_force: &InForce) -> Result<Ready, Vec<Complaint>> {
+    let left = in_force.read();
+    let read = match left {
+        Some(_) if !is_written(path) => Err(vec![gone(path)]),
+        Some(_) | None => ready::load_bare(path),
+    };
+    read.or_else(|complaints| {
+        let old = left.and_then(|text| ready::load_text(&text, path).ok());
+        let Some(mut old) = old else { return Err(complaints) };
+        old.faults.extend(complaints);
+        Ok(old)
+    })
+}
+
+/// Keeps the file's text for the next process, if it is the one that has been read.
+fn keep(in_force: &InForce, path: &Path, ready: &Ready) {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    if config::version(&text) != ready.loaded.call.version {
+        // The demo, or changed meanwhile: then it is read again.
+        return;
+    }
+    if let Err(error) = in_force.keep(&text) {
+        tracing::warn!(%error, "the configuration in force can't be kept for a crash");
+    }
+}
+
+fn gone(path: &Path) -> Complaint {
+    Complaint::error(path.display().to_string(), None, File::GoneOrEmpty)
+}
 
 /// What a service is started with, all of it on the runtime that this is called in, and the
 /// configuration that is in force, now and after each change. It is read again from `path`. It goes
@@ -25,16 +62,17 @@ use crate::store::{Reader, Store, history};
 /// are not prepared for codecs that few speak: they wait for us.
 ///
 /// # Errors
-/// When the store can't be opened.
+/// When the store can't be opened, now or later.
 pub fn setup(
     ready: &mut Ready,
     path: PathBuf,
     sockets: KeptSockets,
+    in_force: InForce,
 ) -> anyhow::Result<(Setup, watch::Receiver<Arc<Ready>>)> {
     let folder = &ready.loaded.shell.state_dir;
     std::fs::create_dir_all(folder)
         .map_err(|error| anyhow::anyhow!("{}: {error}", folder.display()))?;
-    let (store, intentions) = Store::open(&ready.loaded.store)?;
+    let (store, intentions) = Store::open_or_wait(&ready.loaded.store)?;
     let shell = &ready.loaded.shell;
     let runtime_dir = shell.runtime_dir.as_deref();
     let kept = Kept {
@@ -46,6 +84,7 @@ pub fn setup(
     if !kept.has_calls() {
         ready.prepare(&BTreeSet::new());
     }
+    keep(&in_force, &path, ready);
     let (told, current) = watch::channel(Arc::new(ready.clone()));
     let setup = Setup {
         media: ready.loaded.media.clone(),
@@ -54,7 +93,7 @@ pub fn setup(
         store,
         intentions,
         kept,
-        source: Some(source(ready, path, told)),
+        source: Some(source(ready, path, told, in_force)),
         fresh: ready.fresh(vec![]),
         on_step: Box::new(|_| {}),
         beside: Handle::current(),
@@ -87,20 +126,25 @@ fn is_written(path: &Path) -> bool {
     std::fs::read(path).is_ok_and(|text| !text.trim_ascii().is_empty())
 }
 
-fn source(ready: &Ready, path: PathBuf, told: watch::Sender<Arc<Ready>>) -> Source {
+fn source(
+    ready: &Ready,
+    path: PathBuf,
+    told: watch::Sender<Arc<Ready>>,
+    in_force: InForce,
+) -> Source {
     let paths = vec![path.clone(), ready.loaded.shell.prompts_dir.clone()];
-    let mut was_written = is_written(&path);
+    let mut was_written = is_written(&path) || in_force.read().is_some();
     // Calls that live keep their codecs.
     let mut codecs = ready.loaded.call.codecs();
     let load = move || {
         // An editor that fails half-way must not put the demo in place of the line.
         let is_written = is_written(&path);
         if was_written && !is_written {
-            let file = path.display().to_string();
-            return Err(vec![Complaint::error(file, None, File::GoneOrEmpty)]);
+            return Err(vec![gone(&path)]);
         }
         let last = Arc::clone(&told.borrow());
         let ready = load_beside(&path, &codecs, Some(&last))?;
+        keep(&in_force, &path, &ready);
         was_written |= is_written;
         codecs.extend(ready.loaded.call.codecs());
         let changes = config::changes(&last.loaded, &ready.loaded);

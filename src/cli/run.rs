@@ -1,17 +1,24 @@
 //! `koebashi run`: the service, from the configuration to its end.
 
+use std::convert::Infallible;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Handle as Workers};
+use tokio::sync::{oneshot, watch};
+use tokio::time::sleep;
 
 use super::load;
 use super::{complaints, refuse};
-use crate::config::ready::{self, Ready};
+use crate::config::Console;
+use crate::config::ready::Ready;
 use crate::console;
+use crate::shell::handle::Handle;
+use crate::shell::in_force::InForce;
 use crate::shell::kept_sockets::KeptSockets;
 use crate::shell::lock::Lock;
 use crate::shell::process::Broken;
@@ -19,6 +26,8 @@ use crate::shell::{End, Setup, Shell, clock, fds, log, process};
 
 /// Threads beside the loop's own, for streams and the console.
 const WORKERS: usize = 2;
+/// Pause before the console is tried again.
+const CONSOLE_AGAIN: Duration = Duration::from_secs(1);
 /// How long the last records may take to be written.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 /// The same where the next process waits to go on with the calls.
@@ -29,7 +38,8 @@ pub(super) fn run(path: PathBuf) -> Result<()> {
     // Before there is a second thread, and before anything else is opened.
     let handed = fds::handed_over();
     process::seal().context("core files can't be turned off")?;
-    let ready = ready::load_bare(&path).map_err(|all| refuse(&complaints(&all)))?;
+    let in_force = InForce::of(&path);
+    let ready = load::first(&path, &in_force).map_err(|all| refuse(&complaints(&all)))?;
     let shell = &ready.loaded.shell;
     // Before anything in it is opened: a second service would take the live one's files for what
     // a crash has left. Held to the end.
@@ -55,29 +65,40 @@ pub(super) fn run(path: PathBuf) -> Result<()> {
         vec![]
     });
     let sockets = KeptSockets::new(handed).context("the service manager")?;
-    let ended = own.block_on(serve(ready, path, workers.handle(), sockets));
+    let ended = own.block_on(serve(ready, path, workers.handle(), sockets, in_force.clone()));
     // Nobody waits for what somebody looks up for a page.
     workers.shutdown_background();
+    if matches!(ended, Ok(End::Over))
+        && let Err(error) = in_force.forget()
+    {
+        tracing::warn!(%error, "the copy of the configuration is left");
+    }
     drop(log);
     drop(lock);
-    ended
+    ended.map(drop)
 }
 
 /// Runs the loop here, and everything else on `workers`.
 async fn serve(
     mut ready: Ready,
     path: PathBuf,
-    workers: &Handle,
+    workers: &Workers,
     sockets: KeptSockets,
-) -> Result<()> {
+    in_force: InForce,
+) -> Result<End> {
     let limits = ready.loaded.console.clone();
     let bound = {
         let limits = limits.clone();
         workers.spawn(async move { console::bind(&limits).await })
     };
     let listener = bound.await.map_err(Broken::from).context("the console")?;
-    let listener = listener.with_context(|| format!("console.listen: {}", limits.listen))?;
-    let (setup, current) = load::setup(&mut ready, path.clone(), sockets)?;
+    let (setup, current) = load::setup(&mut ready, path.clone(), sockets, in_force)?;
+    let listener = match listener {
+        Err(error) if !setup.kept.has_calls() => {
+            return Err(error).with_context(|| format!("console.listen: {}", limits.listen));
+        }
+        listener => listener.ok(),
+    };
     let setup = Setup { beside: workers.clone(), ..setup };
     let store = setup.store.clone();
     let shell = Shell::start(setup)?;
@@ -92,22 +113,9 @@ async fn serve(
         let handle = handle.clone();
         workers.spawn(async move { handle.reload().await });
     }
-    let chance = clock::chance()?;
-    let desk = console::Setup { handle, limits, current, chance, path };
-    let desk = workers.spawn(console::Desk::open(desk)).await.map_err(Broken::from)?;
-    let desk = desk.context("the console")?;
-    let address = listener.local_addr()?;
-    tracing::info!("console on http://{address}/");
-    if let Some(path) = desk.setup_path() {
-        // Once, and to the terminal: whoever reads the log later must not be able to use it.
-        let text = format!("To set the console up, open once: http://{address}{path}");
-        drop(writeln!(io::stderr(), "{text}"));
-    }
-    let (stop, stopped) = oneshot::channel::<()>();
-    let serving = workers.spawn(console::serve(listener, desk, async {
-        // The sender is dropped where the service ends.
-        drop(stopped.await);
-    }));
+    let (stop, stopped) = oneshot::channel::<Infallible>();
+    let pages = Pages { handle, limits, current, path };
+    let serving = workers.spawn(pages.show(listener, stopped));
     let ended = running.await.map_err(Broken::from).context("the loop")?;
     drop(stop);
     if matches!(ended, Ok(End::HandedOver)) {
@@ -115,13 +123,74 @@ async fn serve(
         tracing::info!("handed over");
         // Up to here they have gone on; from here on they wait in the sockets.
         drop(voices);
-        return Ok(closed.map_err(Broken::from)??);
+        closed.map_err(Broken::from)??;
+        return Ok(End::HandedOver);
     }
     drop(voices);
     serving.await.map_err(Broken::from).context("the console")?;
     let closed = tokio::task::spawn_blocking(move || store.close(CLOSE_LIMIT)).await;
     closed.map_err(Broken::from)??;
     tracing::info!("ended");
-    ended?;
-    Ok(())
+    Ok(ended?)
+}
+
+/// What the console is made of.
+struct Pages {
+    handle: Handle,
+    limits: Console,
+    current: watch::Receiver<Arc<Ready>>,
+    path: PathBuf,
+}
+
+impl Pages {
+    /// Opens the console and serves it until the sender is dropped. A database, a disk or an
+    /// address that refuses for now must not end the calls: it is tried again.
+    async fn show(self, bound: Option<TcpListener>, mut stopped: oneshot::Receiver<Infallible>) {
+        let listener = match bound {
+            Some(listener) => Some(listener),
+            None => insist(&mut stopped, || self.bind()).await,
+        };
+        let Some(listener) = listener else { return };
+        let Some(desk) = insist(&mut stopped, || self.open()).await else { return };
+        let address = listener.local_addr().map(|it| it.to_string()).unwrap_or_default();
+        tracing::info!("console on http://{address}/");
+        if let Some(path) = desk.setup_path() {
+            // Once, and to the terminal: whoever reads the log later must not be able to use it.
+            let text = format!("To set the console up, open once: http://{address}{path}");
+            drop(writeln!(io::stderr(), "{text}"));
+        }
+        console::serve(listener, desk, async { drop(stopped.await) }).await;
+    }
+
+    async fn bind(&self) -> Result<TcpListener> {
+        let bound = console::bind(&self.limits).await;
+        bound.with_context(|| format!("console.listen: {}", self.limits.listen))
+    }
+
+    async fn open(&self) -> Result<Arc<console::Desk>> {
+        let Self { handle, limits, current, path } = self;
+        let (handle, limits) = (handle.clone(), limits.clone());
+        let (current, path, chance) = (current.clone(), path.clone(), clock::chance()?);
+        Ok(console::Desk::open(console::Setup { handle, limits, current, chance, path }).await?)
+    }
+}
+
+/// Tries until it works; `None`: the service ends first.
+async fn insist<T, F: Future<Output = Result<T>>>(
+    stopped: &mut oneshot::Receiver<Infallible>,
+    attempt: impl Fn() -> F,
+) -> Option<T> {
+    loop {
+        tokio::select! {
+            done = attempt() => match done {
+                Ok(done) => return Some(done),
+                Err(error) => tracing::error!("the console can't be opened yet: {error:#}"),
+            },
+            _ = &mut *stopped => return None,
+        }
+        tokio::select! {
+            () = sleep(CONSOLE_AGAIN) => {}
+            _ = &mut *stopped => return None,
+        }
+    }
 }

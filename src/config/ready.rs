@@ -43,7 +43,15 @@ pub fn load(path: &Path) -> Result<Ready, Vec<Complaint>> {
 /// # Errors
 /// As [`load`].
 pub fn load_bare(path: &Path) -> Result<Ready, Vec<Complaint>> {
-    read(path, None)
+    read(path, None, || super::load_or_demo(path))
+}
+
+/// As [`load_bare`], with this text in the place of the file's.
+///
+/// # Errors
+/// As [`load_bare`].
+pub fn load_text(text: &str, path: &Path) -> Result<Ready, Vec<Complaint>> {
+    read(path, None, || parse(text, path))
 }
 
 /// As [`load`], with the prompts encoded `also` for these codecs, and taken from what is `known`
@@ -56,14 +64,23 @@ pub fn load_beside(
     also: &BTreeSet<Codec>,
     known: Option<&Ready>,
 ) -> Result<Ready, Vec<Complaint>> {
-    let mut ready = read(path, known)?;
+    let mut ready = read(path, known, || super::load_or_demo(path))?;
     ready.prepare(also);
     Ok(ready)
 }
 
-fn read(path: &Path, known: Option<&Ready>) -> Result<Ready, Vec<Complaint>> {
+fn parse(text: &str, path: &Path) -> Result<Loaded, Vec<Complaint>> {
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    super::parse(text, &path.display().to_string(), folder)
+}
+
+fn read(
+    path: &Path,
+    known: Option<&Ready>,
+    load: impl FnOnce() -> Result<Loaded, Vec<Complaint>>,
+) -> Result<Ready, Vec<Complaint>> {
     let mut seen = stamps(&[path.to_owned()]);
-    let loaded = super::load_or_demo(path)?;
+    let loaded = load()?;
     seen.extend(stamps(std::slice::from_ref(&loaded.shell.prompts_dir)));
     seen.extend(stamps(&loaded.files));
     let (loaded, library, complaints) = judge(loaded, &seen, known)?;
@@ -85,8 +102,7 @@ pub fn try_text(
     path: &Path,
     known: &Ready,
 ) -> Result<(Loaded, Vec<Complaint>), Vec<Complaint>> {
-    let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    let loaded = super::parse(text, &path.display().to_string(), folder)?;
+    let loaded = parse(text, path)?;
     let seen = stamps(std::slice::from_ref(&loaded.shell.prompts_dir));
     let (loaded, _, complaints) = judge(loaded, &seen, Some(known))?;
     Ok((loaded, complaints))

@@ -12,6 +12,7 @@ pub mod clock;
 mod config;
 pub mod fds;
 pub mod handle;
+pub mod in_force;
 pub mod keeper;
 pub mod kept_sockets;
 pub mod kept_voices;
@@ -28,6 +29,7 @@ mod rehearsals;
 pub mod reload;
 mod resolve;
 pub mod scribe;
+mod shed;
 mod signals;
 pub mod sip_socket;
 mod start;
@@ -65,6 +67,7 @@ use news::News;
 use recorder::Recorder;
 use rehearsals::Rehearsals;
 use reload::Fresh;
+use shed::Shed;
 use signals::{Order, Signals};
 use sip_socket::{Arrived, Sockets};
 use survival::Survival;
@@ -117,6 +120,7 @@ pub struct Shell {
     store: Store,
     recorder: Recorder,
     survival: Survival,
+    shed: Shed,
     metrics: Metrics,
     rehearsals: Rehearsals,
     feed: Feed,
@@ -450,6 +454,11 @@ impl Shell {
             (method.as_str(), direction, *count)
         }));
         let now = Instant::now();
+        if let Some(calls) = self.shed.beat(now, counts.shed) {
+            let said = format!("{calls} calls were refused: more came than could be taken in");
+            tracing::warn!("{said}");
+            self.store.audit(news::entry(news::SYSTEM, said));
+        }
         while self.faults.front().is_some_and(|at| now - *at > FAULTS_WITHIN) {
             self.faults.pop_front();
         }

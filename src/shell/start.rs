@@ -18,6 +18,7 @@ use super::news::News;
 use super::recorder::{self, Recorder};
 use super::rehearsals::Rehearsals;
 use super::reload::{self, Fresh, Source};
+use super::shed::Shed;
 use super::signals::{self, Signals};
 use super::sip_socket::{Limits, Sockets};
 use super::survival::{Kept, Parts, Survival};
@@ -123,6 +124,7 @@ impl Shell {
             store: setup.store,
             recorder,
             survival,
+            shed: Shed::default(),
             metrics,
             rehearsals,
             feed,

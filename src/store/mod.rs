@@ -30,12 +30,13 @@ pub mod versions;
 mod writer;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use rusqlite::types::Type;
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -90,7 +91,7 @@ pub enum Error {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The database refuses.
     #[error("{path}: {source}")]
@@ -112,13 +113,37 @@ pub enum Error {
     },
     /// The writer thread could not be started.
     #[error("the store's writer thread: {0}")]
-    Thread(std::io::Error),
+    Thread(io::Error),
     /// The writer does not answer in time, or has too much to do.
     #[error("the store is busy")]
     Busy,
     /// The time to close ran out.
     #[error("{0} records could not be written before the end")]
     Unwritten(usize),
+}
+
+impl Error {
+    /// Whether it may end by itself, or when somebody makes room: no reason not to answer calls.
+    fn is_passing(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        match self {
+            Self::File { source, .. } => {
+                matches!(source.kind(), QuotaExceeded | ReadOnlyFilesystem | StorageFull)
+            }
+            Self::Database { source, .. } => matches!(
+                source.sqlite_error_code(),
+                Some(
+                    ErrorCode::DatabaseBusy
+                        | ErrorCode::DatabaseLocked
+                        | ErrorCode::DiskFull
+                        | ErrorCode::ReadOnly
+                        | ErrorCode::SystemIoFailure
+                        | ErrorCode::CannotOpen
+                )
+            ),
+            Self::Version { .. } | Self::Thread(_) | Self::Busy | Self::Unwritten(_) => false,
+        }
+    }
 }
 
 /// How the store does.
@@ -164,13 +189,33 @@ impl Store {
     /// # Errors
     /// When the file can't be opened, locked or read, or belongs to a newer program.
     pub fn open(config: &Config) -> Result<(Self, BTreeMap<Extension, Intention>), Error> {
-        let conn = migrate::open(&config.path)?;
-        let intentions = counselors::load(&conn).map_err(|e| database(&config.path, e))?;
-        let trail = audit::End::default().moved(&conn).map_err(|e| database(&config.path, e))?;
+        let Opened { conn, intentions, trail } = read(&config.path)?;
         let shared = Arc::new(Shared::new(config.clone()));
         shared.set_trail(trail);
+        Ok((Self::start(shared, Some(conn))?, intentions))
+    }
+
+    /// As [`Store::open`], for a service that answers calls whatever the disk does: a database that
+    /// is locked, has no room or can't be read or written for now is opened as soon as it can be.
+    /// Until then records wait, [`Health::fault`] says why, and what counselors last chose is not
+    /// known.
+    ///
+    /// # Errors
+    /// As [`Store::open`], for what does not end by itself.
+    pub fn open_or_wait(config: &Config) -> Result<(Self, BTreeMap<Extension, Intention>), Error> {
+        let opened = Self::open(config);
+        let Some(error) = opened.as_ref().err().filter(|error| error.is_passing()) else {
+            return opened;
+        };
+        tracing::error!(%error, "the database can't be opened yet; records wait in memory");
+        let shared = Arc::new(Shared::new(config.clone()));
+        shared.set_fault(error.to_string());
+        Ok((Self::start(shared, None)?, BTreeMap::new()))
+    }
+
+    fn start(shared: Arc<Shared>, conn: Option<Connection>) -> Result<Self, Error> {
         writer::spawn(&shared, conn).map_err(Error::Thread)?;
-        Ok((Self { owner: Arc::new(Owner(shared)) }, intentions))
+        Ok(Self { owner: Arc::new(Owner(shared)) })
     }
 
     /// Writes the record of a call, once: a second one of the same call is counted and ignored.
@@ -345,6 +390,20 @@ fn unknown(text: &str) -> rusqlite::Error {
 
 fn database(path: &Path, source: rusqlite::Error) -> Error {
     Error::Database { path: path.to_owned(), source }
+}
+
+/// A database that can be used, and what a service has to know of it at once.
+struct Opened {
+    conn: Connection,
+    intentions: BTreeMap<Extension, Intention>,
+    trail: audit::End,
+}
+
+fn read(path: &Path) -> Result<Opened, Error> {
+    let conn = migrate::open(path)?;
+    let intentions = counselors::load(&conn).map_err(|e| database(path, e))?;
+    let trail = audit::End::default().moved(&conn).map_err(|e| database(path, e))?;
+    Ok(Opened { conn, intentions, trail })
 }
 
 #[cfg(test)]

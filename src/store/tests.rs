@@ -305,6 +305,34 @@ fn a_locked_database_fills_the_spool_and_is_written_later() {
 }
 
 #[test]
+fn a_service_begins_beside_a_locked_database_and_its_records_are_written_later() {
+    let folder = Folder::new("begins-locked");
+    let config = folder.config();
+    let (store, _) = Store::open(&config).unwrap();
+    store.audit(Entry { at: at("2026-11-07T09:00:00Z"), who: "x".into(), what: "y".into() });
+    store.close(secs(10)).unwrap();
+    let other = Connection::open(&config.path).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    assert!(Store::open(&config).unwrap_err().to_string().contains("locked"));
+    let (store, intentions) = Store::open_or_wait(&config).unwrap();
+    assert!(intentions.is_empty());
+    assert!(store.health().fault.unwrap().contains("locked"));
+    store.cdr(answered("a", at("2026-11-07T09:00:00Z")));
+    store.audit(Entry { at: at("2026-11-07T09:01:00Z"), who: "x".into(), what: "z".into() });
+    other.execute_batch("ROLLBACK").unwrap();
+    until(|| store.health().written == 2 && store.health().fault.is_none());
+    store.close(secs(10)).unwrap();
+    assert_eq!(rows(&config).len(), 1);
+    // The trail goes on where it ended.
+    let intact = Reader::open(&config.path).unwrap().verify_audit().unwrap();
+    assert!(matches!(intact, Verdict::Intact { entries: 2, .. }), "{intact:?}");
+    // What does not end by itself is an error for a service too.
+    let conn = Connection::open(&config.path).unwrap();
+    conn.pragma_update(None, "user_version", 99).unwrap();
+    assert!(matches!(Store::open_or_wait(&config), Err(Error::Version { found: 99, .. })));
+}
+
+#[test]
 fn records_are_not_written_to_a_file_that_is_gone() {
     let folder = Folder::new("unlinked");
     let config = folder.config();

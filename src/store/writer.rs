@@ -206,6 +206,11 @@ impl Shared {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Nothing can be written, from the beginning.
+    pub(super) fn set_fault(&self, why: String) {
+        self.lock().health.fault = Some(why);
+    }
+
     pub(super) fn health(&self) -> Health {
         let backlog = self.lock();
         Health { pending: backlog.pending(), ..backlog.health.clone() }
@@ -236,8 +241,8 @@ impl Shared {
     }
 }
 
-/// Starts the writer.
-pub(super) fn spawn(shared: &Arc<Shared>, conn: Connection) -> io::Result<()> {
+/// Starts the writer; without a connection it opens one when it can.
+pub(super) fn spawn(shared: &Arc<Shared>, conn: Option<Connection>) -> io::Result<()> {
     let shared = Arc::clone(shared);
     let run = move || {
         let end = End(Arc::clone(&shared));
@@ -298,11 +303,11 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(shared: Arc<Shared>, conn: Connection) -> Self {
+    fn new(shared: Arc<Shared>, conn: Option<Connection>) -> Self {
         let now = Instant::now();
         Self {
             shared,
-            conn: Some(conn),
+            conn,
             batch: Batch::default(),
             pause: PAUSE_MIN,
             in_log: 0,

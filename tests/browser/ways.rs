@@ -1,6 +1,7 @@
 //! Other ways to use the console: with the keyboard alone, and with scripts turned off.
 
 use std::fs;
+use std::time::Duration;
 
 use fantoccini::key::Key;
 
@@ -9,9 +10,11 @@ use super::door::{begin, invite, set_up, sign_in};
 use super::driver::{Browser, Scripts};
 use super::flows::look_and_save;
 use crate::loopback::calls::sipp_phone;
-use crate::loopback::place::Place;
+use crate::loopback::place::{Place, wait_for};
 use crate::loopback::service::{Service, Setup};
 
+/// How long what was asked for may take to be in force.
+const SOON: Duration = Duration::from_secs(15);
 /// Presses of Tab after which a button must have been reached.
 const TABS: usize = 60;
 
@@ -91,5 +94,7 @@ fn all_of_it_works_without_scripts() {
     browser.click("main details summary");
     browser.click("form[action='/hours/main/override'] input[value=closed]");
     browser.click("form[action='/hours/main/override'] button");
-    assert_eq!(service.board()["lines"][0]["open"], false);
+    wait_for("the line to be closed", SOON, || {
+        (service.board()["lines"][0]["open"] == false).then_some(())
+    });
 }

@@ -1,6 +1,7 @@
 //! `kill -9`, and a newer program in place of the old, in the middle of calls: `koebashi keep`, real
 //! processes, real sockets.
 
+use std::fs;
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -103,6 +104,16 @@ fn those_who_talk_talk_on_when_the_service_is_killed() {
 #[test]
 fn those_who_talk_talk_on_when_a_newer_program_takes_over() {
     let gaps = talks_on("survival-upgrade", |service, _| service.signal("USR2"));
+    assert!(gaps.into_iter().all(|gap| gap < GAP_MAX), "{gaps:?}");
+}
+
+#[test]
+fn those_who_talk_talk_on_when_the_service_is_killed_beside_a_file_that_is_no_good() {
+    let gaps = talks_on("survival-file", |service, pid| {
+        let text = fs::read_to_string(&service.config).unwrap();
+        fs::write(&service.config, format!("{text}\nnonsense = 1\n")).unwrap();
+        kill("KILL", pid);
+    });
     assert!(gaps.into_iter().all(|gap| gap < GAP_MAX), "{gaps:?}");
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use koebashi::chance::Chance;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rusqlite::Connection;
 
 use crate::goal::{Goal, Measured, Run};
 use crate::load::callers::Habit;
@@ -29,6 +30,14 @@ pub(crate) const GOALS: &[Goal] = &[
         peer: "rtpengine with redis: media back in 80–142 ms; FreeSWITCH 3–5 s",
         is_long_only: false,
         measure: killed,
+    },
+    Goal {
+        name: "kill-locked",
+        wanted: "kill -9 while the database is locked: calls go on, new ones are answered, all \
+                 recorded afterwards",
+        peer: "–",
+        is_long_only: false,
+        measure: killed_beside_a_lock,
     },
     Goal {
         name: "upgrade",
@@ -52,6 +61,8 @@ const TALKING: u32 = 100;
 const WAITING: u32 = 10;
 /// How long the next process may take.
 const SOON: Duration = Duration::from_secs(10);
+/// How soon all is well when nothing is in the way any more.
+const WELL_AGAIN: Duration = Duration::from_secs(30);
 /// How long it is listened before a process dies, and after the next one is there.
 const AROUND: Duration = Duration::from_millis(300);
 
@@ -184,6 +195,44 @@ fn killed(run: &Run) -> Result<Measured, Box<dyn Error>> {
     let figure = format!(
         "{kills} kills: {lost} of {streams} streams lost, {words}; {order}; {all} records of \
          {calls} calls{whole}"
+    );
+    Ok(Measured::new(is_held, figure))
+}
+
+fn killed_beside_a_lock(_: &Run) -> Result<Measured, Box<dyn Error>> {
+    let (old, new) = (20, 10);
+    let scene = Scene::start(&Plan { counselors: old + new, ..kept() })?;
+    let callers = scene.talk(old)?;
+    let lock = Connection::open(scene.service.dir().join("state/koebashi.db"))?;
+    lock.execute_batch("BEGIN EXCLUSIVE")?;
+    let mut hearing = Hearing::default();
+    scene.voice.begin();
+    sleep(AROUND);
+    let before = scene.service.kept().ok_or("there is no service")?;
+    signal(before, Signal::SIGKILL)?;
+    scene.wait("the next process", SOON, || {
+        scene.service.kept().is_some_and(|after| after != before)
+    })?;
+    // The console has nothing to say yet, nor is it asked.
+    sleep(10 * AROUND);
+    hearing.add(&scene.voice.end(), 2 * old as usize);
+    let habit = Habit { calls: new, per_second: new, hold: Some(ms(500)), speaks: false };
+    let answered = scene.over(&scene.call_others(habit)?, new, new)?;
+    lock.execute_batch("ROLLBACK")?;
+    scene.wait("the service to be well again", WELL_AGAIN, || scene.service.is_ready())?;
+    let talking = scene.phones.talking();
+    callers.hang_up(old);
+    scene.over(&callers, old, old)?;
+    let Records { all, is_whole, .. } = Records::wait(&scene, old + new)?;
+    let is_held = hearing.lost == 0
+        && (talking, answered) == (old, new)
+        && (all, is_whole) == (old + new, true);
+    let (lost, words) = (hearing.lost, hearing.words());
+    let figure = format!(
+        "{lost} of {} streams lost, {words}; {answered} of {new} new calls answered; {all} records \
+         of {} calls",
+        2 * old,
+        old + new
     );
     Ok(Measured::new(is_held, figure))
 }

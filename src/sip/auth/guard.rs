@@ -219,17 +219,16 @@ impl Guard {
         given: &[Credentials<'_>],
         accounts: &dyn Accounts,
     ) -> Verdict {
-        let is_closed = !self.guesses.admits(now, source.address);
-        let may_pass = |c: &&Credentials<'_>| {
-            !is_closed
-                || source.registered == Some(c.username)
-                || accounts.is_at(c.username, source.address)
-        };
-        if !given.is_empty() && !given.iter().any(|c| may_pass(&c)) {
-            return Verdict::Forbidden;
-        }
-        let mut stale = false;
-        for credentials in given.iter().filter(may_pass) {
+        let (mut stale, mut is_looked_at) = (false, given.is_empty());
+        for credentials in given {
+            // Asked before each: a request with several is several guesses.
+            let may_pass = self.guesses.admits(now, source.address)
+                || source.registered == Some(credentials.username)
+                || accounts.is_at(credentials.username, source.address);
+            if !may_pass {
+                continue;
+            }
+            is_looked_at = true;
             match self.check(now, source, asked.method, credentials, accounts) {
                 Finding::Right => {
                     return Verdict::Granted { user: credentials.username.to_owned() };
@@ -237,6 +236,9 @@ impl Guard {
                 Finding::Stale => stale = true,
                 Finding::Wrong | Finding::Ignored => {}
             }
+        }
+        if !is_looked_at {
+            return Verdict::Forbidden;
         }
         let claimed = given.first().map(|c| c.username).or(asked.from).unwrap_or_default();
         let (ha1, _) = self.proofs(claimed, accounts);

@@ -306,6 +306,17 @@ fn guesses_are_limited_by_source_but_a_registered_phone_is_heard() {
     assert_eq!(gate.ask(61, &with("101", &right)), granted("101"));
 }
 
+#[test]
+fn several_guesses_in_one_request_are_several_guesses() {
+    let mut gate = Gate::new(Settings { guesses: 2, ..Settings::default() });
+    let [challenge] = &*gate.challenges(0, "101") else { panic!() };
+    let all = [("guess", 1), ("another", 2), ("secret", 3)];
+    let all = all.map(|(password, count)| gate.answer(challenge, "101", password, count));
+    read(&gate.ask(0, &register("101", &all.each_ref().map(|it| it.as_bytes()))));
+    let right = gate.answer(challenge, "101", "secret", 4);
+    assert_eq!(gate.ask(0, &with("101", &right)), Verdict::Forbidden);
+}
+
 /// Whoever forges an address never sees a nonce that was given to it.
 #[test]
 fn guesses_on_foreign_nonces_lock_nobody_out() {

@@ -124,14 +124,6 @@ impl Endpoint {
         let is_register = request.method() == Some(&Method::Register);
         let is_invite = request.method() == Some(&Method::Invite);
         let policy = match admit {
-            Admit::Peer(_) | Admit::Busy(_) if is_invite && self.core.txs.is_nearly_full() => {
-                self.core.txs.counts.overloaded += 1;
-                return self.core.txs.refuse_busy(flow, request);
-            }
-            Admit::Busy(_) if is_invite => {
-                self.core.txs.counts.shed += 1;
-                return self.core.txs.refuse_busy(flow, request);
-            }
             Admit::Peer(policy) | Admit::Busy(policy) => Some(policy),
             Admit::Stranger if is_register => None,
             Admit::Stranger => {
@@ -139,6 +131,10 @@ impl Endpoint {
                 return;
             }
         };
+        let is_behind = || matches!(admit, Admit::Busy(_)) || self.core.txs.is_nearly_full();
+        if is_invite && (is_behind() || self.core.txs.is_shed(request)) {
+            return self.core.txs.shed(flow, request);
+        }
         // Strangers get half of the room at most, so that a flood does not shut out our peers.
         if policy.is_none() && self.core.txs.is_half_full() {
             self.core.txs.counts.overloaded += 1;

@@ -28,7 +28,7 @@ pub struct Counts {
     pub unmatched: u64,
     /// Requests dropped because there were too many transactions.
     pub overloaded: u64,
-    /// New calls refused because we were behind.
+    /// New calls refused because we were behind, or had nearly too many transactions.
     pub shed: u64,
     /// Messages of strangers that were not looked at, since there were too many.
     pub flooded: u64,

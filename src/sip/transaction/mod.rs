@@ -7,6 +7,7 @@
 mod client;
 mod counts;
 mod server;
+mod shed;
 mod via;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -61,6 +62,7 @@ pub(crate) struct Transactions {
     merges: BTreeMap<server::Merge, ServerTx>,
     clients: BTreeMap<ClientTx, client::Client>,
     client_keys: BTreeMap<client::Key, ClientTx>,
+    shed: shed::Shed,
     last: u64,
 }
 
@@ -77,6 +79,7 @@ impl Transactions {
             merges: BTreeMap::new(),
             clients: BTreeMap::new(),
             client_keys: BTreeMap::new(),
+            shed: shed::Shed::default(),
             last: 0,
         }
     }

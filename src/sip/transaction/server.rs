@@ -322,11 +322,17 @@ impl Transactions {
         self.transmits.pop_back_if(|last| last.bytes == trying);
     }
 
-    /// Refuses a new call outside any transaction, as cheaply as can be: its retransmission is
-    /// judged anew.
-    pub(crate) fn refuse_busy(&mut self, flow: Flow, request: &Message) {
+    /// Refuses a new call outside any transaction, as cheaply as can be, because we are behind.
+    pub(crate) fn shed(&mut self, flow: Flow, request: &Message) {
+        self.counts.shed += 1;
+        Key::of(request, false).into_iter().for_each(|key| self.shed.add(key));
         let draft = Draft::response(request, 503).with(Name::RetryAfter, BUSY_RETRY);
         self.answer_at_once(flow, request, draft);
+    }
+
+    /// Whether the request is another copy of one that was shed.
+    pub(crate) fn is_shed(&self, request: &Message) -> bool {
+        !self.shed.is_empty() && Key::of(request, false).is_some_and(|key| self.shed.has(&key))
     }
 
     /// Answers with nothing but a code.

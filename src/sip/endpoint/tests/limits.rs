@@ -164,7 +164,24 @@ fn new_calls_leave_room_for_those_that_there_are() {
     assert_eq!(codes[..5], vec!["100 INVITE"; 5]);
     assert_eq!(codes[5..], vec!["503 INVITE"; 4]);
     assert_eq!(lines(&bench.receive(&request("BYE", 2, &tag, "bye", ""))), ["200 BYE"]);
-    assert_eq!(bench.endpoint.counts().overloaded, 4);
+    assert_eq!(bench.endpoint.counts().shed, 4);
+}
+
+#[test]
+fn a_copy_of_a_call_that_was_refused_rings_nobody_later() {
+    let mut bench = Bench::new(policy());
+    let other = |n: u32| invite_with(&format!("o{n}"), "", OFFER).replace("7c1e", &format!("c{n}"));
+    bench.admit = Admit::Busy(policy());
+    assert_eq!(lines(&bench.receive(&other(1))), ["503 INVITE"]);
+    bench.admit = Admit::Peer(policy());
+    assert_eq!(lines(&bench.receive(&other(1))), ["503 INVITE"]);
+    assert_eq!(lines(&bench.receive(&other(2))), ["100 INVITE"]);
+    // Of a flood of them the latest are remembered.
+    bench.admit = Admit::Busy(policy());
+    (10..4_106).for_each(|n| drop(bench.receive(&other(n))));
+    bench.admit = Admit::Peer(policy());
+    assert_eq!(lines(&bench.receive(&other(10))), ["503 INVITE"]);
+    assert_eq!(lines(&bench.receive(&other(1))), ["100 INVITE"]);
 }
 
 #[test]
