@@ -34,7 +34,7 @@ pub(crate) const GOALS: &[Goal] = &[Goal {
 }];
 
 /// How long each step of the search for the capacity lasts.
-const STEP: Duration = Duration::from_millis(1_200);
+const STEP: Duration = Duration::from_millis(2_500);
 /// The first step's calls a second; each one doubles it.
 const FIRST: u32 = 200;
 /// The last one's.
@@ -256,7 +256,7 @@ fn beside_it(run: &Run) -> Result<Measured, Box<dyn Error>> {
         }
         rate *= 2;
     }
-    let time = Duration::from_secs(u64::from(run.count(3, 30)));
+    let time = Duration::from_secs(u64::from(run.count(6, 30)));
     let offered = (5.0 * capacity) as u32;
     let (rush, figures) = thread::scope(|scope| {
         let rush = scope.spawn(|| callers.run(first, offered, time));
