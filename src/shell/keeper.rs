@@ -40,6 +40,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// A service that has lived so long did not die young.
 const GROWN_UP: Duration = Duration::from_secs(10);
+/// How long a service that is to end may be away before its calls are given up.
+const ABSENCE: Duration = Duration::from_secs(60);
 /// What a child that a signal killed counts as having ended with.
 const KILLED: u8 = 1;
 
@@ -56,17 +58,31 @@ pub struct Program {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
     Serve,
-    /// It is to make way for the next, until then.
-    HandOver(Instant),
+    /// It is to end when its calls are over. One that dies before that leaves them to the next,
+    /// which is told the same.
+    Drain,
+    /// It is to end, whatever is left; and we with it.
     End,
+}
+
+/// How far a child is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// A signal might still kill it.
+    Starting,
+    Ready,
+    /// It has said that it ends; no call is left, or will be.
+    Ending,
 }
 
 struct Child {
     pid: Pid,
     born: Instant,
-    is_ready: bool,
+    stage: Stage,
     /// It has to be heard of again by then, once it is ready.
     heard_by: Instant,
+    /// It has been told to make way for the next, and has to until then.
+    leaves_by: Option<Instant>,
 }
 
 struct Keeper {
@@ -80,6 +96,8 @@ struct Keeper {
     /// When the next child is started.
     start_at: Option<Instant>,
     pause: Duration,
+    /// Since when no child is ready, where one has been.
+    absent_since: Option<Instant>,
     /// Some child has been ready: a later one that can't start is tried again for ever.
     has_served: bool,
 }
@@ -125,6 +143,7 @@ fn serve(program: Program, folder: &Path) -> io::Result<u8> {
         wish: Wish::Serve,
         start_at: Some(Instant::now()),
         pause: PAUSE_MIN,
+        absent_since: None,
         has_served: false,
     };
     loop {
@@ -155,7 +174,7 @@ fn serve(program: Program, folder: &Path) -> io::Result<u8> {
         }
         keeper.on_time(Instant::now())?;
         if keeper.wish == Wish::End && keeper.child.is_none() {
-            return Ok(0);
+            return Ok(KILLED);
         }
     }
 }
@@ -166,17 +185,24 @@ impl Keeper {
         let mut buffer = [0; MESSAGE_MAX];
         while let Ok((length, files)) = fds::receive(&self.socket, &mut buffer) {
             let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
-            match self.shelf.take(&text, files) {
-                Told::Nothing => continue,
+            let told = self.shelf.take(&text, files);
+            let Some(child) = self.child.as_mut().filter(|_| told != Told::Nothing) else {
+                continue;
+            };
+            child.heard_by = Instant::now() + WATCHDOG;
+            match told {
+                Told::Nothing | Told::Alive => {}
+                Told::Ending => child.stage = Stage::Ending,
                 Told::Ready => {
+                    child.stage = Stage::Ready;
                     self.has_served = true;
                     self.pause = PAUSE_MIN;
+                    self.absent_since = None;
+                    if self.wish == Wish::Drain {
+                        say("the service goes on to end when its calls are over");
+                        self.tell(Signal::SIGTERM);
+                    }
                 }
-                Told::Alive => {}
-            }
-            if let Some(child) = &mut self.child {
-                child.is_ready = true;
-                child.heard_by = Instant::now() + WATCHDOG;
             }
         }
     }
@@ -184,18 +210,50 @@ impl Keeper {
     fn on_signal(&mut self, signal: Signal) {
         #[expect(clippy::wildcard_enum_match_arm, reason = "only what was asked for comes")]
         match signal {
-            Signal::SIGUSR1 | Signal::SIGUSR2 => {
-                say("the service hands over to the next");
-                self.wish = Wish::HandOver(Instant::now() + HAND_OVER);
-                self.tell(Signal::SIGUSR1);
-            }
-            Signal::SIGTERM | Signal::SIGINT => {
-                self.wish = Wish::End;
-                self.start_at = None;
-                self.tell(signal);
-            }
-            _ => self.tell(signal),
+            Signal::SIGUSR1 | Signal::SIGUSR2 => self.replace(),
+            Signal::SIGTERM | Signal::SIGINT => self.end(signal),
+            // One that starts reads everything anyway.
+            _ if self.is_ready() => self.tell(signal),
+            _ => {}
         }
+    }
+
+    /// Has the service make way for the next. Where there is none at the moment, the one that is
+    /// started next is the newest already.
+    fn replace(&mut self) {
+        let Some(child) = &mut self.child else { return };
+        say("the service hands over to the next");
+        child.leaves_by = Some(Instant::now() + HAND_OVER);
+        self.tell(Signal::SIGUSR1);
+    }
+
+    /// Has the service end: when its calls are over, or, interrupted once more, at once.
+    fn end(&mut self, signal: Signal) {
+        let is_ready = self.is_ready();
+        match self.wish {
+            // There are no calls that anybody would go on with.
+            Wish::Serve if !self.has_served => self.wish = Wish::End,
+            // Who is not ready is told when it is: until then a signal would kill it.
+            Wish::Serve => {
+                self.wish = Wish::Drain;
+                if !is_ready {
+                    return;
+                }
+            }
+            Wish::Drain | Wish::End if signal == Signal::SIGINT => {
+                self.wish = Wish::End;
+                if !is_ready {
+                    self.tell(Signal::SIGKILL);
+                }
+            }
+            Wish::Drain | Wish::End if is_ready => {}
+            Wish::Drain | Wish::End => return,
+        }
+        self.tell(signal);
+    }
+
+    fn is_ready(&self) -> bool {
+        self.child.as_ref().is_some_and(|child| child.stage != Stage::Starting)
     }
 
     fn tell(&self, signal: Signal) {
@@ -212,35 +270,41 @@ impl Keeper {
         let now = Instant::now();
         match self.wish {
             Wish::End => return Some(code),
-            Wish::HandOver(_) => self.wish = Wish::Serve,
+            // Records that could not be written make no end a bad one that would come again.
+            Wish::Drain if child.stage == Stage::Ending => return Some(code),
+            Wish::Serve | Wish::Drain if child.leaves_by.is_some() => {}
             // It ended by itself, and well: somebody has told it to.
-            Wish::Serve if code == 0 => return Some(code),
-            Wish::Serve if !self.has_served => return Some(code),
-            Wish::Serve => say("the service has died, the next one goes on with its calls"),
+            Wish::Serve | Wish::Drain if code == 0 || !self.has_served => return Some(code),
+            Wish::Serve | Wish::Drain => {
+                say("the service has died, the next one goes on with its calls");
+            }
         }
-        let is_young = !child.is_ready && now - child.born < GROWN_UP;
+        let is_young = child.stage == Stage::Starting && now - child.born < GROWN_UP;
+        self.absent_since.get_or_insert(now);
         self.start_at = Some(if is_young { now + self.pause } else { now });
         self.pause = if is_young { (self.pause * 2).min(PAUSE_MAX) } else { PAUSE_MIN };
         None
     }
 
     fn on_time(&mut self, now: Instant) -> io::Result<()> {
-        if let Wish::HandOver(until) = self.wish
-            && now >= until
-        {
-            say("the service does not hand over: it is ended");
-            self.tell(Signal::SIGKILL);
-            self.wish = Wish::HandOver(now + HAND_OVER);
+        if let Some(child) = &mut self.child {
+            let is_silent = child.stage != Stage::Starting && now >= child.heard_by;
+            if child.leaves_by.is_some_and(|at| now >= at) {
+                say("the service does not hand over: it is ended");
+                child.leaves_by = Some(now + HAND_OVER);
+                self.tell(Signal::SIGKILL);
+            } else if is_silent {
+                say("the service gives no sign of life: it is ended");
+                child.heard_by = now + WATCHDOG;
+                self.tell(Signal::SIGKILL);
+            }
         }
-        if let Some(child) = &mut self.child
-            && child.is_ready
-            && now >= child.heard_by
-        {
-            say("the service gives no sign of life: it is ended");
-            child.heard_by = now + WATCHDOG;
+        if self.absence_ends().is_some_and(|at| now >= at) {
+            say("no service goes on with the calls: they are given up");
+            self.wish = Wish::End;
             self.tell(Signal::SIGKILL);
         }
-        if self.start_at.is_some_and(|at| now >= at) {
+        if self.wish != Wish::End && self.start_at.is_some_and(|at| now >= at) {
             self.start_at = None;
             match self.start() {
                 Ok(child) => self.child = Some(child),
@@ -266,16 +330,21 @@ impl Keeper {
         let Program { path, arguments } = &self.program;
         let pid = fds::start(path, arguments, &variables, self.shelf.all())?;
         let born = Instant::now();
-        Ok(Child { pid, born, is_ready: false, heard_by: born + WATCHDOG })
+        let (stage, leaves_by) = (Stage::Starting, None);
+        Ok(Child { pid, born, stage, heard_by: born + WATCHDOG, leaves_by })
+    }
+
+    /// When a service that is to end, and is away, has been so for too long.
+    fn absence_ends(&self) -> Option<Instant> {
+        self.absent_since.filter(|_| self.wish == Wish::Drain).map(|since| since + ABSENCE)
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let hand_over = match self.wish {
-            Wish::HandOver(until) => Some(until),
-            Wish::Serve | Wish::End => None,
-        };
-        let heard_by = self.child.as_ref().filter(|child| child.is_ready).map(|c| c.heard_by);
-        [self.start_at, hand_over, heard_by].into_iter().flatten().min()
+        let child = self.child.as_ref();
+        let leaves_by = child.and_then(|child| child.leaves_by);
+        let heard_by = child.filter(|child| child.stage != Stage::Starting).map(|c| c.heard_by);
+        let all = [self.start_at, leaves_by, heard_by, self.absence_ends()];
+        all.into_iter().flatten().min()
     }
 }
 
@@ -297,3 +366,6 @@ fn reap() -> Option<(Pid, u8)> {
 fn say(text: &str) {
     drop(writeln!(stderr(), "koebashi keep: {text}"));
 }
+
+#[cfg(test)]
+mod tests;

@@ -208,13 +208,14 @@ impl Shell {
         let watchdog = self.beside.spawn(systemd::watchdog(self.handle.clone()));
         systemd::tell(systemd::Stage::Ready);
         let ended = self.rounds().await;
-        systemd::tell(systemd::Stage::Stopping);
         // One that is not to be trusted any more hands over too: the journal is whole.
         let is_left = self.stage == Stage::HandingOver || ended.is_err();
         let end = if is_left && self.survival.keeps() {
+            systemd::tell(systemd::Stage::HandingOver);
             self.survival.hand_over(&self.store);
             End::HandedOver
         } else {
+            systemd::tell(systemd::Stage::Stopping);
             self.linger().await;
             End::Over
         };

@@ -19,7 +19,9 @@ pub enum Stage {
     Ready,
     /// Waits for the live calls to end.
     Draining,
-    /// Ends.
+    /// Leaves the live calls to the next process.
+    HandingOver,
+    /// Ends, and no call is left.
     Stopping,
 }
 
@@ -28,6 +30,7 @@ pub fn tell(stage: Stage) {
     let states: &[NotifyState<'_>] = match stage {
         Stage::Ready => &[NotifyState::Ready, NotifyState::Status("takes calls")],
         Stage::Draining => &[NotifyState::Status("takes no new calls, waits for the live ones")],
+        Stage::HandingOver => &[NotifyState::Status("leaves the live calls to the next process")],
         Stage::Stopping => &[NotifyState::Stopping, NotifyState::Status("ends")],
     };
     notify(states);

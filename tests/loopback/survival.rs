@@ -141,6 +141,38 @@ fn those_who_talk_encrypted_talk_on_when_the_service_is_killed_twice() {
     wait_for("the ports to be forgotten", SOON, || (kept_ports(&place) == 0).then_some(()));
 }
 
+/// Waits until it takes no new calls, and says so.
+fn wait_draining(service: &Service) {
+    wait_for("the drain", SOON, || {
+        let (code, body) = service.get("/ready")?;
+        (code == 503 && body.contains("draining")).then_some(())
+    });
+}
+
+#[test]
+fn those_who_talk_talk_on_when_the_service_is_killed_while_it_drains() {
+    let place = Place::new("survival-drain");
+    let mut service = Service::start_by(&place, &Setup::default(), "keep");
+    let (mut phone, ear) = sipp_phone(&place, &service, "phone", |run| run);
+    let (mut caller, voice) = caller(&place, &service, |run| run.talk(Duration::from_secs(12)));
+    voice.wait_heard(0, COUNSELOR, VOICE, SOON);
+    service.signal("TERM");
+    wait_draining(&service);
+    let old = service.kept().expect("the service drains");
+    kill("KILL", old);
+    wait_for("the next process", SOON, || service.kept().filter(|new| *new != old));
+    wait_draining(&service);
+    let now = [voice.mark(), ear.mark()];
+    voice.wait_heard(now[0], COUNSELOR, VOICE, SOON);
+    ear.wait_heard(now[1], CALLER, VOICE, SOON);
+    caller.succeed();
+    phone.succeed();
+    let status = service.wait(SOON);
+    assert!(status.success(), "{status}");
+    let record = service.record();
+    assert_eq!((record.outcome.as_str(), record.ended_by.as_str()), ("answered", "caller"));
+}
+
 #[test]
 fn nobody_is_told_that_nobody_is_there() {
     let place = Place::new("survival-sockets");

@@ -22,6 +22,8 @@ pub(super) enum Told {
     Ready,
     /// It lives.
     Alive,
+    /// It ends, and leaves no call to another.
+    Ending,
 }
 
 /// The table.
@@ -44,11 +46,9 @@ impl Shelf {
         } else if has("FDSTORE=1") && is_name(name) {
             self.add(name, files);
         }
-        match (has("READY=1"), has("WATCHDOG=1")) {
-            (true, _) => Told::Ready,
-            (false, true) => Told::Alive,
-            (false, false) => Told::Nothing,
-        }
+        let words =
+            [("READY=1", Told::Ready), ("STOPPING=1", Told::Ending), ("WATCHDOG=1", Told::Alive)];
+        words.into_iter().find(|(word, _)| has(word)).map_or(Told::Nothing, |(_, told)| told)
     }
 
     fn add(&mut self, name: &str, files: Vec<OwnedFd>) {
@@ -111,6 +111,7 @@ mod tests {
         let mut shelf = Shelf::default();
         assert_eq!(shelf.take("READY=1\nSTATUS=takes calls\n", vec![]), Told::Ready);
         assert_eq!(shelf.take("WATCHDOG=1\n", vec![file()]), Told::Alive);
+        assert_eq!(shelf.take("STOPPING=1\nSTATUS=ends\n", vec![]), Told::Ending);
         for bad in ["", "a:b", "a\tb", "ä", &"x".repeat(NAME_MAX + 1)] {
             shelf.take(&format!("FDSTORE=1\nFDNAME={bad}\n"), vec![file()]);
         }
