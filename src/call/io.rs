@@ -57,9 +57,9 @@ pub enum Output {
     Rehearsed(Rehearsed),
     /// To the journal, all or nothing: in a single write. What has changed comes before all else
     /// that the same input brings, and is to be in the journal's file before any of that is carried
-    /// out. Sessions and calls that are gone come last; a call only when its record ([`Self::Cdr`])
-    /// is in the store for good: a record that is written twice is written once, one that is
-    /// forgotten is lost.
+    /// out. Sessions and calls that are gone come last, after their record ([`Self::Cdr`]), which
+    /// is to be in the store for good or in the journal when they are forgotten: a record that is
+    /// written twice is written once, one that is forgotten is lost.
     Keep(Vec<Change>),
 }
 

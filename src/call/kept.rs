@@ -20,7 +20,8 @@
 //! * ringing: as the queue. The INVITEs are taken back, and settling makes the offer again;
 //! * the bridge: the counselor's leg, a supervisor who takes part, a call for help. A transfer that
 //!   was under way has failed, and the phone that asked for it is told so;
-//! * ended: only the record, which is written then.
+//! * ended: only the record, which is written then. One that is complete and not in the database
+//!   yet is kept by itself ([`recorded`](super::recorded)), and nothing else of its call.
 //!
 //! Besides: colleagues who talk with each other, counselors' wrap-up and turns, the day's counts,
 //! and tokens of callers who are not to be connected again for a while.
@@ -29,17 +30,18 @@
 //! confirmed, supervisors who are rung. Their sessions are kept by the SIP stack, belong to nobody
 //! after the restart and are ended. Nor what is worked out anew: places, floors, tones, who is
 //! busy. A recording goes on as another part. The voices' figures are the media plane's: of legs
-//! that ended before, they are lost. A caller's number is in the form of the call, as it is in its
-//! session's: the journal is encrypted, and what it has of a call is gone with the call.
+//! that ended before, they are lost, unless the record is complete. A caller's number is in the
+//! form of the call, as it is in its session's: the journal is encrypted, and what it has of a call
+//! is gone with the call.
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::cdr::{EndedBy, Outcome, Presentation};
+use super::cdr::{EndReason, EndedBy, Outcome, Presentation};
 use super::config::{DtmfMeans, Srtp, SupervisionMode};
 use super::consent::Consent;
-use crate::media::Codec;
+use crate::media::{Codec, Quality};
 use crate::sip::kept::Text;
 use crate::sip::sdp::{KeptAgreed, KeptOurs};
 
@@ -150,6 +152,115 @@ pub(super) enum Reason {
     CallerLost,
     Stopped,
     Fault,
+}
+
+impl From<EndReason> for Reason {
+    fn from(reason: EndReason) -> Self {
+        match reason {
+            EndReason::Hangup => Self::Hangup,
+            EndReason::Cancelled => Self::Cancelled,
+            EndReason::MessageEnded => Self::MessageEnded,
+            EndReason::Rejected(code) => Self::Rejected(code),
+            EndReason::CallerLost => Self::CallerLost,
+            EndReason::Stopped => Self::Stopped,
+            EndReason::Fault => Self::Fault,
+        }
+    }
+}
+
+impl From<Reason> for EndReason {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Hangup => Self::Hangup,
+            Reason::Cancelled => Self::Cancelled,
+            Reason::MessageEnded => Self::MessageEnded,
+            Reason::Rejected(code) => Self::Rejected(code),
+            Reason::CallerLost => Self::CallerLost,
+            Reason::Stopped => Self::Stopped,
+            Reason::Fault => Self::Fault,
+        }
+    }
+}
+
+/// The record of a call that is over. Moments are microseconds of the wall clock, lengths
+/// nanoseconds.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Cdr {
+    pub(super) call: String,
+    pub(super) trunk: String,
+    #[serde(default)]
+    pub(super) line: Option<String>,
+    pub(super) started: i64,
+    #[serde(default)]
+    pub(super) answered: Option<i64>,
+    pub(super) ended: i64,
+    pub(super) outcome: Word<Outcome>,
+    pub(super) by: Word<EndedBy>,
+    pub(super) reason: Reason,
+    pub(super) presentation: Word<Presentation>,
+    #[serde(default)]
+    pub(super) guidance: u64,
+    #[serde(default)]
+    pub(super) wait: u64,
+    #[serde(default)]
+    pub(super) talk: u64,
+    #[serde(default)]
+    pub(super) paid_wait: u64,
+    #[serde(default)]
+    pub(super) position: Option<u32>,
+    #[serde(default)]
+    pub(super) offers: u32,
+    #[serde(default)]
+    pub(super) counselor: Option<String>,
+    #[serde(default)]
+    pub(super) talks: Vec<(String, u64)>,
+    #[serde(default)]
+    pub(super) recorded: u32,
+    #[serde(default)]
+    pub(super) test: bool,
+    #[serde(default)]
+    pub(super) legs: Vec<Voice>,
+}
+
+/// A leg, and how its voice did.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Voice {
+    pub(super) whose: Whose,
+    #[serde(with = "Figures")]
+    pub(super) quality: Quality,
+}
+
+/// The figures, by their names in the media plane.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Quality")]
+struct Figures {
+    received: u64,
+    sent: u64,
+    lost: u64,
+    lost_at_peer: u64,
+    jitter_ms: f32,
+    jitter_max_ms: f32,
+    round_trip_ms: Option<f32>,
+    strangers: u64,
+    rejected: u64,
+    late: u64,
+    concealed: u64,
+    first_packet_ms: Option<f32>,
+    source_differs: bool,
+    level_dbfs: Option<f32>,
+    one_way: u32,
+    unheard: u32,
+    mos: Option<f32>,
+    mos_at_peer: Option<f32>,
+}
+
+/// Whose leg it was.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Whose {
+    Caller,
+    Counselor(String),
+    Supervisor(String),
 }
 
 /// A call's record while it grows. Lengths are nanoseconds.

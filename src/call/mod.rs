@@ -37,6 +37,7 @@ mod path;
 pub mod piece;
 mod queue;
 mod record;
+pub mod recorded;
 mod recording;
 mod refused;
 mod rehearsal;

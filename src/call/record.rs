@@ -3,7 +3,7 @@
 //! Owns the times of each phase and the wait for the media plane's figures. What happened is judged
 //! by the call.
 
-mod keeping;
+pub(super) mod keeping;
 
 use std::time::{Duration, Instant};
 

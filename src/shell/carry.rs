@@ -52,14 +52,14 @@ impl Shell {
             Output::Media(command) => self.command_media(command),
             Output::Cdr(cdr) => {
                 self.metrics.cdr(&cdr);
-                self.store.cdr(*cdr);
+                self.survival.hand_in(*cdr, &self.store);
             }
             Output::Intention { extension, intention, who } => {
                 self.store.audit(news::intention(&extension, &intention, &who));
                 self.store.intention(extension, intention);
             }
             Output::Recording(order) => self.recorder.tell(order),
-            Output::Keep(changes) => self.survival.keep(changes, &self.store),
+            Output::Keep(changes) => self.survival.keep(changes),
             Output::Board(board) => {
                 self.news.tell(&board);
                 self.feed.show(*board);

@@ -14,6 +14,7 @@ pub mod fds;
 pub mod handle;
 pub mod in_force;
 pub mod keeper;
+mod kept_records;
 pub mod kept_sockets;
 pub mod kept_voices;
 pub mod lock;
@@ -212,13 +213,13 @@ impl Shell {
         let is_left = self.stage == Stage::HandingOver || ended.is_err();
         let end = if is_left && self.survival.keeps() {
             systemd::tell(systemd::Stage::HandingOver);
-            self.survival.hand_over(&self.store);
             End::HandedOver
         } else {
             systemd::tell(systemd::Stage::Stopping);
             self.linger().await;
             End::Over
         };
+        self.survival.leave(&self.store);
         watchdog.abort();
         if let Some(watching) = self.watching.take() {
             watching.abort();

@@ -81,7 +81,7 @@ impl Shell {
         tell_faults(&metrics, &setup.fresh.faults);
         let recorder =
             recorder(setup.recorder, setup.store.clone(), metrics.clone(), &command_sender)?;
-        let (survival, found) = Survival::begin(setup.kept)?;
+        let (survival, found) = Survival::begin(setup.kept, &setup.store)?;
         let media = MediaThreads::start(
             &setup.media,
             &setup.fresh.library,

@@ -3,9 +3,9 @@
 //!
 //! Owns where the journal's keys lie, how what was kept becomes a [`Switchboard`], and when what is
 //! gone may be forgotten. What is kept is the switchboard's, how it is written the [`Scribe`]'s,
-//! and the sockets are [`KeptSockets`]'.
+//! the sockets are [`KeptSockets`]', and records that wait for the store [`KeptRecords`]'.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -18,9 +18,11 @@ use std::time::{Duration, Instant};
 use nix::unistd::geteuid;
 
 use super::clock;
+use super::kept_records::{self, KeptRecords};
 use super::kept_sockets::{CLAIM_WITHIN, KeptSockets};
 use super::kept_voices::{self, KeptPorts, KeptVoices};
 use super::scribe::{Health, Scribe};
+use crate::call::cdr::Cdr;
 use crate::call::config::Config;
 use crate::call::intention::Intention;
 use crate::call::journal::Change;
@@ -32,8 +34,8 @@ use crate::store::journal::{Journal, Key, Losses, Value};
 use crate::time::Anchor;
 use crate::{call, media, sip};
 
-/// How long a process that hands over waits for its disk.
-const HAND_OVER: Duration = Duration::from_secs(2);
+/// How long a process that ends waits for its disk.
+const LEAVE: Duration = Duration::from_secs(2);
 /// The number of this run of the machine.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -128,8 +130,9 @@ pub(super) struct Survival {
     voices: KeptVoices,
     /// States of the ports of the process before, until it is known which of them go on.
     states: BTreeMap<u32, Value>,
-    /// What is gone, and how many records the store has to have before that may be forgotten.
-    gone: BTreeMap<Key, u64>,
+    /// What is gone, and is forgotten as soon as the records that came of it are safe.
+    gone: BTreeSet<Key>,
+    records: KeptRecords,
     /// When sockets are closed that nobody has claimed.
     claimed_by: Option<Instant>,
     fault: Option<String>,
@@ -145,18 +148,20 @@ pub(super) struct Found {
 }
 
 impl Survival {
-    /// Takes over what was kept; `None`: nothing ever is.
+    /// Takes over what was kept; `None`: nothing ever is. Records that the store of the process
+    /// before did not get written go to this one.
     ///
     /// # Errors
     /// When the system refuses a thread or a clock.
-    pub(super) fn begin(kept: Kept) -> io::Result<(Self, Option<Found>)> {
+    pub(super) fn begin(kept: Kept, store: &Store) -> io::Result<(Self, Option<Found>)> {
         let Kept { journal, wait, sockets, configs } = kept;
         let mut survival = Self {
             scribe: None,
             sockets,
             voices: KeptVoices::default(),
             states: BTreeMap::new(),
-            gone: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            records: KeptRecords::default(),
             claimed_by: Some(Instant::now() + CLAIM_WITHIN),
             fault: None,
         };
@@ -166,6 +171,16 @@ impl Survival {
         for (key, value) in journal.live() {
             if let Some(port) = kept_voices::port_of(key) {
                 survival.states.insert(port, value.clone());
+                continue;
+            }
+            if kept_records::is_record(key) {
+                let waits = survival.records.hand_in_again(key, value, store);
+                let waits = waits.inspect_err(|why| {
+                    tracing::error!(%why, "the record of a call is lost");
+                });
+                if !waits.unwrap_or(false) {
+                    unknown.push(Key::from(key));
+                }
                 continue;
             }
             match std::str::from_utf8(key).ok().and_then(|text| text.parse().ok()) {
@@ -217,9 +232,19 @@ impl Survival {
         self.scribe.is_some()
     }
 
-    /// Has changes written before what they bring about is carried out. What is gone stays until
-    /// the records that `store` was given before are in the database.
-    pub(super) fn keep(&mut self, changes: Vec<Change>, store: &Store) {
+    /// Hands the record of a call to the store; a process that follows this one does it again, as
+    /// long as that has not written it.
+    pub(super) fn hand_in(&mut self, cdr: Cdr, store: &Store) {
+        if self.keeps() {
+            self.records.hand_in(cdr, store);
+        } else {
+            store.cdr(cdr);
+        }
+    }
+
+    /// Has changes written before what they bring about is carried out. What is gone stays for a
+    /// moment: a store that is well has the record of a call that is over before anybody asks.
+    pub(super) fn keep(&mut self, changes: Vec<Change>) {
         let Some(scribe) = &self.scribe else { return };
         let mut there = Vec::new();
         for Change { key, value } in changes {
@@ -228,7 +253,7 @@ impl Survival {
                 self.gone.remove(&key);
                 there.push((key, value));
             } else {
-                self.gone.insert(key, store.taken_in());
+                self.gone.insert(key);
             }
         }
         if !there.is_empty() {
@@ -236,7 +261,7 @@ impl Survival {
         }
     }
 
-    /// To be called once a second: forgets what may be forgotten; how the journal does.
+    /// To be called once a second: forgets what is gone; how the journal does.
     pub(super) fn beat(&mut self, now: Instant, store: &Store) -> Health {
         if self.claimed_by.take_if(|at| now >= *at).is_some() {
             let count = self.sockets.forget_unclaimed();
@@ -258,13 +283,14 @@ impl Survival {
         health
     }
 
+    /// Of a call that is over there is its record, where the store has not written it, and nothing
+    /// else.
     fn forget(&mut self, store: &Store) {
-        let Some(scribe) = self.scribe.as_ref().filter(|_| !self.gone.is_empty()) else { return };
-        let committed = store.committed();
-        let forgotten = self.gone.extract_if(.., |_, records| *records <= committed);
-        let forgotten: Vec<_> = forgotten.map(|(key, _)| (key, None)).collect();
-        if !forgotten.is_empty() {
-            scribe.keep(forgotten);
+        let Some(scribe) = &self.scribe else { return };
+        let gone = std::mem::take(&mut self.gone).into_iter().map(|key| (key, None));
+        let changes: Vec<_> = gone.chain(self.records.changes(store)).collect();
+        if !changes.is_empty() {
+            scribe.keep(changes);
         }
     }
 
@@ -273,16 +299,20 @@ impl Survival {
         self.sockets.unkept()
     }
 
-    /// Leaves everything to the next process; blocks for a moment.
-    pub(super) fn hand_over(&mut self, store: &Store) {
-        let until = Instant::now() + HAND_OVER;
+    /// Leaves everything to the next process: live calls, or the records that still wait. Blocks
+    /// for a moment.
+    pub(super) fn leave(&mut self, store: &Store) {
+        if !self.keeps() {
+            return;
+        }
+        let until = Instant::now() + LEAVE;
         while store.committed() < store.taken_in() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
         }
         self.forget(store);
         let left = until.saturating_duration_since(Instant::now());
         if self.scribe.as_ref().is_some_and(|scribe| !scribe.flush(left)) {
-            tracing::error!("the journal of live calls is not whole: some of them end here");
+            tracing::error!("the journal of live calls is not whole: what it lacks ends here");
         }
     }
 }
@@ -316,3 +346,6 @@ fn restore(found: Found, parts: Parts) -> (Switchboard, Vec<Key>) {
     switchboard.begin_keeping(anchor);
     (switchboard, [keys, unknown].concat())
 }
+
+#[cfg(test)]
+mod tests;

@@ -218,9 +218,11 @@ impl Store {
         Ok(Self { owner: Arc::new(Owner(shared)) })
     }
 
-    /// Writes the record of a call, once: a second one of the same call is counted and ignored.
-    pub fn cdr(&self, cdr: Cdr) {
-        self.owner.0.push(Record::Cdr(Box::new(cdr)));
+    /// Writes the record of a call, once: a second one of the same call is counted and ignored. It
+    /// is in the database for good when [`Self::committed`] comes to the number that this gives;
+    /// `None`: there is no room, it is lost.
+    pub fn cdr(&self, cdr: Cdr) -> Option<u64> {
+        self.owner.0.push(Record::Cdr(Box::new(cdr)))
     }
 
     /// Keeps what a counselor chose. Of choices that still wait only the last is written.
@@ -231,7 +233,9 @@ impl Store {
     /// Appends to the audit trail.
     pub fn audit(&self, entry: audit::Entry) {
         let sums = self.owner.0.refusals().due(Instant::now());
-        sums.into_iter().for_each(|sum| self.owner.0.push(Record::Audit(sum)));
+        for sum in sums {
+            self.owner.0.push(Record::Audit(sum));
+        }
         self.owner.0.push(Record::Audit(entry));
     }
 
@@ -248,7 +252,9 @@ impl Store {
         let mut entries = refusals.due(now);
         entries.extend(refusals.take(now, self.owner.0.config.refusals, entry));
         drop(refusals);
-        entries.into_iter().for_each(|entry| self.owner.0.push(Record::Audit(entry)));
+        for entry in entries {
+            self.owner.0.push(Record::Audit(entry));
+        }
     }
 
     /// Lets the writer do something in a transaction of its own, and waits for what comes of it:
@@ -307,7 +313,9 @@ impl Store {
     /// [`Error::Unwritten`] when the limit passed first.
     pub fn close(&self, limit: Duration) -> Result<(), Error> {
         let sums = self.owner.0.refusals().all();
-        sums.into_iter().for_each(|sum| self.owner.0.push(Record::Audit(sum)));
+        for sum in sums {
+            self.owner.0.push(Record::Audit(sum));
+        }
         self.owner.0.close(limit);
         match self.owner.0.wait_finished(limit) {
             0 => Ok(()),
@@ -407,4 +415,4 @@ fn read(path: &Path) -> Result<Opened, Error> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -145,19 +145,23 @@ impl Shared {
         &self.config.path
     }
 
-    pub(super) fn push(&self, record: Record) {
+    /// Its number among all that were taken in; `None`: there is no room, it is lost.
+    pub(super) fn push(&self, record: Record) -> Option<u64> {
         let mut backlog = self.lock();
         let pending = backlog.pending();
         // What people do takes at most half of the spool: the rest is for what calls leave behind.
         let share = if matches!(record, Record::Audit(_)) { 2 } else { 1 };
-        if pending >= self.config.queue.saturating_add(self.config.spool / share) {
-            backlog.health.dropped += 1;
-        } else {
+        let has_room = pending < self.config.queue.saturating_add(self.config.spool / share);
+        if has_room {
             backlog.health.spooled += u64::from(pending >= self.config.queue);
             backlog.records.push_back(record);
             backlog.taken_in += 1;
+        } else {
+            backlog.health.dropped += 1;
         }
+        let number = backlog.taken_in;
         self.rouse(backlog);
+        has_room.then_some(number)
     }
 
     pub(super) fn push_intention(&self, extension: Extension, intention: Intention) {

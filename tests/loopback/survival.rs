@@ -173,6 +173,45 @@ fn those_who_talk_talk_on_when_the_service_is_killed_while_it_drains() {
     assert_eq!((record.outcome.as_str(), record.ended_by.as_str()), ("answered", "caller"));
 }
 
+/// What the journal has of calls, by the kind of its keys, and whether a number is in any of it.
+fn kept_of_calls(place: &Place, number: &str) -> (usize, usize, bool) {
+    let (folder, keys) = (place.dir.join("state/calls"), place.dir.join("run"));
+    let (journal, _) = Journal::open(&folder, &keys, Chance::from_number(1));
+    let count = |kind: &[u8]| journal.live().filter(|(key, _)| key.starts_with(kind)).count();
+    let text = |value: &[u8]| String::from_utf8_lossy(value).contains(number);
+    // A session answers what comes late for half a minute.
+    let mut others = journal.live().filter(|(key, _)| !key.starts_with(b"session/"));
+    (count(b"call/"), count(b"record/"), others.any(|(_, value)| text(value)))
+}
+
+#[test]
+fn a_record_that_the_database_did_not_take_outlives_the_process_without_its_call() {
+    let place = Place::new("survival-locked");
+    let mut service = Service::start_by(&place, &Setup::default(), "keep");
+    let (mut phone, _ear) = sipp_phone(&place, &service, "phone", |run| run);
+    let database = rusqlite::Connection::open(place.dir.join("state/koebashi.db")).unwrap();
+    database.busy_timeout(SOON).unwrap();
+    database.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let (mut caller, voice) = caller(&place, &service, |run| run.talk(Duration::from_secs(4)));
+    voice.wait_heard(0, COUNSELOR, VOICE, SOON);
+    assert_eq!(kept_of_calls(&place, "312345678"), (1, 0, true));
+    caller.succeed();
+    phone.succeed();
+    wait_for("the call to be forgotten", SOON, || {
+        (kept_of_calls(&place, "312345678") == (0, 1, false)).then_some(())
+    });
+    replace(&mut service, |_, pid| {
+        kill("KILL", pid);
+        database.execute_batch("ROLLBACK").unwrap();
+    });
+    let record = service.record();
+    assert_eq!((record.outcome.as_str(), record.ended_by.as_str()), ("answered", "caller"));
+    assert!(service.figure("received") > 0, "the figures of its voices too");
+    wait_for("the record to be forgotten", SOON, || {
+        (kept_of_calls(&place, "312345678") == (0, 0, false)).then_some(())
+    });
+}
+
 #[test]
 fn nobody_is_told_that_nobody_is_there() {
     let place = Place::new("survival-sockets");

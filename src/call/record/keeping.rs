@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use super::{End, Record};
-use crate::call::cdr::EndReason;
 use crate::call::config::{Extension, TrunkId};
 use crate::call::kept::{self, Moment, Word};
 use crate::time::{Anchor, Now, Timestamp};
@@ -22,11 +21,11 @@ fn now((mono, wall): Moment, anchor: &Anchor) -> Now {
     Now { mono: anchor.instant(mono), wall }
 }
 
-fn nanos(length: Duration) -> u64 {
+pub(in crate::call) fn nanos(length: Duration) -> u64 {
     u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn length(nanos: u64) -> Duration {
+pub(in crate::call) fn length(nanos: u64) -> Duration {
     Duration::from_nanos(nanos).min(LONG)
 }
 
@@ -54,7 +53,7 @@ impl Record {
                 at: moment(end.at, anchor),
                 outcome: Word(end.outcome),
                 by: Word(end.by),
-                reason: reason(end.reason),
+                reason: end.reason.into(),
             }),
         }
     }
@@ -85,33 +84,9 @@ impl Record {
                 at: now(end.at, anchor),
                 outcome: end.outcome.0,
                 by: end.by.0,
-                reason: restore_reason(end.reason),
+                reason: end.reason.into(),
             }),
             is_late: false,
         }
-    }
-}
-
-fn reason(reason: EndReason) -> kept::Reason {
-    match reason {
-        EndReason::Hangup => kept::Reason::Hangup,
-        EndReason::Cancelled => kept::Reason::Cancelled,
-        EndReason::MessageEnded => kept::Reason::MessageEnded,
-        EndReason::Rejected(code) => kept::Reason::Rejected(code),
-        EndReason::CallerLost => kept::Reason::CallerLost,
-        EndReason::Stopped => kept::Reason::Stopped,
-        EndReason::Fault => kept::Reason::Fault,
-    }
-}
-
-fn restore_reason(reason: kept::Reason) -> EndReason {
-    match reason {
-        kept::Reason::Hangup => EndReason::Hangup,
-        kept::Reason::Cancelled => EndReason::Cancelled,
-        kept::Reason::MessageEnded => EndReason::MessageEnded,
-        kept::Reason::Rejected(code) => EndReason::Rejected(code),
-        kept::Reason::CallerLost => EndReason::CallerLost,
-        kept::Reason::Stopped => EndReason::Stopped,
-        kept::Reason::Fault => EndReason::Fault,
     }
 }

@@ -42,7 +42,9 @@ fn call(nth: usize, outcome: Outcome, extension: &str) -> Cdr {
 
 async fn with_calls(calls: Vec<Cdr>) -> Server {
     let server = Server::start(Console::default()).await;
-    calls.into_iter().for_each(|cdr| server.store.cdr(cdr));
+    for cdr in calls {
+        server.store.cdr(cdr);
+    }
     // Tasks come after the records that were handed over before.
     server.store.run(|_| Ok(())).await.unwrap();
     while server.store.health().pending > 0 {
