@@ -5,6 +5,7 @@
 //! gone may be forgotten. What is kept is the switchboard's, how it is written the [`Scribe`]'s,
 //! the sockets are [`KeptSockets`]', and records that wait for the store [`KeptRecords`]'.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -36,6 +37,8 @@ use crate::{call, media, sip};
 
 /// How long a process that ends waits for its disk.
 const LEAVE: Duration = Duration::from_secs(2);
+/// Values that are left out because of a panic, before all are.
+const LEFT_OUT_MAX: usize = 16;
 /// The number of this run of the machine.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -318,33 +321,42 @@ impl Survival {
 }
 
 /// A switchboard that goes on with the calls of the journal, and the keys that can't be read. A
-/// panic on the way costs the calls, not the service.
+/// panic on the way costs the value that caused it: it is left out, and all of it is done again.
+/// One that nothing can be blamed for, or one too many, costs the calls; none costs the service.
 fn restore(found: Found, parts: Parts) -> (Switchboard, Vec<Key>) {
-    let Found { anchor, values: kept, unknown, configs } = found;
+    let Found { anchor, values: mut kept, unknown: mut unread, configs } = found;
     let count = |is: fn(&call::journal::Key) -> bool| kept.keys().filter(|key| is(key)).count();
     let calls = count(|key| matches!(key, call::journal::Key::Call(_)));
     let phones = count(|key| matches!(key, call::journal::Key::Phone(_)));
     if !kept.is_empty() {
         tracing::info!(calls, phones, "goes on with what the last run has left");
     }
-    let keys: Vec<_> = kept.keys().map(|key| Key::from(key.to_string().into_bytes())).collect();
+    let written = |key: &call::journal::Key| Key::from(key.to_string().into_bytes());
     let Parts { call, sip, media, intentions, mut chance } = parts;
-    let spare = (Arc::clone(&call), sip.clone(), intentions.clone(), chance.split());
-    let restored = catch_unwind(AssertUnwindSafe(|| {
-        let past = Past { anchor, kept, configs: &*configs };
-        Switchboard::restore(call, sip, &media, intentions, chance, clock::now(), past)
-    }));
-    if let Ok((switchboard, problems)) = restored {
-        for problem in problems {
-            tracing::error!(key = %problem.key, why = %problem.why, "can't be gone on with");
+    for _ in 0..=LEFT_OUT_MAX {
+        let at = Cell::new(None);
+        let past = Past { anchor, kept: kept.clone(), configs: &*configs, at: &at };
+        let (call, sip, chance) = (Arc::clone(&call), sip.clone(), chance.split());
+        let intentions = intentions.clone();
+        let restored = catch_unwind(AssertUnwindSafe(|| {
+            Switchboard::restore(call, sip, &media, intentions, chance, clock::now(), past)
+        }));
+        if let Ok((switchboard, problems)) = restored {
+            for problem in problems {
+                tracing::error!(key = %problem.key, why = %problem.why, "can't be gone on with");
+            }
+            return (switchboard, unread);
         }
-        return (switchboard, unknown);
+        let Some(key) = at.take() else { break };
+        tracing::error!(%key, "a fault of koebashi on going on with it: it is left out");
+        kept.remove(&key);
+        unread.push(written(&key));
     }
     tracing::error!("the calls of the last run can't be gone on with: begins without them");
-    let (call, sip, intentions, chance) = spare;
+    unread.extend(kept.keys().map(written));
     let mut switchboard = Parts { call, sip, media, intentions, chance }.new_switchboard();
     switchboard.begin_keeping(anchor);
-    (switchboard, [keys, unknown].concat())
+    (switchboard, unread)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Readers of what outlives the process: the file of the journal, and the values in it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -129,7 +130,7 @@ pub(crate) fn kept(bytes: &[u8]) {
         BTreeMap::new(),
         Chance::from_number(1),
         Now { mono, wall },
-        Past { anchor, kept, configs: &|_| None },
+        Past { anchor, kept, configs: &|_| None, at: &Cell::default() },
     );
     // It and what is built on it.
     assert!(problems.len() <= 3, "{problems:?}");

@@ -1,5 +1,6 @@
 //! The life of the process: what it keeps, when it is killed, and the next one.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,8 +60,8 @@ impl Life {
         }
     }
 
-    pub(super) fn past<'a>(&self, configs: Configs<'a>) -> Past<'a> {
-        Past { anchor: self.anchor, kept: self.kept.clone(), configs }
+    pub(super) fn past<'a>(&self, configs: Configs<'a>, at: &'a Cell<Option<Key>>) -> Past<'a> {
+        Past { anchor: self.anchor, kept: self.kept.clone(), configs, at }
     }
 
     /// As the journal does it: all of one write or nothing.
@@ -130,7 +131,7 @@ impl Life {
             intentions,
             chance,
             now,
-            self.past(&found),
+            self.past(&found, &Cell::default()),
         );
         self.problems.extend(problems);
         board

@@ -1,5 +1,6 @@
 //! The world: one switchboard with its media engine, any number of phones, and time.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -165,7 +166,8 @@ impl World {
         let now = Now { mono: started, wall };
         let life = Life::new(toml, started, library);
         let config = Arc::new(call);
-        let past = life.past(&|_| None);
+        let at = Cell::default();
+        let past = life.past(&|_| None, &at);
         let (board, problems) =
             Switchboard::restore(config, loaded.sip, &loaded.media, intentions, chance, now, past);
         assert_eq!(problems, []);

@@ -1,6 +1,7 @@
 //! A journal that is damaged, or not ours at all: it costs the calls that are damaged, and never
 //! the process.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -42,7 +43,7 @@ fn go_on(kept: BTreeMap<Key, Bytes>) -> (usize, usize) {
         BTreeMap::new(),
         Chance::from_number(1),
         Now { mono, wall },
-        Past { anchor, kept, configs: &|_| None },
+        Past { anchor, kept, configs: &|_| None, at: &Cell::default() },
     );
     let calls = board.counts().sessions;
     for _ in 0..200 {

@@ -6,6 +6,7 @@
 //! Only what was touched is looked at, and only what has changed is written: an input costs the
 //! printing of the calls and sessions that it was about.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -47,6 +48,8 @@ pub struct Past<'a> {
     pub kept: BTreeMap<Key, Bytes>,
     /// The configurations that calls may have begun with, besides the one in force.
     pub configs: Configs<'a>,
+    /// Where it is told what is being gone on with, for whoever survives a panic on the way.
+    pub at: &'a Cell<Option<Key>>,
 }
 
 impl Keeping {
@@ -144,19 +147,22 @@ impl Switchboard {
     /// Goes on with what the process before has kept: to be called once, on a switchboard that was
     /// made for it. Gives back what can't be gone on with.
     pub(super) fn go_on(&mut self, now: Now, past: Past<'_>) -> Vec<Problem> {
-        let Past { kept, configs, .. } = past;
+        let Past { kept, configs, at, .. } = past;
         let mut problems = Vec::new();
         for (key, bytes) in &kept {
+            at.set(Some(key.clone()));
             if let Err(why) = self.take_up(now, key, bytes) {
                 problems.push(Problem { key: key.clone(), why });
             }
         }
+        at.set(None);
         self.find_phones(now);
         self.look_for_fixed_phones(now);
         // Who waits is not known yet; who is on duty is what calls may ask for.
         self.place_callers(&[]);
         self.draw_floors();
         for (key, bytes) in &kept {
+            at.set(Some(key.clone()));
             let restored = match key {
                 Key::Call(call) => self.restore_call(now, *call, bytes, configs),
                 Key::Internal(internal) => self.restore_internal(now, *internal, bytes),
@@ -170,6 +176,7 @@ impl Switchboard {
                 problems.push(Problem { key: key.clone(), why });
             }
         }
+        at.set(None);
         self.end_orphans(now);
         problems
     }

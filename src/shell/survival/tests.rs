@@ -3,6 +3,7 @@ use std::thread::sleep;
 use rusqlite::Connection;
 
 use super::*;
+use crate::config;
 use crate::store::tests::{Folder, answered};
 use crate::store::{self, Reader};
 use crate::time::Timestamp;
@@ -123,4 +124,42 @@ fn a_store_that_is_well_leaves_nothing_in_the_journal() {
     // It waits for what it has been given.
     survival.leave(&store);
     assert_eq!((place.kept().len(), place.records().len()), (0, 4));
+}
+
+/// A call that is over and has not been recorded, under a configuration of this version.
+fn ended(id: &str, version: u64) -> Value {
+    let record = r#"{"started":[1,1],"trunk":"t","end":{"at":[2,2],"outcome":"answered",
+        "by":"caller","reason":"hangup"}}"#;
+    let form = format!(
+        r#"{{"id":"{id}","config":{version},"line":"l","presentation":"shown","record":{record},
+        "phase":"ended","consent":"unasked","forwards":70}}"#
+    );
+    format!(r#"{{"format":1,"form":{form}}}"#).into()
+}
+
+#[test]
+fn a_panic_on_going_on_costs_the_call_that_it_came_of() {
+    let place = Place::new("survival-panic");
+    let values = [("call/1", ended("a", 7)), ("call/2", ended("b", 8)), ("call/3", ended("c", 7))];
+    let values = values.map(|(key, value)| (Key::from(key.as_bytes()), Some(value)));
+    place.journal().apply(values).unwrap();
+    let store = place.store();
+    let panics = |version| -> Option<Arc<Config>> {
+        assert_ne!(version, 7, "as a fault of ours would");
+        None
+    };
+    let (survival, found) = place.begin(&store, Box::new(panics));
+    let config::Loaded { call, sip, media, .. } =
+        config::parse("", "test.toml", Path::new(".")).unwrap();
+    let (call, intentions, chance) = (Arc::new(call), BTreeMap::new(), Chance::from_number(1));
+    let mut board = survival.restore(found, Parts { call, sip, media, intentions, chance });
+    let mut recorded = Vec::new();
+    while let Some(output) = board.poll_output() {
+        if let call::switchboard::Output::Cdr(cdr) = output {
+            recorded.push(cdr.call.to_string());
+        }
+    }
+    assert_eq!(recorded, ["b"]);
+    let kept: Vec<_> = place.kept().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(kept, ["call/2"], "what was left out is forgotten");
 }
