@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,21 @@ pub(crate) struct Progress {
     pub(crate) ended: AtomicU32,
     /// Calls that were refused, or never answered.
     pub(crate) failed: AtomicU32,
+    /// Of those that failed: how many were told so, by the code of the final answer. The others
+    /// met silence.
+    refused: Mutex<BTreeMap<u16, u32>>,
+}
+
+impl Progress {
+    /// How many calls were refused, by the code.
+    pub(crate) fn refused(&self) -> BTreeMap<u16, u32> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn refuse(&self, code: u16) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(code).or_default() += 1;
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// The callers' handle.
@@ -190,7 +205,7 @@ impl Thread {
             call.tries += 1;
             if call.tries > TRIES {
                 self.calls.remove(&n);
-                self.mouth.stop(Side::Caller, n);
+                self.hush(n);
                 self.progress.failed.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
@@ -203,6 +218,13 @@ impl Thread {
     fn send(&self, text: &str) {
         // What does not fit is sent again.
         self.socket.send_to(text.as_bytes(), self.service).ok();
+    }
+
+    /// Ends a voice. Groups count their calls alike: who says nothing ends nobody's.
+    fn hush(&self, n: u32) {
+        if self.habit.speaks {
+            self.mouth.stop(Side::Caller, n);
+        }
     }
 
     /// Sends a request and looks after it.
@@ -247,7 +269,7 @@ impl Thread {
         };
         call.state = State::ByeAnswer;
         let (target, to) = (call.target.clone(), call.to.clone());
-        self.mouth.stop(Side::Caller, n);
+        self.hush(n);
         let head = self.head(n, "BYE", &target, &to, 2);
         self.ask(n, format!("{head}Content-Length: 0\r\n\r\n"));
     }
@@ -266,7 +288,7 @@ impl Thread {
             return;
         }
         if *method == Method::Bye && self.calls.remove(&n).is_some() {
-            self.mouth.stop(Side::Caller, n);
+            self.hush(n);
             self.progress.ended.fetch_add(1, Ordering::Relaxed);
         }
         let own = format!("<sip:{n}@{}:5060>", self.address);
@@ -290,7 +312,7 @@ impl Thread {
         }
         if code >= 300 {
             self.calls.remove(&n);
-            self.progress.failed.fetch_add(1, Ordering::Relaxed);
+            self.progress.refuse(code);
             return;
         }
         let is_first = call.state == State::Answer;
