@@ -55,6 +55,13 @@ pub(crate) fn rules(rules: &str) -> std::result::Result<(), Refused> {
     run("nft", &["-f", "-"], &format!("flush ruleset\n{rules}")).map_err(Refused)
 }
 
+/// What these rules have matched so far: packets, summed over all that count.
+pub(crate) fn matched() -> std::result::Result<u64, Refused> {
+    let told = ask("nft", &["list", "table", "ip", "faults"], "").map_err(Refused)?;
+    let counts = told.split("counter packets ").skip(1);
+    Ok(counts.filter_map(|rest| rest.split(' ').next()?.parse::<u64>().ok()).sum())
+}
+
 /// Has what goes to these ports pass through a queue of the kernel's.
 pub(crate) fn queue(ports: &str, number: u16) -> std::result::Result<(), Refused> {
     let rule = ["-A", "INPUT", "-p", "udp", "--dport", ports, "-j", "NFQUEUE", "--queue-num"];
@@ -73,15 +80,20 @@ pub(crate) fn small_disk(folder: &Path, size: &str) -> io::Result<()> {
 }
 
 fn run(program: &str, arguments: &[&str], input: &str) -> io::Result<()> {
+    ask(program, arguments, input).map(drop)
+}
+
+/// Runs it; what it prints.
+fn ask(program: &str, arguments: &[&str], input: &str) -> io::Result<String> {
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
     if let Some(mut pipe) = child.stdin.take() {
         pipe.write_all(input.as_bytes())?;
     }
     let done = child.wait_with_output()?;
     if done.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
     }
     let why = String::from_utf8_lossy(&done.stderr).trim().to_owned();
     Err(io::Error::other(format!("{program} {}: {why}", arguments.join(" "))))

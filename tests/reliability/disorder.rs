@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,16 @@ const SHARE: u64 = 10;
 /// The network is in disorder as long as this lives.
 pub(crate) struct Disorder {
     stop: Arc<AtomicBool>,
+    seen: Arc<Seen>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What the network has done.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Datagrams that were let go, and those of them that a later one had overtaken.
+    all: AtomicU64,
+    overtaken: AtomicU64,
 }
 
 impl Disorder {
@@ -41,9 +50,17 @@ impl Disorder {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let chance = Chance::from_number(seed);
-        let hold = move || hold(kernel, chance, &stopped);
+        let seen = Arc::<Seen>::default();
+        let seeing = Arc::clone(&seen);
+        let hold = move || hold(kernel, chance, &stopped, &seeing);
         let thread = thread::Builder::new().name("disorder".to_owned()).spawn(hold)?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self { stop, seen, thread: Some(thread) })
+    }
+
+    /// How many datagrams it has let go, and how many of them came after a later one.
+    pub(crate) fn seen(&self) -> (u64, u64) {
+        let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        (count(&self.seen.all), count(&self.seen.overtaken))
     }
 }
 
@@ -58,9 +75,9 @@ impl Drop for Disorder {
 }
 
 /// Lets go of each datagram when it is due.
-fn hold(mut queue: Queue, mut chance: Chance, stop: &AtomicBool) {
+fn hold(mut queue: Queue, mut chance: Chance, stop: &AtomicBool, seen: &Seen) {
     let mut held = BTreeMap::<(Instant, u64), Message>::new();
-    let mut count = 0;
+    let (mut count, mut latest) = (0, 0);
     while !stop.load(Ordering::Relaxed) || !held.is_empty() {
         let now = Instant::now();
         while let Ok(message) = queue.recv() {
@@ -70,7 +87,10 @@ fn hold(mut queue: Queue, mut chance: Chance, stop: &AtomicBool) {
             count += 1;
         }
         let later = held.split_off(&(now, u64::MAX));
-        for (_, mut message) in std::mem::replace(&mut held, later) {
+        for ((_, n), mut message) in std::mem::replace(&mut held, later) {
+            seen.all.fetch_add(1, Ordering::Relaxed);
+            seen.overtaken.fetch_add(u64::from(n < latest), Ordering::Relaxed);
+            latest = latest.max(n);
             message.set_verdict(Verdict::Accept);
             queue.verdict(message).ok();
         }

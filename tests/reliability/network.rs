@@ -1,9 +1,10 @@
 //! A network that loses and doubles what it carries, by nftables on loopback in a namespace.
 
 use std::error::Error;
+use std::net::UdpSocket;
 use std::time::Duration;
 
-use crate::apart::{apart, rules};
+use crate::apart::{apart, matched, rules};
 use crate::disorder::Disorder;
 use crate::goal::{Goal, Measured, Run, Verdict};
 use crate::load::callers::Habit;
@@ -43,8 +44,11 @@ pub(crate) const GOALS: &[Goal] = &[
     },
 ];
 
-/// Each tenth datagram comes twice.
-const DOUBLED: &str = "numgen random mod 100 < 10 dup to 127.0.0.1 device \"lo\"";
+/// Each tenth datagram comes twice; they are counted.
+const DOUBLED: &str = "numgen random mod 100 < 10 counter dup to 127.0.0.1 device \"lo\"";
+/// Datagrams that show whether the network doubles, and at least so many of them twice.
+const PROBES: usize = 400;
+const TWICE: usize = PROBES / 20;
 const PACE: u32 = 20;
 const TALK: Option<Duration> = Some(Duration::from_secs(1));
 
@@ -62,50 +66,84 @@ fn table(rule: &str) -> String {
     format!("table ip faults {{\nchain in {{\ntype filter hook input priority 0;\n{rule}\n}}\n}}\n")
 }
 
+/// Has the network double what is sent to SIP ports, and shows that it does: to a socket that has
+/// nothing to do with the service come more datagrams than were sent.
+fn double(scene: &Scene) -> Result<(), Box<dyn Error>> {
+    rules(&of_sip(DOUBLED))?;
+    let ear = UdpSocket::bind((scene.addresses.nobody(), 5060))?;
+    let mouth = UdpSocket::bind((scene.addresses.nobody(), 0))?;
+    ear.set_read_timeout(Some(Duration::from_millis(200)))?;
+    let mut came = 0;
+    for _ in 0..PROBES {
+        mouth.send_to(b"probe", ear.local_addr()?)?;
+        ear.recv(&mut [0; 16])?;
+        came += 1;
+    }
+    while ear.recv(&mut [0; 16]).is_ok() {
+        came += 1;
+    }
+    if came < PROBES + TWICE {
+        return Err(format!("of {PROBES} datagrams {came} came: nothing is doubled").into());
+    }
+    // What is counted from here on is the calls'.
+    Ok(rules(&of_sip(DOUBLED))?)
+}
+
 fn signaling_lost(run: &Run) -> Result<Measured, Box<dyn Error>> {
     let (mut figures, mut is_held) = (Vec::new(), true);
     // With few calls even one that fails is too many.
     for (loss, share) in [(5, 0.9999), (10, 0.999), (20, 0.995)] {
         let calls = run.count(60, 2_000);
         let scene = Scene::start(&Plan { counselors: 400, ..Plan::default() })?;
-        rules(&of_sip(&format!("numgen random mod 100 < {loss} drop")))?;
+        rules(&of_sip(&format!("numgen random mod 100 < {loss} counter drop")))?;
         let habit = Habit { calls, per_second: PACE, hold: TALK, speaks: false };
         let callers = scene.call(habit)?;
         let well = scene.over(&callers, calls, PACE)?;
+        let dropped = matched()?;
         rules("")?;
         drop(callers);
         // A caller whose BYE was never answered has talked all the same.
         let records: u32 = scene.records()?.values().sum();
         let reached = f64::from(well) / f64::from(calls);
-        is_held &= reached >= share && records <= calls;
-        figures.push(format!("{loss} %: {well} of {calls}"));
+        is_held &= reached >= share && records <= calls && dropped > 0;
+        figures.push(format!("{loss} %: {well} of {calls}, {dropped} datagrams dropped"));
     }
-    Ok(Measured::new(is_held, figures.join(", ")))
+    Ok(Measured::new(is_held, figures.join("; ")))
 }
 
 fn each_once(run: &Run) -> Result<Measured, Box<dyn Error>> {
     let calls = run.count(100, 2_000);
     let scene = Scene::start(&Plan { counselors: 100, ..Plan::default() })?;
-    rules(&of_sip(DOUBLED))?;
+    double(&scene)?;
     let callers = scene.call(Habit { calls, per_second: PACE, hold: TALK, speaks: true })?;
     let well = scene.over(&callers, calls, PACE)?;
-    let are_recorded = scene.are_recorded(calls)?;
-    let figure = format!("{} of {calls} failed, one record each: {are_recorded}", calls - well);
-    Ok(Measured::new(well == calls && are_recorded, figure))
+    let (are_recorded, doubled) = (scene.are_recorded(calls)?, matched()?);
+    let figure = format!(
+        "{} of {calls} failed, one record each: {are_recorded}; {doubled} datagrams came twice",
+        calls - well
+    );
+    // Ten datagrams and more a call, each tenth of them twice.
+    let is_held = well == calls && are_recorded && doubled >= u64::from(calls) / 2;
+    Ok(Measured::new(is_held, figure))
 }
 
 fn disordered(run: &Run) -> Result<Measured, Box<dyn Error>> {
     let (seeds, calls) = (u64::from(run.count(1, 20)), 100);
     let (mut failed, mut are_recorded) = (0, true);
+    let (mut all, mut overtaken, mut doubled, mut is_disorder) = (0, 0, 0, true);
     for seed in run.seed..run.seed + seeds {
         let measured = apart(|| {
             let scene = Scene::start(&Plan { counselors: 100, ..Plan::default() })?;
-            rules(&of_sip(DOUBLED))?;
-            let _disorder = Disorder::begin(seed)?;
+            double(&scene)?;
+            let disorder = Disorder::begin(seed)?;
             let callers =
                 scene.call(Habit { calls, per_second: PACE, hold: TALK, speaks: true })?;
             failed += calls - scene.over(&callers, calls, PACE)?;
             are_recorded &= scene.are_recorded(calls)?;
+            let (twice, (went, late)) = (matched()?, disorder.seen());
+            // Each tenth is 200 ms late, and among so many some other overtakes it.
+            is_disorder &= twice >= u64::from(calls) / 2 && late >= went / 10 && late > 0;
+            (all, overtaken, doubled) = (all + went, overtaken + late, doubled + twice);
             Ok(Measured::new(true, ""))
         })?;
         if measured.verdict == Verdict::Skipped {
@@ -113,11 +151,12 @@ fn disordered(run: &Run) -> Result<Measured, Box<dyn Error>> {
         }
     }
     let figure = format!(
-        "{failed} of {} failed with seeds from {}, one record each: {are_recorded}",
+        "{failed} of {} failed with seeds from {}, one record each: {are_recorded}; of {all} \
+         datagrams {overtaken} overtaken, {doubled} doubled",
         u64::from(calls) * seeds,
         run.seed,
     );
-    Ok(Measured::new(failed == 0 && are_recorded, figure))
+    Ok(Measured::new(failed == 0 && are_recorded && is_disorder, figure))
 }
 
 fn voice_lost(run: &Run) -> Result<Measured, Box<dyn Error>> {
