@@ -282,10 +282,14 @@ fn write_prompts(dir: &Path, plan: &Plan) -> io::Result<()> {
 fn configuration(addresses: &Addresses, plan: &Plan) -> String {
     let Addresses { service, trunk, phones, others } = addresses;
     let Plan { lost_caller, queue, .. } = plan;
-    let streams = match plan.tables.contains("[sip.tls]") {
-        true => format!(", \"tcp://{service}:5060\", \"tls://{service}:5061\""),
-        false => String::new(),
-    };
+    let has_tls = plan.tables.contains("[sip.tls]");
+    let mut streams = String::new();
+    if has_tls || plan.tables.contains("transport=tcp") {
+        streams += &format!(", \"tcp://{service}:5060\"");
+    }
+    if has_tls {
+        streams += &format!(", \"tls://{service}:5061\"");
+    }
     let mut text = format!(
         r#"[service]
 state_dir = "state"

@@ -116,9 +116,18 @@ impl Scene {
 
     /// How many records the database has of each outcome.
     pub(crate) fn records(&self) -> Result<BTreeMap<String, u32>, rusqlite::Error> {
+        self.count_by("outcome")
+    }
+
+    /// How many it has of each reason for which calls ended.
+    pub(crate) fn reasons(&self) -> Result<BTreeMap<String, u32>, rusqlite::Error> {
+        self.count_by("reason")
+    }
+
+    fn count_by(&self, column: &str) -> Result<BTreeMap<String, u32>, rusqlite::Error> {
         let database = self.database()?;
-        let mut statement =
-            database.prepare("SELECT outcome, count(*) FROM cdr GROUP BY outcome")?;
+        let sql = format!("SELECT {column}, count(*) FROM cdr GROUP BY {column}");
+        let mut statement = database.prepare(&sql)?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         rows.collect()
     }
