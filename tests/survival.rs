@@ -508,25 +508,28 @@ fn killed_everywhere(toml: &str, share: usize) {
     }
 }
 
-/// Tests that share the points, so that they run side by side.
+/// Tests that share the points of one configuration, so that they run side by side.
 const SHARES: usize = 4;
 
-#[test]
-fn killed_at_any_point_0() {
-    killed_everywhere(BASIC, 0);
+macro_rules! shares {
+    ($toml:expr; $($name:ident $share:literal)*) => {$(
+        #[test]
+        fn $name() {
+            killed_everywhere($toml, $share);
+        }
+    )*};
 }
 
-#[test]
-fn killed_at_any_point_1() {
-    killed_everywhere(BASIC, 1);
+shares! { BASIC;
+    killed_at_any_point_0 0
+    killed_at_any_point_1 1
+    killed_at_any_point_2 2
+    killed_at_any_point_3 3
 }
 
-#[test]
-fn killed_at_any_point_2() {
-    killed_everywhere(&basic("answer = \"ring\"", "", ""), 2);
-}
-
-#[test]
-fn killed_at_any_point_3() {
-    killed_everywhere(&basic("answer = \"ring\"", "", ""), 3);
+shares! { &basic("answer = \"ring\"", "", "");
+    killed_at_any_point_unanswered_0 0
+    killed_at_any_point_unanswered_1 1
+    killed_at_any_point_unanswered_2 2
+    killed_at_any_point_unanswered_3 3
 }
