@@ -1,7 +1,7 @@
 //! A record that outlives the process before the database has it.
 //!
 //! Owns the way from a record to its kept form and back. There is no number in it. Whose it is
-//! while its call lives is [`record`](super::record)'s.
+//! while its call lives is `record`'s.
 
 use super::cdr::{CallId, Cdr, LegFigures, Whose};
 use super::config::{Extension, LineId, TrunkId};

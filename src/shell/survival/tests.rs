@@ -68,7 +68,7 @@ fn until(mut is_so: impl FnMut() -> bool) {
     }
 }
 
-fn change(key: String, value: Option<&str>) -> Change {
+fn change(key: &str, value: Option<&str>) -> Change {
     let value = value.map(|text| Value::copy_from_slice(text.as_bytes()));
     Change { key: key.parse().unwrap(), value }
 }
@@ -76,9 +76,9 @@ fn change(key: String, value: Option<&str>) -> Change {
 /// A call begins and ends.
 fn call(survival: &mut Survival, store: &Store, n: u32) {
     let [call, session] = ["call", "session"].map(|kind| format!("{kind}/{n}"));
-    survival.keep(vec![change(call.clone(), Some(NUMBER)), change(session.clone(), Some(NUMBER))]);
+    survival.keep(vec![change(&call, Some(NUMBER)), change(&session, Some(NUMBER))]);
     survival.hand_in(answered(&format!("c{n}"), chrono::Utc::now()), store);
-    survival.keep(vec![change(call, None), change(session, None)]);
+    survival.keep(vec![change(&call, None), change(&session, None)]);
 }
 
 #[test]
