@@ -28,6 +28,7 @@ const RETRY: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Phones {
     talking: Arc<AtomicU32>,
+    speaks: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -37,6 +38,7 @@ impl Phones {
     pub(crate) fn start(address: Ipv4Addr, mouth: Mouth, speaks: bool) -> std::io::Result<Self> {
         let socket = sip_socket(address)?;
         let talking = Arc::<AtomicU32>::default();
+        let speaks = Arc::new(AtomicBool::new(speaks));
         let stop = Arc::new(AtomicBool::new(false));
         let calls = BTreeMap::new();
         let (count, ending) = (Arc::clone(&talking), Arc::clone(&stop));
@@ -45,7 +47,7 @@ impl Phones {
             socket,
             address,
             mouth,
-            speaks,
+            speaks: Arc::clone(&speaks),
             talking: count,
             calls,
             unacknowledged,
@@ -61,12 +63,18 @@ impl Phones {
             }
         };
         let thread = thread::Builder::new().name("phones".to_owned()).spawn(run)?;
-        Ok(Self { talking, stop, thread: Some(thread) })
+        Ok(Self { talking, speaks, stop, thread: Some(thread) })
     }
 
     /// How many are joined with a caller.
     pub(crate) fn talking(&self) -> u32 {
         self.talking.load(Ordering::Relaxed)
+    }
+
+    /// Those who are joined from here on say nothing: what is heard is the voices of calls that go
+    /// on, without the first and last packets of others.
+    pub(crate) fn hush(&self) {
+        self.speaks.store(false, Ordering::Relaxed);
     }
 }
 
@@ -91,7 +99,7 @@ struct Thread {
     socket: UdpSocket,
     address: Ipv4Addr,
     mouth: Mouth,
-    speaks: bool,
+    speaks: Arc<AtomicBool>,
     talking: Arc<AtomicU32>,
     calls: BTreeMap<String, Call>,
     /// When to look whether a 200 was acknowledged, for whom, and how often it was sent.
@@ -172,7 +180,7 @@ impl Thread {
         let body = sdp(self.address, self.mouth.port(Side::Phone, stream));
         let answer = agree(message, &tag, &self.own(), Some(body));
         self.send(&answer, from);
-        if let Some(to) = media_address(message).filter(|_| self.speaks) {
+        if let Some(to) = media_address(message).filter(|_| self.speaks.load(Ordering::Relaxed)) {
             self.mouth.start(Side::Phone, stream, to);
         }
         self.unacknowledged.push_back((Instant::now() + RETRY, id.clone(), 1, from));

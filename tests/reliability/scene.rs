@@ -108,6 +108,13 @@ impl Scene {
         Ok(count(&progress.ended))
     }
 
+    /// A value of `/metrics` by its name with labels, 0 when it is not there.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let text = self.service.get("/metrics").map(|(_, text)| text).unwrap_or_default();
+        let mut values = text.lines().filter_map(|line| line.strip_prefix(name));
+        values.find_map(|rest| rest.trim().parse().ok()).unwrap_or(0.0)
+    }
+
     /// What is said of it at `/ready`; `None`: it is ready.
     pub(crate) fn unready(&self) -> Option<String> {
         let (code, body) = self.service.get("/ready")?;
