@@ -15,6 +15,7 @@ use crate::apart::{apart, small_disk};
 use crate::goal::{Goal, Measured, Run};
 use crate::load::callers::Habit;
 use crate::load::service::Plan;
+use crate::operation::{is_whole, lost};
 use crate::scene::Scene;
 
 /// The rows of this file.
@@ -48,6 +49,9 @@ pub(crate) const GOALS: &[Goal] = &[
         measure: |run| alone(Fault::Slow, run),
     },
 ];
+
+/// Calls that go on all the while, and are listened to.
+const VOICES: u32 = 10;
 
 /// What the disk does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,9 +147,13 @@ fn alone(fault: Fault, run: &Run) -> Result<Measured, Box<dyn Error>> {
         Fault::Full => on_small_disk,
         Fault::Locked | Fault::ReadOnly | Fault::Slow => |_: &Path| Ok(()),
     };
-    let scene = Scene::start(&Plan { counselors: 3 * PACE, prepare, ..Plan::default() })?;
+    let counselors = 3 * PACE + VOICES;
+    let scene = Scene::start(&Plan { counselors, prepare, ..Plan::default() })?;
     let calls = PACE * lasts.as_secs() as u32;
-    let habit = Habit { calls, per_second: PACE, hold: Some(TALK), speaks: true };
+    // They come and go, and are silent: what is heard is those who talk all the while.
+    let habit = Habit { calls, per_second: PACE, hold: Some(TALK), speaks: false };
+    let voices = scene.talk(VOICES)?;
+    scene.phones.hush();
     let broken = match fault.begin(&scene) {
         Err(error) if matches!(fault, Fault::Slow | Fault::ReadOnly) => {
             return Ok(Measured::skipped(format!("no strace here: {error}")));
@@ -153,7 +161,8 @@ fn alone(fault: Fault, run: &Run) -> Result<Measured, Box<dyn Error>> {
         other => other?,
     };
     let began = Instant::now();
-    let callers = scene.call(habit)?;
+    scene.voice.begin();
+    let callers = scene.call_others(habit)?;
     let alarm = match fault {
         // Late is not broken.
         Fault::Slow => String::new(),
@@ -164,16 +173,21 @@ fn alone(fault: Fault, run: &Run) -> Result<Measured, Box<dyn Error>> {
     };
     let well = scene.over(&callers, calls, PACE)?;
     thread::sleep(lasts.saturating_sub(began.elapsed()));
+    let (figures, talking) = (scene.voice.end(), scene.phones.talking());
     broken.end()?;
     scene.wait("the service to be well again", WELL_AGAIN, || scene.unready().is_none())?;
-    let are_recorded = scene.are_recorded(calls)?;
+    voices.hang_up(VOICES);
+    let ended = scene.over(&voices, VOICES, VOICES)?;
+    let are_recorded = scene.are_recorded(calls + VOICES)?;
     let figure = format!(
-        "{} of {calls} calls affected in {} s, {alarm}{}",
+        "{} of {calls} calls affected in {} s, {talking} of {VOICES} talk on ({}), {alarm}{}",
         calls - well,
         lasts.as_secs(),
+        lost(&figures),
         if are_recorded { "all recorded" } else { "records are missing" },
     );
-    Ok(Measured::new(well == calls && are_recorded, figure))
+    let is_held = well == calls && (talking, ended) == (VOICES, VOICES) && are_recorded;
+    Ok(Measured::new(is_held && is_whole(&figures), figure))
 }
 
 fn on_small_disk(dir: &Path) -> io::Result<()> {
