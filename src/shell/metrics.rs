@@ -242,6 +242,11 @@ impl Metrics {
         self.0.gauges.lock().connections = open.into();
     }
 
+    /// Takes how many transactions and sessions SIP holds.
+    pub fn sip_held(&self, held: [(&'static str, usize); 2]) {
+        self.0.gauges.lock().sip_held = held.into();
+    }
+
     /// Takes how many things the configuration names that are no good.
     pub fn configuration_faults(&self, count: usize) {
         self.0.gauges.lock().configuration_faults = count;
@@ -352,6 +357,7 @@ struct Values {
     phases: BTreeMap<&'static str, u32>,
     counselors: BTreeMap<&'static str, u32>,
     connections: BTreeMap<&'static str, usize>,
+    sip_held: BTreeMap<&'static str, usize>,
     certificate: Option<i64>,
     configuration_faults: usize,
 }
@@ -374,10 +380,11 @@ impl Collector for Gauges {
         gauge(&mut encoder, "koebashi_waiting", "Callers who wait", "line", waiting)?;
         let help = "Counselors in each state";
         gauge(&mut encoder, "koebashi_counselors", help, "state", states)?;
-        let streams = values.connections.iter();
-        let streams = streams.map(|(name, n)| (*name, u32::try_from(*n).unwrap_or(u32::MAX)));
         let help = "Streams that are open";
+        let streams = few(&values.connections);
         gauge(&mut encoder, "koebashi_sip_connections", help, "transport", streams)?;
+        let help = "What SIP remembers at the moment";
+        gauge(&mut encoder, "koebashi_sip_held", help, "what", few(&values.sip_held))?;
         let help = "What the configuration names and is no good: the service runs without it.";
         let name = "koebashi_configuration_faults";
         let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
@@ -389,6 +396,11 @@ impl Collector for Gauges {
         let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         ConstGauge::new(left).encode(metric)
     }
+}
+
+/// Counts as a gauge takes them.
+fn few(counts: &BTreeMap<&'static str, usize>) -> impl Iterator<Item = (&'static str, u32)> {
+    counts.iter().map(|(name, n)| (*name, u32::try_from(*n).unwrap_or(u32::MAX)))
 }
 
 fn gauge<'a>(

@@ -442,6 +442,8 @@ impl Shell {
         ]);
         let plain = streams.connections.saturating_sub(streams.secure);
         self.metrics.connections([("tcp", plain), ("tls", streams.secure)]);
+        let (transactions, sessions) = (counts.transactions, counts.sessions);
+        self.metrics.sip_held([("transactions", transactions), ("sessions", sessions)]);
         self.metrics.certificate(self.certificate.beat(clock::now()));
         let journal = self.survival.beat(Instant::now(), &self.store);
         self.feed.journal(journal.fault.clone());

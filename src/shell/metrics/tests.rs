@@ -64,6 +64,7 @@ fn every_family_is_there_under_its_name() {
     metrics.dropped(&[("malformed", 2), ("stranger", 0)]);
     metrics.records_lost(1);
     metrics.connections([("tcp", 2), ("tls", 3)]);
+    metrics.sip_held([("transactions", 7), ("sessions", 2)]);
     metrics.certificate(Some(-5));
     metrics.configuration_faults(2);
     let fault = Some("full".to_owned());
@@ -96,6 +97,8 @@ fn every_family_is_there_under_its_name() {
         "koebashi_sip_dropped_total{why=\"malformed\"} 2",
         "koebashi_records_lost_total 1",
         "koebashi_sip_connections{transport=\"tls\"} 3",
+        "koebashi_sip_held{what=\"transactions\"} 7",
+        "koebashi_sip_held{what=\"sessions\"} 2",
         "koebashi_certificate_expires_seconds -5",
         "koebashi_configuration_faults 2",
         "koebashi_journal_fault 1",
@@ -116,7 +119,7 @@ fn every_family_is_there_under_its_name() {
     let families = types.len();
     types.sort_unstable();
     types.dedup_by_key(|line| line.split(' ').nth(2));
-    assert_eq!((types.len(), families), (43, 43), "{text}");
+    assert_eq!((types.len(), families), (44, 44), "{text}");
     assert!(text.ends_with('\n') && !text.contains("EOF"));
 }
 
