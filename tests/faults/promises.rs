@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use koebashi::call::journal::Key;
-use koebashi::media::{PortId, Source};
+use koebashi::media::{Command, PortId, Source};
 
 use crate::config::BASIC;
 use crate::sim::world::Sent;
@@ -27,6 +27,14 @@ fn town() -> (World, PhoneId) {
     world.check_secrets();
     (world, callers[0])
 }
+
+fn port_of(world: &World, phone: PhoneId) -> PortId {
+    let rtp = world.phones[phone.0].rtp;
+    *world.peers.iter().find(|(_, peer)| **peer == rtp).expect("the phone has a port").0
+}
+
+/// A port that nobody has.
+const NOBODY: PortId = PortId { shard: 0, n: 9000 };
 
 /// Breaks something, and looks whether that is seen in these words.
 #[track_caller]
@@ -52,6 +60,124 @@ fn a_voice_that_stops_is_seen() {
 }
 
 #[test]
+fn a_phone_that_never_hears_anything_is_seen() {
+    is_seen("hears nothing", |world, caller| world.phone(caller).heard.clear());
+}
+
+#[test]
+fn a_hole_in_a_voice_is_seen_when_it_is_over() {
+    is_seen("nothing was sent from", |world, _| {
+        // The media thread is held up.
+        world.now += Duration::from_millis(200);
+        world.run(S);
+    });
+}
+
+#[test]
+fn a_leg_that_is_never_sent_anything_is_seen() {
+    is_seen("nothing is sent from", |world, _| {
+        let peer = world.commands.iter().rev().find_map(|command| match command {
+            Command::Connect { peer, .. } if peer.proven && peer.send => Some(*peer),
+            _ => None,
+        });
+        let before = world.now - Duration::from_millis(200);
+        world.pace.connect(before, NOBODY, &peer.expect("somebody hears"));
+    });
+}
+
+/// After a crash the pauses are counted anew, and counted.
+#[test]
+fn a_hole_after_a_crash_is_seen() {
+    is_seen("nothing was sent from", |world, _| {
+        world.crash(S);
+        world.run(2 * S);
+        world.check();
+        world.now += Duration::from_millis(200);
+        world.run(S);
+    });
+}
+
+#[test]
+fn a_second_record_is_seen() {
+    let told = |world: &mut World, caller: PhoneId| {
+        world.with(caller, |phone, now| phone.hang_up(now));
+        world.run(S);
+        world.cdrs[0].clone()
+    };
+    is_seen("has two records", |world, caller| {
+        let cdr = told(world, caller);
+        world.on_record(cdr);
+    });
+    // A crash is no excuse for one that was told long before it.
+    is_seen("has two records", |world, caller| {
+        let cdr = told(world, caller);
+        world.crash(S);
+        world.run(2 * S);
+        world.check();
+        world.on_record(cdr);
+    });
+    is_seen("is the name of two calls", |world, caller| {
+        let mut cdr = told(world, caller);
+        cdr.call = koebashi::call::cdr::CallId("new".into());
+        world.on_record(cdr.clone());
+        world.crash(S);
+        world.run(2 * S);
+        world.check();
+        cdr.trunk = "another".into();
+        world.on_record(cdr);
+    });
+}
+
+#[test]
+fn a_missing_record_is_seen() {
+    is_seen("3 calls, 2 records, 0 lost", |world, _| {
+        world.let_all_go();
+        world.cdrs.pop();
+        world.come_to_rest();
+    });
+}
+
+/// The call that began while the journal could not be written may be lost with the process: that
+/// one, and no other.
+#[test]
+fn what_a_failing_journal_forgives_is_known() {
+    is_seen("4 calls, 2 records, 1 lost", |world, _| {
+        let late = world.add_caller(4, 0x24);
+        world.fail_journal(5 * S);
+        world.dial(late);
+        world.run(S);
+        world.crash(S);
+        world.run(2 * S);
+        world.check();
+        world.let_all_go();
+        assert_eq!(world.cdrs.len(), 3);
+        world.cdrs.pop();
+        world.come_to_rest();
+    });
+}
+
+/// What the database does not take is written when it does, once for each call, whatever the
+/// process comes to meanwhile.
+#[test]
+fn records_wait_for_the_database() {
+    for is_killed in [false, true] {
+        let (mut world, caller) = town();
+        world.fail_database(10 * S);
+        world.with(caller, |phone, now| phone.hang_up(now));
+        world.run(3 * S);
+        assert_eq!(world.cdrs, []);
+        if is_killed {
+            world.crash(S);
+        }
+        world.run(3 * S);
+        assert_eq!(world.cdrs, []);
+        world.let_all_go();
+        assert_eq!(world.cdrs.len(), 3);
+        assert!(world.life.disks.waited > 0);
+    }
+}
+
+#[test]
 fn places_that_change_are_seen() {
     is_seen("have changed places", |world, _| {
         let mut board = world.shown.clone();
@@ -68,25 +194,29 @@ fn places_that_change_are_seen() {
 #[test]
 fn a_second_hearer_is_seen() {
     is_seen("hear the caller", |world, caller| {
-        let rtp = world.phones[caller.0].rtp;
-        let found = world.peers.iter().find(|(_, peer)| **peer == rtp);
-        let port = *found.expect("the caller has a port").0;
-        for n in 0..2 {
-            world.listens.insert(PortId { shard: 0, n: 9000 + n }, Source::Port(port));
-        }
+        let port = port_of(world, caller);
+        world.listens.insert(NOBODY, Source::Port(port));
+    });
+    is_seen("the caller at 10.0.1.1:15060 hears", |world, caller| {
+        let (port, counselor) = (port_of(world, caller), port_of(world, PhoneId(0)));
+        world.listens.insert(port, Source::Mix(vec![counselor, NOBODY]));
     });
 }
 
 #[test]
 fn a_number_in_a_step_or_on_the_wire_is_seen() {
     is_seen("a number is told", |world, _| world.steps.push("09011112222 waits".to_owned()));
-    is_seen("a number is told to 10.0.2.1", |world, _| {
-        let invite = world.wire.iter().find(|sent| sent.to.to_string().starts_with("10.0.0.1:"));
-        let bytes = invite.expect("an INVITE of the trunk").bytes.clone();
-        let bytes = [&bytes[..], b"09011112222"].concat().into();
-        let (at, from) = (world.now, "10.0.0.1:5060".parse().unwrap());
-        world.wire.push(Sent { at, from, to: "10.0.2.1:5060".parse().unwrap(), bytes });
-    });
+    // To a counselor, and to another caller.
+    for to in ["10.0.2.1:5060", "10.0.1.2:5060"] {
+        is_seen(&format!("a number is told to {to}"), |world, _| {
+            let invite =
+                world.wire.iter().find(|sent| sent.to.to_string().starts_with("10.0.0.1:"));
+            let bytes = invite.expect("an INVITE of the trunk").bytes.clone();
+            let bytes = [&bytes[..], b"09011112222"].concat().into();
+            let (at, from) = (world.now, "10.0.0.1:5060".parse().unwrap());
+            world.wire.push(Sent { at, from, to: to.parse().unwrap(), bytes });
+        });
+    }
 }
 
 #[test]

@@ -81,7 +81,17 @@ fn the_same_seed_gives_the_same_bytes() {
 /// Worlds in which little happens would prove little.
 #[test]
 fn the_worlds_see_everything() {
-    let all: Vec<String> = (0..140).flat_map(|seed| play(seed).world.steps).collect();
+    let (mut all, mut waited, mut duplicates, mut gaps) = (Vec::new(), 0, 0, 0);
+    for seed in 0..140 {
+        let world = play(seed).world;
+        let disks = &world.life.disks;
+        waited += disks.waited;
+        duplicates += disks.duplicates;
+        gaps += disks.gaps.len();
+        all.extend(world.steps);
+    }
+    let disks = format!("{waited} waited, {duplicates} came again, {gaps} gaps");
+    assert!(waited > 10 && duplicates > 1 && gaps > 10, "{disks}");
     let wanted = [
         "answered (200)",
         "early media",
@@ -111,7 +121,9 @@ fn the_worlds_see_everything() {
         "ended: ShortAbandoned",
         "ended: GuidanceAbandoned",
     ];
-    let unseen: Vec<_> =
-        wanted.iter().filter(|text| !all.iter().any(|step| step.contains(**text))).collect();
+    let unseen: Vec<_> = wanted
+        .iter()
+        .filter(|text| !all.iter().any(|step: &String| step.contains(**text)))
+        .collect();
     assert!(unseen.is_empty(), "{unseen:?}");
 }

@@ -185,7 +185,8 @@ impl Small {
         let session = self.last(who).map(|call| call.session);
         self.world.with(who, |phone, now| match (act, session) {
             (Act::Arrive(_), _) => {
-                phone.call(now, "0570000000", "<sip:09011112222@carrier.example>", &[]);
+                let from = format!("<sip:{}@carrier.example>", phone.number());
+                phone.call(now, "0570000000", &from, &[]);
             }
             (Act::Answer(_), Some(session)) => phone.answer_now(now, session),
             (Act::Decline(_), Some(session)) => phone.decline(now, session),

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use koebashi::call::config::{Config, Extension};
+use koebashi::call::config::{Config, Extension, SupervisionMode};
 use koebashi::call::intention::Intention;
-use koebashi::call::journal::{Change, Key, Problem};
+use koebashi::call::journal::{Key, Problem};
 use koebashi::call::switchboard::{Configs, Past, Switchboard};
 use koebashi::chance::Chance;
 use koebashi::media::engine::Engine;
 use koebashi::media::prompt::Library;
 use koebashi::time::{Anchor, Now};
 
+use super::disks::Disks;
 use super::world::World;
 
 /// The system has been up for so long when the world begins.
@@ -32,6 +33,8 @@ pub(crate) struct Life {
     pub kept: BTreeMap<Key, Bytes>,
     /// Writes to the journal, and their bytes.
     pub written: (usize, usize),
+    /// What waits for the disks.
+    pub disks: Disks,
     /// What could not be gone on with.
     pub problems: Vec<Problem>,
     /// Outputs until the process is killed, and for how long it is dead then.
@@ -41,6 +44,9 @@ pub(crate) struct Life {
     pub deaths: u64,
     /// What people have done before this process.
     pub deeds_from: usize,
+    /// Who supervised when the process before ended, and goes on with it; in which way, once the
+    /// board has shown that.
+    pub watched: BTreeMap<String, Option<SupervisionMode>>,
 }
 
 impl Life {
@@ -52,28 +58,18 @@ impl Life {
             library,
             kept: BTreeMap::new(),
             written: (0, 0),
+            disks: Disks::default(),
             problems: Vec::new(),
             fuse: None,
             back_at: None,
             deaths: 0,
             deeds_from: 0,
+            watched: BTreeMap::new(),
         }
     }
 
     pub(super) fn past<'a>(&self, configs: Configs<'a>, at: &'a Cell<Option<Key>>) -> Past<'a> {
         Past { anchor: self.anchor, kept: self.kept.clone(), configs, at }
-    }
-
-    /// As the journal does it: all of one write or nothing.
-    pub(super) fn keep(&mut self, changes: Vec<Change>) {
-        self.written.0 += 1;
-        for Change { key, value } in changes {
-            self.written.1 += value.as_ref().map_or(0, Bytes::len);
-            match value {
-                Some(value) => drop(self.kept.insert(key, value)),
-                None => drop(self.kept.remove(&key)),
-            }
-        }
     }
 
     pub(crate) fn is_dead(&self) -> bool {
@@ -98,6 +94,7 @@ impl Life {
     pub(super) fn die(&mut self, now: Instant) {
         let (_, dead_for) = self.fuse.take().unwrap_or_default();
         self.back_at = Some(now + dead_for);
+        self.disks.die(now);
         self.deaths += 1;
     }
 

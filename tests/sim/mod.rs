@@ -3,12 +3,14 @@
 //! to.
 
 pub(crate) mod dialogs;
+pub(crate) mod disks;
 pub(crate) mod ears;
 pub(crate) mod game;
 pub(crate) mod hearing;
 pub(crate) mod invariants;
 pub(crate) mod life;
 pub(crate) mod link;
+pub(crate) mod pace;
 pub(crate) mod phone;
 pub(crate) mod raw;
 mod recording;

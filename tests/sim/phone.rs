@@ -150,6 +150,12 @@ impl Phone {
         }
     }
 
+    /// A caller's own number: nobody else has it.
+    pub(crate) fn number(&self) -> String {
+        let IpAddr::V4(ip) = self.sip.ip() else { panic!("an IPv4 address") };
+        format!("0901111{}", 2221 + u16::from(ip.octets()[3]))
+    }
+
     /// The flow to the server.
     pub(crate) fn flow(&self) -> Flow {
         Flow::new(Transport::Udp, self.sip, self.server)

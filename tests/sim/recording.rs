@@ -1,6 +1,7 @@
 //! What the service recorded, and whether it was allowed to: judged by what the caller's phone
 //! heard and pressed, not by what the service believes.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -48,11 +49,11 @@ pub(crate) struct Tapes {
     /// What is wrong.
     pub broken: Vec<String>,
     /// When each port was opened.
-    opened: std::collections::BTreeMap<PortId, Instant>,
+    opened: BTreeMap<PortId, Instant>,
     /// The same before the process was killed, while the next one opens them again.
-    before: std::collections::BTreeMap<PortId, Instant>,
+    before: BTreeMap<PortId, Instant>,
     /// Where each port's peer is.
-    peers: std::collections::BTreeMap<PortId, SocketAddr>,
+    peers: BTreeMap<PortId, SocketAddr>,
     /// Keys that the media plane told of: when, of whom, which.
     keys: Vec<(Instant, PortId, char)>,
 }
@@ -245,16 +246,18 @@ impl World {
 /// it.
 fn longest_run(phone: &Phone, byte: u8, since: Instant) -> Option<(Instant, Instant, usize)> {
     let mut longest: Option<(Instant, Instant, usize)> = None;
-    let mut run: Option<(Instant, Instant, usize)> = None;
+    // The voice of a call that the phone has left, and the service has not, may still come.
+    let mut runs: BTreeMap<u32, Option<(Instant, Instant, usize)>> = BTreeMap::new();
     let heard = phone.heard.iter().filter(|heard| heard.payload != super::hearing::EVENTS);
     for heard in heard.filter(|heard| heard.at >= since) {
-        run = match run {
+        let run = runs.entry(heard.ssrc).or_default();
+        *run = match *run {
             Some((from, _, n)) if heard.byte == byte => Some((from, heard.at, n + 1)),
             None if heard.byte == byte => Some((heard.at, heard.at, 1)),
             Some(_) | None => None,
         };
         if run.map(|run| run.2) > longest.map(|run| run.2) {
-            longest = run;
+            longest = *run;
         }
     }
     longest

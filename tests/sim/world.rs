@@ -25,6 +25,7 @@ use koebashi::time::{Now, Timestamp};
 
 use super::life::Life;
 use super::link::Link;
+use super::pace::Pace;
 use super::phone::{Answer, Phone, PhoneId};
 use super::recording::Tapes;
 use super::rehearsals::Rehearsals;
@@ -92,6 +93,10 @@ pub(crate) struct World {
     pub peers: BTreeMap<PortId, SocketAddr>,
     /// Since when each open port has had a peer.
     pub(super) connected: BTreeMap<PortId, Instant>,
+    /// When each leg was sent something.
+    pub pace: Pace,
+    /// Somebody may hear something else than when that was checked last.
+    pub(super) is_retuned: bool,
     /// News of voices, and when they came.
     pub voices: Vec<(Instant, Voice)>,
     /// The last board.
@@ -194,6 +199,8 @@ impl World {
             commands: Vec::new(),
             peers: BTreeMap::new(),
             connected: BTreeMap::new(),
+            pace: Pace::default(),
+            is_retuned: false,
             voices: Vec::new(),
             shown: Board::default(),
             intentions: BTreeMap::new(),
@@ -234,7 +241,16 @@ impl World {
     /// `kill -9`, and what it takes along: outputs that were not carried out, and the media plane.
     pub(super) fn die(&mut self) {
         let now = self.now;
+        self.life.watched = self.watching().into_keys().map(|who| (who, None)).collect();
+        let gaps = self.life.disks.gaps.len();
+        if !self.life.is_dead() {
+            self.pace.die(now);
+        }
         self.life.die(now);
+        if self.life.disks.gaps.len() > gaps {
+            // Who waited behind whom may be lost.
+            self.shown.calls.iter_mut().for_each(|call| call.position = None);
+        }
         self.life.deeds_from = self.deeds.len();
         while self.board.poll_output().is_some() {}
         self.pending.clear();
@@ -301,7 +317,8 @@ impl World {
     /// A caller dials the first line, number shown.
     pub(crate) fn dial(&mut self, id: PhoneId) {
         self.with(id, |phone, now| {
-            phone.call(now, "0570000000", "<sip:09011112222@carrier.example>", &[]);
+            let from = format!("<sip:{}@carrier.example>", phone.number());
+            phone.call(now, "0570000000", &from, &[]);
         });
     }
 
@@ -395,7 +412,8 @@ impl World {
             None => self.board.poll_timeout().map(|(at, _)| at),
         };
         let parcel = self.parcels.keys().next().map(|(at, _)| *at);
-        phones.chain(board).chain(parcel).chain([self.next_tick]).min()
+        let disk = self.life.disks.next();
+        phones.chain(board).chain(parcel).chain(disk).chain([self.next_tick]).min()
     }
 
     fn step(&mut self) {
@@ -410,6 +428,9 @@ impl World {
             if phone.poll_timeout().is_some_and(|at| at <= now) {
                 phone.on_time(now);
             }
+        }
+        if self.life.disks.next().is_some_and(|at| at <= now) {
+            self.catch_up();
         }
         if self.life.back_at().is_some_and(|at| at <= now) {
             self.come_back();
@@ -477,6 +498,7 @@ impl World {
                         self.engine.handle_rtp(now, port, from, &mut bytes, length)
                 {
                     let bytes = bytes[forward.range.clone()].to_vec();
+                    self.pace.sent(now, forward.port, &bytes);
                     let from = self.ports.get(&forward.port).copied().expect("an open port");
                     self.post(
                         Duration::from_millis(5),
@@ -505,6 +527,7 @@ impl World {
                 if let Some(from) = self.ports.get(&transmit.port).copied() {
                     let (to, bytes) = (transmit.to, transmit.bytes().to_vec());
                     if transmit.channel == Channel::Rtp {
+                        self.pace.sent(self.now, transmit.port, &bytes);
                         self.post(Duration::from_millis(5), Parcel::Rtp { from, to, bytes });
                     }
                 }
@@ -535,7 +558,10 @@ impl World {
                 }
             }
             if is_quiet {
-                return self.check_ears();
+                if std::mem::take(&mut self.is_retuned) {
+                    self.check_ears();
+                }
+                return;
             }
         }
     }
@@ -551,21 +577,23 @@ impl World {
         match output {
             Output::Sip(transmit) => self.send(server(), transmit.flow.remote, &transmit.bytes),
             Output::Media(command) => self.on_command(command),
-            // As the store has it: a record that is there is not written again.
-            Output::Cdr(cdr) if self.cdrs.iter().any(|known| known.call == cdr.call) => {}
-            Output::Cdr(cdr) => self.cdrs.push(*cdr),
-            Output::Keep(changes) => self.life.keep(changes),
-            Output::Intention { extension, intention, .. } => {
-                self.intentions.insert(extension, intention);
+            Output::Cdr(cdr) => self.on_record(*cdr),
+            Output::Keep(changes) => self.keep(changes),
+            Output::Intention { extension, intention, .. } => self.on_choice(extension, intention),
+            Output::Board(board) => {
+                self.take_up_watchers(&board);
+                self.show(*board);
             }
-            Output::Board(board) => self.show(*board),
             Output::Recording(told) => self.on_recording(told),
             Output::Voice(voice) => self.voices.push((self.now, voice)),
             Output::Step(step) => {
                 let ms = (self.now - self.started).as_millis();
                 self.steps.push(format!("{ms:>8} ms {}: {}", step.call, step.what));
             }
-            Output::Deed(deed) => self.deeds.push(deed),
+            Output::Deed(deed) => {
+                self.deeds.push(deed);
+                self.is_retuned = true;
+            }
             Output::Answer(answer) => self.answer = Some(answer),
             Output::Rehearsed(news) => self.on_rehearsed(&news),
         }
@@ -580,11 +608,13 @@ impl World {
             self.ports.insert(*port, *local);
         }
         self.watch_recording(&command);
+        self.is_retuned = true;
         if let media::Command::Close { port } = &command {
             self.ports.remove(port);
             self.listens.remove(port);
             self.peers.remove(port);
             self.connected.remove(port);
+            self.pace.close(self.now, *port);
             if self.hung.contains(port) {
                 let quality = Quality::default();
                 self.pending.push_back(media::Event::Closed { port: *port, quality });
@@ -596,6 +626,7 @@ impl World {
         if let media::Command::Connect { port, peer, .. } = &command {
             self.peers.insert(*port, peer.rtp);
             self.connected.entry(*port).or_insert(self.now);
+            self.pace.connect(self.now, *port, peer);
         }
         self.commands.push(command.clone());
         self.engine.command(self.now, command);

@@ -56,6 +56,10 @@ pub(super) const ACTIONS: &[fn(&mut Game)] = &[
     Game::crash,
     Game::crash,
     Game::crash,
+    Game::fail_database,
+    Game::fail_journal,
+    Game::fail_and_crash,
+    Game::fail_and_crash,
 ];
 
 impl Game {
@@ -97,7 +101,8 @@ impl Game {
         };
         self.note(format!("{caller:?} dials {number}"));
         self.world.with(caller, |phone, now| {
-            phone.call(now, number, "<sip:09011112222@carrier.example>", &[]);
+            let from = format!("<sip:{}@carrier.example>", phone.number());
+            phone.call(now, number, &from, &[]);
         });
         let asks = self.toml.contains("menu") || self.toml.contains("mode = \"ask\"");
         if asks && self.chance.below(2) == 0 {
@@ -405,6 +410,40 @@ impl Game {
             0 => self.world.crash(dead_for),
             _ => self.world.crash_after(outputs, dead_for),
         }
+    }
+
+    /// The database is locked or full: records wait.
+    fn fail_database(&mut self) {
+        let span = Duration::from_millis(500 + self.chance.below(12_000));
+        self.note(format_args!("the database takes nothing for {span:?}"));
+        self.world.fail_database(span);
+    }
+
+    /// The journal can't be written.
+    fn fail_journal(&mut self) {
+        let span = Duration::from_millis(500 + self.chance.below(12_000));
+        self.note(format_args!("the journal takes nothing for {span:?}"));
+        self.world.fail_journal(span);
+    }
+
+    /// A disk fails, and not long after the process is killed.
+    fn fail_and_crash(&mut self) {
+        match self.chance.below(3) {
+            0 => self.fail_journal(),
+            1 => self.fail_database(),
+            _ => {
+                self.fail_journal();
+                self.fail_database();
+            }
+        }
+        let callers = 1 + self.chance.below(2);
+        (0..callers).for_each(|_| self.dial());
+        let pause = Duration::from_millis(self.chance.below(6_000));
+        self.world.run(pause);
+        if self.chance.below(2) == 0 {
+            self.caller_hangs_up();
+        }
+        self.crash();
     }
 
     fn drain(&mut self) {

@@ -113,7 +113,8 @@ impl Game {
         for (id, extension) in &self.counselors {
             let phone = &self.world.phones[id.0];
             let chosen = self.world.intentions.get(&Extension::from(extension.as_str()));
-            if !phone.is_alive || !phone.is_registered() {
+            let is_unknown = self.world.registration_lost(*id);
+            if !phone.is_alive || !phone.is_registered() || is_unknown {
                 continue;
             }
             let state = self.world.state_of(extension);

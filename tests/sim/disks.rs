@@ -1,0 +1,233 @@
+//! The disks of the world: the database of records and choices, the journal of live calls, and
+//! times in which either takes nothing.
+//!
+//! Owns what waits for a disk, what a crash loses of it, and whether a second record of a call may
+//! be. As the shell has it: what is gone stays in the journal until the records before it are in
+//! the database; changes that the journal refuses are written when it takes them again; what waits
+//! dies with the process. What the journal holds is [`Life`](super::life::Life)'s.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use koebashi::call::cdr::{CallId, Cdr, EndReason};
+use koebashi::call::config::Extension;
+use koebashi::call::intention::Intention;
+use koebashi::call::journal::{Change, Key};
+use koebashi::sip::message::Method;
+
+use super::phone::PhoneId;
+use super::world::World;
+
+/// A time of which the next process knew nothing, because the journal was not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    /// The first change that was lost.
+    pub from: Instant,
+    /// The end of the process.
+    pub to: Instant,
+}
+
+impl Gap {
+    /// Whether this was in it.
+    pub(crate) fn has(&self, at: Instant) -> bool {
+        (self.from..=self.to).contains(&at)
+    }
+}
+
+/// The end of a process.
+#[derive(Clone, Copy, Debug)]
+struct Death {
+    at: Instant,
+    /// Something waited for a disk: the journal was older than the calls.
+    is_behind: bool,
+}
+
+/// What waits for the disks, and what was lost with a process.
+#[derive(Debug, Default)]
+pub(crate) struct Disks {
+    /// Until when the database takes nothing.
+    database: Option<Instant>,
+    /// Until when the journal takes nothing.
+    journal: Option<Instant>,
+    /// Records that wait.
+    waiting: Vec<Cdr>,
+    /// Choices that wait.
+    choices: BTreeMap<Extension, Intention>,
+    /// Keys that are gone, as soon as the records that wait are written.
+    gone: BTreeSet<Key>,
+    /// Changes that the journal did not take, and since when there are any.
+    unwritten: BTreeMap<Key, Option<Bytes>>,
+    unwritten_since: Option<Instant>,
+    /// Which process told the record of a call last, and when.
+    told: BTreeMap<CallId, (usize, Instant)>,
+    deaths: Vec<Death>,
+    /// When an INVITE was refused and recorded.
+    refusals: Vec<Instant>,
+    /// Refusals whose record waited when the process died: the journal does not know them.
+    pub lost: BTreeSet<CallId>,
+    /// Times that were lost.
+    pub gaps: Vec<Gap>,
+    /// Records that waited and were written.
+    pub waited: usize,
+    /// Records that the database had already.
+    pub duplicates: usize,
+    /// What is wrong.
+    pub broken: Vec<String>,
+}
+
+impl Disks {
+    /// When a disk works again.
+    pub(super) fn next(&self) -> Option<Instant> {
+        [self.database, self.journal].into_iter().flatten().min()
+    }
+
+    /// Nothing waits, and everything works.
+    pub(super) fn are_well(&self) -> bool {
+        self.next().is_none()
+    }
+
+    /// A switchboard tells the record of a call: once, unless it was killed while it did, or with a
+    /// disk that was behind. An INVITE that was refused may come again to the next process.
+    fn note(&mut self, now: Instant, cdr: &Cdr) {
+        let process = self.deaths.len();
+        let is_refusal = matches!(cdr.reason, EndReason::Rejected(_)) && cdr.answered.is_none();
+        if is_refusal {
+            self.refusals.push(now);
+        }
+        let Some((before, at)) = self.told.insert(cdr.call.clone(), (process, now)) else { return };
+        let may_come_again = self
+            .deaths
+            .get(before)
+            .is_some_and(|death| death.at == at || death.is_behind || is_refusal);
+        if !may_come_again {
+            self.broken.push(format!("{} has two records", cdr.call));
+        }
+    }
+
+    /// All that the process had not written is lost.
+    pub(super) fn die(&mut self, now: Instant) {
+        let is_behind = !self.waiting.is_empty() || !self.unwritten.is_empty();
+        self.deaths.push(Death { at: now, is_behind });
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let refusals = waiting.filter(|cdr| cdr.answered.is_none());
+        let refusals = refusals.filter(|cdr| matches!(cdr.reason, EndReason::Rejected(_)));
+        self.lost.extend(refusals.map(|cdr| cdr.call));
+        self.choices.clear();
+        self.gone.clear();
+        self.unwritten.clear();
+        self.gaps.extend(self.unwritten_since.take().map(|from| Gap { from, to: now }));
+    }
+
+    /// How many refusals may have another record: the secret that names them was lost, and the INVITE
+    /// came again.
+    pub(crate) fn nameless(&self) -> usize {
+        self.refusals.iter().filter(|at| self.is_in_a_gap(**at)).count()
+    }
+
+    /// Whether the next process does not know what was at this moment.
+    pub(crate) fn is_in_a_gap(&self, at: Instant) -> bool {
+        self.gaps.iter().any(|gap| gap.has(at))
+    }
+}
+
+impl World {
+    /// The database takes nothing for so long.
+    pub(crate) fn fail_database(&mut self, span: Duration) {
+        self.life.disks.database = Some(self.now + span);
+    }
+
+    /// The journal takes nothing for so long.
+    pub(crate) fn fail_journal(&mut self, span: Duration) {
+        self.life.disks.journal = Some(self.now + span);
+    }
+
+    /// Disks that work again take what waits for them.
+    pub(super) fn catch_up(&mut self) {
+        let now = self.now;
+        if self.life.disks.database.take_if(|until| *until <= now).is_some() {
+            let waiting = std::mem::take(&mut self.life.disks.waiting);
+            self.life.disks.waited += waiting.len();
+            waiting.into_iter().for_each(|cdr| self.write(cdr));
+            self.intentions.append(&mut self.life.disks.choices);
+            for key in std::mem::take(&mut self.life.disks.gone) {
+                self.put(key, None);
+            }
+        }
+        if self.life.disks.journal.take_if(|until| *until <= now).is_some() {
+            self.life.disks.unwritten_since = None;
+            for (key, value) in std::mem::take(&mut self.life.disks.unwritten) {
+                self.put(key, value);
+            }
+        }
+    }
+
+    /// A record comes.
+    pub(crate) fn on_record(&mut self, cdr: Cdr) {
+        self.life.disks.note(self.now, &cdr);
+        if self.life.disks.database.is_some() {
+            self.life.disks.waiting.push(cdr);
+        } else {
+            self.write(cdr);
+        }
+    }
+
+    /// As the store has it: of two records of a call the first stands.
+    fn write(&mut self, cdr: Cdr) {
+        let Some(known) = self.cdrs.iter().find(|known| known.call == cdr.call) else {
+            return self.cdrs.push(cdr);
+        };
+        self.life.disks.duplicates += 1;
+        if known.trunk != cdr.trunk || known.presentation != cdr.presentation {
+            self.life.disks.broken.push(format!("{} is the name of two calls", cdr.call));
+        }
+    }
+
+    /// A choice comes.
+    pub(super) fn on_choice(&mut self, extension: Extension, intention: Intention) {
+        if self.life.disks.database.is_some() {
+            self.life.disks.choices.insert(extension, intention);
+        } else {
+            self.intentions.insert(extension, intention);
+        }
+    }
+
+    /// Changes of the journal come, all of which are written or none.
+    pub(super) fn keep(&mut self, changes: Vec<Change>) {
+        self.life.written.0 += 1;
+        for Change { key, value } in changes {
+            self.life.written.1 += value.as_ref().map_or(0, Bytes::len);
+            if value.is_none() && !self.life.disks.waiting.is_empty() {
+                self.life.disks.gone.insert(key);
+            } else {
+                self.life.disks.gone.remove(&key);
+                self.put(key, value);
+            }
+        }
+    }
+
+    fn put(&mut self, key: Key, value: Option<Bytes>) {
+        if self.life.disks.journal.is_some() {
+            self.life.disks.unwritten.insert(key, value);
+            self.life.disks.unwritten_since.get_or_insert(self.now);
+            return;
+        }
+        match value {
+            Some(value) => drop(self.life.kept.insert(key, value)),
+            None => drop(self.life.kept.remove(&key)),
+        }
+    }
+
+    /// Whether what the service last granted this phone as a registrar was lost in a crash: the
+    /// phone believes in it until it registers again.
+    pub(crate) fn registration_lost(&self, id: PhoneId) -> bool {
+        let address = self.phones[id.0].sip;
+        let mut answers = self.wire.iter().rev().filter(|sent| sent.to == address);
+        let granted = answers.find(|sent| {
+            let message = sent.message();
+            let is_register = message.cseq().is_ok_and(|cseq| cseq.method == Method::Register);
+            is_register && message.code() == Some(200)
+        });
+        granted.is_some_and(|sent| self.life.disks.is_in_a_gap(sent.at))
+    }
+}
