@@ -179,7 +179,7 @@ impl World {
             return;
         }
         self.pace.check(self.now, broken);
-        let late = PAUSE_MAX + self.link.delay;
+        let late = PAUSE_MAX + self.link.voice_delay_max();
         for phone in self.phones.iter().filter(|phone| phone.is_alive && phone.listens()) {
             let mut ports = self.peers.iter().filter(|(_, peer)| **peer == phone.rtp);
             let (Some((port, _)), None) = (ports.next(), ports.next()) else { continue };

@@ -9,6 +9,11 @@ use koebashi::chance::Chance;
 use super::phone::PhoneId;
 use super::world::World;
 
+/// The one-way delay of voice.
+const VOICE_DELAY: Duration = Duration::from_millis(5);
+/// How many milliseconds more a packet that is late may take: three others are before it then.
+const VOICE_LATE_MS: u64 = 60;
+
 /// What becomes of one datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -34,7 +39,9 @@ pub(crate) struct Link {
     pub voice_loss: u64,
     /// Addresses (without port) that nothing reaches, and that reach nobody, until then.
     pub cut: BTreeMap<IpAddr, Instant>,
-    /// When the last packet of voice was lost, and to whom.
+    /// How many of a thousand packets of voice come twice, and how many late, after others.
+    pub voice_disorder: u64,
+    /// When the last packet of voice was lost or held up, and to whom.
     pub lost: BTreeMap<SocketAddr, Instant>,
     luck: Chance,
 }
@@ -46,6 +53,7 @@ impl Default for Link {
             fate: Box::new(|_| Fate::Arrives),
             count: 0,
             voice_loss: 0,
+            voice_disorder: 0,
             cut: BTreeMap::new(),
             lost: BTreeMap::new(),
             luck: Chance::from_number(0x6c6f_7373),
@@ -75,8 +83,37 @@ impl Link {
         until(from) || until(to)
     }
 
+    /// The delays after which the next packet of voice arrives: none, one or two.
+    pub(crate) fn next_voice(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        to: SocketAddr,
+    ) -> [Option<Duration>; 2] {
+        if self.loses_voice(now, from, to) {
+            return [None; 2];
+        }
+        let (delay, disorder) = (VOICE_DELAY, self.voice_disorder);
+        let fate = if disorder > 0 { self.luck.below(1000) } else { disorder };
+        if fate < disorder {
+            return [Some(delay), Some(delay + Duration::from_millis(3))];
+        }
+        if fate < 2 * disorder {
+            self.lost.insert(to, now);
+            let more = Duration::from_millis(self.luck.below(VOICE_LATE_MS));
+            return [Some(delay + more), None];
+        }
+        [Some(delay), None]
+    }
+
+    /// The longest way of a packet of voice.
+    pub(crate) fn voice_delay_max(&self) -> Duration {
+        let late = if self.voice_disorder > 0 { VOICE_LATE_MS } else { 0 };
+        VOICE_DELAY + Duration::from_millis(late)
+    }
+
     /// Whether a packet of voice is lost on its way.
-    pub(crate) fn loses_voice(&mut self, now: Instant, from: SocketAddr, to: SocketAddr) -> bool {
+    fn loses_voice(&mut self, now: Instant, from: SocketAddr, to: SocketAddr) -> bool {
         let is_lost = self.voice_loss > 0 && self.luck.below(1000) < self.voice_loss;
         let is_lost = is_lost || self.is_cut(now, from, to);
         if is_lost {

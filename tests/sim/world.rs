@@ -450,23 +450,20 @@ impl World {
         let mut packets = Vec::new();
         for phone in &mut self.phones {
             let from = phone.rtp;
-            packets.extend(phone.packet(self.now).map(|(to, bytes)| Parcel::Rtp {
-                from,
-                to,
-                bytes,
-            }));
+            packets.extend(phone.packet(self.now).map(|(to, bytes)| (from, to, bytes)));
         }
-        for packet in packets {
-            self.post(Duration::from_millis(5), packet);
+        for (from, to, bytes) in packets {
+            self.post_voice(from, to, &bytes);
+        }
+    }
+
+    fn post_voice(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        for delay in self.link.next_voice(self.now, from, to).into_iter().flatten() {
+            self.post(delay, Parcel::Rtp { from, to, bytes: bytes.to_vec() });
         }
     }
 
     fn post(&mut self, delay: Duration, parcel: Parcel) {
-        if let Parcel::Rtp { from, to, .. } = &parcel
-            && self.link.loses_voice(self.now, *from, *to)
-        {
-            return;
-        }
         self.parcel_count += 1;
         self.parcels.insert((self.now + delay, self.parcel_count), parcel);
     }
@@ -500,10 +497,7 @@ impl World {
                     let bytes = bytes[forward.range.clone()].to_vec();
                     self.pace.sent(now, forward.port, &bytes);
                     let from = self.ports.get(&forward.port).copied().expect("an open port");
-                    self.post(
-                        Duration::from_millis(5),
-                        Parcel::Rtp { from, to: forward.to, bytes },
-                    );
+                    self.post_voice(from, forward.to, &bytes);
                 }
             }
         }
@@ -528,7 +522,7 @@ impl World {
                     let (to, bytes) = (transmit.to, transmit.bytes().to_vec());
                     if transmit.channel == Channel::Rtp {
                         self.pace.sent(self.now, transmit.port, &bytes);
-                        self.post(Duration::from_millis(5), Parcel::Rtp { from, to, bytes });
+                        self.post_voice(from, to, &bytes);
                     }
                 }
             }

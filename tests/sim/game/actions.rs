@@ -1,5 +1,6 @@
 //! What may be done to a world: by callers, counselors, supervisors, operators, networks, clocks.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ pub(super) const ACTIONS: &[fn(&mut Game)] = &[
     Game::drop_link,
     Game::part,
     Game::part,
+    Game::part_trunk,
     Game::refuse_packets,
     Game::step_wall,
     Game::reload,
@@ -350,6 +352,19 @@ impl Game {
         let span = Duration::from_millis(500 + self.chance.below(12_000));
         self.note(format_args!("{id:?} is cut off for {span:?}"));
         self.world.cut_off(id, span);
+    }
+
+    /// Nothing goes between one of the trunks and the service for a while.
+    fn part_trunk(&mut self) {
+        let is_second = self.chance.below(2) == 0;
+        let span = Duration::from_millis(500 + self.chance.below(12_000));
+        self.note(format_args!("a trunk is cut off for {span:?}, the second: {is_second}"));
+        for id in self.callers.clone() {
+            let IpAddr::V4(ip) = self.world.phones[id.0].sip.ip() else { continue };
+            if (ip.octets()[3] >= town::SECOND_TRUNK) == is_second {
+                self.world.cut_off(id, span);
+            }
+        }
     }
 
     /// The network says that a phone's address can't be reached; it may be wrong.

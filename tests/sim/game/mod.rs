@@ -77,7 +77,11 @@ impl Game {
         });
         let counselors = counselors.collect();
         let callers = 2 + chance.below(5);
-        let callers = (1..=callers).map(|n| world.add_caller(n as u8, 0x20 + n as u8)).collect();
+        let callers = (1..=callers as u8).map(|n| {
+            let place = if n % 2 == 0 { town::SECOND_TRUNK + n } else { n };
+            world.add_caller(place, 0x20 + n)
+        });
+        let callers = callers.collect();
         let is_down = Rc::new(Cell::new(false));
         let (down, mut luck, bad) = (Rc::clone(&is_down), chance.split(), chance.below(3) * 15);
         world.link.fate = Box::new(move |_| match luck.below(1000) {
@@ -88,6 +92,7 @@ impl Game {
             _ => Fate::Arrives,
         });
         world.link.voice_loss = if chance.below(4) == 0 { 30 } else { 0 };
+        world.link.voice_disorder = if chance.below(4) == 0 { 15 } else { 0 };
         Self { world, chance, callers, counselors, is_down, toml, done: Vec::new() }
     }
 

@@ -13,11 +13,15 @@ repeats = 1
 next = "queue"
 "#;
 
+/// The callers of the second trunk have numbers from here on.
+pub(super) const SECOND_TRUNK: u8 = 128;
+
 pub(super) fn configuration(chance: &mut Chance, counselors: u64) -> String {
     let mut pick =
         |options: &[&str]| options[chance.below(options.len() as u64) as usize].to_owned();
     let mut toml = "[sip]\nlisten = [\"udp://10.0.0.1:5060\"]\n\
-                    [[trunk]]\nid = \"navi\"\npeers = [\"10.0.1.0/24\"]\n"
+                    [[trunk]]\nid = \"navi\"\npeers = [\"10.0.1.0/25\"]\n\
+                    [[trunk]]\nid = \"spare\"\npeers = [\"10.0.1.128/25\"]\n"
         .to_owned();
     for (n, id) in ["main", "other"].into_iter().enumerate() {
         let answer = pick(&["immediate", "ring", "early_media"]);
