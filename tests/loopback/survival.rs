@@ -18,7 +18,7 @@ use super::service::{CALLER, COUNSELOR, Service, Setup};
 const SOON: Duration = Duration::from_secs(12);
 const VOICE: Duration = Duration::from_millis(700);
 /// How long a voice may be away on a machine that runs other tests beside this one.
-const GAP_MAX: Duration = Duration::from_secs(4);
+const GAP_MAX: Duration = Duration::from_secs(1);
 
 /// Sends a signal, by its name without `SIG`.
 pub(super) fn kill(signal: &str, pid: u32) {
