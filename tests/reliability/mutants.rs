@@ -170,7 +170,8 @@ fn mutated(run: &Run) -> Result<Measured, Box<dyn Error>> {
         socket.send_to(&mutator.next(from), service).is_ok()
     })?;
     let mut registered = Instant::now();
-    // Tables and buffers are as full as they get when the first of it is over.
+    // Tables and buffers are as full as they get when the first of it is over; in the short form,
+    // which is over before the first transaction is forgotten, nearly so.
     let warm = Duration::from_secs(u64::from(seconds / run.count(2, 10)));
     let (began, mut first, mut rest) = (Instant::now(), 0, 0);
     while blast.is_going() {
@@ -197,7 +198,7 @@ fn mutated(run: &Run) -> Result<Measured, Box<dyn Error>> {
         && failed == 0
         && answered + 1 >= asked
         && peak <= before + GROWTH_MAX
-        && rest <= first + first / 10
+        && rest <= first + first / u64::from(run.count(4, 10))
         && log < 5 * MIB;
     Ok(Measured::new(
         is_held,
