@@ -76,9 +76,9 @@ fn a_hole_in_a_voice_is_seen_when_it_is_over() {
 #[test]
 fn a_leg_that_is_never_sent_anything_is_seen() {
     is_seen("nothing is sent from", |world, _| {
-        let peer = world.commands.iter().rev().find_map(|command| match command {
-            Command::Connect { peer, .. } if peer.proven && peer.send => Some(*peer),
-            _ => None,
+        let peer = world.commands.iter().rev().find_map(|command| {
+            let Command::Connect { peer, .. } = command else { return None };
+            (peer.proven && peer.send).then_some(*peer)
         });
         let before = world.now - Duration::from_millis(200);
         world.pace.connect(before, NOBODY, &peer.expect("somebody hears"));

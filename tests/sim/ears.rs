@@ -118,7 +118,7 @@ impl World {
             };
             let hearing = self.listens.iter().filter(|(_, source)| heard(source).contains(port));
             let hearers = counselors(&mut hearing.map(|(hearer, _)| hearer));
-            let speakers = self.listens.get(port).map(|source| heard(source)).unwrap_or_default();
+            let speakers = self.listens.get(port).map(heard).unwrap_or_default();
             let speakers = counselors(&mut speakers.iter());
             if hearers.len() > 1 {
                 broken.push(format!("{hearers:?} hear the caller at {peer}"));
