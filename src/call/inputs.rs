@@ -3,6 +3,8 @@
 //! Owns the routing of one call's inputs to the stage that is on. What a stage answers is carried
 //! out by `Call::go` alone.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::cdr::{EndReason, EndedBy};
@@ -13,6 +15,9 @@ use super::trunk::Arrival;
 use super::{Call, Cx, Next, Phase, closing, with_cx};
 use crate::media::{self, Digit, Means, PortId};
 use crate::sip::{self, Cause, SessionId};
+
+/// How long it takes until we hear of a silence that is long enough.
+const NOTICED_WITHIN: Duration = Duration::from_millis(200);
 
 impl Call {
     /// An event of one of this call's sessions.
@@ -278,7 +283,10 @@ impl Call {
             let Some(session) = self.caller.session() else { return };
             io.sip.probe(io.now.mono, session, limit);
             if !io.is_set(CallTimer::CallerLost) {
-                io.set(CallTimer::CallerLost, limits.lost_caller);
+                // The silence has lasted for the limit by now.
+                let lasted = limit + NOTICED_WITHIN;
+                let left = limits.lost_caller.saturating_sub(lasted).max(limits.lost_caller / 2);
+                io.set(CallTimer::CallerLost, left);
             }
             return;
         }
