@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) command: &'static str,
     /// How long a caller may give no sign of life.
     pub(crate) lost_caller: &'static str,
+    /// More of the keys of `[sip]`.
+    pub(crate) sip: &'static str,
     /// More of the queue's keys.
     pub(crate) queue: &'static str,
     /// More of the configuration: tables that are not there yet.
@@ -53,6 +55,7 @@ impl Default for Plan {
             hold: Duration::from_secs(20),
             command: "run",
             lost_caller: "1h",
+            sip: "",
             queue: "",
             tables: "",
             env: &[],
@@ -281,7 +284,7 @@ fn write_prompts(dir: &Path, plan: &Plan) -> io::Result<()> {
 
 fn configuration(addresses: &Addresses, plan: &Plan) -> String {
     let Addresses { service, trunk, phones, others } = addresses;
-    let Plan { lost_caller, queue, .. } = plan;
+    let Plan { lost_caller, queue, sip, .. } = plan;
     let has_tls = plan.tables.contains("[sip.tls]");
     let mut streams = String::new();
     if has_tls || plan.tables.contains("transport=tcp") {
@@ -300,6 +303,7 @@ lost_caller = "{lost_caller}"
 level = "warn"
 [sip]
 listen = ["udp://{service}:5060"{streams}]
+{sip}
 [media]
 ports = "10000-59998"
 port_rest = "1s"

@@ -54,6 +54,8 @@ pub struct Journal {
     /// The file; `None`: it could not be written, and the next attempt begins a new one.
     log: Option<Log>,
     number: u64,
+    /// Bytes of the live values in a file.
+    size: u64,
     /// Bytes in the file that belong to no live value.
     dead: u64,
     buffer: Vec<u8>,
@@ -91,7 +93,8 @@ impl Journal {
         let number = found.last().copied().unwrap_or(0);
         let (folder, runtime) = (folder.to_owned(), runtime.to_owned());
         let (log, dead, buffer) = (None, 0, Vec::new());
-        (Self { folder, runtime, chance, live, log, number, dead, buffer }, losses)
+        let size = live.iter().map(|(key, value)| file::size(key.len(), value.len())).sum();
+        (Self { folder, runtime, chance, live, log, number, size, dead, buffer }, losses)
     }
 
     /// Everything that is kept, in the order of the keys.
@@ -112,13 +115,18 @@ impl Journal {
         for (key, value) in changes {
             let key_length = key.len();
             let old = match value {
-                Some(value) => self.live.insert(key, value),
+                Some(value) => {
+                    self.size += file::size(key_length, value.len());
+                    self.live.insert(key, value)
+                }
                 None => {
                     self.dead += file::size(key_length, 0);
                     self.live.remove(&key)
                 }
             };
-            self.dead += old.map_or(0, |old| file::size(key_length, old.len()));
+            let gone = old.map_or(0, |old| file::size(key_length, old.len()));
+            self.size -= gone;
+            self.dead += gone;
         }
         let Some(log) = self.log.as_mut().filter(|_| is_sealed) else { return self.begin() };
         let written = log.write(&self.buffer);
@@ -139,16 +147,11 @@ impl Journal {
     /// # Errors
     /// As [`Self::apply`].
     pub fn tidy(&mut self, is_time: bool) -> io::Result<()> {
-        let is_wanted = self.live.is_empty() || self.dead > DEAD_MAX.max(self.size()) || is_time;
+        let is_wanted = self.live.is_empty() || self.dead > DEAD_MAX.max(self.size) || is_time;
         if self.log.is_some() && (self.dead == 0 || !is_wanted) {
             return Ok(());
         }
         self.begin()
-    }
-
-    /// Bytes of the live values.
-    fn size(&self) -> u64 {
-        self.live.iter().map(|(key, value)| file::size(key.len(), value.len())).sum()
     }
 
     /// A new file with a new key, which holds what is kept; the ones before it are forgotten.

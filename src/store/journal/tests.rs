@@ -199,6 +199,21 @@ fn a_folder_that_others_can_write_into_takes_no_key() {
     assert!(error.contains("somebody else"), "{error}");
 }
 
+#[test]
+fn the_size_of_what_is_kept_is_known_without_counting() {
+    let place = Place::new();
+    let (mut journal, _) = place.open();
+    for change in [put("a", "1"), put("b", "22"), put("a", "4444"), gone("b"), gone("c")] {
+        journal.apply([change]).unwrap();
+        let sizes = journal.live().map(|(key, value)| file::size(key.len(), value.len()));
+        let counted: u64 = sizes.sum();
+        assert_eq!(journal.size, counted);
+    }
+    let size = journal.size;
+    drop(journal);
+    assert_eq!((place.open().0.size, size > 0), (size, true));
+}
+
 proptest! {
     /// A process may die in any write.
     #[test]
