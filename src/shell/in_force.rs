@@ -4,13 +4,12 @@
 //! on with the calls. Owns the copy of the text: for the owner only, in a folder in memory, there
 //! from the start to the orderly end of a service. Does not judge the text.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf, absolute};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
-use nix::unistd::geteuid;
+use super::runtime_dir;
 
 /// Where a copy lies; nowhere, when the machine has no folder in memory.
 #[derive(Clone, Debug)]
@@ -19,18 +18,8 @@ pub struct InForce(Option<PathBuf>);
 impl InForce {
     /// The copy of the file at `config`.
     pub fn of(config: &Path) -> Self {
-        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        let given = variable("RUNTIME_DIRECTORY").map(|all| {
-            // Several folders are parted by colons.
-            PathBuf::from(all.to_string_lossy().split(':').next().unwrap_or_default())
-        });
-        let memory = [variable("XDG_RUNTIME_DIR").map(PathBuf::from), Some("/dev/shm".into())];
-        let own = format!("koebashi-{}", geteuid());
-        let made = || memory.into_iter().flatten().map(|it| it.join(&own)).find(|it| make(it));
-        let mut hasher = DefaultHasher::new();
-        absolute(config).unwrap_or_else(|_| config.to_owned()).hash(&mut hasher);
-        let name = format!("in-force-{:x}.toml", hasher.finish());
-        Self(given.or_else(made).map(|folder| folder.join(name)))
+        let name = format!("in-force-{}.toml", runtime_dir::print(config));
+        Self(runtime_dir::find(config).map(|folder| folder.join(name)))
     }
 
     /// No copy, and none will be.
@@ -49,10 +38,6 @@ impl InForce {
     /// When it can't be written; the copy before is left.
     pub fn keep(&self, text: &str) -> io::Result<()> {
         let Some(path) = &self.0 else { return Ok(()) };
-        if let Some(folder) = path.parent() {
-            // Where it can't be made, the file can't either.
-            make(folder);
-        }
         let new = path.with_extension("new");
         // What a process left that died here.
         forgive(fs::remove_file(&new))?;
@@ -68,10 +53,6 @@ impl InForce {
     pub fn forget(&self) -> io::Result<()> {
         self.0.as_ref().map_or(Ok(()), |path| forgive(fs::remove_file(path)))
     }
-}
-
-fn make(folder: &Path) -> bool {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).is_ok()
 }
 
 fn forgive(removed: io::Result<()>) -> io::Result<()> {

@@ -29,6 +29,7 @@ pub mod recorder;
 mod rehearsals;
 pub mod reload;
 mod resolve;
+mod runtime_dir;
 pub mod scribe;
 mod shed;
 mod signals;

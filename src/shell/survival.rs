@@ -8,20 +8,17 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use nix::unistd::geteuid;
 
 use super::clock;
 use super::kept_records::{self, KeptRecords};
 use super::kept_sockets::{CLAIM_WITHIN, KeptSockets};
 use super::kept_voices::{self, KeptPorts, KeptVoices};
+use super::runtime_dir;
 use super::scribe::{Health, Scribe};
 use crate::call::cdr::Cdr;
 use crate::call::config::Config;
@@ -87,20 +84,8 @@ pub fn open(state_dir: &Path, runtime_dir: Option<&Path>, chance: &mut Chance) -
 
 /// A folder that ends with this run of the machine.
 fn find_runtime_dir(state_dir: &Path) -> PathBuf {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    if let Some(given) = variable("RUNTIME_DIRECTORY") {
-        // Several folders are parted by colons.
-        let first = given.to_string_lossy().split(':').next().map(PathBuf::from);
-        return first.unwrap_or_default();
-    }
-    let mut hasher = DefaultHasher::new();
-    absolute(state_dir).unwrap_or_else(|_| state_dir.to_owned()).hash(&mut hasher);
-    let name = format!("koebashi-{}-{:x}", geteuid(), hasher.finish());
-    let folders = [variable("XDG_RUNTIME_DIR").map(PathBuf::from), Some("/dev/shm".into())];
-    for folder in folders.into_iter().flatten().map(|folder| folder.join(&name)) {
-        if fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).is_ok() {
-            return folder;
-        }
+    if let Some(folder) = runtime_dir::find(state_dir) {
+        return folder;
     }
     tracing::warn!(
         "there is no folder in memory for the keys of live calls (service.runtime_dir): they are \

@@ -1,0 +1,38 @@
+//! A folder in memory, for what outlives the process and not the machine.
+//!
+//! Owns where it is: where the service manager says, else in the user's or the machine's own. Does
+//! not own what is put there.
+
+use std::fs::DirBuilder;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf, absolute};
+
+use nix::unistd::geteuid;
+
+/// The folder for what belongs to `path`, made (mode 0700) when it is not there; `None`: the
+/// machine has none.
+pub(super) fn find(path: &Path) -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(given) = variable("RUNTIME_DIRECTORY") {
+        // Several folders are parted by colons.
+        let first = given.to_string_lossy().split(':').next().map(PathBuf::from)?;
+        // Where it can't be made, whoever puts something there is told.
+        make(&first);
+        return Some(first);
+    }
+    let name = format!("koebashi-{}-{}", geteuid(), print(path));
+    let folders = [variable("XDG_RUNTIME_DIR").map(PathBuf::from), Some("/dev/shm".into())];
+    folders.into_iter().flatten().map(|folder| folder.join(&name)).find(|folder| make(folder))
+}
+
+/// What tells one path's things from another's.
+pub(super) fn print(path: &Path) -> String {
+    let mut hasher = DefaultHasher::new();
+    absolute(path).unwrap_or_else(|_| path.to_owned()).hash(&mut hasher);
+    format!("{:x}", hasher.finish())
+}
+
+fn make(folder: &Path) -> bool {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).is_ok()
+}
