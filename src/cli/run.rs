@@ -89,14 +89,12 @@ async fn serve(
     let limits = ready.loaded.console.clone();
     let bound = {
         let limits = limits.clone();
-        workers.spawn(async move { console::bind(&limits).await })
+        workers.spawn(async move { bind(&limits).await })
     };
     let listener = bound.await.map_err(Broken::from).context("the console")?;
     let (setup, current) = load::setup(&mut ready, path.clone(), sockets, in_force)?;
     let listener = match listener {
-        Err(error) if !setup.kept.has_calls() => {
-            return Err(error).with_context(|| format!("console.listen: {}", limits.listen));
-        }
+        Err(error) if !setup.kept.has_calls() => return Err(error),
         listener => listener.ok(),
     };
     let setup = Setup { beside: workers.clone(), ..setup };
@@ -148,7 +146,7 @@ impl Pages {
     async fn show(self, bound: Option<TcpListener>, mut stopped: oneshot::Receiver<Infallible>) {
         let listener = match bound {
             Some(listener) => Some(listener),
-            None => insist(&mut stopped, || self.bind()).await,
+            None => insist(&mut stopped, || bind(&self.limits)).await,
         };
         let Some(listener) = listener else { return };
         let Some(desk) = insist(&mut stopped, || self.open()).await else { return };
@@ -162,17 +160,17 @@ impl Pages {
         console::serve(listener, desk, async { drop(stopped.await) }).await;
     }
 
-    async fn bind(&self) -> Result<TcpListener> {
-        let bound = console::bind(&self.limits).await;
-        bound.with_context(|| format!("console.listen: {}", self.limits.listen))
-    }
-
     async fn open(&self) -> Result<Arc<console::Desk>> {
         let Self { handle, limits, current, path } = self;
         let (handle, limits) = (handle.clone(), limits.clone());
         let (current, path, chance) = (current.clone(), path.clone(), clock::chance()?);
         Ok(console::Desk::open(console::Setup { handle, limits, current, chance, path }).await?)
     }
+}
+
+async fn bind(limits: &Console) -> Result<TcpListener> {
+    let bound = console::bind(limits).await;
+    bound.with_context(|| format!("console.listen: {}", limits.listen))
 }
 
 /// Tries until it works; `None`: the service ends first.

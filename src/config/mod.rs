@@ -44,7 +44,7 @@ pub use reports::Reports;
 use crate::complaint::{Cause, Complaint, File, Fit, Severity, Syntax};
 use crate::pii::Pii;
 use crate::{call, media, shell, sip, store};
-use sheet::{MAX_COMPLAINTS, Section, Sheet};
+use sheet::{Section, Sheet};
 
 /// The password of extension 101 in the demo that an empty file opens. Everyone knows it, so it
 /// works on loopback only.
@@ -181,21 +181,17 @@ fn table<'t>(text: &'t str, file: &str) -> Result<DeTable<'t>, Vec<Complaint>> {
         return Ok(table.into_inner());
     }
     let sheet = Sheet::new(file, text);
-    let mut complaints: Vec<Complaint> = errors
-        .iter()
-        .map(|error| {
-            let line = error.span().map(|span| sheet.line(span.start));
-            let what = Syntax(error.message().replace('\n', "; "));
-            Complaint::error(file, line, File::NotToml(what))
-        })
-        .collect();
-    complaints.sort_by_key(|complaint| complaint.line);
-    complaints.dedup();
-    if complaints.len() > MAX_COMPLAINTS {
-        complaints.truncate(MAX_COMPLAINTS);
-        complaints.insert(0, Complaint::error(file, None, File::More(MAX_COMPLAINTS)));
+    let said = errors.iter().map(|error| {
+        let line = error.span().map(|span| sheet.line(span.start));
+        (line, error.message().replace('\n', "; "))
+    });
+    let mut said: Vec<_> = said.collect();
+    said.sort_by_key(|(line, _)| *line);
+    said.dedup();
+    for (line, what) in said {
+        sheet.complain(Severity::Error, "", line, File::NotToml(Syntax(what)));
     }
-    Err(complaints)
+    Err(sheet.into_found().complaints)
 }
 
 /// What the readers of the sections have in common.

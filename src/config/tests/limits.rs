@@ -1,6 +1,7 @@
 //! How much of everything there may be, and what is said of more.
 
 use super::*;
+use crate::config::sheet::MAX_COMPLAINTS;
 
 #[test]
 fn a_national_service_has_thousands_of_counselors() {
