@@ -6,7 +6,6 @@
 //! disk takes it again. What a change says is its sender's; the file is the [`Journal`]'s.
 
 use std::collections::BTreeMap;
-use std::hint::black_box;
 use std::io;
 use std::mem::take;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -21,8 +20,6 @@ const RETRY: Duration = Duration::from_millis(500);
 const FORGET_AFTER: Duration = Duration::from_secs(15);
 /// A write that takes so long is a fault, until it is done.
 const HANGS_AFTER: Duration = Duration::from_secs(2);
-/// Bytes of its stack that sealing needs at most.
-const STACK: usize = 16_000;
 
 /// How the journal does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -147,14 +144,6 @@ impl Pen {
     }
 }
 
-/// The cipher works on copies of some hundred bytes in its own frames, and leaves what they held:
-/// a caller's number, until this thread happens to need as much of its stack again.
-#[inline(never)]
-fn wipe_stack() {
-    let mut used = [0_u8; STACK];
-    black_box(&mut used);
-}
-
 impl Shared {
     /// Held for moments. A panic leaves the desk whole.
     fn lock(&self) -> MutexGuard<'_, Desk> {
@@ -187,7 +176,6 @@ impl Shared {
                 written = journal.tidy(is_time);
                 self.report(number, &written);
             }
-            wipe_stack();
         }
     }
 

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::hint::black_box;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ const HEAD: usize = 1 + 2 + 4;
 const RECORD_MAX: usize = 16 << 20;
 /// Largest file that is read.
 const FILE_MAX: u64 = 1 << 30;
+/// Bytes of the stack that the cipher needs at most.
+const STACK: usize = 16_000;
 
 /// Bytes of a change.
 pub(super) fn size(key: usize, value: usize) -> u64 {
@@ -77,7 +80,9 @@ impl Log {
             let kind = if value.is_some() { Kind::Put } else { Kind::Gone };
             (kind, &**key, value.as_deref().unwrap_or_default())
         });
-        self.boxes.seal(out, told)
+        let is_sealed = self.boxes.seal(out, told);
+        wipe_stack();
+        is_sealed
     }
 
     /// Appends the mark that what was kept is complete.
@@ -180,7 +185,17 @@ pub(super) fn read(folder: &Path, runtime: &Path, number: u64) -> io::Result<Fou
         return Err(io::ErrorKind::InvalidData.into());
     };
     let start = bytes.len() - rest;
-    Ok(unseal(&secret, &mut bytes[start..]))
+    let found = unseal(&secret, &mut bytes[start..]);
+    wipe_stack();
+    Ok(found)
+}
+
+/// The cipher works on copies of some hundred bytes in its own frames, and leaves what they held:
+/// a caller's number, until the thread happens to need as much of its stack again.
+#[inline(never)]
+fn wipe_stack() {
+    let mut used = [0_u8; STACK];
+    black_box(&mut used);
 }
 
 fn unseal(secret: &[u8; 32], mut rest: &mut [u8]) -> Found {
