@@ -198,26 +198,13 @@ fn signal(child: &Child, name: &str) {
 
 #[test]
 fn a_folder_of_state_serves_one_service_at_a_time() {
-    let ports = || {
-        let (sip, console) = (free_port(), free_port());
-        format!(
-            "[sip]\nlisten = [\"udp://127.0.0.1:{sip}\"]\n[console]\n\
-             listen = \"127.0.0.1:{console}\"\n"
-        )
-    };
     let first = config("one_service", &ports());
     let written = fs::read_to_string(&first).unwrap();
     let (head, _) = written.split_once("[sip]").unwrap();
     let second = Path::new(&first).with_file_name("second.toml");
     fs::write(&second, format!("{head}{}", ports())).unwrap();
     let second = second.to_str().unwrap();
-    let mut live = Command::new(env!("CARGO_BIN_EXE_koebashi"))
-        .args(["run", "--config", &first])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(live.stderr.take().unwrap()).lines();
-    assert!(log.any(|line| line.unwrap().contains("console on")));
+    let (mut live, _log) = run_until(&first, &["console on"]);
     let refused = koebashi(&["run", "--config", second]);
     let error = text(&refused.stderr);
     assert_eq!((refused.status.code(), error.lines().count()), (Some(1), 1), "{error}");
@@ -253,81 +240,80 @@ fn recordings_of_a_service_elsewhere_are_told_where_to_be_sought() {
     }
 }
 
-/// Runs the service until it says that; the others of its words are left in the pipe.
-fn run_until(path: &str, wanted: &[&str]) -> (Child, BufReader<ChildStderr>) {
-    let folder = Path::new(path).parent().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_koebashi"));
-    command.args(["run", "--config", path]).env("RUNTIME_DIRECTORY", folder);
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
+/// Sockets of its own.
+fn ports() -> String {
+    let (sip, console) = (free_port(), free_port());
+    format!(
+        "[sip]\nlisten = [\"udp://127.0.0.1:{sip}\"]\n[console]\nlisten = \"127.0.0.1:{console}\"\n"
+    )
+}
+
+type Log = BufReader<ChildStderr>;
+
+/// Reads until all of this is said, in whatever order.
+fn read_until(log: &mut Log, wanted: &[&str]) {
     let mut missing = wanted.to_vec();
     while !missing.is_empty() {
         let mut line = String::new();
         assert_ne!(log.read_line(&mut line).unwrap(), 0, "no line says {missing:?}");
         missing.retain(|wanted| !line.contains(wanted));
     }
+}
+
+/// The service, which keeps what outlives it beside its configuration.
+fn run(path: &str) -> Command {
+    let folder = Path::new(path).parent().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_koebashi"));
+    command.args(["run", "--config", path]).env("RUNTIME_DIRECTORY", folder);
+    command
+}
+
+/// Runs the service until it says that; what else it says is left in the pipe.
+fn run_until(path: &str, wanted: &[&str]) -> (Child, Log) {
+    let mut child = run(path).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    read_until(&mut log, wanted);
     (child, log)
 }
 
 #[test]
 fn whoever_follows_a_crash_goes_on_though_the_file_is_no_good() {
-    let (sip, console) = (free_port(), free_port());
+    let ports = ports();
     let more = format!(
-        "[sip]\nlisten = [\"udp://127.0.0.1:{sip}\"]\n[console]\nlisten = \"127.0.0.1:{console}\"\n\
-         [[trunk]]\nid = \"navi\"\npeers = [\"192.0.2.1\"]\n[[line]]\nid = \"a\"\n\
+        "{ports}[[trunk]]\nid = \"navi\"\npeers = [\"192.0.2.1\"]\n[[line]]\nid = \"a\"\n\
          numbers = [\"0570000001\"]\n[[counselor]]\nextension = \"101\"\n\
          password = \"koebashi-101\"\nlines = [\"a\"]\n"
     );
     let path = config("follows_a_crash", &more);
     let good = fs::read_to_string(&path).unwrap();
-    let listens = format!("127.0.0.1:{sip}");
+    let listens = ports.split('"').nth(1).unwrap();
     let bad = format!("{good}\n[sip]\n");
     let (mut child, _log) = run_until(&path, &["console on"]);
     for (left, said) in [(bad.as_str(), "duplicate key"), ("", "is gone or empty")] {
         signal(&child, "KILL");
         child.wait().unwrap();
         fs::write(&path, left).unwrap();
-        let (next, mut log) = run_until(&path, &[said, &listens, "console on"]);
+        let (next, mut log) = run_until(&path, &[said, listens, "console on"]);
         // Mended, it is taken over; changed while nobody looked, it is the one to follow.
         fs::write(&path, format!("{good}# Mended.\n")).unwrap();
         signal(&next, "HUP");
-        let mut line = String::new();
-        while !line.contains("taken over") {
-            line.clear();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0);
-        }
+        read_until(&mut log, &["taken over"]);
         child = next;
     }
     // Whoever follows an orderly end is told of it instead.
     signal(&child, "TERM");
     assert!(child.wait().unwrap().success());
     fs::write(&path, &bad).unwrap();
-    let refused = koebashi(&["run", "--config", &path]);
+    let refused = run(&path).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("duplicate key"), "{}", text(&refused.stderr));
 }
 
 #[test]
 fn signals_reload_drain_and_end_the_service() {
-    let (sip, console) = (free_port(), free_port());
-    let ports = format!(
-        "[sip]\nlisten = [\"udp://127.0.0.1:{sip}\"]\n[console]\nlisten = \"127.0.0.1:{console}\"\n"
-    );
-    let path = config("signals", &ports);
-    let mut child = Command::new(env!("CARGO_BIN_EXE_koebashi"))
-        .args(["run", "--config", &path])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let mut until = |wanted: &str| {
-        let mut line = String::new();
-        while !line.contains(wanted) {
-            line.clear();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "no line says {wanted:?}");
-        }
-    };
-    until("console on");
+    let path = config("signals", &ports());
+    let (mut child, mut log) = run_until(&path, &["console on"]);
+    let mut until = |wanted: &str| read_until(&mut log, &[wanted]);
     signal(&child, "HUP");
     until("taken over");
     fs::write(&path, "[sip]\nlisten = 1\n").unwrap();

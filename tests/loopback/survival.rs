@@ -53,11 +53,15 @@ fn assert_one_stream(packets: &[Packet]) {
     }
 }
 
+/// The journal as it is on the disk.
+fn journal(place: &Place) -> Journal {
+    let (folder, keys) = (place.dir.join("state/calls"), place.dir.join("run"));
+    Journal::open(&folder, &keys, Chance::from_number(1)).0
+}
+
 /// Ports whose state is in the journal.
 fn kept_ports(place: &Place) -> usize {
-    let (folder, keys) = (place.dir.join("state/calls"), place.dir.join("run"));
-    let (journal, _) = Journal::open(&folder, &keys, Chance::from_number(1));
-    journal.live().filter(|(key, _)| key.starts_with(b"port/")).count()
+    journal(place).live().filter(|(key, _)| key.starts_with(b"port/")).count()
 }
 
 /// Both talk, the service is replaced, both talk on over the same ports, the caller hangs up.
@@ -175,8 +179,7 @@ fn those_who_talk_talk_on_when_the_service_is_killed_while_it_drains() {
 
 /// What the journal has of calls, by the kind of its keys, and whether a number is in any of it.
 fn kept_of_calls(place: &Place, number: &str) -> (usize, usize, bool) {
-    let (folder, keys) = (place.dir.join("state/calls"), place.dir.join("run"));
-    let (journal, _) = Journal::open(&folder, &keys, Chance::from_number(1));
+    let journal = journal(place);
     let count = |kind: &[u8]| journal.live().filter(|(key, _)| key.starts_with(kind)).count();
     let text = |value: &[u8]| String::from_utf8_lossy(value).contains(number);
     // A session answers what comes late for half a minute.

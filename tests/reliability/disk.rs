@@ -80,11 +80,7 @@ impl Fault {
     fn begin(self, scene: &Scene) -> Result<Broken, Box<dyn Error>> {
         let state = scene.service.dir().join("state");
         Ok(match self {
-            Self::Locked => {
-                let lock = Connection::open(state.join("koebashi.db"))?;
-                lock.execute_batch("BEGIN EXCLUSIVE")?;
-                Broken::Lock(lock)
-            }
+            Self::Locked => Broken::Lock(scene.lock_database()?),
             Self::Full => {
                 let path = state.join("filler");
                 let mut file = fs::File::create(&path)?;

@@ -155,6 +155,13 @@ impl Scene {
         Ok(database)
     }
 
+    /// Locks the database, for as long as nobody says ROLLBACK or drops it.
+    pub(crate) fn lock_database(&self) -> Result<Connection, rusqlite::Error> {
+        let lock = Connection::open(self.service.dir().join("state/koebashi.db"))?;
+        lock.execute_batch("BEGIN EXCLUSIVE")?;
+        Ok(lock)
+    }
+
     /// Waits until there is a record of each of these calls; whether there is one each, and all of
     /// them were answered.
     pub(crate) fn are_recorded(&self, calls: u32) -> io::Result<bool> {

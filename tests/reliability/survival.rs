@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use koebashi::chance::Chance;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rusqlite::Connection;
 
 use crate::goal::{Goal, Measured, Run};
 use crate::load::callers::Habit;
@@ -219,8 +218,7 @@ fn killed_beside_a_lock(_: &Run) -> Result<Measured, Box<dyn Error>> {
     let (old, new) = (20, 10);
     let scene = Scene::start(&Plan { counselors: old + new, ..kept() })?;
     let callers = scene.talk(old)?;
-    let lock = Connection::open(scene.service.dir().join("state/koebashi.db"))?;
-    lock.execute_batch("BEGIN EXCLUSIVE")?;
+    let lock = scene.lock_database()?;
     let mut hearing = Hearing::default();
     scene.voice.begin();
     sleep(AROUND);
