@@ -101,7 +101,7 @@ fn a_hole_after_a_crash_is_seen() {
 fn a_second_record_is_seen() {
     let told = |world: &mut World, caller: PhoneId| {
         world.with(caller, |phone, now| phone.hang_up(now));
-        world.run(S);
+        world.run(2 * S);
         world.cdrs[0].clone()
     };
     is_seen("has two records", |world, caller| {

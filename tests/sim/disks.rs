@@ -2,9 +2,10 @@
 //! times in which either takes nothing.
 //!
 //! Owns what waits for a disk, what a crash loses of it, and whether a second record of a call may
-//! be. As the shell has it: what is gone stays in the journal until the records before it are in
-//! the database; changes that the journal refuses are written when it takes them again; what waits
-//! dies with the process. What the journal holds is [`Life`](super::life::Life)'s.
+//! be. As the shell has it: what is gone stays in the journal for a second, and then a record that
+//! the database has not taken stays in its place, also for the next process; changes that the
+//! journal refuses are written when it takes them again; what else waits dies with the process.
+//! What the journal holds besides is [`Life`](super::life::Life)'s.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -14,10 +15,14 @@ use koebashi::call::cdr::{CallId, Cdr, EndReason};
 use koebashi::call::config::Extension;
 use koebashi::call::intention::Intention;
 use koebashi::call::journal::{Change, Key};
+use koebashi::call::recorded;
 use koebashi::sip::message::Method;
 
 use super::phone::PhoneId;
 use super::world::World;
+
+/// How long what is gone stays in the journal at most.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// A time of which the next process knew nothing, because the journal was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +44,16 @@ impl Gap {
 #[derive(Clone, Copy, Debug)]
 struct Death {
     at: Instant,
-    /// Something waited for a disk: the journal was older than the calls.
+    /// The journal was older than the calls.
     is_behind: bool,
+}
+
+/// A record that waits for the database.
+#[derive(Debug)]
+struct Waiting {
+    cdr: Cdr,
+    /// The journal has it.
+    is_kept: bool,
 }
 
 /// What waits for the disks, and what was lost with a process.
@@ -51,11 +64,12 @@ pub(crate) struct Disks {
     /// Until when the journal takes nothing.
     journal: Option<Instant>,
     /// Records that wait.
-    waiting: Vec<Cdr>,
+    waiting: Vec<Waiting>,
     /// Choices that wait.
     choices: BTreeMap<Extension, Intention>,
-    /// Keys that are gone, as soon as the records that wait are written.
+    /// Keys that are gone with the next beat, and when that is.
     gone: BTreeSet<Key>,
+    beat_at: Option<Instant>,
     /// Changes that the journal did not take, and since when there are any.
     unwritten: BTreeMap<Key, Option<Bytes>>,
     unwritten_since: Option<Instant>,
@@ -64,7 +78,7 @@ pub(crate) struct Disks {
     deaths: Vec<Death>,
     /// When an INVITE was refused and recorded.
     refusals: Vec<Instant>,
-    /// Refusals whose record waited when the process died: the journal does not know them.
+    /// Refusals whose record waited when the process died, and was not in the journal yet.
     pub lost: BTreeSet<CallId>,
     /// Times that were lost.
     pub gaps: Vec<Gap>,
@@ -77,9 +91,9 @@ pub(crate) struct Disks {
 }
 
 impl Disks {
-    /// When a disk works again.
+    /// When a disk works again, or takes what is due.
     pub(super) fn next(&self) -> Option<Instant> {
-        [self.database, self.journal].into_iter().flatten().min()
+        [self.database, self.journal, self.beat_at].into_iter().flatten().min()
     }
 
     /// Nothing waits, and everything works.
@@ -87,8 +101,8 @@ impl Disks {
         self.next().is_none()
     }
 
-    /// A switchboard tells the record of a call: once, unless it was killed while it did, or with a
-    /// disk that was behind. An INVITE that was refused may come again to the next process.
+    /// A switchboard tells the record of a call: once, unless it was killed before the journal had
+    /// forgotten the call. An INVITE that was refused may come again to the next process.
     fn note(&mut self, now: Instant, cdr: &Cdr) {
         let process = self.deaths.len();
         let is_refusal = matches!(cdr.reason, EndReason::Rejected(_)) && cdr.answered.is_none();
@@ -99,7 +113,7 @@ impl Disks {
         let may_come_again = self
             .deaths
             .get(before)
-            .is_some_and(|death| death.at == at || death.is_behind || is_refusal);
+            .is_some_and(|death| death.at <= at + BEAT || death.is_behind || is_refusal);
         if !may_come_again {
             self.broken.push(format!("{} has two records", cdr.call));
         }
@@ -107,14 +121,22 @@ impl Disks {
 
     /// All that the process had not written is lost.
     pub(super) fn die(&mut self, now: Instant) {
-        let is_behind = !self.waiting.is_empty() || !self.unwritten.is_empty();
+        let is_behind = !self.unwritten.is_empty();
         self.deaths.push(Death { at: now, is_behind });
         let waiting = std::mem::take(&mut self.waiting).into_iter();
-        let refusals = waiting.filter(|cdr| cdr.answered.is_none());
+        let (kept, lost): (Vec<_>, Vec<_>) = waiting.partition(|waiting| waiting.is_kept);
+        // The next process hands them in again, as it reads them.
+        self.waiting.extend(kept.into_iter().map(|Waiting { cdr, .. }| {
+            let cdr = recorded::restore(&recorded::keep(&cdr)).expect("what we have written");
+            Waiting { cdr, is_kept: true }
+        }));
+        let refusals = lost.into_iter().map(|waiting| waiting.cdr);
+        let refusals = refusals.filter(|cdr| cdr.answered.is_none());
         let refusals = refusals.filter(|cdr| matches!(cdr.reason, EndReason::Rejected(_)));
         self.lost.extend(refusals.map(|cdr| cdr.call));
         self.choices.clear();
         self.gone.clear();
+        self.beat_at = None;
         self.unwritten.clear();
         self.gaps.extend(self.unwritten_since.take().map(|from| Gap { from, to: now }));
     }
@@ -148,11 +170,8 @@ impl World {
         if self.life.disks.database.take_if(|until| *until <= now).is_some() {
             let waiting = std::mem::take(&mut self.life.disks.waiting);
             self.life.disks.waited += waiting.len();
-            waiting.into_iter().for_each(|cdr| self.write(cdr));
+            waiting.into_iter().for_each(|waiting| self.write(waiting.cdr));
             self.intentions.append(&mut self.life.disks.choices);
-            for key in std::mem::take(&mut self.life.disks.gone) {
-                self.put(key, None);
-            }
         }
         if self.life.disks.journal.take_if(|until| *until <= now).is_some() {
             self.life.disks.unwritten_since = None;
@@ -160,13 +179,30 @@ impl World {
                 self.put(key, value);
             }
         }
+        if self.life.disks.beat_at.take_if(|at| *at <= now).is_some() {
+            self.beat();
+        }
+    }
+
+    /// What is gone is forgotten, and records that wait are kept.
+    fn beat(&mut self) {
+        for key in std::mem::take(&mut self.life.disks.gone) {
+            self.put(key, None);
+        }
+        let disks = &mut self.life.disks;
+        if disks.journal.is_none() {
+            disks.waiting.iter_mut().for_each(|waiting| waiting.is_kept = true);
+        } else if disks.waiting.iter().any(|waiting| !waiting.is_kept) {
+            disks.beat_at = disks.journal;
+        }
     }
 
     /// A record comes.
     pub(crate) fn on_record(&mut self, cdr: Cdr) {
         self.life.disks.note(self.now, &cdr);
         if self.life.disks.database.is_some() {
-            self.life.disks.waiting.push(cdr);
+            self.life.disks.waiting.push(Waiting { cdr, is_kept: false });
+            self.life.disks.beat_at.get_or_insert(self.now + BEAT);
         } else {
             self.write(cdr);
         }
@@ -197,8 +233,9 @@ impl World {
         self.life.written.0 += 1;
         for Change { key, value } in changes {
             self.life.written.1 += value.as_ref().map_or(0, Bytes::len);
-            if value.is_none() && !self.life.disks.waiting.is_empty() {
+            if value.is_none() {
                 self.life.disks.gone.insert(key);
+                self.life.disks.beat_at.get_or_insert(self.now + BEAT);
             } else {
                 self.life.disks.gone.remove(&key);
                 self.put(key, value);
