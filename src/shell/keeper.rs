@@ -10,10 +10,9 @@ mod shelf;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io::{self, Write, stderr};
 use std::os::fd::AsFd;
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -23,7 +22,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, mkdtemp};
 
 use super::fds;
 use shelf::{Shelf, Told};
@@ -108,11 +107,16 @@ struct Keeper {
 /// # Errors
 /// When the system refuses what this needs.
 pub fn run(program: Program) -> io::Result<u8> {
-    let folder = env::temp_dir().join(format!("koebashi-keep-{}", std::process::id()));
-    DirBuilder::new().mode(0o700).create(&folder)?;
+    let folder = new_folder()?;
     let served = serve(program, &folder);
     fs::remove_dir_all(&folder).ok();
     served
+}
+
+/// A folder for the socket that nobody else may use. Its name is new each time: a keeper that was
+/// killed has left its own, and process numbers come again (in a container always the same).
+fn new_folder() -> io::Result<PathBuf> {
+    Ok(mkdtemp(&env::temp_dir().join("koebashi-keep-XXXXXX"))?)
 }
 
 fn serve(program: Program, folder: &Path) -> io::Result<u8> {

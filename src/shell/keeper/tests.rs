@@ -1,3 +1,4 @@
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child as Process, Command};
 use std::thread::sleep;
@@ -45,9 +46,8 @@ struct Place {
 }
 
 impl Place {
-    fn new(name: &str) -> Self {
-        let folder = env::temp_dir().join(format!("koebashi-keeper-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
+    fn new() -> Self {
+        let folder = new_folder().unwrap();
         let path = folder.join("notify");
         let keeper = Keeper {
             program: Program { path: "/bin/false".into(), arguments: vec![] },
@@ -86,8 +86,17 @@ impl Drop for Place {
 }
 
 #[test]
+fn what_a_killed_keeper_has_left_keeps_no_other_from_its_work() {
+    let (left, own) = (new_folder().unwrap(), new_folder().unwrap());
+    assert_ne!(left, own);
+    assert_eq!(fs::metadata(&own).unwrap().permissions().mode() & 0o777, 0o700, "nobody else's");
+    fs::remove_dir(left).unwrap();
+    fs::remove_dir(own).unwrap();
+}
+
+#[test]
 fn a_service_that_dies_while_it_drains_is_followed_by_one_that_drains_on() {
-    let mut place = Place::new("drain");
+    let mut place = Place::new();
     let (mut first, mut next) = (Sleeper::new(), Sleeper::new());
     let pid = place.keep(&first, Stage::Ready);
     place.keeper.on_signal(Signal::SIGTERM);
@@ -104,7 +113,7 @@ fn a_service_that_dies_while_it_drains_is_followed_by_one_that_drains_on() {
 
 #[test]
 fn a_service_that_is_to_end_while_there_is_none_is_started_for_its_calls() {
-    let mut place = Place::new("between");
+    let mut place = Place::new();
     place.keeper.start_at = Some(Instant::now());
     place.keeper.on_signal(Signal::SIGTERM);
     assert_eq!((place.keeper.wish, place.keeper.start_at.is_some()), (Wish::Drain, true));
@@ -116,7 +125,7 @@ fn a_service_that_is_to_end_while_there_is_none_is_started_for_its_calls() {
 
 #[test]
 fn a_service_that_has_ended_its_calls_is_not_started_again_whatever_it_ends_with() {
-    let mut place = Place::new("over");
+    let mut place = Place::new();
     let process = Sleeper::new();
     let pid = place.keep(&process, Stage::Ready);
     place.keeper.on_signal(Signal::SIGTERM);
@@ -126,7 +135,7 @@ fn a_service_that_has_ended_its_calls_is_not_started_again_whatever_it_ends_with
 
 #[test]
 fn a_service_that_hands_over_while_it_drains_is_followed_by_one_that_drains_on() {
-    let mut place = Place::new("upgrade");
+    let mut place = Place::new();
     let (first, mut next) = (Sleeper::new(), Sleeper::new());
     let pid = place.keep(&first, Stage::Ready);
     place.keeper.on_signal(Signal::SIGTERM);
@@ -139,7 +148,7 @@ fn a_service_that_hands_over_while_it_drains_is_followed_by_one_that_drains_on()
 
 #[test]
 fn whoever_interrupts_twice_does_not_wait_for_a_service_that_starts() {
-    let mut place = Place::new("interrupt");
+    let mut place = Place::new();
     let mut process = Sleeper::new();
     let pid = place.keep(&process, Stage::Starting);
     place.keeper.on_signal(Signal::SIGINT);
@@ -151,7 +160,7 @@ fn whoever_interrupts_twice_does_not_wait_for_a_service_that_starts() {
 
 #[test]
 fn a_hand_over_is_asked_of_the_service_that_is_there_and_of_no_later_one() {
-    let mut place = Place::new("hand-over");
+    let mut place = Place::new();
     place.keeper.start_at = Some(Instant::now());
     // Nobody is there: the next one is the newest anyway.
     place.keeper.on_signal(Signal::SIGUSR2);
@@ -169,7 +178,7 @@ fn a_hand_over_is_asked_of_the_service_that_is_there_and_of_no_later_one() {
 
 #[test]
 fn calls_that_no_service_goes_on_with_hold_up_no_end() {
-    let mut place = Place::new("absence");
+    let mut place = Place::new();
     let mut process = Sleeper::new();
     let pid = place.keep(&process, Stage::Ready);
     assert_eq!(place.keeper.on_end(pid, KILLED), None);
