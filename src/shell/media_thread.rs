@@ -8,6 +8,7 @@
 
 pub mod backend;
 pub mod figures;
+mod orders;
 mod shard;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use std::io;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 use tokio::sync::mpsc;
@@ -28,6 +29,7 @@ use crate::shell::recorder::Tap;
 use backend::priority::{self, Given};
 use backend::{Backend, Epoll, Kind, Uring, Wake};
 use figures::{Figures, Gauge};
+use orders::Orders;
 use shard::{Means, Shard};
 
 /// Orders that wait for one thread; the next is refused.
@@ -102,7 +104,7 @@ fn begin(
     let (ready, readiness) = sync_channel(count);
     for n in 0..count {
         let wake = Wake::new()?;
-        let (orders, inbox) = sync_channel(ORDERS_MAX);
+        let (orders, inbox) = orders::queue(ORDERS_MAX);
         let gauge = Arc::new(Gauge::default());
         let means = Means {
             inbox,
@@ -203,7 +205,7 @@ struct Threads {
 }
 
 struct Thread {
-    orders: SyncSender<Order>,
+    orders: Orders,
     wake: Wake,
     /// It has orders of which it has not been woken.
     is_told: AtomicBool,
@@ -290,10 +292,7 @@ impl Thread {
     }
 
     fn queue_or_return(&self, order: Order) -> Result<(), Order> {
-        let refused = |error| match error {
-            TrySendError::Full(order) | TrySendError::Disconnected(order) => order,
-        };
-        self.orders.try_send(order).map_err(refused)?;
+        self.orders.give(order)?;
         self.is_told.store(true, Ordering::Relaxed);
         Ok(())
     }

@@ -11,7 +11,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -20,6 +19,7 @@ use super::Order;
 use super::backend::sockets::Sockets;
 use super::backend::{Arrival, Backend};
 use super::figures::Gauge;
+use super::orders::{Found, Inbox};
 use crate::chance::Chance;
 use crate::media::engine::{Channel, Engine};
 use crate::media::prompt::Library;
@@ -47,12 +47,14 @@ const OLD_AFTER: Duration = Duration::from_millis(200);
 /// The same where ports of the process before have just been taken over, for what came while there
 /// was no process and what came behind it: the peers decide for themselves what they still play.
 const TAKEN_OVER_AFTER: Duration = Duration::from_secs(1);
+/// How soon an inbox is looked into again into which somebody has just written.
+const BUSY: Duration = Duration::from_millis(1);
 /// How soon events that found no room are tried again.
 const RETRY: Duration = Duration::from_millis(20);
 
 /// What a shard is given.
 pub(super) struct Means {
-    pub(super) inbox: Receiver<Order>,
+    pub(super) inbox: Inbox,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) config: Config,
     pub(super) library: Arc<Library>,
@@ -85,7 +87,8 @@ pub(super) struct Shard<B> {
     ports: BTreeMap<u32, (PortId, SocketAddr)>,
     /// The backend has packets that were not taken in the last turn.
     has_packets: bool,
-    has_orders: bool,
+    /// When the inbox is to be looked into, where there is more in it.
+    orders_at: Option<Instant>,
     /// When the last wait ended.
     now: Instant,
     /// When ports of the process before were taken over.
@@ -113,7 +116,7 @@ impl<B: Backend> Shard<B> {
             engine,
             ports: BTreeMap::new(),
             has_packets: false,
-            has_orders: false,
+            orders_at: None,
             now: Instant::now(),
             taken_over: Instant::now(),
             ticked: None,
@@ -154,11 +157,12 @@ impl<B: Backend> Shard<B> {
 
     /// When there is something to do without any packet; `None`: never.
     fn until(&self) -> Option<Instant> {
-        if self.has_packets || self.has_orders {
+        if self.has_packets {
             return Some(self.now);
         }
         let has_to_retry = || (!self.backlog.is_empty()).then(|| self.now + RETRY);
-        self.engine.poll_timeout().or_else(has_to_retry)
+        let timeout = self.engine.poll_timeout().or_else(has_to_retry);
+        [self.orders_at, timeout].into_iter().flatten().min()
     }
 
     /// Ticks when it is time; a tick of many ports takes several turns.
@@ -208,29 +212,34 @@ impl<B: Backend> Shard<B> {
     }
 
     fn take_orders(&mut self) -> Turn {
-        self.has_orders = true;
+        self.orders_at = None;
         if self.backlog.len() >= BACKLOG_MAX {
-            self.has_orders = false;
             return Turn::GoOn;
         }
         for _ in 0..ORDERS_A_TURN {
-            match self.means.inbox.try_recv() {
-                Ok(Order::Command(command)) => self.command(command),
-                Ok(Order::All(commands)) => {
+            let order = match self.means.inbox.take() {
+                Found::One(order) => order,
+                Found::Over => return Turn::Stop,
+                Found::Nothing => return Turn::GoOn,
+                Found::Busy => {
+                    self.orders_at = Some(self.now + BUSY);
+                    return Turn::GoOn;
+                }
+            };
+            match order {
+                Order::Command(command) => self.command(command),
+                Order::All(commands) => {
                     commands.into_iter().for_each(|it| self.command(it));
                     self.taken_over = Instant::now();
                 }
-                Ok(Order::Library(library)) => {
+                Order::Library(library) => {
                     self.means.library = Arc::clone(&library);
                     self.engine.set_library(library);
                 }
-                Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return Turn::Stop,
-                Err(TryRecvError::Empty) => {
-                    self.has_orders = false;
-                    break;
-                }
+                Order::Stop => return Turn::Stop,
             }
         }
+        self.orders_at = Some(self.now);
         Turn::GoOn
     }
 

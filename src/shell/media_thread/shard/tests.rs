@@ -1,6 +1,5 @@
 use std::net::UdpSocket;
 use std::path::Path;
-use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::*;
 use crate::media::{Peer, PlayId, Source, Then};
@@ -9,11 +8,12 @@ use crate::shell::kept_sockets::KeptSockets;
 use crate::shell::kept_voices::{KeptVoices, port_of};
 use crate::shell::media_thread::backend::{Epoll, Uring, Wake, is_uring_here};
 use crate::shell::media_thread::figures::Figures;
+use crate::shell::media_thread::orders::{self, Orders};
 use crate::shell::scribe::Scribe;
 use crate::store::journal::{Journal, Value};
 
 /// A shard whose events wait in a queue of this length. Its orders end with the sender.
-fn shard<B: Backend>(length: usize) -> (Shard<B>, mpsc::Receiver<Event>, SyncSender<Order>) {
+fn shard<B: Backend>(length: usize) -> (Shard<B>, mpsc::Receiver<Event>, Orders) {
     shard_with(length, KeptPorts::none())
 }
 
@@ -21,9 +21,9 @@ fn shard<B: Backend>(length: usize) -> (Shard<B>, mpsc::Receiver<Event>, SyncSen
 fn shard_with<B: Backend>(
     length: usize,
     kept: KeptPorts,
-) -> (Shard<B>, mpsc::Receiver<Event>, SyncSender<Order>) {
+) -> (Shard<B>, mpsc::Receiver<Event>, Orders) {
     let (events, told) = mpsc::channel(length);
-    let (orders, inbox) = sync_channel(1);
+    let (orders, inbox) = orders::queue(1);
     let means = Means {
         inbox,
         events,
