@@ -74,8 +74,12 @@ use signals::{Order, Signals};
 use sip_socket::{Arrived, Sockets};
 use survival::Survival;
 
-/// Inputs of one round.
-const BUDGET: usize = 128;
+/// How often in one round inputs are taken.
+const BUDGET: usize = 16;
+/// How often at most they are taken for the last time: what has been read is less.
+const REST_MAX: usize = 16;
+/// Messages, and words of the media threads, of which all is carried out at one go.
+const TOGETHER: usize = 8;
 /// Messages that are not heard, passed over at one go; a flood of them must not hold the loop.
 const UNHEARD_MAX: usize = 16;
 /// How often the loop says that it lives and counts are taken over.
@@ -210,6 +214,9 @@ impl Shell {
         let watchdog = self.beside.spawn(systemd::watchdog(self.handle.clone()));
         systemd::tell(systemd::Stage::Ready);
         let ended = self.rounds().await;
+        if self.stage == Stage::HandingOver {
+            self.take_the_rest();
+        }
         // One that is not to be trusted any more hands over too: the journal is whole.
         let is_left = self.stage == Stage::HandingOver || ended.is_err();
         let end = if is_left && self.survival.keeps() {
@@ -286,15 +293,16 @@ impl Shell {
     fn take_inputs(&mut self) -> bool {
         for _ in 0..BUDGET {
             let mut is_idle = true;
-            if self.take_sip() {
-                self.carry_out();
+            // What several of them bring about is carried out together: one write for all of it.
+            for _ in 0..TOGETHER {
+                // One of each: calls that go on do not wait behind those that are new.
+                let has_event = self.take_event();
+                if !(self.take_sip() || has_event) {
+                    break;
+                }
                 is_idle = false;
             }
-            if let Some(event) = self.stand_ins.pop_front().or_else(|| self.events.try_recv().ok())
-            {
-                self.give(Input::Media(event));
-                is_idle = false;
-            }
+            self.carry_out();
             if let Ok(command) = self.commands.try_recv() {
                 self.command(command);
                 is_idle = false;
@@ -308,6 +316,26 @@ impl Shell {
             }
         }
         true
+    }
+
+    /// Takes what has been read already: the next process could not.
+    fn take_the_rest(&mut self) {
+        self.sockets.stop_reading();
+        for _ in 0..REST_MAX {
+            if !self.take_inputs() {
+                break;
+            }
+        }
+    }
+
+    /// The next word of a media thread; false: there is none.
+    fn take_event(&mut self) -> bool {
+        let event = self.stand_ins.pop_front().or_else(|| self.events.try_recv().ok());
+        if let Some(event) = event {
+            handle_input(&mut self.switchboard, &mut self.faults, Input::Media(event));
+            return true;
+        }
+        false
     }
 
     /// The next message that is heard; false: nothing is there. What is not heard is passed over

@@ -1,11 +1,11 @@
-//! Whether we are behind: what is read has waited for long, and so has all that was read before it.
+//! Whether we are behind: a new call has waited for long to be read, and so have all before it.
 //!
-//! Owns the judgement. One message that has waited says nothing: the process may have stood still,
-//! or begun just now with what came meanwhile in its sockets. Whoever called then is served.
+//! Owns the judgement. One that has waited says nothing: the process may have stood still, or begun
+//! just now with what came meanwhile in its sockets. Whoever called then is served.
 
 use std::time::{Duration, Instant};
 
-/// How long all that is read has to have waited: longer than it takes to read what has come while
+/// How long all that are read have to have waited: longer than it takes to read what has come while
 /// the process stood still.
 const LASTS: Duration = Duration::from_millis(300);
 /// Whoever was behind so recently is so again with the first message that has waited: otherwise
@@ -22,7 +22,7 @@ pub struct Lateness {
 }
 
 impl Lateness {
-    /// A message is read that has waited so long, of which `limit` is right; whether we are behind.
+    /// A new call is read that has waited so long, where `limit` is right: whether we are behind.
     pub fn reads(&mut self, now: Instant, waited: Duration, limit: Duration) -> bool {
         if waited < limit {
             self.since = None;

@@ -201,13 +201,13 @@ fn behind_its_time_new_calls_are_refused_and_the_others_go_on() {
     let mut raw = Raw::caller(7);
     let at = flow(&raw.at);
     // Late, but not for long: the process may just have begun.
-    assert!(world.board.hears(world.now, &at, S));
+    assert!(world.board.hears(world.now, &at, Some(S)));
     raw.invite(world, "", "10.0.1.7:4000");
     world.run(100 * MS);
     assert_eq!(raw.responses(world, &Method::Invite, 200).len(), 1);
     raw.ack(world);
     world.run(S);
-    assert!(world.board.hears(world.now, &at, 101 * MS));
+    assert!(world.board.hears(world.now, &at, Some(101 * MS)));
     let mut late = Raw::caller(8);
     late.invite(world, "", "10.0.1.8:4000");
     world.run(20 * MS);
@@ -217,12 +217,12 @@ fn behind_its_time_new_calls_are_refused_and_the_others_go_on() {
     assert_eq!(late.received(world).len(), 1, "nothing but the refusal");
     assert_eq!(world.board.counts().shed, 1);
     // What belongs to a call is never late.
-    assert!(world.board.hears(world.now, &at, S));
+    assert!(world.board.hears(world.now, &at, Some(S)));
     raw.send(world, &Method::Invite, "", &sdp("10.0.1.7:4000", "sendrecv"));
     world.run(20 * MS);
     assert_eq!(raw.responses(world, &Method::Invite, 200).len(), 2);
     raw.ack(world);
-    assert!(world.board.hears(world.now, &at, S));
+    assert!(world.board.hears(world.now, &at, Some(S)));
     raw.send(world, &Method::Bye, "", "");
     world.run(20 * MS);
     assert_eq!(raw.responses(world, &Method::Bye, 200).len(), 1);
@@ -238,7 +238,7 @@ fn trunk_and_registered_phones_are_heard_whoever_floods_in_their_name() {
     let flow =
         |remote: SocketAddr| Flow::new(Transport::Udp, "10.0.0.1:5060".parse().unwrap(), remote);
     let heard = |world: &mut World, remote: SocketAddr| {
-        (0..1_000).filter(|_| world.board.hears(now, &flow(remote), MS)).count()
+        (0..1_000).filter(|_| world.board.hears(now, &flow(remote), Some(MS))).count()
     };
     let phone = world.phones[0].sip;
     assert_eq!(heard(&mut world, phone), 1_000);

@@ -61,10 +61,11 @@ impl Switchboard {
     }
 
     /// Whether a message that has come by this flow is looked at: to be asked before it goes in
-    /// ([`Input::Sip`](super::Input::Sip)), with the time that it has waited to be read. Whoever is
-    /// registered by the flow, or sends for a trunk, always is.
-    pub fn hears(&mut self, now: Instant, flow: &Flow, waited: Duration) -> bool {
-        self.is_late = self.lateness.reads(now, waited, self.sip_config.busy_after);
+    /// ([`Input::Sip`](super::Input::Sip)), with the time that it has waited to be read where it
+    /// begins a call. Whoever is registered by the flow, or sends for a trunk, always is.
+    pub fn hears(&mut self, now: Instant, flow: &Flow, waited: Option<Duration>) -> bool {
+        let limit = self.sip_config.busy_after;
+        self.is_late = waited.is_some_and(|waited| self.lateness.reads(now, waited, limit));
         let ip = flow.remote.ip();
         let standing = match self.origin(flow) {
             Origin::Phone | Origin::Trunk(_) | Origin::Trial => Standing::Peer,

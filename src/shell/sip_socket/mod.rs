@@ -6,11 +6,13 @@
 //! keep-alives between them (RFC 5626 §3.5.1, §4.4.1). Whom to believe and what to answer is the
 //! switchboard's.
 //!
-//! UDP is read by the loop itself, so that the kernel's buffer is the only queue and no packet is
-//! copied between tasks. Every stream has a task of its own with bounded queues both ways: a peer
-//! that floods waits for its turn, a peer that does not read is closed, and neither slows another.
+//! UDP is read by the loop itself, so that no packet is copied between tasks; new calls alone may
+//! wait here, behind what belongs to those that go on ([`held`]). Every stream has a task of its
+//! own with bounded queues both ways: a peer that floods waits for its turn, a peer that does not
+//! read is closed, and neither slows another.
 
 mod connections;
+mod held;
 mod stream;
 pub mod tls;
 mod udp;
@@ -35,7 +37,7 @@ use super::kept_sockets::KeptSockets;
 use crate::sip::{Flow, Transmit, Transport};
 use connections::Connections;
 use tls::Tls;
-use udp::Udp;
+use udp::{Datagram, Udp};
 
 /// The most that one UDP datagram carries.
 const DATAGRAM_MAX: usize = 65_535;
@@ -101,8 +103,8 @@ pub enum Arrived<'a> {
         flow: Flow,
         /// The message.
         bytes: &'a [u8],
-        /// How long it has waited to be taken.
-        waited: Duration,
+        /// Of a new call, how long it has waited to be taken.
+        waited: Option<Duration>,
     },
     /// Nothing reaches this peer: ICMP says so, the stream is closed or could not be opened. A flow
     /// can be named in two ways (with and without its stream; by the address or by the wildcard
@@ -238,6 +240,12 @@ impl Sockets {
         self.connections.set_tls(tls);
     }
 
+    /// Leaves datagrams that come from here on to whoever has the sockets next; what has been read
+    /// is still given.
+    pub fn stop_reading(&mut self) {
+        self.udp.iter_mut().for_each(Udp::stop_reading);
+    }
+
     /// Waits until [`Self::next`] has something to give. Loses nothing when dropped.
     pub async fn ready(&mut self) {
         poll_fn(|context| self.poll_ready(context)).await;
@@ -273,13 +281,14 @@ impl Sockets {
                     Some(Report::Failed(flow)) => return Some(Arrived::Failed(flow)),
                     Some(Report::Message { flow, bytes, read }) => {
                         self.message = bytes;
-                        let waited = clock::now().mono.saturating_duration_since(read);
+                        let waited = held::is_new_call(&self.message)
+                            .then(|| clock::now().mono.saturating_duration_since(read));
                         return Some(Arrived::Message { flow, bytes: &self.message, waited });
                     }
                     None => continue,
                 }
             };
-            if let Some((flow, len, waited)) = socket.receive(&mut self.buffer) {
+            if let Some(Datagram { flow, len, waited }) = socket.receive(&mut self.buffer) {
                 self.filled = len;
                 return Some(Arrived::Message { flow, bytes: &self.buffer[..len], waited });
             }

@@ -24,6 +24,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
+use super::held::Held;
 use super::{Limits, Report, Sent};
 use crate::shell::clock;
 use crate::shell::kept_sockets::{Carries, KeptSockets, Name};
@@ -42,6 +43,18 @@ pub(super) struct Udp {
     /// As bound.
     pub(super) local: SocketAddr,
     control: Vec<u8>,
+    /// New calls that have been read.
+    held: Held,
+    /// What comes from here on is left to whoever has the socket next.
+    is_left: bool,
+}
+
+/// A datagram that has been taken; its bytes are in the buffer.
+pub(super) struct Datagram {
+    pub(super) flow: Flow,
+    pub(super) len: usize,
+    /// Of a new call, how long it has waited.
+    pub(super) waited: Option<Duration>,
 }
 
 impl Udp {
@@ -83,16 +96,42 @@ impl Udp {
         let interest = Interest::READABLE | Interest::ERROR;
         #[expect(deprecated, reason = "its successor is unsafe; the fd of a socket never changes")]
         let socket = AsyncFd::with_interest(socket, interest)?;
-        Ok(Self { socket: Arc::new(socket), local, control: vec![0; CONTROL_BYTES] })
+        let control = vec![0; CONTROL_BYTES];
+        let held = Held::default();
+        Ok(Self { socket: Arc::new(socket), local, control, held, is_left: false })
     }
 
     pub(super) fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.held.is_empty() {
+            return Poll::Ready(());
+        }
         self.socket.poll_read_ready(context).map(|_| ())
     }
 
-    /// The next datagram, if one waits, and how long it has. Plain line ends (keep-alives of phones
-    /// behind NAT) and empty datagrams are passed over: an answer to them would answer anybody.
-    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Option<(Flow, usize, Duration)> {
+    /// From here on gives what has been read, and nothing else.
+    pub(super) fn stop_reading(&mut self) {
+        self.is_left = true;
+    }
+
+    /// The next datagram, if one waits: new calls behind what belongs to those that go on.
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Option<Datagram> {
+        while !(self.is_left || self.held.is_due()) {
+            let Some((flow, len, waited)) = self.read(buffer) else { break };
+            if !self.held.takes(&buffer[..len]) {
+                self.held.pass();
+                return Some(Datagram { flow, len, waited: None });
+            }
+            self.held.put(clock::now().mono, flow, &buffer[..len], waited);
+            buffer[..len].fill(0);
+        }
+        let (flow, len, waited) = self.held.take(clock::now().mono, buffer)?;
+        Some(Datagram { flow, len, waited: Some(waited) })
+    }
+
+    /// What the socket has next, and how long that has waited. Plain line ends (keep-alives of
+    /// phones behind NAT) and empty datagrams are passed over: an answer to them would answer
+    /// anybody.
+    fn read(&mut self, buffer: &mut [u8]) -> Option<(Flow, usize, Duration)> {
         for _ in 0..KEEPALIVES_MAX {
             let (local, control) = (self.local, &mut self.control);
             let received = self.socket.try_io(Interest::READABLE, |socket| {

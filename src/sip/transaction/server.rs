@@ -25,7 +25,7 @@ const BUSY_RETRY: &str = "5";
 const COOKIE: &str = "z9hG4bK";
 
 /// What tells a request's transaction.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key {
     branch: String,
     sent_by: String,
@@ -325,7 +325,7 @@ impl Transactions {
     /// Refuses a new call outside any transaction, as cheaply as can be, because we are behind.
     pub(crate) fn shed(&mut self, flow: Flow, request: &Message) {
         self.counts.shed += 1;
-        Key::of(request, false).into_iter().for_each(|key| self.shed.add(key));
+        Key::of(request, false).iter().for_each(|key| self.shed.add(key));
         let draft = Draft::response(request, 503).with(Name::RetryAfter, BUSY_RETRY);
         self.answer_at_once(flow, request, draft);
     }
