@@ -12,8 +12,9 @@ use super::cdr::{CallId, Cdr};
 use super::config::{Extension, LineId, SupervisionMode, TrunkId};
 use super::deed::{Actor, Deed, Denial};
 use super::intention::Intention;
-use super::journal::Change;
+use super::journal::{Change, Key};
 use super::piece::Rehearsed;
+use super::places::{Order, Places};
 use super::repeat::Repeat;
 use super::voice::Voice;
 use crate::chance::Chance;
@@ -55,12 +56,15 @@ pub enum Output {
     Voice(Voice),
     /// News of a rehearsal, for whoever wanted it.
     Rehearsed(Rehearsed),
-    /// To the journal, all or nothing: in a single write. What has changed comes before all else
-    /// that the same input brings, and is to be in the journal's file before any of that is carried
-    /// out. Sessions and calls that are gone come last, after their record ([`Self::Cdr`]), which
-    /// is to be in the store for good or in the journal when they are forgotten: a record that is
-    /// written twice is written once, one that is forgotten is lost.
+    /// To the journal, all or nothing: in a single write, which may be that of several inputs. What
+    /// has changed comes before all else that the same input brings, and is to be in the journal's
+    /// file before any of that is carried out.
     Keep(Vec<Change>),
+    /// Sessions and calls that are gone, to be taken out of the journal: after all else that the
+    /// same input brings. Their record ([`Self::Cdr`]) is to be in the store for good or in the
+    /// journal when they are forgotten: a record that is written twice is written once, one that is
+    /// forgotten is lost.
+    Forget(Vec<Key>),
 }
 
 /// What the writer of recordings is told; what is said itself comes from the media plane.
@@ -252,7 +256,10 @@ pub(super) struct Io<'a> {
     pub(super) plays: &'a mut u64,
     pub(super) records: &'a mut u64,
     pub(super) places: &'a mut i64,
-    pub(super) floors: &'a BTreeMap<LineId, Floor>,
+    /// Who waits where.
+    pub(super) queues: &'a Places,
+    /// Counselors who are ready and reachable, busy ones included.
+    pub(super) on_duty: &'a BTreeMap<LineId, usize>,
     pub(super) draining: bool,
     /// Callers who are not to be connected again for a while.
     pub(super) repeat: &'a Repeat,
@@ -273,19 +280,6 @@ impl Clock<'_> {
         let at = self.timers.at(&Timer::Call(self.owner, timer))?;
         Some(self.anchor.nanos(at))
     }
-}
-
-/// A place in the order in which callers came into the queues; smaller is served first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Order(pub(super) i64);
-
-/// What a line's queue looks like to a caller who arrives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Floor {
-    /// How many wait.
-    pub waiting: usize,
-    /// Counselors who are ready and reachable, busy ones included.
-    pub on_duty: usize,
 }
 
 impl Io<'_> {
@@ -363,8 +357,16 @@ impl Io<'_> {
         }
     }
 
-    /// What the line's queue looks like.
-    pub(super) fn floor(&self, line: &LineId) -> Floor {
-        self.floors.get(line).copied().unwrap_or_default()
+    /// The place on a line, from 1, of this owner's call with this order.
+    pub(super) fn place(&self, line: &LineId, order: Order) -> u32 {
+        match self.owner {
+            Owner::Call(key) => self.queues.place(line, order, key),
+            Owner::Internal(_) | Owner::Summons(_) | Owner::Rehearsal(_) => 1,
+        }
+    }
+
+    /// Counselors of a line who are ready and reachable, busy ones included.
+    pub(super) fn on_duty(&self, line: &LineId) -> usize {
+        self.on_duty.get(line).copied().unwrap_or_default()
     }
 }

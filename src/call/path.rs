@@ -10,9 +10,10 @@ use super::cdr::{EndReason, EndedBy, Outcome, Whose};
 use super::config::{AnswerMode, Extension, LineId, Said, Target};
 use super::consent::{Asking, Consent};
 use super::guidance::{Guidance, Message};
-use super::io::{CallTimer, Io, Order};
+use super::io::{CallTimer, Io};
 use super::leg::{self, Leg};
 use super::next::{Next, with_cx};
+use super::places::Order;
 use super::queue::Waiting;
 use super::ring::{Candidate, Miss, Rang, Ring};
 use super::trunk::{self, Arrival};
@@ -209,10 +210,10 @@ impl Call {
             return self.ask_consent(io);
         }
         self.order = io.next_place();
-        let position = u32::try_from(io.floor(&self.line_id).waiting + 1).unwrap_or(u32::MAX);
+        let position = io.place(&self.line_id, self.order);
         self.record.enter_queue(io.now, position);
         io.step(&self.id, format!("queue: place {position}"));
-        self.wait(io, position, &[Said::Connecting])
+        self.wait(io, &[Said::Connecting])
     }
 
     /// Tells the caller that the conversation is recorded, or asks.
@@ -238,10 +239,10 @@ impl Call {
         Next::to(Target::Queue)
     }
 
-    fn wait(&mut self, io: &mut Io<'_>, position: u32, said: &[Said]) -> Next {
+    fn wait(&mut self, io: &mut Io<'_>, said: &[Said]) -> Next {
         let order = self.order;
         with_cx!(self, io, |cx| {
-            self.phase = Phase::Queue(Waiting::enter(cx, order, position, said));
+            self.phase = Phase::Queue(Waiting::enter(cx, order, said));
             Next::Stay
         })
     }
@@ -385,7 +386,7 @@ impl Call {
     pub(super) fn wait_at_head(&mut self, io: &mut Io<'_>, said: &[Said]) -> Next {
         self.record.enter_queue(io.now, 1);
         self.order = Order(self.order.0.min(0) - 1);
-        self.wait(io, 1, said)
+        self.wait(io, said)
     }
 
     /// From here on the call is another line's.

@@ -1,15 +1,16 @@
 //! Stage 3, the queue: a caller's place, hold music, what is said meanwhile, when to give up.
 //!
-//! Owns one caller's waiting. Who is next is read off [`Order`] by the switchboard, which alone
-//! sees more than one caller; ringing goes on beside this, in bridge.
+//! Owns one caller's waiting. The place is read off [`Order`], and who else waits (`places`);
+//! ringing goes on beside this, in bridge.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::cdr::Outcome;
 use super::config::{AnnouncePosition, Extension, Said};
-use super::io::{CallTimer, Clock, Order};
+use super::io::{CallTimer, Clock};
 use super::kept;
+use super::places::Order;
 use super::{Cx, Next};
 use crate::media::{Prompt, Then};
 use crate::time::Anchor;
@@ -28,7 +29,6 @@ enum State {
 pub(super) struct Waiting {
     pub(super) order: Order,
     pub(super) since: Instant,
-    position: u32,
     state: State,
     /// Who was rung in vain; asked again when nobody else is left.
     tried: BTreeSet<Extension>,
@@ -38,11 +38,11 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// Joins the queue and says what the caller should know. No key means anything here.
-    pub(super) fn enter(cx: &mut Cx<'_, '_>, order: Order, position: u32, first: &[Said]) -> Self {
+    pub(super) fn enter(cx: &mut Cx<'_, '_>, order: Order, first: &[Said]) -> Self {
         let queue = &cx.line.queue;
         let (tried, passed_over) = (BTreeSet::new(), BTreeSet::new());
         let (since, state) = (cx.io.now.mono, State::Waiting);
-        let waiting = Self { order, since, position, state, tried, passed_over };
+        let waiting = Self { order, since, state, tried, passed_over };
         cx.caller.detect(cx.io, false);
         cx.io.set(CallTimer::MaxWait, queue.max_wait);
         let mut said = first.to_vec();
@@ -76,7 +76,7 @@ impl Waiting {
         let tried = kept.tried.iter().map(|extension| Extension::from(extension.as_str()));
         let (since, state) = (anchor.instant(kept.since).min(now), State::Waiting);
         let (tried, passed_over) = (tried.collect(), BTreeSet::new());
-        let waiting = Self { order, since, position: 1, state, tried, passed_over };
+        let waiting = Self { order, since, state, tried, passed_over };
         let max_wait = kept.max_wait.map(|at| anchor.instant(at));
         cx.io.set_at(CallTimer::MaxWait, max_wait.unwrap_or(now + queue.max_wait));
         if let Some(at) = kept.no_counselor {
@@ -94,16 +94,6 @@ impl Waiting {
     pub(super) fn hold(&self, cx: &mut Cx<'_, '_>) {
         cx.caller.detect(cx.io, false);
         cx.caller.play(cx.io, Vec::new(), Then::Loop(cx.line.queue.hold.clone()));
-    }
-
-    /// Place in the queue, from 1.
-    pub(super) fn position(&self) -> u32 {
-        self.position
-    }
-
-    /// Callers before this one have left, or one was put before it.
-    pub(super) fn moved_to(&mut self, position: u32) {
-        self.position = position;
     }
 
     /// Whether a counselor may be rung for this caller now.
@@ -173,12 +163,13 @@ impl Waiting {
 
     /// What is said about the place, if anything.
     fn place(&self, cx: &Cx<'_, '_>) -> Option<Said> {
+        let position = cx.io.place(cx.line_id, self.order);
         let is_said = match cx.line.queue.announce_position {
             AnnouncePosition::Off => false,
             AnnouncePosition::Yes => true,
-            AnnouncePosition::Limit(limit) => self.position <= limit,
+            AnnouncePosition::Limit(limit) => position <= limit,
         };
-        is_said.then(|| match u8::try_from(self.position) {
+        is_said.then(|| match u8::try_from(position) {
             Ok(n @ 1..=10) => Said::Position(n),
             Ok(_) | Err(_) => Said::PositionMore,
         })

@@ -78,13 +78,12 @@ pub(super) fn closed(why: Why) -> Said {
 
 /// Why the queue can't be entered now.
 pub(super) fn no_room(cx: &Cx<'_, '_>) -> Option<Next> {
-    let floor = cx.io.floor(cx.line_id);
     let queue = &cx.line.queue;
-    if floor.on_duty == 0 && queue.max_wait_no_counselor.is_zero() {
+    if cx.io.on_duty(cx.line_id) == 0 && queue.max_wait_no_counselor.is_zero() {
         let target = queue.on_no_counselor.clone();
         return Some(Next::refuse(vec![Said::NoCounselor], target, Outcome::NoCounselor));
     }
-    if floor.waiting >= queue.max_callers {
+    if cx.io.queues.waiting(cx.line_id) >= queue.max_callers {
         return Some(Next::refuse(vec![Said::AllBusy], queue.on_full.clone(), Outcome::Full));
     }
     None

@@ -4,19 +4,35 @@
 //! Owns the way out of the loop; what comes in, and when, is [`Shell`]'s.
 
 use super::*;
+use crate::call::journal::Change;
 
 impl Shell {
     /// Does everything that the switchboard wants done.
     pub(super) fn carry_out(&mut self) {
+        let (mut kept, mut rest) = (Vec::new(), Vec::new());
         while let Some(output) = self.switchboard.poll_output() {
-            self.do_one(output);
+            if let Output::Keep(changes) = output {
+                kept.extend(changes);
+            } else {
+                rest.push(output);
+            }
         }
+        self.keep_and_do(kept, rest);
+    }
+
+    /// First what is kept, in a single write: waking the journal's thread costs more than what it
+    /// writes.
+    fn keep_and_do(&mut self, kept: Vec<Change>, rest: Vec<Output>) {
+        if !kept.is_empty() {
+            self.survival.keep(kept);
+        }
+        rest.into_iter().for_each(|output| self.do_one(output));
     }
 
     /// Carries out what the calls of the process before need to go on: what their voices need
     /// first, and all of that at once.
     pub(super) fn take_up(&mut self) {
-        let (mut voices, mut rest) = (Vec::new(), Vec::new());
+        let (mut voices, mut kept, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(output) = self.switchboard.poll_output() {
             match output {
                 Output::Media(command) => voices.push(command),
@@ -31,7 +47,8 @@ impl Shell {
                 | Output::Answer(_)
                 | Output::Voice(_)
                 | Output::Rehearsed(_)
-                | Output::Keep(_) => rest.push(output),
+                | Output::Forget(_) => rest.push(output),
+                Output::Keep(changes) => kept.extend(changes),
             }
         }
         let commands = self.survival.resume(voices.into_iter());
@@ -40,7 +57,7 @@ impl Shell {
             tracing::error!(count = lost.len(), "media commands are lost");
         }
         self.stand_ins.extend(lost.iter().filter_map(stand_in));
-        rest.into_iter().for_each(|output| self.do_one(output));
+        self.keep_and_do(kept, rest);
     }
 
     fn do_one(&mut self, output: Output) {
@@ -60,6 +77,7 @@ impl Shell {
             }
             Output::Recording(order) => self.recorder.tell(order),
             Output::Keep(changes) => self.survival.keep(changes),
+            Output::Forget(keys) => self.survival.gone(&keys),
             Output::Board(board) => {
                 self.news.tell(&board);
                 self.feed.show(*board);

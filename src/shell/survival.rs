@@ -236,7 +236,7 @@ impl Survival {
         let Some(scribe) = &self.scribe else { return };
         let mut there = Vec::new();
         for Change { key, value } in changes {
-            let key = Key::from(key.to_string().into_bytes());
+            let key = name(&key);
             if value.is_some() {
                 self.gone.remove(&key);
                 there.push((key, value));
@@ -246,6 +246,13 @@ impl Survival {
         }
         if !there.is_empty() {
             scribe.keep(there);
+        }
+    }
+
+    /// Takes out of the journal, soon, what is gone.
+    pub(super) fn gone(&mut self, keys: &[call::journal::Key]) {
+        if self.keeps() {
+            self.gone.extend(keys.iter().map(name));
         }
     }
 
@@ -305,6 +312,11 @@ impl Survival {
     }
 }
 
+/// What the journal calls it.
+fn name(key: &call::journal::Key) -> Key {
+    Key::from(key.to_string().into_bytes())
+}
+
 /// A switchboard that goes on with the calls of the journal, and the keys that can't be read. A
 /// panic on the way costs the value that caused it: it is left out, and all of it is done again.
 /// One that nothing can be blamed for, or one too many, costs the calls; none costs the service.
@@ -316,7 +328,6 @@ fn restore(found: Found, parts: Parts) -> (Switchboard, Vec<Key>) {
     if !kept.is_empty() {
         tracing::info!(calls, phones, "goes on with what the last run has left");
     }
-    let written = |key: &call::journal::Key| Key::from(key.to_string().into_bytes());
     let Parts { call, sip, media, intentions, mut chance } = parts;
     for _ in 0..=LEFT_OUT_MAX {
         let at = Cell::new(None);
@@ -335,10 +346,10 @@ fn restore(found: Found, parts: Parts) -> (Switchboard, Vec<Key>) {
         let Some(key) = at.take() else { break };
         tracing::error!(%key, "a fault of koebashi on going on with it: it is left out");
         kept.remove(&key);
-        unread.push(written(&key));
+        unread.push(name(&key));
     }
     tracing::error!("the calls of the last run can't be gone on with: begins without them");
-    unread.extend(kept.keys().map(written));
+    unread.extend(kept.keys().map(name));
     let mut switchboard = Parts { call, sip, media, intentions, chance }.new_switchboard();
     switchboard.begin_keeping(anchor);
     (switchboard, unread)

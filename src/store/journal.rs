@@ -29,6 +29,9 @@ use crate::chance::Chance;
 /// Bytes of dead records above which [`Journal::tidy`] begins a new file at once.
 const DEAD_MAX: u64 = 1 << 20;
 
+/// How many times as much as lives may be dead, beyond that: what lives is written again each time.
+const DEAD_PART: u64 = 3;
+
 /// A key, as its owner writes it.
 pub type Key = Box<[u8]>;
 /// What is kept under a key.
@@ -147,7 +150,8 @@ impl Journal {
     /// # Errors
     /// As [`Self::apply`].
     pub fn tidy(&mut self, is_time: bool) -> io::Result<()> {
-        let is_wanted = self.live.is_empty() || self.dead > DEAD_MAX.max(self.size) || is_time;
+        let is_wanted =
+            self.live.is_empty() || self.dead > DEAD_MAX.max(DEAD_PART * self.size) || is_time;
         if self.log.is_some() && (self.dead == 0 || !is_wanted) {
             return Ok(());
         }

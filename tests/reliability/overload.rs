@@ -33,10 +33,9 @@ pub(crate) const GOALS: &[Goal] = &[Goal {
     measure: overloaded,
 }];
 
-/// How long each step of the search for the capacity lasts.
-const STEP: Duration = Duration::from_millis(2_500);
-/// The first step's calls a second; each one doubles it.
-const FIRST: u32 = 200;
+/// The first step's calls a second; each one doubles it, and lasts as long as the rush: what is put
+/// off until afterwards counts for as much in both.
+const FIRST: u32 = 400;
 /// The last one's.
 const LAST: u32 = 12_800;
 /// How long a caller stays after the answer.
@@ -247,18 +246,18 @@ fn beside_it(run: &Run) -> Result<Measured, Box<dyn Error>> {
     give_the_first(scene.service.pid())?;
     let held = scene.talk(existing)?;
     let mut callers = Callers::new(&scene.addresses)?;
+    let time = Duration::from_secs(u64::from(run.count(6, 30)));
     let (mut first, mut rate, mut capacity) = (0, FIRST, 0.0_f64);
     // As long as nearly all that is offered is served, twice as much is.
     while rate <= LAST {
-        let rush = callers.run(first, rate, STEP)?;
+        let rush = callers.run(first, rate, time)?;
         first += u64::from(rush.offered);
-        capacity = capacity.max(goodput(&rush, STEP));
+        capacity = capacity.max(goodput(&rush, time));
         if f64::from(rush.answered) < 0.9 * f64::from(rush.offered) {
             break;
         }
         rate *= 2;
     }
-    let time = Duration::from_secs(u64::from(run.count(6, 30)));
     let offered = (5.0 * capacity) as u32;
     let (rush, figures) = thread::scope(|scope| {
         let rush = scope.spawn(|| callers.run(first, offered, time));

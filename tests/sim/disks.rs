@@ -234,13 +234,18 @@ impl World {
         for Change { key, value } in changes {
             self.life.written.1 += value.as_ref().map_or(0, Bytes::len);
             if value.is_none() {
-                self.life.disks.gone.insert(key);
-                self.life.disks.beat_at.get_or_insert(self.now + BEAT);
+                self.forget(vec![key]);
             } else {
                 self.life.disks.gone.remove(&key);
                 self.put(key, value);
             }
         }
+    }
+
+    /// These are gone from it soon.
+    pub(super) fn forget(&mut self, keys: Vec<Key>) {
+        self.life.disks.gone.extend(keys);
+        self.life.disks.beat_at.get_or_insert(self.now + BEAT);
     }
 
     fn put(&mut self, key: Key, value: Option<Bytes>) {

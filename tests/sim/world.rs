@@ -573,6 +573,7 @@ impl World {
             Output::Media(command) => self.on_command(command),
             Output::Cdr(cdr) => self.on_record(*cdr),
             Output::Keep(changes) => self.keep(changes),
+            Output::Forget(keys) => self.forget(keys),
             Output::Intention { extension, intention, .. } => self.on_choice(extension, intention),
             Output::Board(board) => {
                 self.take_up_watchers(&board);

@@ -9,9 +9,9 @@ use super::admission::{Denied, Origin};
 use super::{Call, Output, Switchboard, io};
 use crate::call::cdr::{CallId, Cdr, EndReason, EndedBy, Outcome, Presentation};
 use crate::call::config::{Anonymous, LineId, Trunk, TrunkId};
-use crate::call::io::Order;
 use crate::call::io::{Io, Owner};
 use crate::call::leg::{Fault, Leg, Place};
+use crate::call::places::Order;
 use crate::call::record::Record;
 use crate::call::recording::Recording;
 use crate::call::{Phase, identity, trial, trunk};
@@ -101,7 +101,8 @@ impl Switchboard {
             config.lines.iter().find(|(_, line)| line.numbers.iter().any(|n| n == called))
         });
         // A test call takes nobody's place.
-        let calls = self.calls.len() - self.trials();
+        let most = config.limits.max_calls;
+        let is_full = self.calls.len() >= most && self.calls.len() - self.trials() >= most;
         let refusal = match line {
             None => Some((404, Outcome::Refused)),
             Some((_, line))
@@ -109,7 +110,7 @@ impl Switchboard {
             {
                 Some((433, Outcome::Refused))
             }
-            Some(_) if calls >= config.limits.max_calls => Some((503, Outcome::Full)),
+            Some(_) if is_full => Some((503, Outcome::Full)),
             Some(_) => None,
         };
         let line = line.map(|(id, _)| id.clone());

@@ -79,8 +79,12 @@ impl Switchboard {
     }
 
     fn call_views(&self, now: Now) -> Vec<CallView> {
-        let mut views: Vec<_> =
-            self.calls.values().filter_map(|call| self.call_view(call, now)).collect();
+        let places = self.queues.places();
+        let views = self.calls.iter().filter_map(|(key, call)| {
+            let place = places.get(key).copied();
+            self.call_view(call, place, now)
+        });
+        let mut views: Vec<_> = views.collect();
         if !self.config.supervision.counselor_sees_listener {
             for view in &mut views {
                 view.supervisor = None;
@@ -203,18 +207,18 @@ impl Switchboard {
         level
     }
 
-    fn call_view(&self, call: &Call, now: Now) -> Option<CallView> {
+    fn call_view(&self, call: &Call, position: Option<u32>, now: Now) -> Option<CallView> {
         if call.record.is_trial() {
             return None;
         }
-        let (phase, position, counselors) = match &call.phase {
-            Phase::Trunk(_) => (PhaseName::Trunk, None, Vec::new()),
+        let (phase, counselors) = match &call.phase {
+            Phase::Trunk(_) => (PhaseName::Trunk, Vec::new()),
             Phase::Guidance(_) | Phase::Message(_) | Phase::Consent(_) => {
-                (PhaseName::Guidance, None, Vec::new())
+                (PhaseName::Guidance, Vec::new())
             }
-            Phase::Queue(w) => (PhaseName::Queue, Some(w.position()), Vec::new()),
-            Phase::Ringing(w, ring) => (PhaseName::Ringing, Some(w.position()), ring.extensions()),
-            Phase::Bridge(bridge) => (PhaseName::Bridge, None, bridge.extensions().0),
+            Phase::Queue(_) => (PhaseName::Queue, Vec::new()),
+            Phase::Ringing(_, ring) => (PhaseName::Ringing, ring.extensions()),
+            Phase::Bridge(bridge) => (PhaseName::Bridge, bridge.extensions().0),
             Phase::Ended => return None,
         };
         let watcher = call.bridge().and_then(|bridge| bridge.watcher());

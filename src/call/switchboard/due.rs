@@ -27,10 +27,6 @@ impl Switchboard {
     }
 
     fn on_call_timer(&mut self, now: Now, owner: Owner, timer: CallTimer) {
-        if self.is_unsettled {
-            // Who came into a queue at this same moment has a place there.
-            self.count_floors();
-        }
         // Settling reads the timers of those who wait.
         self.unsettle();
         self.with_owner(now, owner, |owned, io| match owned {

@@ -64,7 +64,7 @@ impl Switchboard {
             self.bridge(*key).and_then(|it| it.help_ring()) == Some(HelpRing::Wanted)
                 && !self.is_awaited(*key)
         };
-        for key in self.calls.keys().copied().filter(wants).collect::<Vec<_>>() {
+        for key in self.queues.engaged().filter(wants).collect::<Vec<_>>() {
             let is_supervised = self.bridge(key).is_some_and(|it| it.supervisor().is_some());
             let ring = match self.config.supervision.on_help {
                 OnHelp::Ring if !is_supervised => self.ring_supervisors(now, key),

@@ -114,7 +114,8 @@ impl Switchboard {
             self.out.insert(mark.min(self.out.len()), Output::Keep(first));
         }
         if !last.is_empty() {
-            self.out.push_back(Output::Keep(last));
+            let keys = last.into_iter().map(|change| change.key).collect();
+            self.out.push_back(Output::Forget(keys));
         }
     }
 
@@ -158,9 +159,8 @@ impl Switchboard {
         at.set(None);
         self.find_phones(now);
         self.look_for_fixed_phones(now);
-        // Who waits is not known yet; who is on duty is what calls may ask for.
-        self.place_callers(&[]);
-        self.draw_floors();
+        // Calls may ask for who is on duty.
+        self.count_duty();
         for (key, bytes) in &kept {
             at.set(Some(key.clone()));
             let restored = match key {

@@ -23,7 +23,7 @@ mod trial;
 mod trunks;
 mod voices;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,9 +34,10 @@ use super::deed::{Denial, Why};
 use super::intention::Intention;
 use super::internal::Internal;
 pub use super::io::{CallTimer, Output, Owner, Recording, Step, Timer};
-use super::io::{Floor, Io, Ports};
+use super::io::{Io, Ports};
 use super::journal::Problem;
 use super::piece::Finish;
+use super::places::Places;
 use super::refused::Refused;
 use super::rehearsal::Rehearsal;
 use super::repeat::Repeat;
@@ -108,7 +109,11 @@ pub struct Switchboard {
     timers: Timers<Timer>,
     chance: Chance,
     out: VecDeque<Output>,
-    floors: BTreeMap<LineId, Floor>,
+    queues: Places,
+    /// Counselors who are ready and reachable, busy ones included.
+    on_duty: BTreeMap<LineId, usize>,
+    /// Lines on which nobody waits for a counselor to come on duty.
+    staffed: BTreeSet<LineId>,
     today: Today,
     /// Callers who are not to be connected again for a while.
     repeat: Repeat,
@@ -164,7 +169,8 @@ macro_rules! io {
             plays: &mut $self.plays,
             records: &mut $self.records,
             places: &mut $self.places,
-            floors: &$self.floors,
+            queues: &$self.queues,
+            on_duty: &$self.on_duty,
             draining: $self.mode == $crate::call::switchboard::Mode::Draining,
             repeat: &$self.repeat,
             modes: &$self.config.supervision.modes,
@@ -239,7 +245,9 @@ impl Switchboard {
             expected: None,
             timers: Timers::default(),
             out: VecDeque::new(),
-            floors: BTreeMap::new(),
+            queues: Places::default(),
+            on_duty: BTreeMap::new(),
+            staffed: BTreeSet::new(),
             today: Today::default(),
             repeat: Repeat::default(),
             drawn: now.mono,
@@ -303,6 +311,10 @@ impl Switchboard {
         if self.is_dirty {
             self.settle(now);
         }
+        debug_assert!(
+            self.queues == self.places(),
+            "the index of the queues is forgotten somewhere"
+        );
         debug_assert!(
             self.counselors.is_true(&self.config),
             "the roster's index is forgotten somewhere"
@@ -409,7 +421,11 @@ impl Switchboard {
         self.touch(owner);
         let before = self.standing(owner);
         self.let_act(now, owner, f);
-        if self.standing(owner) != before {
+        let after = self.standing(owner);
+        if let Owner::Call(key) = owner {
+            self.note_place(key, after.as_ref());
+        }
+        if after != before {
             self.unsettle();
         }
     }

@@ -1,18 +1,19 @@
 //! Who is next, and who is rung for them: everything that follows from the state of all calls and
 //! counselors, worked out anew after each change so that nothing can get stuck.
 //!
-//! Owns the order of service and the strategies.
+//! Owns who is served next, and the strategies. The order of the queues is `places`'.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use super::{Owner, Phase, Switchboard, Timer};
+use super::{Call, Owner, Phase, Switchboard, Timer};
 use crate::call::bridge::{Bridge, HelpRing};
 use crate::call::config::{Extension, LineId, Srtp, Strategy};
 use crate::call::counselor::Activity;
 use crate::call::intention::Intention;
-use crate::call::io::{CallTimer, Floor, Order};
+use crate::call::io::CallTimer;
 use crate::call::leg::Place;
+use crate::call::places::{Order, Places};
 use crate::call::queue::Waiting;
 use crate::call::rehearsal::Rehearsal;
 use crate::call::ring::Candidate;
@@ -32,15 +33,55 @@ pub(super) enum Watchers {
 /// nothing need be worked out anew.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Standing {
-    /// Of a caller who waits: the order, whether they may be offered, the line.
-    place: Option<(Order, bool, LineId)>,
+    /// Of a caller who waits: the line, the order, whether they may be offered.
+    place: Option<(LineId, Order, bool)>,
     is_bridged: bool,
     is_supervised: bool,
     help: Option<HelpRing>,
     busy: Vec<(Extension, Activity)>,
 }
 
+impl Standing {
+    fn of(call: &Call) -> Self {
+        let place = |w: &Waiting| (call.line_id.clone(), w.order, w.may_be_offered());
+        Self {
+            place: call.waiting().map(place),
+            is_bridged: call.bridge().is_some(),
+            is_supervised: call.bridge().is_some_and(|b| b.supervisor().is_some()),
+            help: call.bridge().and_then(Bridge::help_ring),
+            busy: call.busy(),
+        }
+    }
+
+    /// Of whoever is no caller's call.
+    fn busy(busy: Vec<(Extension, Activity)>) -> Self {
+        Self { busy, ..Self::default() }
+    }
+
+    fn note_in(&self, places: &mut Places, key: u64) {
+        let place = self.place.as_ref().map(|(line, order, _)| (line, *order));
+        places.note(key, place, self.is_bridged || !self.busy.is_empty());
+    }
+}
+
 impl Switchboard {
+    /// How a call stands now; `None`: there is no such call any more.
+    pub(super) fn note_place(&mut self, key: u64, standing: Option<&Standing>) {
+        match standing {
+            Some(standing) => standing.note_in(&mut self.queues, key),
+            None => self.queues.note(key, None, false),
+        }
+    }
+
+    /// What the index of the queues should be, by a walk over all calls.
+    pub(super) fn places(&self) -> Places {
+        let mut all = Places::default();
+        for (key, call) in &self.calls {
+            Standing::of(call).note_in(&mut all, *key);
+        }
+        all
+    }
+
     /// Works out places, who is on duty and whom to ring, if any of it may have changed. The board
     /// follows in any case.
     pub(super) fn settle(&mut self, now: Now) {
@@ -49,9 +90,9 @@ impl Switchboard {
             self.ring_for_help(now);
             // What dispatching changes is looked at again after the next input.
             self.is_unsettled = false;
-            let waiting = self.count_floors();
-            self.watch_duty(now, &waiting);
-            self.dispatch(now, waiting);
+            self.count_duty();
+            self.watch_duty(now);
+            self.dispatch(now);
         }
         self.draw_soon(now);
         self.is_dirty = false;
@@ -66,24 +107,17 @@ impl Switchboard {
     /// What settling reads of an owner; `None`: there is no such owner.
     pub(super) fn standing(&self, owner: Owner) -> Option<Standing> {
         match owner {
-            Owner::Call(key) => self.calls.get(&key).map(|call| Standing {
-                place: call.waiting().map(|w| (w.order, w.may_be_offered(), call.line_id.clone())),
-                is_bridged: call.bridge().is_some(),
-                is_supervised: call.bridge().is_some_and(|b| b.supervisor().is_some()),
-                help: call.bridge().and_then(Bridge::help_ring),
-                busy: call.busy(),
-            }),
-            Owner::Internal(key) => self
-                .internals
-                .get(&key)
-                .map(|internal| Standing { busy: internal.extensions(), ..Standing::default() }),
-            Owner::Rehearsal(key) => self.rehearsals.get(&key).map(|rehearsal| {
-                let busy = rehearsal.busy().into_iter().collect();
-                Standing { busy, ..Standing::default() }
-            }),
+            Owner::Call(key) => self.calls.get(&key).map(Standing::of),
+            Owner::Internal(key) => {
+                self.internals.get(&key).map(|internal| Standing::busy(internal.extensions()))
+            }
+            Owner::Rehearsal(key) => {
+                let busy = |it: &Rehearsal| Standing::busy(it.busy().into_iter().collect());
+                self.rehearsals.get(&key).map(busy)
+            }
             Owner::Summons(key) => self.summonses.get(&key).map(|summons| {
                 let ringing = summons.extensions().into_iter().map(|e| (e, Activity::Ringing));
-                Standing { busy: ringing.collect(), ..Standing::default() }
+                Standing::busy(ringing.collect())
             }),
         }
     }
@@ -120,7 +154,7 @@ impl Switchboard {
         mut f: impl FnMut(&Extension, Activity),
     ) {
         let is_seen = watchers == Watchers::Counted;
-        for call in self.calls.values() {
+        for call in self.queues.engaged().filter_map(|key| self.calls.get(&key)) {
             let watcher = call.bridge().and_then(|bridge| bridge.supervisor());
             call.each_busy(|extension, activity| {
                 if is_seen || watcher != Some(extension) {
@@ -142,77 +176,51 @@ impl Switchboard {
         }
     }
 
-    /// Everyone who waits, in the order of service.
-    fn waiting(&self) -> Vec<(u64, LineId)> {
-        let mut waiting: Vec<_> = self
-            .calls
-            .iter()
-            .filter_map(|(key, call)| Some((call.waiting()?.order, *key, call.line_id.clone())))
-            .collect();
-        waiting.sort();
-        waiting.into_iter().map(|(_, key, line)| (key, line)).collect()
-    }
-
-    /// Gives everyone who waits their place, and counts who waits and who is on duty.
-    pub(super) fn count_floors(&mut self) -> Vec<(u64, LineId)> {
-        let waiting = self.waiting();
-        self.place_callers(&waiting);
-        self.draw_floors();
-        waiting
-    }
-
-    pub(super) fn place_callers(&mut self, waiting: &[(u64, LineId)]) {
-        let mut places: BTreeMap<LineId, u32> = BTreeMap::new();
-        for (key, line) in waiting {
-            let place = places.entry(line.clone()).or_default();
-            *place += 1;
-            if let Some(call) = self.calls.get_mut(key)
-                && let Phase::Queue(w) | Phase::Ringing(w, _) = &mut call.phase
-            {
-                w.moved_to(*place);
-            }
-        }
-        self.floors = self.config.lines.keys().map(|id| (id.clone(), Floor::default())).collect();
-        for (line, waiting) in places {
-            self.floors.entry(line).or_default().waiting = waiting as usize;
-        }
-    }
-
-    pub(super) fn draw_floors(&mut self) {
+    /// Counts who is on duty.
+    pub(super) fn count_duty(&mut self) {
         let mut talking = BTreeSet::new();
         self.each_busy(None, Watchers::Counted, |extension, activity| {
             if activity == Activity::Talking && self.counselors.is_away(extension) {
                 talking.insert(extension.clone());
             }
         });
-        for (line, on_duty) in self.counselors.on_duty(&self.config, &talking) {
-            self.floors.entry(line).or_default().on_duty = on_duty;
-        }
+        self.on_duty = self.counselors.on_duty(&self.config, &talking);
     }
 
     /// A caller who waits for nobody is told so after `max_wait_no_counselor`; not before the time
     /// of one ring is over since a phone went, because a phone that changes its connection is away
     /// for seconds.
-    fn watch_duty(&mut self, now: Now, waiting: &[(u64, LineId)]) {
-        for (key, line_id) in waiting {
-            let Some(call) = self.calls.get(key) else { continue };
-            let timer = Timer::Call(Owner::Call(*key), CallTimer::NoCounselor);
-            let on_duty = self.floors.get(line_id).is_some_and(|floor| floor.on_duty > 0);
-            match (on_duty, self.timers.at(&timer)) {
-                (true, None) | (false, Some(_)) => {}
-                (true, Some(_)) => {
-                    self.timers.clear(&timer);
-                    self.touch(Owner::Call(*key));
-                }
-                (false, None) => {
-                    let Some(line) = call.config.lines.get(line_id) else { continue };
-                    let back = self.last_away(line_id).map(|at| at + line.queue.ring_timeout);
-                    let until = now.mono + line.queue.max_wait_no_counselor;
-                    self.timers.set(timer, back.map_or(until, |back| until.max(back)));
-                    self.touch(Owner::Call(*key));
-                }
+    fn watch_duty(&mut self, now: Now) {
+        for line_id in self.queues.lines().cloned().collect::<Vec<_>>() {
+            let is_staffed = self.on_duty.get(&line_id).is_some_and(|count| *count > 0);
+            if is_staffed && self.staffed.contains(&line_id) {
+                continue;
+            }
+            for key in self.queues.queue(&line_id).collect::<Vec<_>>() {
+                self.watch_duty_for(now, key, &line_id, is_staffed);
+            }
+            if is_staffed {
+                self.staffed.insert(line_id);
+            } else {
+                self.staffed.remove(&line_id);
             }
         }
+    }
+
+    fn watch_duty_for(&mut self, now: Now, key: u64, line_id: &LineId, is_staffed: bool) {
+        let Some(call) = self.calls.get(&key) else { return };
+        let timer = Timer::Call(Owner::Call(key), CallTimer::NoCounselor);
+        match (is_staffed, self.timers.at(&timer)) {
+            (true, None) | (false, Some(_)) => return,
+            (true, Some(_)) => self.timers.clear(&timer),
+            (false, None) => {
+                let Some(line) = call.config.lines.get(line_id) else { return };
+                let back = self.last_away(line_id).map(|at| at + line.queue.ring_timeout);
+                let until = now.mono + line.queue.max_wait_no_counselor;
+                self.timers.set(timer, back.map_or(until, |back| until.max(back)));
+            }
+        }
+        self.touch(Owner::Call(key));
     }
 
     /// When a phone of somebody who takes this line's calls and wants to last went away.
@@ -224,40 +232,56 @@ impl Switchboard {
     }
 
     /// Rings a free counselor for each caller who may be offered, first come first served.
-    fn dispatch(&mut self, now: Now, waiting: Vec<(u64, LineId)>) {
-        let mut held = BTreeSet::new();
+    fn dispatch(&mut self, now: Now) {
+        // The next one of each line.
+        let first = |line: &LineId| Some((self.queues.next(line, None)?, line.clone()));
+        let mut next: BTreeSet<_> = self.queues.lines().filter_map(first).collect();
         // Read off the calls once somebody needs it: of most steps nobody does.
         let mut busy = None;
-        for (key, line_id) in waiting {
-            let Some(Phase::Queue(waiting)) = self.calls.get(&key).map(|call| &call.phase) else {
-                continue;
-            };
-            // Between two offers a caller keeps the place: nobody behind is served before.
-            if held.contains(&line_id) || !waiting.may_be_offered() {
-                held.insert(line_id);
-                continue;
+        while let Some((place, line)) = next.pop_first() {
+            if self.serve(now, place.1, &line, &mut busy)
+                && let Some(behind) = self.queues.next(&line, Some(place))
+            {
+                next.insert((behind, line));
             }
-            let busy = busy.get_or_insert_with(|| self.activities());
-            let chosen = self.choose(now, &line_id, busy, waiting);
-            // Nobody is free for this caller, and so for nobody behind on this line.
-            if chosen.is_empty() {
-                held.insert(line_id);
-                continue;
-            }
-            let mut candidates = Vec::new();
-            for extension in chosen {
-                self.rings += 1;
-                let rings = self.rings;
-                self.counselors.change(&self.config, &extension, |it| it.rung = rings);
-                candidates.extend(self.candidates(now, key, &extension));
-                busy.insert(extension, Activity::Ringing);
-            }
-            self.with_owner(now, Owner::Call(key), |owned, io| {
-                if let super::Owned::Call(call) = owned {
-                    call.offer(io, candidates);
-                }
-            });
         }
+    }
+
+    /// Rings whoever is free for this caller; whether those behind on the line may be served.
+    fn serve(
+        &mut self,
+        now: Now,
+        key: u64,
+        line_id: &LineId,
+        busy: &mut Option<BTreeMap<Extension, Activity>>,
+    ) -> bool {
+        let Some(Phase::Queue(waiting)) = self.calls.get(&key).map(|call| &call.phase) else {
+            return true;
+        };
+        // Between two offers a caller keeps the place: nobody behind is served before.
+        if !waiting.may_be_offered() {
+            return false;
+        }
+        let busy = busy.get_or_insert_with(|| self.activities());
+        let chosen = self.choose(now, line_id, busy, waiting);
+        // Nobody is free for this caller, and so for nobody behind on this line.
+        if chosen.is_empty() {
+            return false;
+        }
+        let mut candidates = Vec::new();
+        for extension in chosen {
+            self.rings += 1;
+            let rings = self.rings;
+            self.counselors.change(&self.config, &extension, |it| it.rung = rings);
+            candidates.extend(self.candidates(now, key, &extension));
+            busy.insert(extension, Activity::Ringing);
+        }
+        self.with_owner(now, Owner::Call(key), |owned, io| {
+            if let super::Owned::Call(call) = owned {
+                call.offer(io, candidates);
+            }
+        });
+        true
     }
 
     /// Whom the line's strategy rings now: none, one, or (ring_all) all that are free.
