@@ -276,15 +276,15 @@ fn run_until(path: &str, wanted: &[&str]) -> (Child, Log) {
     (child, log)
 }
 
+/// A line of its own.
+const LINE: &str = "[[trunk]]\nid = \"navi\"\npeers = [\"192.0.2.1\"]\n[[line]]\nid = \"a\"\n\
+    numbers = [\"0570000001\"]\n[[counselor]]\nextension = \"101\"\n\
+    password = \"koebashi-101\"\nlines = [\"a\"]\n";
+
 #[test]
 fn whoever_follows_a_crash_goes_on_though_the_file_is_no_good() {
     let ports = ports();
-    let more = format!(
-        "{ports}[[trunk]]\nid = \"navi\"\npeers = [\"192.0.2.1\"]\n[[line]]\nid = \"a\"\n\
-         numbers = [\"0570000001\"]\n[[counselor]]\nextension = \"101\"\n\
-         password = \"koebashi-101\"\nlines = [\"a\"]\n"
-    );
-    let path = config("follows_a_crash", &more);
+    let path = config("follows_a_crash", &format!("{ports}{LINE}"));
     let good = fs::read_to_string(&path).unwrap();
     let listens = ports.split('"').nth(1).unwrap();
     let bad = format!("{good}\n[sip]\n");
@@ -307,6 +307,32 @@ fn whoever_follows_a_crash_goes_on_though_the_file_is_no_good() {
     let refused = run(&path).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("duplicate key"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn whoever_follows_a_crash_listens_where_the_last_one_did_if_nowhere_else() {
+    let path = config("follows_elsewhere", &format!("{}{LINE}", ports()));
+    let good = fs::read_to_string(&path).unwrap();
+    let listens = good.split("udp://").nth(1).unwrap().split('"').next().unwrap();
+    let bad = good.replace(listens, "192.0.2.9:5060");
+    let refused = "cannot listen on udp://192.0.2.9:5060";
+    // Whoever follows nobody says so, and ends.
+    fs::write(&path, &bad).unwrap();
+    let first = run(&path).output().unwrap();
+    assert_eq!(first.status.code(), Some(1));
+    assert!(text(&first.stderr).contains(refused), "{}", text(&first.stderr));
+    fs::write(&path, &good).unwrap();
+    let (mut child, mut _log) = run_until(&path, &["console on"]);
+    // Twice: who listens there because of another is followed like any other.
+    for _ in 0..2 {
+        fs::write(&path, &bad).unwrap();
+        signal(&child, "KILL");
+        child.wait().unwrap();
+        (child, _log) = run_until(&path, &[refused, &format!("udp://{listens}"), "console on"]);
+    }
+    signal(&child, "TERM");
+    assert!(child.wait().unwrap().success());
+    assert_eq!(run(&path).output().unwrap().status.code(), Some(1));
 }
 
 #[test]

@@ -40,8 +40,9 @@ pub fn first(path: &Path, in_force: &InForce) -> Result<Ready, Vec<Complaint>> {
     })
 }
 
-/// Keeps the file's text for the next process, if it is the one that has been read.
-fn keep(in_force: &InForce, path: &Path, ready: &Ready) {
+/// Keeps the file's text for the next process, if it is the one that has been read. To be called
+/// when it serves: nobody follows one that could not begin.
+pub(super) fn keep(in_force: &InForce, path: &Path, ready: &Ready) {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     if config::version(&text) != ready.loaded.call.version {
         // The demo, or changed meanwhile: then it is read again.
@@ -78,13 +79,13 @@ pub fn setup(
     let kept = Kept {
         journal: Some(survival::open(folder, runtime_dir, &mut clock::chance()?)),
         wait: shell.journal_wait,
+        is_left: in_force.read().is_some(),
         sockets,
         configs: configs(ready, &path),
     };
     if !kept.has_calls() {
         ready.prepare(&BTreeSet::new());
     }
-    keep(&in_force, &path, ready);
     let (told, current) = watch::channel(Arc::new(ready.clone()));
     let setup = Setup {
         media: ready.loaded.media.clone(),

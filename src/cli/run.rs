@@ -92,14 +92,15 @@ async fn serve(
         workers.spawn(async move { bind(&limits).await })
     };
     let listener = bound.await.map_err(Broken::from).context("the console")?;
-    let (setup, current) = load::setup(&mut ready, path.clone(), sockets, in_force)?;
+    let (setup, current) = load::setup(&mut ready, path.clone(), sockets, in_force.clone())?;
     let listener = match listener {
-        Err(error) if !setup.kept.has_calls() => return Err(error),
+        Err(error) if !setup.kept.goes_on() => return Err(error),
         listener => listener.ok(),
     };
     let setup = Setup { beside: workers.clone(), ..setup };
     let store = setup.store.clone();
     let shell = Shell::start(setup)?;
+    load::keep(&in_force, &path, &ready);
     for (transport, address) in shell.listening() {
         tracing::info!("listens on {}://{address}", transport.name());
     }

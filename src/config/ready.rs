@@ -156,7 +156,7 @@ impl Ready {
         let Loaded { call, sip, tls, files, .. } = self.loaded.clone();
         let library = Arc::clone(&self.library);
         let faults = self.faults.iter().map(ToString::to_string).collect();
-        Fresh { call, sip, library, tls, files, notes, faults }
+        Fresh { call, sip, library, tls, files, notes, faults, missing: vec![] }
     }
 }
 

@@ -100,6 +100,7 @@ impl Service {
                 files: vec![],
                 notes: vec![],
                 faults: vec![],
+                missing: vec![],
             },
             media,
             sockets: sip_socket::Limits::default(),

@@ -130,6 +130,11 @@ impl Feed {
         self.pulse.bound.store(bound, Ordering::Relaxed);
     }
 
+    /// Says what the service does without, for now, so that calls go on.
+    pub fn missing(&self, what: Vec<String>) {
+        *self.pulse.missing.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+
     /// Says why the journal of live calls can't be written; `None`: it can.
     pub fn journal(&self, fault: Option<String>) {
         *self.pulse.journal.lock().unwrap_or_else(PoisonError::into_inner) = fault;
@@ -257,6 +262,7 @@ impl Handle {
     pub fn unready(&self) -> Vec<String> {
         let store = self.store.health().fault.map(|fault| format!("store: {fault}"));
         let journal = self.pulse.journal.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let missing = self.pulse.missing.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let reasons = [
             (!self.is_live()).then(|| "the loop does not beat".to_owned()),
             (!self.pulse.bound.load(Ordering::Relaxed)).then(|| "SIP is not bound".to_owned()),
@@ -264,7 +270,7 @@ impl Handle {
             store,
             journal.map(|fault| format!("journal: {fault}")),
         ];
-        reasons.into_iter().flatten().collect()
+        reasons.into_iter().flatten().chain(missing).collect()
     }
 }
 
@@ -277,12 +283,14 @@ struct Pulse {
     bound: AtomicBool,
     /// Why the journal can't be written.
     journal: Mutex<Option<String>>,
+    /// What the service does without.
+    missing: Mutex<Vec<String>>,
 }
 
 impl Default for Pulse {
     fn default() -> Self {
-        let (last, bound, journal) = Default::default();
-        Self { began: Instant::now(), last, bound, journal }
+        let (last, bound, journal, missing) = Default::default();
+        Self { began: Instant::now(), last, bound, journal, missing }
     }
 }
 

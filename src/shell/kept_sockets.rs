@@ -141,6 +141,11 @@ impl KeptSockets {
         self.order(Order::Forget(name));
     }
 
+    /// Whether a process before has left any that nobody has claimed.
+    pub fn are_left(&self) -> bool {
+        !self.found().is_empty()
+    }
+
     /// Closes what nobody has claimed; how many sockets.
     pub fn forget_unclaimed(&self) -> usize {
         let unclaimed = std::mem::take(&mut *self.found());

@@ -15,6 +15,7 @@ pub mod handle;
 pub mod in_force;
 pub mod keeper;
 mod kept_records;
+mod kept_service;
 pub mod kept_sockets;
 pub mod kept_voices;
 pub mod lock;
@@ -373,7 +374,9 @@ impl Shell {
     }
 
     fn change(&mut self, mut fresh: Fresh) {
+        fresh.miss(self.sockets.missed(&fresh.sip.listen));
         tell_faults(&self.metrics, &fresh.faults);
+        self.feed.missing(fresh.missing);
         for note in &fresh.notes {
             tracing::info!("{note}");
             self.store.audit(news::entry(news::SYSTEM, format!("configuration: {note}")));

@@ -49,6 +49,17 @@ pub struct Fresh {
     pub notes: Vec<String>,
     /// What the configuration names and is no good: the service runs without it.
     pub faults: Vec<String>,
+    /// Those of the faults without which no service would begin that has nothing to go on with.
+    pub missing: Vec<String>,
+}
+
+impl Fresh {
+    /// It does without this, so that calls go on.
+    pub fn miss(&mut self, what: Vec<String>) {
+        let new = what.into_iter().filter(|one| !self.missing.contains(one)).collect::<Vec<_>>();
+        self.faults.extend_from_slice(&new);
+        self.missing.extend(new);
+    }
 }
 
 /// Reads and checks configuration and prompts; an error lists everything that is wrong.

@@ -68,12 +68,10 @@ impl Shell {
     ///
     /// # Errors
     /// When a socket can't be bound, or the system refuses threads, signals or entropy.
-    pub fn start(setup: Setup) -> Result<Self, Error> {
+    pub fn start(mut setup: Setup) -> Result<Self, Error> {
         let mut chance = clock::chance()?;
-        let Fresh { sip, tls, .. } = &setup.fresh;
+        let sockets = sockets(&mut setup)?;
         let beside = setup.beside;
-        let sockets =
-            Sockets::bind(&sip.listen, &setup.sockets, tls.clone(), &beside, &setup.kept.sockets)?;
         let (event_sender, events) = mpsc::channel(EVENTS_MAX);
         let certificate = Certificate::new(setup.fresh.tls.as_deref());
         let (command_sender, commands) = mpsc::channel(COMMANDS_MAX);
@@ -81,7 +79,7 @@ impl Shell {
         tell_faults(&metrics, &setup.fresh.faults);
         let recorder =
             recorder(setup.recorder, setup.store.clone(), metrics.clone(), &command_sender)?;
-        let (survival, found) = Survival::begin(setup.kept, &setup.store)?;
+        let (mut survival, found) = Survival::begin(setup.kept, &setup.store)?;
         let media = MediaThreads::start(
             &setup.media,
             &setup.fresh.library,
@@ -100,6 +98,7 @@ impl Shell {
         let handle = handle.with_listening(sockets.listening());
         let (rehearsals, handle) = Rehearsals::attach(handle, &setup.fresh.library);
         feed.bound(true);
+        feed.missing(setup.fresh.missing.clone());
         let watching = setup
             .source
             .map(|source| {
@@ -110,6 +109,7 @@ impl Shell {
         let parts =
             parts(setup.fresh, setup.media, media.shards(), &sockets, setup.intentions, chance);
         let mut switchboard = survival.restore(found, parts);
+        survival.listens(sockets.listening());
         recall(&mut switchboard, &setup.store);
         Ok(Self {
             switchboard,
@@ -140,6 +140,17 @@ impl Shell {
             beside,
         })
     }
+}
+
+/// The sockets of SIP. Whoever goes on with the calls of a process before does without those that
+/// can't be opened.
+fn sockets(setup: &mut Setup) -> Result<Sockets, Error> {
+    let Setup { fresh, sockets, kept, beside, .. } = setup;
+    let before = kept.listened();
+    let (listen, tls) = (&fresh.sip.listen, fresh.tls.clone());
+    let sockets = Sockets::bind(listen, before.as_deref(), sockets, tls, beside, &kept.sockets)?;
+    fresh.miss(sockets.missed(&fresh.sip.listen));
+    Ok(sockets)
 }
 
 /// The recorder, which tells the loop what it loses; a full queue of commands leaves the board

@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use super::clock;
 use super::kept_records::{self, KeptRecords};
+use super::kept_service::{self, KeptService};
 use super::kept_sockets::{CLAIM_WITHIN, KeptSockets};
 use super::kept_voices::{self, KeptPorts, KeptVoices};
 use super::runtime_dir;
@@ -27,6 +29,7 @@ use crate::call::journal::Change;
 use crate::call::switchboard::{Past, Switchboard};
 use crate::chance::Chance;
 use crate::media::Command;
+use crate::sip::Transport;
 use crate::store::Store;
 use crate::store::journal::{Journal, Key, Losses, Value};
 use crate::time::Anchor;
@@ -48,6 +51,8 @@ pub struct Kept {
     pub journal: Option<Journal>,
     /// How long the loop waits for one write of the journal.
     pub wait: Duration,
+    /// Whether it has left that it did not end as it should.
+    pub is_left: bool,
     /// Its sockets.
     pub sockets: KeptSockets,
     /// The configurations that its calls may have begun with.
@@ -57,8 +62,19 @@ pub struct Kept {
 impl Kept {
     /// Nothing was kept, and nothing will be.
     pub fn none() -> Self {
-        let sockets = KeptSockets::none();
-        Self { journal: None, wait: Duration::ZERO, sockets, configs: Box::new(|_| None) }
+        let (sockets, configs) = (KeptSockets::none(), Box::new(|_| None));
+        Self { journal: None, wait: Duration::ZERO, is_left: false, sockets, configs }
+    }
+
+    /// Whether there is anything to go on with, were it only callers who find us at the sockets.
+    pub fn goes_on(&self) -> bool {
+        self.is_left || self.has_calls() || self.sockets.are_left()
+    }
+
+    /// Where the process before listened; `None`: there is nothing to go on with.
+    pub(super) fn listened(&self) -> Option<Vec<(Transport, SocketAddr)>> {
+        let listened = || self.journal.as_ref().map(kept_service::listened).unwrap_or_default();
+        self.goes_on().then(listened)
     }
 
     /// Whether somebody waits for this process to go on.
@@ -121,6 +137,7 @@ pub(super) struct Survival {
     /// What is gone, and is forgotten as soon as the records that came of it are safe.
     gone: BTreeSet<Key>,
     records: KeptRecords,
+    service: KeptService,
     /// When sockets are closed that nobody has claimed.
     claimed_by: Option<Instant>,
     fault: Option<String>,
@@ -142,7 +159,7 @@ impl Survival {
     /// # Errors
     /// When the system refuses a thread or a clock.
     pub(super) fn begin(kept: Kept, store: &Store) -> io::Result<(Self, Option<Found>)> {
-        let Kept { journal, wait, sockets, configs } = kept;
+        let Kept { journal, wait, is_left: _, sockets, configs } = kept;
         let mut survival = Self {
             scribe: None,
             sockets,
@@ -150,6 +167,7 @@ impl Survival {
             states: BTreeMap::new(),
             gone: BTreeSet::new(),
             records: KeptRecords::default(),
+            service: KeptService::default(),
             claimed_by: Some(Instant::now() + CLAIM_WITHIN),
             fault: None,
         };
@@ -159,6 +177,9 @@ impl Survival {
         for (key, value) in journal.live() {
             if let Some(port) = kept_voices::port_of(key) {
                 survival.states.insert(port, value.clone());
+                continue;
+            }
+            if kept_service::is_own(key) {
                 continue;
             }
             if kept_records::is_record(key) {
@@ -218,6 +239,11 @@ impl Survival {
     /// Whether there is anything for a next process to go on with.
     pub(super) fn keeps(&self) -> bool {
         self.scribe.is_some()
+    }
+
+    /// A process that follows this one is to know where it listens.
+    pub(super) fn listens(&mut self, sockets: &[(Transport, SocketAddr)]) {
+        self.service.listens(sockets);
     }
 
     /// Hands the record of a call to the store; a process that follows this one does it again, as
@@ -283,7 +309,8 @@ impl Survival {
     fn forget(&mut self, store: &Store) {
         let Some(scribe) = &self.scribe else { return };
         let gone = std::mem::take(&mut self.gone).into_iter().map(|key| (key, None));
-        let changes: Vec<_> = gone.chain(self.records.changes(store)).collect();
+        let records = self.records.changes(store);
+        let changes: Vec<_> = gone.chain(records).chain(self.service.changes()).collect();
         if !changes.is_empty() {
             scribe.keep(changes);
         }

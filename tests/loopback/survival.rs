@@ -65,7 +65,7 @@ fn kept_ports(place: &Place) -> usize {
 }
 
 /// Both talk, the service is replaced, both talk on over the same ports, the caller hangs up.
-fn talks_on(name: &str, act: impl FnOnce(&Service, u32)) -> [Duration; 2] {
+fn talks_on(name: &str, act: impl FnOnce(&mut Service)) -> [Duration; 2] {
     let place = Place::new(name);
     let mut service = Service::start_by(&place, &Setup::default(), "keep");
     let (mut phone, ear) = sipp_phone(&place, &service, "phone", |run| run);
@@ -74,7 +74,7 @@ fn talks_on(name: &str, act: impl FnOnce(&Service, u32)) -> [Duration; 2] {
     ear.wait_heard(0, CALLER, VOICE, SOON);
     let from = |peer: &RtpPeer| peer.packets().last().map(|packet| packet.from);
     let (before, marks) = ([from(&voice), from(&ear)], [voice.mark(), ear.mark()]);
-    replace(&mut service, act);
+    act(&mut service);
     let now = [voice.mark(), ear.mark()];
     voice.wait_heard(now[0], COUNSELOR, VOICE, SOON);
     ear.wait_heard(now[1], CALLER, VOICE, SOON);
@@ -101,22 +101,63 @@ fn talks_on(name: &str, act: impl FnOnce(&Service, u32)) -> [Duration; 2] {
 
 #[test]
 fn those_who_talk_talk_on_when_the_service_is_killed() {
-    let gaps = talks_on("survival-kill", |_, pid| kill("KILL", pid));
+    let gaps = talks_on("survival-kill", |service| replace(service, |_, pid| kill("KILL", pid)));
     assert!(gaps.into_iter().all(|gap| gap < GAP_MAX), "{gaps:?}");
 }
 
 #[test]
 fn those_who_talk_talk_on_when_a_newer_program_takes_over() {
-    let gaps = talks_on("survival-upgrade", |service, _| service.signal("USR2"));
+    let gaps = talks_on("survival-upgrade", |service| replace(service, |it, _| it.signal("USR2")));
     assert!(gaps.into_iter().all(|gap| gap < GAP_MAX), "{gaps:?}");
 }
 
 #[test]
 fn those_who_talk_talk_on_when_the_service_is_killed_beside_a_file_that_is_no_good() {
-    let gaps = talks_on("survival-file", |service, pid| {
+    let gaps = talks_on("survival-file", |service| {
         let text = fs::read_to_string(&service.config).unwrap();
         fs::write(&service.config, format!("{text}\nnonsense = 1\n")).unwrap();
-        kill("KILL", pid);
+        replace(service, |_, pid| kill("KILL", pid));
+    });
+    assert!(gaps.into_iter().all(|gap| gap < GAP_MAX), "{gaps:?}");
+}
+
+/// Waits until `/ready` says that, or that all is well.
+fn wait_said(service: &Service, why: Option<&str>) {
+    wait_for(why.unwrap_or("all to be well"), SOON, || {
+        let (code, body) = service.get("/ready")?;
+        let is_so = why.map_or(code == 200, |why| code == 503 && body.contains(why));
+        is_so.then_some(())
+    });
+}
+
+/// The service is killed, and the next one goes on without something that it says.
+fn replace_by_one_without(service: &Service, what: &str) {
+    let old = service.kept().expect("the service runs");
+    kill("KILL", old);
+    wait_for("the next process", SOON, || service.kept().filter(|new| *new != old));
+    wait_said(service, Some(what));
+    assert!(service.metric("koebashi_configuration_faults") >= 1.0);
+    assert!(service.log().contains(what), "{}", service.log());
+}
+
+#[test]
+fn those_who_talk_talk_on_when_the_service_is_killed_and_can_not_listen_where_it_is_told_to() {
+    let gaps = talks_on("survival-listen", |service| {
+        let text = fs::read_to_string(&service.config).unwrap();
+        // Nobody's address. The running service takes the file over, and this with a restart only.
+        let sip = format!("udp://{}", service.sip);
+        fs::write(&service.config, text.replace(&sip, "udp://192.0.2.9:5060")).unwrap();
+        let reloaded = || service.log().contains("sip.listen has changed").then_some(());
+        wait_for("the file to be read", SOON, reloaded);
+        replace_by_one_without(service, "cannot listen on udp://192.0.2.9:5060");
+        // Read again it is as bad; mended it is none any more.
+        service.signal("HUP");
+        let twice = || (service.log().matches("cannot listen on").count() > 1).then_some(());
+        wait_for("the file to be read again", SOON, twice);
+        wait_said(service, Some("cannot listen on"));
+        fs::write(&service.config, text).unwrap();
+        wait_said(service, None);
+        assert!(service.metric("koebashi_configuration_faults") < 1.0);
     });
     assert!(gaps.into_iter().all(|gap| gap < GAP_MAX), "{gaps:?}");
 }

@@ -114,9 +114,9 @@ pub enum Arrived<'a> {
 
 /// A socket that could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {transport}://{address}: {source}")]
+#[error("cannot listen on {}://{address}: {source}", transport.name())]
 pub struct BindError {
-    transport: &'static str,
+    transport: Transport,
     address: SocketAddr,
     source: io::Error,
 }
@@ -162,6 +162,8 @@ pub struct Sockets {
     udp: Vec<Udp>,
     connections: Arc<Connections>,
     listening: Vec<(Transport, SocketAddr)>,
+    /// What was asked for and is not open.
+    missed: Vec<BindError>,
     reports: mpsc::Receiver<Report>,
     /// A report that `ready` has taken out and `next` has yet to give.
     pending: Option<Report>,
@@ -182,42 +184,27 @@ impl Sockets {
     /// streams run on `beside`. Without `tls`, whoever comes to a TLS socket is closed. Those that
     /// an earlier process has left in `kept` are gone on with; all of them are kept.
     ///
+    /// `before`: where the process listened that this one follows; `None`: it follows none. Whoever
+    /// follows must not fail for one socket: where one can't be opened, those of the process before
+    /// are opened too.
+    ///
     /// # Errors
-    /// The first socket that can't be opened.
+    /// The first socket that can't be opened, where no process is followed or none can be opened.
     pub fn bind(
         listen: &[(Transport, SocketAddr)],
+        before: Option<&[(Transport, SocketAddr)]>,
         limits: &Limits,
         tls: Option<Arc<Tls>>,
         beside: &Handle,
         kept: &KeptSockets,
     ) -> Result<Self, BindError> {
         let (sender, reports) = mpsc::channel(REPORTS_MAX);
-        let connections = Connections::new(limits.clone(), tls, sender.clone(), beside.clone());
-        let connections = Arc::new(connections);
-        let mut udp = Vec::new();
-        let mut listening = Vec::new();
-        for (transport, address) in listen {
-            let bound = match transport {
-                Transport::Udp => Udp::bind(*address, limits, kept).map(|socket| {
-                    socket.watch_errors(sender.clone());
-                    let local = socket.local;
-                    udp.push(socket);
-                    local
-                }),
-                Transport::Tcp | Transport::Tls => {
-                    stream::listen(*transport, *address, limits, &connections, kept)
-                }
-            };
-            let refused = |source| {
-                let transport = transport.name();
-                BindError { transport, address: *address, source }
-            };
-            listening.push((*transport, bound.map_err(refused)?));
-        }
-        Ok(Self {
-            udp,
-            connections,
-            listening,
+        let connections = Connections::new(limits.clone(), tls, sender, beside.clone());
+        let mut sockets = Self {
+            udp: vec![],
+            connections: Arc::new(connections),
+            listening: vec![],
+            missed: vec![],
             reports,
             pending: None,
             failures: VecDeque::new(),
@@ -226,7 +213,54 @@ impl Sockets {
             message: Bytes::new(),
             turn: 0,
             unsent: 0,
-        })
+        };
+        sockets.missed = sockets.open(listen.iter(), limits, kept);
+        if let Some(before) = before.filter(|_| !sockets.missed.is_empty()) {
+            let others = before.iter().filter(|socket| !listen.contains(socket));
+            // Those that are gone too are nobody's wish any more.
+            drop(sockets.open(others, limits, kept));
+        }
+        let is_enough = before.is_some() && !sockets.listening.is_empty();
+        if is_enough || sockets.missed.is_empty() {
+            Ok(sockets)
+        } else {
+            Err(sockets.missed.swap_remove(0))
+        }
+    }
+
+    /// Opens what can be opened; what can't.
+    fn open<'a>(
+        &mut self,
+        all: impl Iterator<Item = &'a (Transport, SocketAddr)>,
+        limits: &Limits,
+        kept: &KeptSockets,
+    ) -> Vec<BindError> {
+        let mut missed = vec![];
+        for (transport, address) in all {
+            let opened = match transport {
+                Transport::Udp => Udp::bind(*address, limits, kept).map(|socket| {
+                    socket.watch_errors(self.connections.reports.clone());
+                    let local = socket.local;
+                    self.udp.push(socket);
+                    local
+                }),
+                Transport::Tcp | Transport::Tls => {
+                    stream::listen(*transport, *address, limits, &self.connections, kept)
+                }
+            };
+            let (transport, address) = (*transport, *address);
+            match opened {
+                Ok(local) => self.listening.push((transport, local)),
+                Err(source) => missed.push(BindError { transport, address, source }),
+            }
+        }
+        missed
+    }
+
+    /// What of these can't be listened on, in words.
+    pub fn missed(&self, listen: &[(Transport, SocketAddr)]) -> Vec<String> {
+        let is_asked = |it: &&BindError| listen.contains(&(it.transport, it.address));
+        self.missed.iter().filter(is_asked).map(ToString::to_string).collect()
     }
 
     /// The sockets that are open, in the order asked for, port 0 replaced by the real one.

@@ -19,7 +19,8 @@ const SOON: Duration = Duration::from_secs(5);
 fn open(transport: Transport, address: &str, limits: &Limits) -> (Sockets, SocketAddr) {
     let listen = [(transport, address.parse().unwrap())];
     let sockets =
-        Sockets::bind(&listen, limits, None, &Handle::current(), &KeptSockets::none()).unwrap();
+        Sockets::bind(&listen, None, limits, None, &Handle::current(), &KeptSockets::none())
+            .unwrap();
     let local = sockets.listening()[0].1;
     (sockets, local)
 }

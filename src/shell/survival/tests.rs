@@ -38,7 +38,8 @@ impl Place {
     /// A process that begins.
     fn begin(&self, store: &Store, configs: Configs) -> (Survival, Option<Found>) {
         let sockets = KeptSockets::none();
-        let kept = Kept { journal: Some(self.journal()), wait: SOON, sockets, configs };
+        let journal = Some(self.journal());
+        let kept = Kept { journal, wait: SOON, is_left: false, sockets, configs };
         Survival::begin(kept, store).unwrap()
     }
 

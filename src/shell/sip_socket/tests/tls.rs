@@ -114,7 +114,7 @@ impl Drop for Folder {
 fn open_tls(limits: &Limits, tls: Option<Arc<Tls>>) -> (Sockets, SocketAddr) {
     let any = "127.0.0.1:0".parse().unwrap();
     let (listen, here) = ([(Transport::Tls, any)], Handle::current());
-    let sockets = Sockets::bind(&listen, limits, tls, &here, &KeptSockets::none()).unwrap();
+    let sockets = Sockets::bind(&listen, None, limits, tls, &here, &KeptSockets::none()).unwrap();
     let local = sockets.listening()[0].1;
     (sockets, local)
 }
