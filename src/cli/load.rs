@@ -16,16 +16,17 @@ use crate::shell::Setup;
 use crate::shell::clock;
 use crate::shell::in_force::InForce;
 use crate::shell::kept_sockets::KeptSockets;
-use crate::shell::reload::Source;
+use crate::shell::reload::{Fresh, Source};
 use crate::shell::survival::{self, Configs, Kept};
 use crate::store::{Reader, Store, history};
 
-/// The configuration to begin with, with the prompts in G.711 only: the file's. Where that is
-/// refused, or gone, and the process before did not end as it should, the one that was in force
-/// then, and what is wrong with the file is among the faults: calls wait for us.
+/// The configuration to begin with, with the prompts in G.711 only: the file's. Where that or a
+/// prompt is refused, or gone, and the process before did not end as it should, the one that was in
+/// force then, with the prompts that are any good; what is wrong is among the faults: calls wait
+/// for us.
 ///
 /// # Errors
-/// Everything that is wrong with the file.
+/// Everything that is wrong with the file and the prompts.
 pub fn first(path: &Path, in_force: &InForce) -> Result<Ready, Vec<Complaint>> {
     let left = in_force.read();
     let read = match left {
@@ -33,9 +34,11 @@ pub fn first(path: &Path, in_force: &InForce) -> Result<Ready, Vec<Complaint>> {
         Some(_) | None => ready::load_bare(path),
     };
     read.or_else(|complaints| {
-        let old = left.and_then(|text| ready::load_text(&text, path).ok());
+        let old = left.and_then(|text| ready::load_anyway(&text, path).ok());
         let Some(mut old) = old else { return Err(complaints) };
-        old.faults.extend(complaints);
+        let is_told = |what: &Complaint| old.missing.contains(what) || old.faults.contains(what);
+        let new: Vec<_> = complaints.into_iter().filter(|what| !is_told(what)).collect();
+        old.faults.extend(new);
         Ok(old)
     })
 }
@@ -122,6 +125,12 @@ fn configs(ready: &Ready, path: &Path) -> Configs {
     })
 }
 
+/// What is in force, with the prompts in every codec.
+fn prepare(told: &watch::Sender<Arc<Ready>>) -> Fresh {
+    told.send_modify(|ready| Arc::make_mut(ready).prepare(&BTreeSet::new()));
+    Fresh { tls: None, ..told.borrow().fresh(vec![]) }
+}
+
 /// Whether the file is there and says anything.
 fn is_written(path: &Path) -> bool {
     std::fs::read(path).is_ok_and(|text| !text.trim_ascii().is_empty())
@@ -144,7 +153,12 @@ fn source(
             return Err(vec![gone(&path)]);
         }
         let last = Arc::clone(&told.borrow());
-        let ready = load_beside(&path, &codecs, Some(&last))?;
+        let ready = match load_beside(&path, &codecs, Some(&last)) {
+            Ok(ready) => ready,
+            Err(complaints) if last.is_prepared() => return Err(complaints),
+            // The rest of the prompts does not wait for a file to be mended.
+            Err(_) => return Ok(prepare(&told)),
+        };
         keep(&in_force, &path, &ready);
         was_written |= is_written;
         codecs.extend(ready.loaded.call.codecs());

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Loaded, check};
+use crate::call::config::Use;
 use crate::complaint::{Complaint, Severity};
 use crate::media::prompt::Library;
 use crate::media::{Codec, Prompt};
@@ -24,6 +25,9 @@ pub struct Ready {
     pub warnings: Vec<Complaint>,
     /// What the configuration names and is no good; the service runs without it.
     pub faults: Vec<Complaint>,
+    /// Prompts that are no good or not there, which only [`load_anyway`] lets pass: the usual one
+    /// is played in their place, or none.
+    pub missing: Vec<Complaint>,
     /// How the files were before they were read.
     pub stamps: Stamps,
 }
@@ -43,15 +47,16 @@ pub fn load(path: &Path) -> Result<Ready, Vec<Complaint>> {
 /// # Errors
 /// As [`load`].
 pub fn load_bare(path: &Path) -> Result<Ready, Vec<Complaint>> {
-    read(path, None, || super::load_or_demo(path))
+    read(path, || super::load_or_demo(path), |loaded, seen| judge(loaded, seen, None))
 }
 
-/// As [`load_bare`], with this text in the place of the file's.
+/// As [`load_bare`], with this text in the place of the file's, and whatever is wrong with the
+/// prompts: calls wait for us.
 ///
 /// # Errors
-/// As [`load_bare`].
-pub fn load_text(text: &str, path: &Path) -> Result<Ready, Vec<Complaint>> {
-    read(path, None, || parse(text, path))
+/// Everything that is wrong with the text.
+pub fn load_anyway(text: &str, path: &Path) -> Result<Ready, Vec<Complaint>> {
+    read(path, || parse(text, path), |loaded, seen| Ok(bear(loaded, seen)))
 }
 
 /// As [`load`], with the prompts encoded `also` for these codecs, and taken from what is `known`
@@ -64,7 +69,8 @@ pub fn load_beside(
     also: &BTreeSet<Codec>,
     known: Option<&Ready>,
 ) -> Result<Ready, Vec<Complaint>> {
-    let mut ready = read(path, known, || super::load_or_demo(path))?;
+    let judge = |loaded, seen: &_| judge(loaded, seen, known);
+    let mut ready = read(path, || super::load_or_demo(path), judge)?;
     ready.prepare(also);
     Ok(ready)
 }
@@ -74,22 +80,26 @@ fn parse(text: &str, path: &Path) -> Result<Loaded, Vec<Complaint>> {
     super::parse(text, &path.display().to_string(), folder)
 }
 
+/// A configuration, its prompts, and what is to be said of both.
+type Judged = (Loaded, Library, Vec<Complaint>);
+
 fn read(
     path: &Path,
-    known: Option<&Ready>,
     load: impl FnOnce() -> Result<Loaded, Vec<Complaint>>,
+    judge: impl FnOnce(Loaded, &Stamps) -> Result<Judged, Vec<Complaint>>,
 ) -> Result<Ready, Vec<Complaint>> {
     let mut seen = stamps(&[path.to_owned()]);
     let loaded = load()?;
     seen.extend(stamps(std::slice::from_ref(&loaded.shell.prompts_dir)));
     seen.extend(stamps(&loaded.files));
-    let (loaded, library, complaints) = judge(loaded, &seen, known)?;
+    let (loaded, library, complaints) = judge(loaded, &seen)?;
     let of = |severity| {
         let complaints = complaints.iter().filter(|complaint| complaint.severity == severity);
         complaints.cloned().collect()
     };
-    let (warnings, faults) = (of(Severity::Warning), of(Severity::Outside));
-    Ok(Ready { loaded, library: Arc::new(library), warnings, faults, stamps: seen })
+    let [warnings, faults, missing] =
+        [Severity::Warning, Severity::Outside, Severity::Error].map(of);
+    Ok(Ready { loaded, library: Arc::new(library), warnings, faults, missing, stamps: seen })
 }
 
 /// Judges a text as if it stood in the file at `path`, with the prompts that are there; returns
@@ -114,15 +124,20 @@ fn judge(
     mut loaded: Loaded,
     seen: &Stamps,
     known: Option<&Ready>,
-) -> Result<(Loaded, Library, Vec<Complaint>), Vec<Complaint>> {
+) -> Result<Judged, Vec<Complaint>> {
     let folder = &loaded.shell.prompts_dir;
-    let known = known.filter(|known| known.loaded.shell.prompts_dir == *folder);
+    // Where something stood in for a file, the file is to be read.
+    let is_like =
+        |known: &&Ready| known.loaded.shell.prompts_dir == *folder && known.missing.is_empty();
+    let known = known.filter(is_like);
     let as_it_was = |path: &Path, name: &Prompt| {
         let known = known.filter(|known| known.stamps.get(path) == seen.get(path))?;
         known.library.clip(name).cloned()
     };
-    let library = prompts::library(folder, as_it_was)
-        .map_err(|errors| errors.into_iter().map(Complaint::from).collect::<Vec<_>>())?;
+    let (library, errors) = prompts::library(folder, as_it_was);
+    if !errors.is_empty() {
+        return Err(errors.into_iter().map(Complaint::from).collect());
+    }
     let lengths = lengths(&library);
     let complaints = check(&loaded, &lengths);
     if complaints.iter().any(|c| c.severity == Severity::Error) {
@@ -130,6 +145,28 @@ fn judge(
     }
     loaded.call.prompt_lengths = lengths;
     Ok((loaded, library, complaints))
+}
+
+/// The same where calls wait, with whatever prompts there are: the complaints tell which are not.
+fn bear(mut loaded: Loaded, _: &Stamps) -> Judged {
+    let (mut library, errors) = prompts::library(&loaded.shell.prompts_dir, |_, _| None);
+    let mut complaints: Vec<_> = errors.into_iter().map(Complaint::from).collect();
+    complaints.extend(check(&loaded, &lengths(&library)));
+    let uses = loaded.call.uses();
+    // Nothing else says to callers what becomes of their words.
+    let is_own = |prompt| uses.iter().any(|(at, p)| matches!(at, Use::Recording(_)) && p == prompt);
+    for (place, prompt) in uses.iter().filter(|(_, prompt)| !is_own(prompt)) {
+        let usual = match place {
+            Use::Said(said) | Use::LineSaid(_, said) => said.name(),
+            Use::Hold(_) => "hold",
+            Use::Node(..) | Use::Recording(_) | Use::Tone(..) => continue,
+        };
+        if let (None, Some(clip)) = (library.clip(prompt), library.clip(&usual.into())) {
+            library = library.clone().with(prompt.clone(), Arc::clone(clip));
+        }
+    }
+    loaded.call.prompt_lengths = lengths(&library);
+    (loaded, library, complaints)
 }
 
 fn lengths(library: &Library) -> BTreeMap<Prompt, Duration> {
@@ -155,27 +192,72 @@ impl Ready {
     pub fn fresh(&self, notes: Vec<String>) -> Fresh {
         let Loaded { call, sip, tls, files, .. } = self.loaded.clone();
         let library = Arc::clone(&self.library);
-        let faults = self.faults.iter().map(ToString::to_string).collect();
-        Fresh { call, sip, library, tls, files, notes, faults, missing: vec![] }
+        let words = |all: &[Complaint]| all.iter().map(ToString::to_string).collect();
+        let (faults, missing) = (words(&self.faults), vec![]);
+        let mut fresh = Fresh { call, sip, library, tls, files, notes, faults, missing };
+        fresh.miss(words(&self.missing));
+        fresh
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::shell::prompts::make::wav;
 
-    #[test]
-    fn only_prompts_that_have_changed_are_read_again() {
-        let folder = std::env::temp_dir().join(format!("koebashi-ready-{}", std::process::id()));
+    /// A folder, its configuration and the path of that; the line's tables are these.
+    fn place(name: &str, tables: &str) -> (PathBuf, String, PathBuf) {
+        let folder = std::env::temp_dir().join(format!("koebashi-{name}-{}", std::process::id()));
         std::fs::create_dir_all(folder.join("prompts")).unwrap();
         let path = folder.join("k.toml");
-        let line = "[[trunk]]\nid = \"t\"\npeers = [\"192.0.2.1\"]\n[[line]]\nid = \"a\"\n\
-                     numbers = [\"1234\"]\n[[counselor]]\nextension = \"101\"\n\
-                     password = \"koebashi-101\"\nlines = [\"a\"]\n";
+        let line = format!(
+            "[[trunk]]\nid = \"t\"\npeers = [\"192.0.2.1\"]\n[[line]]\nid = \"a\"\n\
+             numbers = [\"1234\"]\n{tables}[[counselor]]\nextension = \"101\"\n\
+             password = \"koebashi-101\"\nlines = [\"a\"]\n"
+        );
         let prompts = folder.join("prompts");
         let text = format!("[service]\nprompts_dir = {:?}\n{line}", prompts.display().to_string());
         std::fs::write(&path, &text).unwrap();
+        (folder, text, path)
+    }
+
+    #[test]
+    fn where_calls_wait_the_usual_prompts_stand_in_for_those_that_are_no_good() {
+        let tables = "[line.prompts]\nclosed = \"gone\"\nhelp = \"recorded\"\n\
+            [line.queue]\nhold = \"music\"\n\
+            [line.recording]\nmode = \"on\"\nprompt = \"recorded\"\n\
+            [line.guidance]\nstart = { play = [\"welcome\", \"mine\"], next = \"queue\" }\n";
+        let (folder, text, path) = place("bear", tables);
+        let key = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
+        let text = format!("{text}[recording]\nrecipients = [\"{key}\"]\n");
+        std::fs::write(&path, &text).unwrap();
+        for (name, bytes) in [("welcome", "half a fi"), ("music", ""), ("UPPER", "")] {
+            std::fs::write(folder.join(format!("prompts/{name}.wav")), bytes).unwrap();
+        }
+        // Only of those that can be read it is told that they are not there.
+        assert_eq!(load_bare(&path).err().map(|all| all.len()), Some(3));
+        let ready = load_anyway(&text, &path).unwrap();
+        let said: Vec<_> = ready.missing.iter().map(ToString::to_string).collect();
+        for name in ["welcome.wav", "music.wav", "UPPER", "\"gone\"", "\"recorded\"", "\"mine\""] {
+            assert!(said.iter().any(|line| line.contains(name)), "{name} in {said:?}");
+        }
+        let clip = |name: &str| ready.library.clip(&name.into());
+        for (name, usual) in [("gone", "closed"), ("music", "hold")] {
+            assert!(Arc::ptr_eq(clip(name).unwrap(), clip(usual).unwrap()), "{name}");
+        }
+        let lengths = &ready.loaded.call.prompt_lengths;
+        assert!(lengths.contains_key(&"gone".into()) && lengths.contains_key(&"welcome".into()));
+        assert!(["recorded", "mine"].iter().all(|name| clip(name).is_none()), "heard by nobody");
+        // What stood in is not taken for the file later.
+        assert!(load_beside(&path, &BTreeSet::new(), Some(&ready)).is_err());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn only_prompts_that_have_changed_are_read_again() {
+        let (folder, text, path) = place("ready", "");
         let write = |loud: i16| {
             std::fs::write(folder.join("prompts/welcome.wav"), wav(&[loud; 800]).unwrap()).unwrap();
         };

@@ -78,22 +78,23 @@ pub fn embedded_manifest() -> Manifest {
 /// # Errors
 /// Every file of the folder that can't be taken: its name, its size, or that it can't be read.
 pub fn load(folder: &Path) -> Result<BTreeMap<String, Recording>, Vec<Error>> {
-    let (sources, errors) = sources(folder);
-    read(sources, errors)
+    let (sources, mut errors) = sources(folder);
+    let (found, unread) = read(sources);
+    errors.extend(unread);
+    if errors.is_empty() { Ok(found) } else { Err(errors) }
 }
 
-/// The recordings, ready to be played. Each that is `known`, by the file that it is in or would be
-/// in, is not read.
-///
-/// # Errors
-/// As [`load`]'s, and every recording that is not in the form that prompts are kept in.
+/// The recordings that are any good, ready to be played, and what is wrong with the others: as
+/// [`load`]'s, and every recording that is not in the form that prompts are kept in. Where a file
+/// is no good, the shipped recording of its name is there. Each that is `known`, by the file that
+/// it is in or would be in, is not read.
 pub fn library(
     folder: &Path,
     known: impl Fn(&Path, &Prompt) -> Option<Arc<Clip>>,
-) -> Result<Library, Vec<Error>> {
+) -> (Library, Vec<Error>) {
     let mut ready = Library::default();
     let mut new = BTreeMap::new();
-    let (sources, errors) = sources(folder);
+    let (sources, mut errors) = sources(folder);
     for (name, source) in sources {
         let prompt = Prompt(name.as_str().into());
         match known(&folder.join(format!("{name}.wav")), &prompt) {
@@ -101,12 +102,19 @@ pub fn library(
             None => drop(new.insert(name, source)),
         }
     }
-    let (clips, errors) = clips(folder, read(new, errors)?);
+    let (found, unread) = read(new);
+    let (mut found, bad) = clips(folder, found);
+    errors.extend(unread.into_iter().chain(bad));
     if !errors.is_empty() {
-        return Err(errors);
+        let is_lost = |name: &str| !found.contains_key(name) && ready.clip(&name.into()).is_none();
+        let lost = embedded().filter(|(name, _)| is_lost(name));
+        let lost = lost.map(|(name, bytes)| (name.to_owned(), Cow::Borrowed(bytes))).collect();
+        found.extend(clips(folder, lost).0);
     }
-    let clips = clips.into_iter();
-    Ok(clips.fold(ready, |ready, (name, clip)| ready.with(Prompt(name.into()), Arc::new(clip))))
+    let with = |library: Library, (name, clip): (String, _)| {
+        library.with(Prompt(name.into()), Arc::new(clip))
+    };
+    (found.into_iter().fold(ready, with), errors)
 }
 
 /// Where the bytes of a recording are.
@@ -123,11 +131,8 @@ fn sources(folder: &Path) -> (BTreeMap<String, Source>, Vec<Error>) {
     (shipped.chain(own).collect(), errors)
 }
 
-fn read(
-    sources: BTreeMap<String, Source>,
-    mut errors: Vec<Error>,
-) -> Result<BTreeMap<String, Recording>, Vec<Error>> {
-    let mut found = BTreeMap::new();
+fn read(sources: BTreeMap<String, Source>) -> (BTreeMap<String, Recording>, Vec<Error>) {
+    let (mut found, mut errors) = (BTreeMap::new(), vec![]);
     for (name, source) in sources {
         let bytes = match source {
             Source::Shipped(bytes) => Ok(Cow::Borrowed(bytes)),
@@ -138,7 +143,7 @@ fn read(
             Err(error) => errors.push(error),
         }
     }
-    if errors.is_empty() { Ok(found) } else { Err(errors) }
+    (found, errors)
 }
 
 /// Where a recording comes from.

@@ -162,6 +162,34 @@ fn those_who_talk_talk_on_when_the_service_is_killed_and_can_not_listen_where_it
     assert!(gaps.into_iter().all(|gap| gap < GAP_MAX), "{gaps:?}");
 }
 
+#[test]
+fn those_who_talk_talk_on_when_the_service_is_killed_beside_prompts_that_are_no_good() {
+    let gaps = talks_on("survival-prompts", |service| {
+        let prompts = service.config.with_file_name("prompts");
+        let (bad, gone) = (prompts.join("welcome.wav"), prompts.join("own.wav"));
+        let good = fs::read(&bad).unwrap();
+        let text = fs::read_to_string(&service.config).unwrap();
+        // One that nothing shipped has the name of.
+        fs::write(&gone, &good).unwrap();
+        fs::write(&service.config, text.replace("[\"welcome\"]", "[\"welcome\", \"own\"]"))
+            .unwrap();
+        let reloaded = || service.log().contains("guidance.start.play has changed").then_some(());
+        wait_for("the file to be read", SOON, reloaded);
+        fs::write(&bad, "half a fi").unwrap();
+        fs::remove_file(&gone).unwrap();
+        wait_for("the prompts to be refused", SOON, || {
+            service.log().contains("the last one stays").then_some(())
+        });
+        replace_by_one_without(service, "welcome.wav");
+        wait_said(service, Some("own"));
+        fs::write(&bad, &good).unwrap();
+        fs::write(&gone, &good).unwrap();
+        wait_said(service, None);
+        assert!(service.metric("koebashi_configuration_faults") < 1.0);
+    });
+    assert!(gaps.into_iter().all(|gap| gap < GAP_MAX), "{gaps:?}");
+}
+
 /// The keys are the same, and no place of a stream is used twice: the peers' own SRTP would refuse
 /// it, and what it can't read is not heard.
 #[test]
