@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
+use std::io;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -24,8 +25,8 @@ use crate::scene::Scene;
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
         name: "kill",
-        wanted: "kill -9 at random moments, 100 calls talk, 10 wait: none lost, gap ≤ 100 ms p50, \
-                 ≤ 500 ms p99",
+        wanted: "kill -9 at random moments, 100 calls talk, 10 ring, 10 wait: none lost, gap ≤ 100 \
+                 ms p50, ≤ 500 ms p99; who rang rings again ≤ 2 s",
         peer: "rtpengine with redis: media back in 80–142 ms; FreeSWITCH 3–5 s",
         is_long_only: false,
         measure: killed,
@@ -56,8 +57,13 @@ pub(crate) const GOALS: &[Goal] = &[
 
 /// Calls that talk.
 const TALKING: u32 = 100;
-/// Callers who hear music meanwhile.
+/// Callers who hear music meanwhile: for whom a phone rings, and who come after them.
+const RINGING: u32 = 10;
 const WAITING: u32 = 10;
+/// How soon their phones ring again when the service was killed.
+const RINGS_AGAIN: Duration = Duration::from_secs(2);
+/// Nobody gives up.
+const PATIENT: &str = "ring_timeout = \"300s\"";
 /// How long the next process may take.
 const SOON: Duration = Duration::from_secs(10);
 /// How soon all is well when nothing is in the way any more.
@@ -81,7 +87,7 @@ fn ms(ms: u64) -> Duration {
 }
 
 /// Has the service replaced by what `act` does, and waits for the next one.
-fn replace(scene: &Scene, act: impl Fn(u32) -> nix::Result<()>) -> Result<(), Box<dyn Error>> {
+fn replace(scene: &Scene, act: impl FnOnce(u32) -> io::Result<()>) -> Result<(), Box<dyn Error>> {
     let old = scene.service.kept().ok_or("there is no service")?;
     act(old)?;
     scene.wait("the next process", SOON, || {
@@ -90,8 +96,8 @@ fn replace(scene: &Scene, act: impl Fn(u32) -> nix::Result<()>) -> Result<(), Bo
     Ok(())
 }
 
-fn signal(pid: u32, signal: Signal) -> nix::Result<()> {
-    kill(Pid::from_raw(pid.cast_signed()), signal)
+fn signal(pid: u32, signal: Signal) -> io::Result<()> {
+    Ok(kill(Pid::from_raw(pid.cast_signed()), signal)?)
 }
 
 /// What peers have heard of restarts.
@@ -173,27 +179,63 @@ impl Records {
     }
 }
 
+/// Those for whom a phone rings, the first in line first.
+fn ringing(scene: &Scene) -> Vec<String> {
+    let calls = scene.board()["calls"].as_array().cloned().unwrap_or_default();
+    let rings = calls.iter().filter(|call| call["phase"] == "ringing");
+    let rings: BTreeSet<_> = rings.filter_map(|call| call["call"].as_str()).collect();
+    scene.queue().into_iter().filter(|call| rings.contains(call.as_str())).collect()
+}
+
+/// Kills the service, and waits until each phone that rang rings anew; how long that took, and
+/// whether it is for those who came first, in their order.
+fn kill_and_ring(scene: &Scene, queue: &[String]) -> Result<(Duration, bool), Box<dyn Error>> {
+    let (_, rung) = scene.phones.ringing();
+    let mut took = Duration::ZERO;
+    replace(scene, |pid| {
+        let began = Instant::now();
+        signal(pid, Signal::SIGKILL)?;
+        scene.wait("the phones to ring again", SOON, || {
+            let (now, ever) = scene.phones.ringing();
+            now == RINGING && ever >= rung + RINGING
+        })?;
+        took = began.elapsed();
+        Ok(())
+    })?;
+    let first = &queue[..RINGING as usize];
+    let is_same = || ringing(scene) == first && scene.queue() == queue;
+    Ok((took, scene.wait("the queue on the board", SOON, is_same).is_ok()))
+}
+
 fn killed(run: &Run) -> Result<Measured, Box<dyn Error>> {
     let mut chance = Chance::from_number(run.seed);
-    let scene = Scene::start(&kept())?;
-    let callers = scene.fill(TALKING, WAITING)?;
+    let phones = TALKING + RINGING;
+    let scene = Scene::start(&Plan { counselors: phones, queue: PATIENT, ..kept() })?;
+    scene.phones.answer_only(TALKING);
+    let callers = scene.fill(TALKING, RINGING + WAITING)?;
+    scene.wait("the phones to ring", SOON, || scene.phones.ringing().0 == RINGING)?;
     let queue = scene.queue();
     let (mut hearing, kills) = (Hearing::default(), run.count(8, 200));
-    let streams = (2 * TALKING + WAITING) as usize;
+    let (mut rings_after, mut is_in_order) = (Duration::ZERO, true);
+    let streams = (2 * TALKING + RINGING + WAITING) as usize;
     for _ in 0..kills {
         scene.voice.begin();
         sleep(AROUND + ms(chance.below(300)));
-        replace(&scene, |pid| signal(pid, Signal::SIGKILL))?;
+        let (took, is_kept) = kill_and_ring(&scene, &queue)?;
+        rings_after = rings_after.max(took);
+        is_in_order &= is_kept;
         sleep(AROUND);
         hearing.add(&scene.voice.end(), streams);
     }
     // Whoever is silent after the last one would be heard no more.
     hearing.miss(&scene.voice.measure(ms(600)), streams);
-    scene.wait("those who wait to be on the board", SOON, || scene.queue().len() == queue.len())?;
-    let is_in_order = scene.queue() == queue;
+    scene.phones.pick_up();
+    scene.wait("the phones to be answered", SOON, || scene.phones.talking() == phones)?;
+    let left = &queue[RINGING as usize..];
+    is_in_order &= scene.wait("the rest of the queue", SOON, || scene.queue() == left).is_ok();
     let talking = scene.phones.talking();
-    callers.hang_up(TALKING + WAITING);
-    let calls = TALKING + WAITING;
+    let calls = phones + WAITING;
+    callers.hang_up(calls);
     let ended = scene.over(&callers, calls, calls)?;
     let records = Records::wait(&scene, calls)?;
     let Records { all, answered, is_whole, .. } = records;
@@ -201,15 +243,17 @@ fn killed(run: &Run) -> Result<Measured, Box<dyn Error>> {
     let is_soon = hearing.pause(0.5) <= half && hearing.pause(0.99) <= MOST;
     let is_held = hearing.lost == 0
         && is_soon
-        && (talking, ended) == (TALKING, calls)
+        && rings_after <= RINGS_AGAIN
+        && (talking, ended) == (phones, calls)
         && is_in_order
         && (all, answered, is_whole) == (calls, calls, true);
     let (lost, words) = (hearing.lost, hearing.words());
     let order = if is_in_order { "order kept" } else { "another order in the queue" };
     let whole = if is_whole { "" } else { ", the database is damaged" };
     let figure = format!(
-        "{kills} kills: {lost} of {streams} streams lost, {words}; {order}; {all} records of \
-         {calls} calls{whole}"
+        "{kills} kills: {lost} of {streams} streams lost, {words}; {RINGING} phones ring again \
+         within {:.1} s; {order}; {all} records of {calls} calls{whole}",
+        rings_after.as_secs_f64()
     );
     Ok(Measured::new(is_held, figure))
 }
