@@ -214,6 +214,12 @@ impl Shell {
         self.store.audit(news::entry(news::SYSTEM, started));
         let watchdog = self.beside.spawn(systemd::watchdog(self.handle.clone()));
         systemd::tell(systemd::Stage::Ready);
+        self.survival.drains_no_more();
+        if let Stage::Draining(until) = self.stage {
+            tracing::info!("no new calls, as before: goes on to wait for the live ones");
+            self.drain(until);
+            self.give(Input::Command(Command::Drain));
+        }
         let ended = self.rounds().await;
         if self.stage == Stage::HandingOver {
             self.take_the_rest();
@@ -226,6 +232,7 @@ impl Shell {
         } else {
             systemd::tell(systemd::Stage::Stopping);
             self.linger().await;
+            self.survival.drains_no_more();
             End::Over
         };
         self.survival.leave(&self.store);
@@ -412,8 +419,7 @@ impl Shell {
     fn command(&mut self, command: Command) {
         if matches!(command, Command::Drain) && self.stage == Stage::Serving {
             tracing::info!("no new calls; waits for the live ones");
-            systemd::tell(systemd::Stage::Draining);
-            self.stage = Stage::Draining(clock::now().mono + self.drain);
+            self.drain(clock::now().mono + self.drain);
         }
         if let Some(entry) = news::command(&command) {
             self.store.audit(entry);
@@ -421,11 +427,19 @@ impl Shell {
         self.give(Input::Command(command));
     }
 
+    fn drain(&mut self, until: Instant) {
+        systemd::tell(systemd::Stage::Draining);
+        self.stage = Stage::Draining(until);
+        self.survival.drains(until);
+    }
+
     fn on_signal(&mut self, order: Order) {
         let name = order.name();
         match self.stage {
             Stage::Serving | Stage::Draining(_) if order == Order::HandOver => {
                 tracing::info!("{name}: the next process goes on with the live calls");
+                // Whoever wants another process wants one that serves.
+                self.survival.drains_no_more();
                 self.stage = Stage::HandingOver;
             }
             Stage::Serving => {
@@ -477,6 +491,9 @@ impl Shell {
         let (transactions, sessions) = (counts.transactions, counts.sessions);
         self.metrics.sip_held([("transactions", transactions), ("sessions", sessions)]);
         self.metrics.certificate(self.certificate.beat(clock::now()));
+        if let Stage::Draining(until) = self.stage {
+            self.survival.drains(until);
+        }
         let journal = self.survival.beat(Instant::now(), &self.store);
         self.feed.journal(journal.fault.clone());
         self.metrics.journal(journal, self.survival.unkept());

@@ -79,6 +79,7 @@ impl Shell {
         tell_faults(&metrics, &setup.fresh.faults);
         let recorder =
             recorder(setup.recorder, setup.store.clone(), metrics.clone(), &command_sender)?;
+        let drained_until = setup.kept.drained_until(clock::anchor()?);
         let (mut survival, found) = Survival::begin(setup.kept, &setup.store)?;
         let media = MediaThreads::start(
             &setup.media,
@@ -99,12 +100,9 @@ impl Shell {
         let (rehearsals, handle) = Rehearsals::attach(handle, &setup.fresh.library);
         feed.bound(true);
         feed.missing(setup.fresh.missing.clone());
-        let watching = setup
-            .source
-            .map(|source| {
-                reload::watch(source, setup.fresh.clone(), hangup, reloads, change_sender)
-            })
-            .map(|watching| beside.spawn(watching));
+        let watching = setup.source.map(|source| {
+            beside.spawn(reload::watch(source, setup.fresh.clone(), hangup, reloads, change_sender))
+        });
         let drain = setup.fresh.call.limits.drain;
         let parts =
             parts(setup.fresh, setup.media, media.shards(), &sockets, setup.intentions, chance);
@@ -133,7 +131,7 @@ impl Shell {
             on_step: setup.on_step,
             asker: None,
             drain,
-            stage: Stage::Serving,
+            stage: drained_until.map_or(Stage::Serving, Stage::Draining),
             faults: VecDeque::new(),
             certificate,
             watching,

@@ -71,6 +71,13 @@ impl Kept {
         self.is_left || self.has_calls() || self.sockets.are_left()
     }
 
+    /// Until when the process before waited for its last calls, of which some still live; `None`:
+    /// it did not wait, or nobody remembers.
+    pub(super) fn drained_until(&self, now: Anchor) -> Option<Instant> {
+        let journal = self.journal.as_ref().filter(|_| self.has_calls())?;
+        kept_service::drained_until(journal, now)
+    }
+
     /// Where the process before listened; `None`: there is nothing to go on with.
     pub(super) fn listened(&self) -> Option<Vec<(Transport, SocketAddr)>> {
         let listened = || self.journal.as_ref().map(kept_service::listened).unwrap_or_default();
@@ -244,6 +251,20 @@ impl Survival {
     /// A process that follows this one is to know where it listens.
     pub(super) fn listens(&mut self, sockets: &[(Transport, SocketAddr)]) {
         self.service.listens(sockets);
+    }
+
+    /// A process that follows this one before `until` is to wait for the last calls too, until
+    /// then. To be said again while it is so.
+    pub(super) fn drains(&mut self, until: Instant) {
+        if let (Some(scribe), Some(clock)) = (&self.scribe, self.voices.anchor()) {
+            self.service.drains(until, clock::now().mono, clock);
+            scribe.keep(self.service.changes());
+        }
+    }
+
+    /// A process that follows this one is to take calls.
+    pub(super) fn drains_no_more(&mut self) {
+        self.service.drains_no_more();
     }
 
     /// Hands the record of a call to the store; a process that follows this one does it again, as

@@ -157,6 +157,12 @@ impl Service {
         self.wait_ready();
     }
 
+    /// Starts the next one when it has ended, however that was.
+    pub(crate) fn follow(&mut self, place: &Place) {
+        self.process.wait(Duration::from_secs(10));
+        self.process = run(place, "run", &self.config, None);
+    }
+
     /// The number of its process; where it is kept, of the keeper's.
     pub(crate) fn pid(&self) -> u32 {
         self.process.pid()

@@ -17,6 +17,8 @@ use super::service::{CALLER, COUNSELOR, Service, Setup};
 
 const SOON: Duration = Duration::from_secs(12);
 const VOICE: Duration = Duration::from_millis(700);
+/// How long a service waits for its last calls where that is measured.
+const DRAIN: Duration = Duration::from_secs(9);
 /// How long a voice may be away on a machine that runs other tests beside this one.
 const GAP_MAX: Duration = Duration::from_secs(1);
 
@@ -244,6 +246,61 @@ fn those_who_talk_talk_on_when_the_service_is_killed_while_it_drains() {
     assert!(status.success(), "{status}");
     let record = service.record();
     assert_eq!((record.outcome.as_str(), record.ended_by.as_str()), ("answered", "caller"));
+}
+
+/// Two talk for longer than a service waits that is told to end. It is killed while it waits, and
+/// followed as `follow` has it. How long after the order the last one has ended.
+fn ends_after(name: &str, command: &str, follow: fn(&Place, &mut Service)) -> Duration {
+    let place = Place::new(name);
+    let mut service = Service::start_by(&place, &Setup::default(), command);
+    let (_phone, ear) = sipp_phone(&place, &service, "phone", |run| run);
+    let (_caller, voice) = caller(&place, &service, |run| run.talk(Duration::from_secs(60)));
+    voice.wait_heard(0, COUNSELOR, VOICE, SOON);
+    ear.wait_heard(0, CALLER, VOICE, SOON);
+    let text = fs::read_to_string(&service.config).unwrap();
+    let drain = format!("[service]\ndrain = \"{}s\"", DRAIN.as_secs());
+    fs::write(&service.config, text.replace("[service]", &drain)).unwrap();
+    let reloaded = || service.log().contains("service.drain has changed").then_some(());
+    wait_for("the file to be read", SOON, reloaded);
+    service.signal("TERM");
+    let told = Instant::now();
+    wait_draining(&service);
+    std::thread::sleep(DRAIN / 2);
+    follow(&place, &mut service);
+    wait_draining(&service);
+    let now = [voice.mark(), ear.mark()];
+    voice.wait_heard(now[0], COUNSELOR, VOICE, SOON);
+    ear.wait_heard(now[1], CALLER, VOICE, SOON);
+    let status = service.wait(SOON);
+    assert!(status.success(), "{status}");
+    let took = told.elapsed();
+    let record = service.record();
+    assert_eq!((record.outcome.as_str(), record.ended_by.as_str()), ("answered", "system"));
+    // What is over is remembered by nobody.
+    service.follow(&place);
+    service.wait_ready();
+    took
+}
+
+/// It waits no longer than it was to.
+#[test]
+fn a_kept_service_that_is_killed_while_it_drains_ends_when_it_was_to() {
+    let took = ends_after("survival-drain-kept", "keep", |_, service| {
+        let old = service.kept().expect("the service drains");
+        kill("KILL", old);
+        wait_for("the next process", SOON, || service.kept().filter(|new| *new != old));
+    });
+    assert!(took >= DRAIN && took < DRAIN + DRAIN / 3, "{took:?}");
+}
+
+/// Where nobody but itself remembers what it was told.
+#[test]
+fn a_service_that_is_killed_while_it_drains_drains_on() {
+    let took = ends_after("survival-drain-alone", "run", |place, service| {
+        service.signal("KILL");
+        service.follow(place);
+    });
+    assert!(took >= DRAIN && took < DRAIN + DRAIN / 3, "{took:?}");
 }
 
 /// What the journal has of calls, by the kind of its keys, and whether a number is in any of it.

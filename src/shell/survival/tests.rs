@@ -127,6 +127,24 @@ fn a_store_that_is_well_leaves_nothing_in_the_journal() {
     assert_eq!((place.kept().len(), place.records().len()), (0, 4));
 }
 
+#[test]
+fn whoever_follows_a_drain_drains_where_there_are_calls_and_it_was_not_replaced() {
+    let place = Place::new("survival-drains");
+    let store = place.store();
+    let (mut survival, _) = place.begin(&store, Box::new(|_| None));
+    let drains = || {
+        let kept = Kept { journal: Some(place.journal()), ..Kept::none() };
+        kept.drained_until(clock::anchor().unwrap()).is_some()
+    };
+    survival.drains(Instant::now() + SOON);
+    assert!(!drains(), "there is nothing to wait for");
+    survival.keep(vec![change("call/1", Some(NUMBER))]);
+    assert!(drains());
+    survival.drains_no_more();
+    survival.leave(&store);
+    assert!(!drains(), "another process is wanted, and is to serve");
+}
+
 /// A call that is over and has not been recorded, under a configuration of this version.
 fn ended(id: &str, version: u64) -> Value {
     let record = r#"{"started":[1,1],"trunk":"t","end":{"at":[2,2],"outcome":"answered",
