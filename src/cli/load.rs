@@ -76,13 +76,14 @@ pub fn setup(
     let folder = &ready.loaded.shell.state_dir;
     std::fs::create_dir_all(folder)
         .map_err(|error| anyhow::anyhow!("{}: {error}", folder.display()))?;
-    let (store, intentions) = Store::open_or_wait(&ready.loaded.store)?;
+    let is_left = in_force.read().is_some();
+    let (store, intentions) = Store::open_or_wait(&ready.loaded.store, is_left)?;
     let shell = &ready.loaded.shell;
     let runtime_dir = shell.runtime_dir.as_deref();
     let kept = Kept {
         journal: Some(survival::open(folder, runtime_dir, &mut clock::chance()?)),
         wait: shell.journal_wait,
-        is_left: in_force.read().is_some(),
+        is_left,
         sockets,
         configs: configs(ready, &path),
     };

@@ -198,13 +198,18 @@ impl Store {
     /// As [`Store::open`], for a service that answers calls whatever the disk does: a database that
     /// is locked, has no room or can't be read or written for now is opened as soon as it can be.
     /// Until then records wait, [`Health::fault`] says why, and what counselors last chose is not
-    /// known.
+    /// known. Where calls wait for the service (`is_awaited`), so does one that somebody has to
+    /// mend.
     ///
     /// # Errors
-    /// As [`Store::open`], for what does not end by itself.
-    pub fn open_or_wait(config: &Config) -> Result<(Self, BTreeMap<Extension, Intention>), Error> {
+    /// As [`Store::open`], for what does not end by itself and is not to be waited for.
+    pub fn open_or_wait(
+        config: &Config,
+        is_awaited: bool,
+    ) -> Result<(Self, BTreeMap<Extension, Intention>), Error> {
         let opened = Self::open(config);
-        let Some(error) = opened.as_ref().err().filter(|error| error.is_passing()) else {
+        let is_borne = |error: &&Error| is_awaited || error.is_passing();
+        let Some(error) = opened.as_ref().err().filter(is_borne) else {
             return opened;
         };
         tracing::error!(%error, "the database can't be opened yet; records wait in memory");

@@ -314,7 +314,7 @@ fn a_service_begins_beside_a_locked_database_and_its_records_are_written_later()
     let other = Connection::open(&config.path).unwrap();
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     assert!(Store::open(&config).unwrap_err().to_string().contains("locked"));
-    let (store, intentions) = Store::open_or_wait(&config).unwrap();
+    let (store, intentions) = Store::open_or_wait(&config, false).unwrap();
     assert!(intentions.is_empty());
     assert!(store.health().fault.unwrap().contains("locked"));
     store.cdr(answered("a", at("2026-11-07T09:00:00Z")));
@@ -326,10 +326,16 @@ fn a_service_begins_beside_a_locked_database_and_its_records_are_written_later()
     // The trail goes on where it ended.
     let intact = Reader::open(&config.path).unwrap().verify_audit().unwrap();
     assert!(matches!(intact, Verdict::Intact { entries: 2, .. }), "{intact:?}");
-    // What does not end by itself is an error for a service too.
+    // What does not end by itself is an error for a service too, unless calls wait for it.
     let conn = Connection::open(&config.path).unwrap();
+    let known: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     conn.pragma_update(None, "user_version", 99).unwrap();
-    assert!(matches!(Store::open_or_wait(&config), Err(Error::Version { found: 99, .. })));
+    assert!(matches!(Store::open_or_wait(&config, false), Err(Error::Version { found: 99, .. })));
+    let (store, _) = Store::open_or_wait(&config, true).unwrap();
+    assert!(store.health().fault.unwrap().contains("version 99"));
+    store.cdr(answered("b", at("2026-11-07T09:02:00Z")));
+    conn.pragma_update(None, "user_version", known).unwrap();
+    until(|| store.health().written == 1 && store.health().fault.is_none());
 }
 
 #[test]

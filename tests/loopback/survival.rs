@@ -192,6 +192,28 @@ fn those_who_talk_talk_on_when_the_service_is_killed_beside_prompts_that_are_no_
     assert!(gaps.into_iter().all(|gap| gap < GAP_MAX), "{gaps:?}");
 }
 
+#[test]
+fn those_who_talk_talk_on_when_the_service_is_killed_beside_a_database_that_can_not_be_used() {
+    let gaps = talks_on("survival-database", |service| {
+        let database = service.config.with_file_name("state").join("koebashi.db");
+        let database = rusqlite::Connection::open(database).unwrap();
+        database.busy_timeout(SOON).unwrap();
+        let known: i64 =
+            database.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        // As a later program would leave it.
+        database.pragma_update(None, "user_version", 99).unwrap();
+        let old = service.kept().expect("the service runs");
+        kill("KILL", old);
+        wait_for("the next process", SOON, || service.kept().filter(|new| *new != old));
+        let words = ["is of version 99", "goes on with what the last run has left"];
+        let has_begun = || words.iter().all(|it| service.log().contains(it)).then_some(());
+        wait_for("it to begin all the same", SOON, has_begun);
+        database.pragma_update(None, "user_version", known).unwrap();
+        wait_said(service, None);
+    });
+    assert!(gaps.into_iter().all(|gap| gap < GAP_MAX), "{gaps:?}");
+}
+
 /// The keys are the same, and no place of a stream is used twice: the peers' own SRTP would refuse
 /// it, and what it can't read is not heard.
 #[test]
