@@ -10,9 +10,11 @@ use std::time::Duration;
 use koebashi::store::audit::Entry;
 use koebashi::store::{self, Store};
 
-/// A configuration for the test of that name, in its own folder.
+/// A configuration for the test of that name, in its own folder: a run that failed may have left
+/// what a next process would follow.
 fn config(test: &str, more: &str) -> String {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    fs::remove_dir_all(&folder).ok();
     fs::create_dir_all(&folder).unwrap();
     let path = folder.join("koebashi.toml");
     let state = folder.join("state");
@@ -307,6 +309,29 @@ fn whoever_follows_a_crash_goes_on_though_the_file_is_no_good() {
     let refused = run(&path).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("duplicate key"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn whoever_follows_a_crash_goes_on_though_a_file_of_a_password_is_gone() {
+    let line = LINE.replace("password =", "password_file =");
+    let path = config("follows_without_password", &format!("{}{line}", ports()));
+    let password = Path::new(&path).with_file_name("koebashi-101");
+    let refused = "counselor.101.password_file";
+    fs::remove_file(&password).ok();
+    let first = run(&path).output().unwrap();
+    assert_eq!(first.status.code(), Some(1));
+    assert!(text(&first.stderr).contains(refused), "{}", text(&first.stderr));
+    fs::write(&password, "koebashi-101").unwrap();
+    let (mut child, _log) = run_until(&path, &["console on"]);
+    fs::remove_file(&password).unwrap();
+    signal(&child, "KILL");
+    child.wait().unwrap();
+    let (mut child, mut log) = run_until(&path, &[refused, "console on"]);
+    fs::write(&password, "koebashi-101").unwrap();
+    signal(&child, "HUP");
+    read_until(&mut log, &["taken over"]);
+    signal(&child, "TERM");
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::complaint::{Complaint, File};
+use crate::complaint::{Complaint, File, Severity};
 use crate::config;
 use crate::config::ready::{self, Ready, load_beside};
 use crate::shell::Setup;
@@ -36,9 +36,14 @@ pub fn first(path: &Path, in_force: &InForce) -> Result<Ready, Vec<Complaint>> {
     read.or_else(|complaints| {
         let old = left.and_then(|text| ready::load_anyway(&text, path).ok());
         let Some(mut old) = old else { return Err(complaints) };
-        let is_told = |what: &Complaint| old.missing.contains(what) || old.faults.contains(what);
-        let new: Vec<_> = complaints.into_iter().filter(|what| !is_told(what)).collect();
-        old.faults.extend(new);
+        let told: Vec<_> = old.missing.iter().chain(&old.faults).cloned().collect();
+        let severity = Severity::Outside;
+        // The same words may weigh less where calls wait.
+        let is_same = |one: &Complaint, other: &Complaint| {
+            Complaint { severity, ..one.clone() } == Complaint { severity, ..other.clone() }
+        };
+        let is_new = |what: &Complaint| !told.iter().any(|it| is_same(it, what));
+        old.faults.extend(complaints.into_iter().filter(is_new));
         Ok(old)
     })
 }
@@ -116,7 +121,7 @@ fn configs(ready: &Ready, path: &Path) -> Configs {
     let find = move |version: u64| {
         let reader = Reader::open(&database).ok()?;
         let found = reader.read(|conn| history::of_print(conn, &version.to_be_bytes())).ok()??;
-        let loaded = config::parse(&found.text, &file, &folder);
+        let loaded = config::parse_anyway(&found.text, &file, &folder);
         let mut call = loaded.ok()?.call;
         call.prompt_lengths.clone_from(&lengths);
         Some(Arc::new(call))

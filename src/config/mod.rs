@@ -162,16 +162,42 @@ pub fn load_or_demo(path: &Path) -> Result<Loaded, Vec<Complaint>> {
 /// # Errors
 /// Everything that is wrong with it, in order of lines.
 pub fn parse(text: &str, file: &str, base_dir: &Path) -> Result<Loaded, Vec<Complaint>> {
+    parse_for(Reader::Anybody, text, file, base_dir)
+}
+
+/// The same for a service that others wait for: whoever has their password in a file that can't be
+/// read has none.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_anyway(text: &str, file: &str, base_dir: &Path) -> Result<Loaded, Vec<Complaint>> {
+    parse_for(Reader::Awaited, text, file, base_dir)
+}
+
+/// Who reads a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    Anybody,
+    /// A service that has to begin.
+    Awaited,
+}
+
+fn parse_for(
+    reader: Reader,
+    text: &str,
+    file: &str,
+    base_dir: &Path,
+) -> Result<Loaded, Vec<Complaint>> {
     if text.len() > MAX_FILE {
         return Err(vec![Complaint::error(file, None, File::TooBig(text.len(), MAX_FILE))]);
     }
     let written = table(text, file)?;
     let is_demo = ["trunk", "line", "counselor"].iter().all(|key| !written.contains_key(*key));
     if !is_demo {
-        return read(text, file, base_dir, false);
+        return read(reader, text, file, base_dir, false);
     }
     let text = format!("{text}\n{DEMO}");
-    read(&text, file, base_dir, true)
+    read(reader, &text, file, base_dir, true)
 }
 
 /// The text as TOML.
@@ -196,6 +222,7 @@ fn table<'t>(text: &'t str, file: &str) -> Result<DeTable<'t>, Vec<Complaint>> {
 
 /// What the readers of the sections have in common.
 struct Context<'a> {
+    reader: Reader,
     /// Where relative password files lie.
     base_dir: &'a Path,
     /// Whether every SIP socket is on loopback: only then known passwords are good enough.
@@ -214,10 +241,16 @@ pub fn version(text: &str) -> u64 {
     print.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-fn read(text: &str, file: &str, base_dir: &Path, is_demo: bool) -> Result<Loaded, Vec<Complaint>> {
+fn read(
+    reader: Reader,
+    text: &str,
+    file: &str,
+    base_dir: &Path,
+    is_demo: bool,
+) -> Result<Loaded, Vec<Complaint>> {
     let table = table(text, file)?;
     let sheet = Sheet::new(file, text);
-    let loaded = read_root(&Section::root(&sheet, &table), base_dir, is_demo);
+    let loaded = read_root(reader, &Section::root(&sheet, &table), base_dir, is_demo);
     let found = sheet.into_found();
     let is_refused = found.complaints.iter().any(|c| c.severity == Severity::Error);
     match loaded {
@@ -234,7 +267,7 @@ fn read(text: &str, file: &str, base_dir: &Path, is_demo: bool) -> Result<Loaded
 }
 
 /// Reads every section. `None` only where something was complained about.
-fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loaded> {
+fn read_root(reader: Reader, root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loaded> {
     let service = service::service(root);
     let sip = service::sip(root);
     let media = service::media(root);
@@ -247,6 +280,7 @@ fn read_root(root: &Section<'_>, base_dir: &Path, is_demo: bool) -> Option<Loade
     let prompts = service::prompts(&root.section("prompts"));
     let (service, (sip, sockets, tls)) = (service?, sip?);
     let context = Context {
+        reader,
         base_dir,
         is_loopback: sip.listen.iter().all(|(_, socket)| socket.ip().is_loopback()),
         domain: &sip.domain,

@@ -51,12 +51,13 @@ pub fn load_bare(path: &Path) -> Result<Ready, Vec<Complaint>> {
 }
 
 /// As [`load_bare`], with this text in the place of the file's, and whatever is wrong with the
-/// prompts: calls wait for us.
+/// prompts and with files of passwords: calls wait for us.
 ///
 /// # Errors
 /// Everything that is wrong with the text.
 pub fn load_anyway(text: &str, path: &Path) -> Result<Ready, Vec<Complaint>> {
-    read(path, || parse(text, path), |loaded, seen| Ok(bear(loaded, seen)))
+    let parse = || super::parse_anyway(text, &path.display().to_string(), folder(path));
+    read(path, parse, |loaded, seen| Ok(bear(loaded, seen)))
 }
 
 /// As [`load`], with the prompts encoded `also` for these codecs, and taken from what is `known`
@@ -76,8 +77,11 @@ pub fn load_beside(
 }
 
 fn parse(text: &str, path: &Path) -> Result<Loaded, Vec<Complaint>> {
-    let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    super::parse(text, &path.display().to_string(), folder)
+    super::parse(text, &path.display().to_string(), folder(path))
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or_else(|| Path::new(""))
 }
 
 /// A configuration, its prompts, and what is to be said of both.

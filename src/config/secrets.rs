@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::sheet::Section;
-use super::{Context, DEMO_PASSWORD};
+use super::{Context, DEMO_PASSWORD, Reader};
 use crate::complaint::{Cause, File, Fit, Value, Wrong};
 use crate::pii::Pii;
 
@@ -40,7 +40,10 @@ pub(super) fn password(
         (None, Some(file)) => match read_file(&file, &context.base_dir.join(&file)) {
             Ok(password) => ("password_file", password),
             Err(what) => {
-                section.error("password_file", what);
+                match context.reader {
+                    Reader::Anybody => section.error("password_file", what),
+                    Reader::Awaited => section.outside("password_file", what),
+                }
                 return None;
             }
         },
