@@ -2,6 +2,7 @@
 //! the project's own stack, links that lose, double and delay, and time that only moves when told
 //! to.
 
+mod clock;
 pub(crate) mod dialogs;
 pub(crate) mod disks;
 pub(crate) mod ears;

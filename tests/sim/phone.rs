@@ -595,6 +595,14 @@ impl Phone {
         [self.endpoint.poll_timeout(), registration, answers].into_iter().flatten().min()
     }
 
+    /// Whether it sends its voice.
+    pub(crate) fn speaks(&self) -> bool {
+        let mut calls = self.calls.iter();
+        self.is_alive
+            && self.next_packet.is_some()
+            && calls.any(|c| c.is_up && c.ended.is_none() && !c.is_hung_up && c.agreed.is_some())
+    }
+
     /// The packet of this 20 ms, and where it goes.
     pub(crate) fn packet(&mut self, now: Instant) -> Option<(SocketAddr, Vec<u8>)> {
         if !self.is_alive || self.next_packet.is_none_or(|at| at > now) {

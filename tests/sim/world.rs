@@ -23,6 +23,7 @@ use koebashi::sip::message::Message;
 use koebashi::sip::{Flow, Transport};
 use koebashi::time::{Now, Timestamp};
 
+use super::clock::TICK;
 use super::life::Life;
 use super::link::Link;
 use super::pace::Pace;
@@ -32,7 +33,6 @@ use super::rehearsals::Rehearsals;
 
 /// Where the service listens.
 pub(crate) const SERVER: &str = "10.0.0.1:5060";
-const TICK: Duration = Duration::from_millis(20);
 
 /// A SIP message on the wire.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ impl Sent {
     }
 }
 
-enum Parcel {
+pub(super) enum Parcel {
     Sip { from: SocketAddr, to: SocketAddr, bytes: Bytes },
     Rtp { from: SocketAddr, to: SocketAddr, bytes: Vec<u8> },
 }
@@ -73,7 +73,7 @@ pub(crate) struct World {
     pub phones: Vec<Phone>,
     /// The links.
     pub link: Link,
-    parcels: BTreeMap<(Instant, u64), Parcel>,
+    pub(super) parcels: BTreeMap<(Instant, u64), Parcel>,
     parcel_count: u64,
     /// Every SIP message, as sent.
     pub wire: Vec<Sent>,
@@ -119,7 +119,7 @@ pub(crate) struct World {
     pub recordings: BTreeMap<String, Recording>,
     /// Where the open media ports are.
     pub ports: BTreeMap<PortId, SocketAddr>,
-    next_tick: Instant,
+    pub(super) next_tick: Instant,
     pending: VecDeque<media::Event>,
     /// What survives the process, and how it ends.
     pub life: Life,
@@ -264,7 +264,7 @@ impl World {
     }
 
     /// Another process goes on.
-    fn come_back(&mut self) {
+    pub(super) fn come_back(&mut self) {
         let now = self.clock();
         self.board = self.life.come_back(now, self.intentions.clone());
         self.flush();
@@ -362,34 +362,10 @@ impl World {
         self.flush();
     }
 
-    fn input(&mut self, input: Input<'_>) {
+    pub(super) fn input(&mut self, input: Input<'_>) {
         let now = self.clock();
         if !self.life.is_dead() {
             self.board.handle(now, input);
-        }
-    }
-
-    /// Moves time on.
-    pub(crate) fn run(&mut self, span: Duration) {
-        let until = self.now + span;
-        while let Some(at) = self.next_event().filter(|at| *at <= until) {
-            self.now = self.now.max(at);
-            self.step();
-        }
-        self.now = until;
-    }
-
-    /// Moves time on until the claim holds; panics when it does not within `limit`.
-    pub(crate) fn until(&mut self, what: &str, limit: Duration, claim: impl Fn(&Self) -> bool) {
-        let until = self.now + limit;
-        while !claim(self) {
-            match self.next_event().filter(|at| *at <= until) {
-                Some(at) => {
-                    self.now = self.now.max(at);
-                    self.step();
-                }
-                None => panic!("not within {limit:?}: {what}\n{}", self.story()),
-            }
         }
     }
 
@@ -405,59 +381,7 @@ impl World {
         wire.chain(steps).collect::<Vec<_>>().join("\n")
     }
 
-    fn next_event(&self) -> Option<Instant> {
-        let phones = self.phones.iter().filter_map(Phone::poll_timeout);
-        let board = match self.life.back_at() {
-            Some(at) => Some(at),
-            None => self.board.poll_timeout().map(|(at, _)| at),
-        };
-        let parcel = self.parcels.keys().next().map(|(at, _)| *at);
-        let disk = self.life.disks.next();
-        phones.chain(board).chain(parcel).chain(disk).chain([self.next_tick]).min()
-    }
-
-    fn step(&mut self) {
-        let now = self.now;
-        while let Some(entry) = self.parcels.first_entry()
-            && entry.key().0 <= now
-        {
-            let parcel = entry.remove();
-            self.deliver(parcel);
-        }
-        for phone in &mut self.phones {
-            if phone.poll_timeout().is_some_and(|at| at <= now) {
-                phone.on_time(now);
-            }
-        }
-        if self.life.disks.next().is_some_and(|at| at <= now) {
-            self.catch_up();
-        }
-        if self.life.back_at().is_some_and(|at| at <= now) {
-            self.come_back();
-        }
-        if self.board.poll_timeout().is_some_and(|(at, _)| at <= now) {
-            self.input(Input::Timeout);
-        }
-        if self.next_tick <= now {
-            self.next_tick += TICK;
-            self.tick();
-        }
-        self.flush();
-    }
-
-    fn tick(&mut self) {
-        self.engine.tick(self.now);
-        let mut packets = Vec::new();
-        for phone in &mut self.phones {
-            let from = phone.rtp;
-            packets.extend(phone.packet(self.now).map(|(to, bytes)| (from, to, bytes)));
-        }
-        for (from, to, bytes) in packets {
-            self.post_voice(from, to, &bytes);
-        }
-    }
-
-    fn post_voice(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+    pub(super) fn post_voice(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         for delay in self.link.next_voice(self.now, from, to).into_iter().flatten() {
             self.post(delay, Parcel::Rtp { from, to, bytes: bytes.to_vec() });
         }
@@ -468,7 +392,7 @@ impl World {
         self.parcels.insert((self.now + delay, self.parcel_count), parcel);
     }
 
-    fn deliver(&mut self, parcel: Parcel) {
+    pub(super) fn deliver(&mut self, parcel: Parcel) {
         let now = self.now;
         match parcel {
             Parcel::Sip { from, to, bytes } if to == server() => {
@@ -504,7 +428,7 @@ impl World {
     }
 
     /// Carries out all that anyone wants done, until nobody wants anything.
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         loop {
             let mut is_quiet = true;
             while !self.life.is_dead()
