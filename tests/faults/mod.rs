@@ -2,6 +2,8 @@
 
 /// Every datagram of a call lost, doubled and late, one at a time.
 mod datagrams;
+/// Worlds that live for hours.
+mod hours;
 /// Promises broken by hand.
 mod promises;
 /// Random worlds by seed.

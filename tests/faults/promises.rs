@@ -4,14 +4,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use bytes::Bytes;
+use koebashi::call::board::CounselorState;
 use koebashi::call::journal::Key;
 use koebashi::media::{Command, PortId, Source};
 
 use crate::config::BASIC;
+use crate::sim::phone::Phone;
 use crate::sim::world::Sent;
 use crate::sim::{PhoneId, World};
 
 const S: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// One caller talks, another waits behind a third.
 fn town() -> (World, PhoneId) {
@@ -225,5 +228,64 @@ fn a_table_that_grows_is_seen() {
         for n in 0..500 {
             world.life.kept.insert(Key::Internal(n), Bytes::new());
         }
+    });
+}
+
+/// A response of the service that grants something, for the session of nobody.
+fn granted(world: &mut World, phone: PhoneId, lines: &str) {
+    let to = world.phones[phone.0].sip;
+    let answer = format!(
+        "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP {to};branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n\
+         To: <sip:a@b>;tag=2\r\nCall-ID: nobody\r\n{lines}\r\nContent-Length: 0\r\n\r\n"
+    );
+    world.note_terms("10.0.0.1:5060".parse().unwrap(), to, answer.as_bytes());
+}
+
+#[test]
+fn a_session_that_outlives_its_timer_is_seen() {
+    is_seen("session nobody goes on", |world, caller| {
+        granted(world, caller, "CSeq: 1 INVITE\r\nSession-Expires: 90;refresher=uac");
+        world.run(94 * S);
+        world.check();
+        world.run(2 * S);
+    });
+}
+
+#[test]
+fn a_counselor_whose_registration_is_over_is_seen() {
+    is_seen("after the registration", |world, _| {
+        let counselor = PhoneId(0);
+        world.let_all_go();
+        granted(world, counselor, "CSeq: 9 REGISTER\r\nContact: <sip:101@h>;expires=10");
+        world.run(9 * S);
+        world.check();
+        world.run(3 * S);
+    });
+}
+
+#[test]
+fn a_phone_that_died_and_stays_connected_is_seen() {
+    is_seen("is connected with a phone that died", |world, caller| {
+        world.with(caller, Phone::die);
+        world.run(60 * S);
+        world.check();
+        let rtp = world.phones[caller.0].rtp;
+        world.peers.insert(NOBODY, rtp);
+        world.run(60 * S);
+    });
+}
+
+#[test]
+fn waits_and_notes_without_an_end_are_seen() {
+    is_seen("waits for 7200s", |world, _| {
+        let mut board = world.shown.clone();
+        let waiting = board.calls.iter_mut().find(|call| call.position.is_some());
+        waiting.expect("two wait").in_phase = 2 * HOUR;
+        world.show(board);
+    });
+    is_seen("takes notes for 7200s", |world, _| {
+        let mut board = world.shown.clone();
+        (board.counselors[0].state, board.counselors[0].for_) = (CounselorState::WrapUp, 2 * HOUR);
+        world.show(board);
     });
 }

@@ -58,6 +58,17 @@ impl Dialogs {
         self.begun.push(session);
     }
 
+    /// The session of this dialog.
+    pub(crate) fn session_of(&self, call_id: &str) -> Option<SessionId> {
+        let mut all = self.sessions.iter();
+        all.find(|(_, known)| *known == call_id).map(|(session, _)| *session)
+    }
+
+    /// The phone is switched on again.
+    pub(crate) fn forget(&mut self) {
+        *self = Self { branches: self.branches, ..Self::default() };
+    }
+
     /// The phone is called.
     pub(crate) fn rung(&mut self, session: SessionId, invite: &Message) {
         self.sessions.insert(session, invite.call_id().expect("a Call-ID").to_owned());

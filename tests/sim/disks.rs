@@ -147,6 +147,13 @@ impl Disks {
         self.refusals.iter().filter(|at| self.is_in_a_gap(**at)).count()
     }
 
+    /// Whether the next process may not know that something was taken away at this moment.
+    pub(crate) fn brings_back(&self, at: Instant) -> bool {
+        let is_late = |gap: &Gap| gap.from <= at + BEAT && at <= gap.to;
+        self.gaps.iter().any(is_late)
+            || self.deaths.iter().any(|it| (at..=at + BEAT).contains(&it.at))
+    }
+
     /// Whether the next process does not know what was at this moment.
     pub(crate) fn is_in_a_gap(&self, at: Instant) -> bool {
         self.gaps.iter().any(|gap| gap.has(at))
@@ -200,6 +207,7 @@ impl World {
     /// A record comes.
     pub(crate) fn on_record(&mut self, cdr: Cdr) {
         self.life.disks.note(self.now, &cdr);
+        self.note_record(&cdr);
         if self.life.disks.database.is_some() {
             self.life.disks.waiting.push(Waiting { cdr, is_kept: false });
             self.life.disks.beat_at.get_or_insert(self.now + BEAT);

@@ -26,6 +26,7 @@ impl World {
         self.check_bridges(&mut broken);
         self.check_voices(&mut broken);
         self.check_tables(&mut broken);
+        self.check_terms(&mut broken);
         if !self.life.is_dead()
             && let Some((at, why)) = self.board.poll_timeout()
             && at + Duration::from_millis(1) < self.now
@@ -169,6 +170,8 @@ impl World {
                 }
             }
         }
+        self.check_shown(&board);
+        self.note_board(&board);
         self.shown = board;
     }
 

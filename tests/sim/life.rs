@@ -40,6 +40,8 @@ pub(crate) struct Life {
     /// Outputs until the process is killed, and for how long it is dead then.
     fuse: Option<(usize, Duration)>,
     back_at: Option<Instant>,
+    /// Since when the present process lives.
+    pub since: Instant,
     /// Processes before this one.
     pub deaths: u64,
     /// What people have done before this process.
@@ -62,6 +64,7 @@ impl Life {
             problems: Vec::new(),
             fuse: None,
             back_at: None,
+            since: started,
             deaths: 0,
             deeds_from: 0,
             watched: BTreeMap::new(),
@@ -108,7 +111,7 @@ impl Life {
         now: Now,
         intentions: BTreeMap<Extension, Intention>,
     ) -> Switchboard {
-        self.back_at = None;
+        (self.back_at, self.since) = (None, now.mono);
         let loaded = super::super::config::load(&self.toml);
         let config: Arc<Config> = Arc::new(loaded.call);
         let chance = Chance::from_number(1000 + self.deaths);

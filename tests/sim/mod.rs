@@ -16,6 +16,8 @@ pub(crate) mod phone;
 pub(crate) mod raw;
 mod recording;
 mod rehearsals;
+pub(crate) mod sights;
+mod terms;
 pub(crate) mod world;
 
 pub(crate) use phone::{Answer, PhoneId};

@@ -5,6 +5,7 @@
 //! make does is tested on real sockets.
 
 mod call;
+mod place;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -17,7 +18,7 @@ use koebashi::sip::auth::{self, Challenge};
 use koebashi::sip::endpoint::Endpoint;
 use koebashi::sip::header::Name;
 use koebashi::sip::print::Draft;
-use koebashi::sip::registration::{Account, Limits, Pacer, Registration, State};
+use koebashi::sip::registration::{Pacer, Registration};
 use koebashi::sip::sdp::{self, Codec, Direction, Ours, Security};
 use koebashi::sip::{self, Admit, Cause, Event, Flow, Invite, Policy, SessionId, Transport};
 
@@ -78,6 +79,16 @@ pub(crate) struct Phone {
     pub voice: Option<u8>,
     /// Whether the phone still reacts to SIP.
     pub is_alive: bool,
+    /// When it died, if it has.
+    pub died: Option<Instant>,
+    /// The session timer that it asks for.
+    pub session_expires: Option<Duration>,
+    /// It never refreshes a session, though it has agreed to.
+    pub is_forgetful: bool,
+    /// When it last did not react to a message.
+    pub ignored: Option<Instant>,
+    /// How long it stays in a call, unless it is told to hang up.
+    pub patience: Option<Duration>,
     /// Whether what it says stays with it for the time being.
     pub is_held: bool,
     /// Calls, in order.
@@ -112,23 +123,23 @@ pub(crate) struct Phone {
 impl Phone {
     /// A phone at `sip`, whose peer is `server`.
     pub(crate) fn new(sip: SocketAddr, server: SocketAddr, voice: u8) -> Self {
-        let config = sip::Config {
-            domain: "koebashi.local".to_owned(),
-            listen: vec![(Transport::Udp, sip)],
-            ..sip::Config::default()
-        };
         let IpAddr::V4(ip) = sip.ip() else { panic!("an IPv4 address") };
         let seed = u64::from(u32::from(ip)) << 16 | u64::from(sip.port());
         let mut chance = Chance::from_number(seed);
         Self {
             sip,
             rtp: SocketAddr::new(sip.ip(), sip.port() + 10_000),
-            endpoint: Endpoint::new(config, chance.split()),
+            endpoint: Endpoint::new(Self::config(sip), chance.split()),
             answer: Answer::After(Duration::from_secs(2)),
             codecs: vec![Codec::Pcmu],
             security: Security::Off,
             voice: Some(voice),
             is_alive: true,
+            died: None,
+            session_expires: None,
+            is_forgetful: false,
+            ignored: None,
+            patience: None,
             is_held: false,
             calls: Vec::new(),
             events: Vec::new(),
@@ -161,8 +172,13 @@ impl Phone {
         Flow::new(Transport::Udp, self.sip, self.server)
     }
 
-    fn policy() -> Policy {
-        Policy { rel100: true, session_expires: None, advertised: None, contact_user: "ua".into() }
+    fn policy(&self) -> Policy {
+        Policy {
+            rel100: true,
+            session_expires: self.session_expires,
+            advertised: None,
+            contact_user: "ua".into(),
+        }
     }
 
     fn ours(&mut self, direction: Direction) -> Ours {
@@ -175,48 +191,6 @@ impl Phone {
             version: 1,
             direction,
             security: self.security.clone(),
-        }
-    }
-
-    /// Begins to register as `user`; not before an earlier registration is taken back for good
-    /// (RFC 3261 §10.2).
-    pub(crate) fn register(&mut self, now: Instant, user: &str, password: &str) {
-        if self.is_leaving && self.registration_state() != Some(State::Stopped) {
-            return;
-        }
-        self.is_leaving = false;
-        self.account = Some((user.to_owned(), Pii::new(password)));
-        let account = Account {
-            registrar: "sip:koebashi.local".to_owned(),
-            aor: format!("sip:{user}@koebashi.local"),
-            user: user.to_owned(),
-            password: Some(Pii::new(password)),
-            contact_user: Some(user.to_owned()),
-            contact_at: self.sip,
-            transport: Transport::Udp,
-            expires: Duration::from_secs(3600),
-        };
-        let registration = Registration::new(now, account, Limits::default(), self.chance.split());
-        let flow = self.flow();
-        self.registration = Some((registration, Pacer::new(Duration::from_millis(1)), flow));
-        self.poll_registration(now);
-    }
-
-    /// Takes the registration back.
-    pub(crate) fn unregister(&mut self, now: Instant) {
-        self.is_leaving = true;
-        if let Some((registration, ..)) = &mut self.registration {
-            registration.stop(now);
-        }
-        self.poll_registration(now);
-    }
-
-    fn poll_registration(&mut self, now: Instant) {
-        if let Some((registration, pacer, flow)) = &mut self.registration
-            && let Some(draft) = registration.poll(now, pacer)
-        {
-            let tx = self.endpoint.request(now, *flow, draft);
-            self.transactions.push(tx);
         }
     }
 
@@ -238,7 +212,7 @@ impl Phone {
             from: from.to_owned(),
             headers: headers.iter().map(|(n, v)| (n.clone(), (*v).to_owned())).collect(),
             sdp,
-            policy: Self::policy(),
+            policy: self.policy(),
         };
         let session = self.endpoint.invite(now, invite);
         self.dialogs.begun(session);
@@ -340,16 +314,6 @@ impl Phone {
         self.calls.iter().filter(live).map(|call| call.session).collect()
     }
 
-    /// Whether the phone believes that it is registered.
-    pub(crate) fn is_registered(&self) -> bool {
-        let is_registered = matches!(self.registration_state(), Some(State::Registered { .. }));
-        is_registered && !self.is_leaving
-    }
-
-    fn registration_state(&self) -> Option<State> {
-        self.registration.as_ref().map(|(registration, ..)| registration.state())
-    }
-
     /// Whether it is in one call, and wants to hear it.
     pub(crate) fn listens(&self) -> bool {
         let mut live = self.calls.iter().filter(|call| call.ended.is_none() && !call.is_hung_up);
@@ -427,11 +391,17 @@ impl Phone {
     /// A datagram has arrived at the SIP address.
     pub(crate) fn on_sip(&mut self, now: Instant, bytes: &[u8]) {
         if !self.is_alive || self.answer == Answer::Dead {
+            self.ignored = Some(now);
             return;
         }
-        let admit = Admit::Peer(Self::policy());
+        let admit = Admit::Peer(self.policy());
         let flow = self.flow();
-        let Some(bytes) = self.dialogs.incoming(bytes) else { return };
+        let Some(mut bytes) = self.dialogs.incoming(bytes) else { return };
+        if self.is_forgetful && bytes.starts_with(b"SIP/2.0 2") {
+            // It does not see that there is something to refresh.
+            let text = String::from_utf8_lossy(&bytes);
+            bytes = text.replace("Session-Expires:", "X-Forgotten:").into();
+        }
         self.endpoint.handle(now, flow, &bytes, &admit);
         self.on_events(now);
     }
@@ -466,16 +436,23 @@ impl Phone {
             return;
         }
         self.endpoint.handle_timeout(now);
+        let leaves = self.patience.map(|patience| now + patience);
         while let Some(entry) = self.answers.first_entry()
             && *entry.key() <= now
         {
             let session = entry.remove();
             let Some(call) = self.calls.iter_mut().find(|c| c.session == session) else { continue };
             if call.ended.is_none() {
-                call.is_up = true;
+                (call.is_up, call.leaves) = (true, leaves);
                 let sdp = call.answer.take().unwrap_or_else(|| sdp::offer(&call.ours));
                 self.endpoint.answer(now, session, sdp);
             }
+        }
+        for call in
+            self.calls.iter_mut().filter(|call| call.leaves_at().is_some_and(|at| at <= now))
+        {
+            call.is_hung_up = true;
+            self.endpoint.hangup(now, call.session, None);
         }
         self.poll_registration(now);
         self.on_events(now);
@@ -499,8 +476,9 @@ impl Phone {
                 self.on_invite(now, session, request.sdp());
             }
             Event::Answered { session, sdp } => {
+                let leaves = self.patience.map(|patience| now + patience);
                 if let Some(call) = self.call_of(session) {
-                    call.is_up = true;
+                    (call.is_up, call.leaves) = (true, leaves);
                     call.agree(sdp.and_then(|sdp| sdp::agreed(&sdp, &call.ours).ok()));
                 }
                 self.next_packet.get_or_insert(now);
@@ -592,7 +570,8 @@ impl Phone {
         }
         let registration = self.registration.as_ref().and_then(|(r, ..)| r.poll_timeout());
         let answers = self.answers.keys().next().copied();
-        [self.endpoint.poll_timeout(), registration, answers].into_iter().flatten().min()
+        let leaves = self.calls.iter().filter_map(PhoneCall::leaves_at).min();
+        [self.endpoint.poll_timeout(), registration, answers, leaves].into_iter().flatten().min()
     }
 
     /// Whether it sends its voice.

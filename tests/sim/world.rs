@@ -30,6 +30,8 @@ use super::pace::Pace;
 use super::phone::{Answer, Phone, PhoneId};
 use super::recording::Tapes;
 use super::rehearsals::Rehearsals;
+use super::sights::Sights;
+use super::terms::Terms;
 
 /// Where the service listens.
 pub(crate) const SERVER: &str = "10.0.0.1:5060";
@@ -95,6 +97,10 @@ pub(crate) struct World {
     pub(super) connected: BTreeMap<PortId, Instant>,
     /// When each leg was sent something.
     pub pace: Pace,
+    /// What holds for a time only.
+    pub(super) terms: Terms,
+    /// What is seen only where hours go by.
+    pub sights: Sights,
     /// Somebody may hear something else than when that was checked last.
     pub(super) is_retuned: bool,
     /// News of voices, and when they came.
@@ -157,6 +163,8 @@ impl World {
         seed: u64,
     ) -> Self {
         let call = loaded.call;
+        let mut terms = Terms::default();
+        terms.configure(&call);
         let prompts: BTreeMap<_, _> = call.prompt_lengths.keys().cloned().zip(0x90..0xff).collect();
         assert_eq!(prompts.len(), call.prompt_lengths.len(), "each prompt has a sound");
         let library = library(&prompts);
@@ -200,6 +208,8 @@ impl World {
             peers: BTreeMap::new(),
             connected: BTreeMap::new(),
             pace: Pace::default(),
+            terms,
+            sights: Sights::default(),
             is_retuned: false,
             voices: Vec::new(),
             shown: Board::default(),
@@ -247,6 +257,7 @@ impl World {
             self.pace.die(now);
         }
         self.life.die(now);
+        self.terms.die(now);
         if self.life.disks.gaps.len() > gaps {
             // Who waited behind whom may be lost.
             self.shown.calls.iter_mut().for_each(|call| call.position = None);
@@ -330,6 +341,9 @@ impl World {
 
     /// Gives the switchboard a command.
     pub(crate) fn command(&mut self, command: Command) {
+        if let Command::Configure(config, _) = &command {
+            self.terms.configure(config);
+        }
         self.input(Input::Command(command));
         self.flush();
     }
@@ -396,6 +410,9 @@ impl World {
         let now = self.now;
         match parcel {
             Parcel::Sip { from, to, bytes } if to == server() => {
+                if !self.life.is_dead() {
+                    self.note_terms(from, to, &bytes);
+                }
                 let flow = Flow::new(Transport::Udp, server(), from);
                 self.input(Input::Sip { flow, bytes: &bytes });
             }
@@ -493,7 +510,10 @@ impl World {
 
     fn on_output(&mut self, output: Output) {
         match output {
-            Output::Sip(transmit) => self.send(server(), transmit.flow.remote, &transmit.bytes),
+            Output::Sip(transmit) => {
+                self.note_terms(server(), transmit.flow.remote, &transmit.bytes);
+                self.send(server(), transmit.flow.remote, &transmit.bytes);
+            }
             Output::Media(command) => self.on_command(command),
             Output::Cdr(cdr) => self.on_record(*cdr),
             Output::Keep(changes) => self.keep(changes),
@@ -527,6 +547,7 @@ impl World {
             self.ports.insert(*port, *local);
         }
         self.watch_recording(&command);
+        self.note_tone(&command);
         self.is_retuned = true;
         if let media::Command::Close { port } = &command {
             self.ports.remove(port);

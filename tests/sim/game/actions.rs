@@ -11,7 +11,7 @@ use koebashi::call::switchboard::Command;
 
 use super::{Game, S, town};
 use crate::config;
-use crate::sim::phone::{Answer, PhoneId};
+use crate::sim::phone::{Answer, Phone, PhoneId};
 
 /// Everything that may be done.
 pub(super) const ACTIONS: &[fn(&mut Game)] = &[
@@ -64,8 +64,68 @@ pub(super) const ACTIONS: &[fn(&mut Game)] = &[
     Game::fail_and_crash,
 ];
 
+/// Everything that may be done where there are hours for it. Callers come more often, because their
+/// calls are over when something else is done.
+pub(super) const LONG_ACTIONS: &[fn(&mut Game)] = &[
+    Game::dial,
+    Game::dial,
+    Game::dial,
+    Game::dial,
+    Game::dial,
+    Game::dial,
+    Game::dial_all,
+    Game::dial_all,
+    Game::dial_all,
+    Game::dial_before_closing,
+    Game::dial_before_closing,
+    Game::dial_before_closing,
+    Game::dial_before_closing,
+    Game::dial_before_closing,
+    Game::caller_hangs_up,
+    Game::counselor_hangs_up,
+    Game::hold,
+    Game::change_habit,
+    Game::change_habit,
+    Game::change_habit,
+    Game::die,
+    Game::restart_phone,
+    Game::restart_phone,
+    Game::restart_phone,
+    Game::unregister,
+    Game::register,
+    Game::register,
+    Game::register,
+    Game::forget_registration,
+    Game::forget_registration,
+    Game::part_for_long,
+    Game::part_for_long,
+    Game::dial_code,
+    Game::dial_code,
+    Game::dial_colleague,
+    Game::supervise,
+    Game::supervise,
+    Game::supervisor_hangs_up,
+    Game::supervise_by_request,
+    Game::press_keys,
+    Game::transfer,
+    Game::consult_and_transfer,
+    Game::drop_link,
+    Game::part,
+    Game::part_trunk,
+    Game::refuse_packets,
+    Game::step_wall,
+    Game::reload,
+    Game::edit,
+    Game::open_or_close_for_a_while,
+    Game::crash,
+    Game::crash,
+    Game::fail_database,
+    Game::fail_journal,
+    Game::fail_and_crash,
+];
+
 impl Game {
-    fn note(&mut self, what: impl std::fmt::Display) {
+    pub(super) fn note(&mut self, what: impl std::fmt::Display) {
         let ms = (self.world.now - self.world.started()).as_millis();
         self.done.push(format!("{ms:>8} ms {what}"));
     }
@@ -74,12 +134,12 @@ impl Game {
         self.chance.below(count as u64) as usize
     }
 
-    fn caller(&mut self) -> PhoneId {
+    pub(super) fn caller(&mut self) -> PhoneId {
         let at = self.one_of(self.callers.len());
         self.callers[at]
     }
 
-    fn counselor(&mut self) -> (PhoneId, String) {
+    pub(super) fn counselor(&mut self) -> (PhoneId, String) {
         let at = self.one_of(self.counselors.len());
         self.counselors[at].clone()
     }
@@ -88,7 +148,7 @@ impl Game {
         self.world.phones[id.0].is_alive
     }
 
-    fn dial(&mut self) {
+    pub(super) fn dial(&mut self) {
         let caller = self.caller();
         let phone = &self.world.phones[caller.0];
         let is_idle = phone.calls.iter().all(|call| call.ended.is_some() || call.is_hung_up);
@@ -156,7 +216,7 @@ impl Game {
     fn die(&mut self) {
         let id = if self.chance.below(2) == 0 { self.caller() } else { self.counselor().0 };
         self.note(format!("{id:?} dies"));
-        self.world.phone(id).is_alive = false;
+        self.world.with(id, Phone::die);
     }
 
     fn unregister(&mut self) {
@@ -394,7 +454,7 @@ impl Game {
 
     /// An operator changes what is there; another process goes on with that, too.
     fn edit(&mut self) {
-        let toml = town::edited(&self.toml, &mut self.chance);
+        let toml = town::edited(&self.toml, &mut self.chance, self.is_long);
         self.note(format_args!("an operator edits: {}", town::changes(&self.toml, &toml)));
         self.configure(toml);
     }
@@ -413,6 +473,7 @@ impl Game {
         let line = LineId::from(if self.chance.below(2) == 0 { "main" } else { "other" });
         let over = if self.chance.below(2) == 0 { Override::Auto } else { Override::Closed(None) };
         self.note(format_args!("{line} from now on: {over:?}"));
+        self.by_hand.insert(line.clone());
         self.world.command(Command::Override { line, over });
     }
 

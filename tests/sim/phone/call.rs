@@ -1,5 +1,7 @@
 //! One call of a phone: what it has agreed on, and the keys of its voice.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use koebashi::media::srtp::Srtp;
 use koebashi::media::{Crypto, MasterKey, Suite};
@@ -23,6 +25,8 @@ pub(crate) struct PhoneCall {
     pub ended: Option<Cause>,
     /// Whether it ended by our own hand.
     pub is_hung_up: bool,
+    /// When the phone is to hang up by itself.
+    pub(super) leaves: Option<Instant>,
 }
 
 impl PhoneCall {
@@ -36,7 +40,13 @@ impl PhoneCall {
             is_up: false,
             ended: None,
             is_hung_up: false,
+            leaves: None,
         }
+    }
+
+    /// When the phone hangs up by itself, if it is still to do so.
+    pub(super) fn leaves_at(&self) -> Option<Instant> {
+        self.leaves.filter(|_| self.ended.is_none() && !self.is_hung_up)
     }
 
     /// Whether the voice is encrypted.
