@@ -100,6 +100,16 @@ fn a_hole_after_a_crash_is_seen() {
     });
 }
 
+/// A leg that nobody connects again is owed nothing, and missed all the same.
+#[test]
+fn a_leg_that_a_crash_ends_is_seen() {
+    is_seen("is not connected again", |world, _| {
+        world.life.kept.clear();
+        world.crash(S);
+        world.run(3 * S);
+    });
+}
+
 #[test]
 fn a_second_record_is_seen() {
     let told = |world: &mut World, caller: PhoneId| {

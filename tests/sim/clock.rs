@@ -82,6 +82,7 @@ impl World {
             self.tick();
         }
         self.flush();
+        self.meet_again();
         self.skip_ticks();
     }
 

@@ -16,6 +16,7 @@ pub(crate) mod phone;
 pub(crate) mod raw;
 mod recording;
 mod rehearsals;
+mod reunion;
 pub(crate) mod sights;
 mod terms;
 pub(crate) mod world;

@@ -30,6 +30,7 @@ use super::pace::Pace;
 use super::phone::{Answer, Phone, PhoneId};
 use super::recording::Tapes;
 use super::rehearsals::Rehearsals;
+use super::reunion::Reunion;
 use super::sights::Sights;
 use super::terms::Terms;
 
@@ -97,6 +98,8 @@ pub(crate) struct World {
     pub(super) connected: BTreeMap<PortId, Instant>,
     /// When each leg was sent something.
     pub pace: Pace,
+    /// Who was in a call when the process died.
+    pub(super) reunion: Reunion,
     /// What holds for a time only.
     pub(super) terms: Terms,
     /// What is seen only where hours go by.
@@ -208,6 +211,7 @@ impl World {
             peers: BTreeMap::new(),
             connected: BTreeMap::new(),
             pace: Pace::default(),
+            reunion: Reunion::default(),
             terms,
             sights: Sights::default(),
             is_retuned: false,
@@ -254,9 +258,11 @@ impl World {
         self.life.watched = self.watching().into_keys().map(|who| (who, None)).collect();
         let gaps = self.life.disks.gaps.len();
         if !self.life.is_dead() {
+            self.part_ways();
             self.pace.die(now);
         }
         self.life.die(now);
+        self.forgive();
         self.terms.die(now);
         if self.life.disks.gaps.len() > gaps {
             // Who waited behind whom may be lost.
