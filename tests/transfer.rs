@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use koebashi::call::board::CounselorState;
 use koebashi::call::cdr::{Cdr, EndedBy, Outcome, Whose};
+use koebashi::call::config::Override;
+use koebashi::call::switchboard::Command;
 use koebashi::sip::SessionId;
 use koebashi::sip::header::Name;
 use koebashi::sip::message::Method;
@@ -266,6 +268,37 @@ fn a_transfer_to_a_line_queues_the_caller_there() {
         let cdr = scene.end();
         assert_eq!(cdr.line.as_ref().map(|line| &*line.0), Some("other"));
         claim_talks(&cdr, &[("101", 3), ("103", 2)]);
+    }
+}
+
+/// A line that is closed, has nobody on duty or is full would only tell the caller so, who would then
+/// be alone: the counselor keeps them.
+#[test]
+fn a_line_that_cannot_take_the_caller_is_handed_nobody() {
+    let reasons: [fn(&mut Scene); 3] = [
+        |scene| {
+            let (line, over) = ("other".into(), Override::Closed(None));
+            scene.world.command(Command::Override { line, over });
+        },
+        |scene| scene.world.with(scene.c, |phone, now| phone.unregister(now)),
+        |scene| {
+            scene.world.phone(scene.c).answer = Answer::Never;
+            for n in 2..7 {
+                let waits = scene.world.add_caller(n, 0x20 + n);
+                scene.world.with(waits, |phone, now| {
+                    phone.call(now, "0570000001", "<sip:09033334444@carrier.example>", &[]);
+                });
+            }
+        },
+    ];
+    for reason in reasons {
+        let mut scene = Scene::talking();
+        reason(&mut scene);
+        scene.world.run(2 * S);
+        scene.refer(scene.a, 0, "<sip:other@koebashi.local>");
+        assert_eq!(scene.codes(scene.a), [480], "{}", scene.world.story());
+        scene.world.run(2 * S);
+        scene.until_hear_each_other(scene.caller, scene.a);
     }
 }
 

@@ -6,6 +6,7 @@
 use super::{Owner, Switchboard, io};
 use crate::call::config::{Extension, LineId, Target};
 use crate::call::io::Io;
+use crate::call::schedule::{self, Opening};
 use crate::call::{Cx, Next};
 use crate::sip::uri::Uri;
 use crate::sip::{self, ServerTx, SessionId};
@@ -67,6 +68,9 @@ impl Switchboard {
         match self.refer_target(key, target).ok_or(404_u16)? {
             To::Colleague(colleague) => self.blind(now, tx, key, &colleague),
             To::Line(line) => {
+                if !self.takes_callers(now, &line) {
+                    return Err(480);
+                }
                 self.sip.respond_code(now.mono, tx, 202);
                 self.hand_to_line(now, key, line);
                 Ok(())
@@ -160,6 +164,19 @@ impl Switchboard {
             }
         });
         Ok(())
+    }
+
+    /// Whether a caller who is handed to the line can be served there. Where not, the counselor
+    /// keeps them: they would only be told so, and be alone. While the service goes on, callers may
+    /// come from colleagues though the intake is over.
+    fn takes_callers(&self, now: Now, id: &LineId) -> bool {
+        let Some(line) = self.config.lines.get(id) else { return false };
+        let opening = schedule::at(&line.schedule, self.config.timezone, now.wall);
+        let floor = self.floors.get(id).copied().unwrap_or_default();
+        let is_served = floor.on_duty > 0 || !line.queue.max_wait_no_counselor.is_zero();
+        !matches!(opening, Opening::Closed { .. })
+            && is_served
+            && floor.waiting < line.queue.max_callers
     }
 
     /// The caller goes into a line's queue, at its end.
