@@ -96,6 +96,11 @@ impl Disks {
         [self.database, self.journal, self.beat_at].into_iter().flatten().min()
     }
 
+    /// One of them takes nothing.
+    pub(crate) fn fails(&self) -> bool {
+        self.database.is_some() || self.journal.is_some()
+    }
+
     /// Nothing waits, and everything works.
     pub(super) fn are_well(&self) -> bool {
         self.next().is_none()

@@ -9,7 +9,7 @@ use koebashi::call::cdr::{CallId, Outcome};
 use koebashi::sip::message::Method;
 
 use super::pace::PAUSE_MAX;
-use super::phone::PhoneId;
+use super::phone::{Answer, PhoneId};
 use super::world::{World, server};
 
 /// How long anything may go on after everyone has hung up: a dead caller's `max_wait` in ring mode,
@@ -108,8 +108,16 @@ impl World {
             if self.now < since + long {
                 continue;
             }
+            // Who declines at once rings too briefly for the board.
+            let declines = |extension: &str| {
+                self.phones.iter().any(|phone| {
+                    matches!(phone.answer, Answer::Refuses(_))
+                        && phone.account.as_ref().is_some_and(|(user, _)| user == extension)
+                })
+            };
             let free = board.counselors.iter().find(|c| {
                 c.state == CounselorState::Ready
+                    && !declines(&c.extension.0)
                     && c.for_ > long
                     && call.line.as_ref().is_some_and(|line| c.lines.contains(line))
             });

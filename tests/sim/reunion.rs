@@ -17,37 +17,59 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// Where the legs of the process that died are heard, and since when.
 #[derive(Debug, Default)]
-pub(super) struct Reunion(Vec<(SocketAddr, Instant)>);
+pub(super) struct Reunion {
+    legs: Vec<(SocketAddr, Instant)>,
+    /// How many calls each phone had had by then.
+    calls: Vec<usize>,
+}
 
 impl World {
-    /// The process dies.
+    /// The process dies. Of the legs of the one before it some may be connected again already.
     pub(super) fn part_ways(&mut self) {
         let owed = self.peers.iter().filter(|(port, _)| self.pace.owed_since(**port).is_some());
         let legs = owed.filter_map(|(port, rtp)| Some((*rtp, *self.connected.get(port)?)));
-        self.reunion.0.extend(legs);
+        let mut missed = std::mem::take(&mut self.reunion.legs);
+        for (rtp, since) in legs {
+            let before = missed.iter().position(|(before, _)| *before == rtp);
+            let since = before.map_or(since, |at| missed.remove(at).1);
+            self.reunion.legs.push((rtp, since));
+        }
+        self.reunion.legs.append(&mut missed);
+        self.reunion.calls = self.phones.iter().map(|phone| phone.calls.len()).collect();
     }
 
-    /// What the journal had not taken is lost, and nobody else.
+    /// What the journal had not taken is lost: whoever was connected meanwhile, or had anything to
+    /// say to the service or to hear from it.
     pub(super) fn forgive(&mut self) {
-        let disks = &self.life.disks;
-        self.reunion.0.retain(|(_, since)| !disks.is_in_a_gap(*since));
+        let (disks, wire) = (&self.life.disks, &self.wire);
+        self.reunion.legs.retain(|(rtp, since)| {
+            let mut said =
+                wire.iter().filter(|sent| [sent.from.ip(), sent.to.ip()].contains(&rtp.ip()));
+            !disks.is_in_a_gap(*since) && !said.any(|sent| disks.is_in_a_gap(sent.at))
+        });
     }
 
     /// The next process has had its time: everybody is connected again, or was told that it is over.
     pub(super) fn meet_again(&mut self) {
-        if self.reunion.0.is_empty() || self.life.is_dead() || self.now < self.life.since + SOON {
+        if self.reunion.legs.is_empty() || self.life.is_dead() || self.now < self.life.since + SOON
+        {
             return;
         }
         let mut legs: BTreeMap<SocketAddr, usize> = BTreeMap::new();
-        for (rtp, _) in std::mem::take(&mut self.reunion.0) {
+        for (rtp, _) in std::mem::take(&mut self.reunion.legs) {
             *legs.entry(rtp).or_default() += 1;
         }
         let mut broken = Vec::new();
         for (rtp, count) in legs {
-            let phones = self.phones.iter().filter(|phone| phone.is_alive && phone.rtp == rtp);
-            for phone in phones {
+            // Who is cut off can't be told, nor say that they have heard.
+            let is_cut = self.link.cut.get(&rtp.ip()).is_some_and(|end| *end > self.life.since);
+            let phones = self.phones.iter().zip(&self.reunion.calls);
+            let phones = phones.filter(|(phone, _)| phone.is_alive && phone.rtp == rtp && !is_cut);
+            for (phone, calls) in phones {
                 // Of what the phone itself has ended nothing is owed.
-                let count = count.min(phone.live_sessions().len());
+                let live = phone.live_sessions();
+                let old = phone.calls.iter().take(*calls);
+                let count = count.min(old.filter(|call| live.contains(&call.session)).count());
                 let ended = self.ended_since(self.life.since, phone.sip);
                 let is_back = |port| !phone.listens() || self.pace.owed_since(port).is_some();
                 let peers = self.peers.iter().filter(|(_, peer)| **peer == rtp);

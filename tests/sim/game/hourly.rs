@@ -71,6 +71,24 @@ impl Game {
         self.world.command(Command::Override { line, over });
     }
 
+    /// `kill -9`, and nobody starts the next process for minutes: what was due is overdue then.
+    pub(super) fn crash_for_long(&mut self) {
+        let dead_for = Duration::from_secs(5 + self.chance.below(400));
+        self.note(format_args!("killed, dead for {dead_for:?}"));
+        self.world.crash(dead_for);
+    }
+
+    /// A disk takes nothing for minutes.
+    pub(super) fn fail_for_long(&mut self) {
+        let span = Duration::from_secs(30 + self.chance.below(600));
+        let is_database = self.chance.below(3) > 0;
+        self.note(format_args!("a disk takes nothing for {span:?}, the database: {is_database}"));
+        match is_database {
+            true => self.world.fail_database(span),
+            false => self.world.fail_journal(span),
+        }
+    }
+
     fn anyone(&mut self) -> PhoneId {
         if self.chance.below(2) == 0 { self.caller() } else { self.counselor().0 }
     }

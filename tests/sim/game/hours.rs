@@ -76,8 +76,9 @@ impl Hours {
         let was_open = at || !is_first && then;
         let was_closed = !at || !is_first && !then;
         let is_right = match cdr.outcome {
-            Outcome::Answered
-            | Outcome::Abandoned
+            // A counselor may have handed the caller on, who came in before.
+            Outcome::Answered => was_open || !is_first,
+            Outcome::Abandoned
             | Outcome::ShortAbandoned
             | Outcome::TimedOut
             | Outcome::Full

@@ -172,8 +172,9 @@ impl Game {
             actions[(one.action % actions.len() as u64) as usize](self);
             self.rest(one.pause);
         }
-        // Who is cut off for minutes is found again.
-        self.world.link.cut.retain(|_, _| !self.is_long);
+        if self.is_long {
+            self.wait_until_all_is_well();
+        }
         self.everyone_hangs_up();
         self.world.come_to_rest();
         self.world.check_secrets();
@@ -183,6 +184,14 @@ impl Game {
             self.world.run(45 * S);
         }
         self.check_free();
+    }
+
+    /// What fails for minutes works again: networks, disks, the process.
+    fn wait_until_all_is_well(&mut self) {
+        self.world.link.cut.clear();
+        while self.world.life.is_dead() || self.world.life.disks.fails() {
+            self.rest(LOOK);
+        }
     }
 
     /// Does nothing for a while, and looks now and then whether all is well.
