@@ -172,11 +172,11 @@ impl Switchboard {
     fn takes_callers(&self, now: Now, id: &LineId) -> bool {
         let Some(line) = self.config.lines.get(id) else { return false };
         let opening = schedule::at(&line.schedule, self.config.timezone, now.wall);
-        let floor = self.floors.get(id).copied().unwrap_or_default();
-        let is_served = floor.on_duty > 0 || !line.queue.max_wait_no_counselor.is_zero();
+        let is_staffed = self.on_duty.get(id).is_some_and(|count| *count > 0);
+        let is_served = is_staffed || !line.queue.max_wait_no_counselor.is_zero();
         !matches!(opening, Opening::Closed { .. })
             && is_served
-            && floor.waiting < line.queue.max_callers
+            && self.queues.waiting(id) < line.queue.max_callers
     }
 
     /// The caller goes into a line's queue, at its end.
