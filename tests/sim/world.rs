@@ -454,15 +454,7 @@ impl World {
     pub(super) fn flush(&mut self) {
         loop {
             let mut is_quiet = true;
-            while !self.life.is_dead()
-                && let Some(output) = self.board.poll_output()
-            {
-                is_quiet = false;
-                self.on_output(output);
-                if self.life.burns() {
-                    self.die();
-                }
-            }
+            is_quiet &= !self.carry_out();
             while let Some(transmit) = self.engine.poll_transmit() {
                 is_quiet = false;
                 if let Some(from) = self.ports.get(&transmit.port).copied() {
@@ -514,7 +506,7 @@ impl World {
         }
     }
 
-    fn on_output(&mut self, output: Output) {
+    pub(super) fn on_output(&mut self, output: Output) {
         match output {
             Output::Sip(transmit) => {
                 self.note_terms(server(), transmit.flow.remote, &transmit.bytes);
