@@ -314,7 +314,9 @@ fn whoever_follows_a_crash_goes_on_though_the_file_is_no_good() {
 #[test]
 fn whoever_follows_a_crash_goes_on_though_a_file_of_a_password_is_gone() {
     let line = LINE.replace("password =", "password_file =");
-    let path = config("follows_without_password", &format!("{}{line}", ports()));
+    let mail = "[opening.mail]\nserver = \"127.0.0.1\"\nfrom = \"a@example.com\"\n\
+        to = [\"b@example.com\"]\nuser = \"a\"\npassword_file = \"koebashi-101\"\n";
+    let path = config("follows_without_password", &format!("{}{line}{mail}", ports()));
     let password = Path::new(&path).with_file_name("koebashi-101");
     let refused = "counselor.101.password_file";
     fs::remove_file(&password).ok();
@@ -323,13 +325,17 @@ fn whoever_follows_a_crash_goes_on_though_a_file_of_a_password_is_gone() {
     assert!(text(&first.stderr).contains(refused), "{}", text(&first.stderr));
     fs::write(&password, "koebashi-101").unwrap();
     let (mut child, _log) = run_until(&path, &["console on"]);
-    fs::remove_file(&password).unwrap();
-    signal(&child, "KILL");
-    child.wait().unwrap();
-    let (mut child, mut log) = run_until(&path, &[refused, "console on"]);
-    fs::write(&password, "koebashi-101").unwrap();
-    signal(&child, "HUP");
-    read_until(&mut log, &["taken over"]);
+    for leave in [|file: &Path| fs::remove_file(file), |file: &Path| fs::write(file, "")] {
+        leave(&password).unwrap();
+        signal(&child, "KILL");
+        child.wait().unwrap();
+        let also = "opening.mail.password_file";
+        let (next, mut log) = run_until(&path, &[refused, also, "console on"]);
+        fs::write(&password, "koebashi-101").unwrap();
+        signal(&next, "HUP");
+        read_until(&mut log, &["taken over"]);
+        child = next;
+    }
     signal(&child, "TERM");
     assert!(child.wait().unwrap().success());
 }

@@ -28,7 +28,7 @@
 //!
 //! Not kept, because it is over with the process: test calls, rehearsals, codes that are being
 //! confirmed, supervisors who are rung. Their sessions are kept by the SIP stack, belong to nobody
-//! after the restart and are ended. Nor what is worked out anew: places, floors, tones, who is
+//! after the restart and are ended. Nor what is worked out anew: places, tones, who is on duty or
 //! busy. A recording goes on as another part. The voices' figures are the media plane's: of legs
 //! that ended before, they are lost, unless the record is complete. A caller's number is in the
 //! form of the call, as it is in its session's: the journal is encrypted, and what it has of a call

@@ -61,7 +61,7 @@ impl Places {
     /// The place on a line, from 1, of a call that has this order there, or is about to have it.
     pub(super) fn place(&self, line: &LineId, order: Order, key: u64) -> u32 {
         let queue = self.queues.get(line).into_iter();
-        let before = queue.flat_map(|queue| queue.range(..(order, 0)));
+        let before = queue.flat_map(|queue| queue.range(..(order, key)));
         // It may come from another place in the same queue.
         let others = before.filter(|(_, other)| *other != key).count();
         u32::try_from(others + 1).unwrap_or(u32::MAX)
@@ -116,6 +116,9 @@ mod tests {
         assert_eq!(all.next(&a, None), Some((Order(-1), 4)));
         assert_eq!(all.next(&a, Some((Order(-1), 4))), Some((Order(3), 2)));
         assert_eq!(all.next(&a, Some((Order(5), 1))), None);
+        all.note(9, Some((&a, Order(-1))), false);
+        assert_eq!([4, 9].map(|key| all.place(&a, Order(-1), key)), [1, 2], "as they are served");
+        all.note(9, None, false);
         all.note(2, Some((&b, Order(3))), true);
         assert_eq!(all.queue(&b).collect::<Vec<_>>(), [2, 3]);
         all.note(1, None, true);

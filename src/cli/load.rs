@@ -133,7 +133,10 @@ fn configs(ready: &Ready, path: &Path) -> Configs {
 
 /// What is in force, with the prompts in every codec.
 fn prepare(told: &watch::Sender<Arc<Ready>>) -> Fresh {
-    told.send_modify(|ready| Arc::make_mut(ready).prepare(&BTreeSet::new()));
+    // Beside the lock, which whoever shows a page waits for.
+    let mut ready = Ready::clone(&told.borrow());
+    ready.prepare(&BTreeSet::new());
+    told.send_replace(Arc::new(ready));
     Fresh { tls: None, ..told.borrow().fresh(vec![]) }
 }
 

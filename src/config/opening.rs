@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use lettre::message::Mailbox;
 
-use super::Context;
 use super::secrets::{Chosen, password};
 use super::service::{DAY, HOUR, s};
 use super::sheet::Section;
 use super::value::{self, Read};
+use super::{Context, Reader};
 use crate::complaint::{Fit, Value};
 use crate::pii::Pii;
 
@@ -130,6 +130,10 @@ fn mail(section: &Section<'_>, context: &Context<'_>) -> Option<Mail> {
     let login = match (user, password) {
         (Some(user), Some(password)) => Some((user, password)),
         (None, None) => None,
+        // The file is there and can't be read: somebody who waits for more is told so, not stopped.
+        (Some(_), None) if section.has("password_file") && context.reader == Reader::Awaited => {
+            None
+        }
         (Some(_), None) => {
             section.error("user", Fit::MailPasswordMissing);
             None

@@ -50,7 +50,11 @@ pub(super) fn password(
         (None, None) => return None,
     };
     if let Err(what) = judge(password.expose(), context.is_loopback, chosen) {
-        section.error(key, what);
+        match context.reader {
+            // What stands in a file beside the configuration may have changed since it was read.
+            Reader::Awaited if key == "password_file" => section.outside(key, what),
+            Reader::Awaited | Reader::Anybody => section.error(key, what),
+        }
         return None;
     }
     Some(password)

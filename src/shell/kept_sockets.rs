@@ -91,7 +91,7 @@ impl KeptSockets {
         Self::with(env::var_os(MANAGER).as_deref(), handed)
     }
 
-    fn with(manager: Option<&OsStr>, handed: Vec<Named>) -> io::Result<Self> {
+    pub(super) fn with(manager: Option<&OsStr>, handed: Vec<Named>) -> io::Result<Self> {
         let Some(path) = manager else { return Ok(Self::none()) };
         let manager = match path.as_encoded_bytes().strip_prefix(b"@") {
             Some(name) => UnixAddr::new_abstract(name)?,
@@ -139,6 +139,22 @@ impl KeptSockets {
     /// Has the manager close what it keeps under this name. Never waits.
     pub fn forget(&self, name: Name) {
         self.order(Order::Forget(name));
+    }
+
+    /// Closes those that are in the way of whoever wants `wanted`, because they have one of its
+    /// ports at another address (at every address, for instance), and has the manager do so soon:
+    /// how many.
+    pub fn give_up(&self, wanted: &[(SocketAddr, Carries)]) -> usize {
+        let is_in_the_way = |own: &(SocketAddr, Carries)| {
+            let meets = |it: &(SocketAddr, Carries)| it.1 == own.1 && it.0.port() == own.0.port();
+            !wanted.contains(own) && wanted.iter().any(meets)
+        };
+        let mut found = self.found();
+        let gone: Vec<_> = found.keys().copied().filter(is_in_the_way).collect();
+        for (name, _) in gone.iter().filter_map(|key| found.remove(key)) {
+            self.order(Order::Forget(Name(name)));
+        }
+        gone.len()
     }
 
     /// Whether a process before has left any that nobody has claimed.

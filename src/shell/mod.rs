@@ -3,8 +3,9 @@
 //!
 //! Owns [`Shell`], the loop, from its first round to its last: one task has the [`Switchboard`] by
 //! `&mut`, so nothing in it is locked. Each round goes: outputs first, then inputs up to a budget,
-//! then what is due; then it waits for whatever comes first. After every input all outputs are
-//! carried out before the next. Nothing in the loop waits for a peer, a disk or a reader.
+//! then what is due; then it waits for whatever comes first. What a few messages bring about is
+//! carried out together, with a single write to the journal before. Nothing in the loop waits for a
+//! peer, a disk or a reader.
 
 mod carry;
 mod certificate;
@@ -553,6 +554,7 @@ impl Shell {
 fn handle_input(switchboard: &mut Switchboard, faults: &mut VecDeque<Instant>, input: Input<'_>) {
     let now = clock::now();
     if catch_unwind(AssertUnwindSafe(|| switchboard.handle(now, input))).is_err() {
+        switchboard.after_fault();
         faults.push_back(now.mono);
     }
 }

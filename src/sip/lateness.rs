@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 /// How long all that are read have to have waited: longer than it takes to read what has come while
 /// the process stood still.
 const LASTS: Duration = Duration::from_millis(300);
+/// Calls that come further apart than this are no crowd: each is judged by itself.
+const CONNECTS: Duration = Duration::from_secs(2);
 /// Whoever was behind so recently is so again with the first message that has waited: otherwise
 /// calls are taken in by turns that have long given up.
 const REMEMBERS: Duration = Duration::from_secs(10);
@@ -15,8 +17,8 @@ const REMEMBERS: Duration = Duration::from_secs(10);
 /// How late we are.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Lateness {
-    /// Since when everything has been late.
-    since: Option<Instant>,
+    /// Since when all that came has been late, and when the latest of it was read.
+    since: Option<(Instant, Instant)>,
     /// When we were behind last.
     behind: Option<Instant>,
 }
@@ -28,7 +30,13 @@ impl Lateness {
             self.since = None;
             return false;
         }
-        let lasts = now.saturating_duration_since(*self.since.get_or_insert(now)) >= LASTS;
+        let since = match self.since {
+            Some((since, last)) if now < last + CONNECTS => since,
+            // What was late an hour ago says nothing about now.
+            Some(_) | None => now,
+        };
+        self.since = Some((since, now));
+        let lasts = now.saturating_duration_since(since) >= LASTS;
         let was_behind = self.behind.is_some_and(|last| now < last + REMEMBERS);
         if lasts || was_behind {
             self.behind = Some(now);
@@ -68,6 +76,14 @@ mod tests {
         assert!(!at(10_605, 99));
         assert!(!at(10_606, 150));
         assert!(at(10_906, 150));
+    }
+
+    #[test]
+    fn two_calls_of_a_quiet_night_that_each_came_late_are_both_served() {
+        let (t0, mut lateness) = (now(), Lateness::default());
+        for n in 0..5 {
+            assert!(!lateness.reads(t0 + ms(n * 2_400_000), ms(120), LIMIT), "{n}");
+        }
     }
 
     #[test]

@@ -325,7 +325,7 @@ impl Switchboard {
         self.tell_changes(mark);
     }
 
-    /// What is to be done, until `None`; to be asked after every `handle`.
+    /// What is to be done, until `None`; to be asked after one `handle`, or a few.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.out.pop_front()
     }

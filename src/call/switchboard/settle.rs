@@ -82,6 +82,14 @@ impl Switchboard {
         all
     }
 
+    /// To be called when a panic has been contained: whatever it left half done, who waits and who
+    /// is busy is read off the calls anew.
+    pub fn after_fault(&mut self) {
+        self.queues = self.places();
+        self.staffed.clear();
+        self.unsettle();
+    }
+
     /// Works out places, who is on duty and whom to ring, if any of it may have changed. The board
     /// follows in any case.
     pub(super) fn settle(&mut self, now: Now) {

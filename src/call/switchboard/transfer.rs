@@ -68,7 +68,7 @@ impl Switchboard {
         match self.refer_target(key, target).ok_or(404_u16)? {
             To::Colleague(colleague) => self.blind(now, tx, key, &colleague),
             To::Line(line) => {
-                if !self.takes_callers(now, &line) {
+                if !self.takes_callers(now, key, &line) {
                     return Err(480);
                 }
                 self.sip.respond_code(now.mono, tx, 202);
@@ -169,9 +169,12 @@ impl Switchboard {
     /// Whether a caller who is handed to the line can be served there. Where not, the counselor
     /// keeps them: they would only be told so, and be alone. While the service goes on, callers may
     /// come from colleagues though the intake is over.
-    fn takes_callers(&self, now: Now, id: &LineId) -> bool {
-        let Some(line) = self.config.lines.get(id) else { return false };
-        let opening = schedule::at(&line.schedule, self.config.timezone, now.wall);
+    fn takes_callers(&self, now: Now, key: u64, id: &LineId) -> bool {
+        let Some(in_force) = self.config.lines.get(id) else { return false };
+        // The call keeps the limits that it began with; whether a line is open is today's.
+        let its_own = self.calls.get(&key).and_then(|call| call.config.lines.get(id));
+        let Some(line) = its_own else { return false };
+        let opening = schedule::at(&in_force.schedule, self.config.timezone, now.wall);
         let is_staffed = self.on_duty.get(id).is_some_and(|count| *count > 0);
         let is_served = is_staffed || !line.queue.max_wait_no_counselor.is_zero();
         !matches!(opening, Opening::Closed { .. })

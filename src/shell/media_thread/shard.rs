@@ -212,15 +212,20 @@ impl<B: Backend> Shard<B> {
     }
 
     fn take_orders(&mut self) -> Turn {
-        self.orders_at = None;
+        // Where one of them causes a panic, the others are not to wait for somebody's next.
+        self.orders_at = Some(self.now);
         if self.backlog.len() >= BACKLOG_MAX {
+            self.orders_at = None;
             return Turn::GoOn;
         }
         for _ in 0..ORDERS_A_TURN {
             let order = match self.means.inbox.take() {
                 Found::One(order) => order,
                 Found::Over => return Turn::Stop,
-                Found::Nothing => return Turn::GoOn,
+                Found::Nothing => {
+                    self.orders_at = None;
+                    return Turn::GoOn;
+                }
                 Found::Busy => {
                     self.orders_at = Some(self.now + BUSY);
                     return Turn::GoOn;
@@ -239,7 +244,6 @@ impl<B: Backend> Shard<B> {
                 Order::Stop => return Turn::Stop,
             }
         }
-        self.orders_at = Some(self.now);
         Turn::GoOn
     }
 

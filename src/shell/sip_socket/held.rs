@@ -11,6 +11,8 @@ use crate::sip::Flow;
 
 /// New calls that wait at most; one more, and the oldest is taken.
 const HELD_MAX: usize = 1_024;
+/// Bytes of them at most, alike.
+const BYTES_MAX: usize = 4 << 20;
 /// So many others are taken before the oldest new call has its turn all the same.
 const PASSED_MAX: usize = 8;
 
@@ -27,16 +29,21 @@ struct Waiting {
 #[derive(Default)]
 pub(super) struct Held {
     waiting: VecDeque<Waiting>,
+    /// Bytes of all of them.
+    bytes: usize,
     passed: usize,
 }
 
 impl Held {
-    /// Whether a datagram may wait. A CANCEL must not overtake its INVITE.
+    /// Whether a datagram may wait. A CANCEL must not overtake its INVITE (it has the same Call-ID,
+    /// RFC 3261 §9.1); that of any other does not wait.
     pub(super) fn takes(&self, bytes: &[u8]) -> bool {
-        is_new_call(bytes) || (!self.is_empty() && bytes.starts_with(b"CANCEL "))
+        let waits = |call: &[u8]| self.waiting.iter().any(|it| call_id(&it.bytes) == Some(call));
+        is_new_call(bytes) || (bytes.starts_with(b"CANCEL ") && call_id(bytes).is_some_and(waits))
     }
 
     pub(super) fn put(&mut self, now: Instant, flow: Flow, bytes: &[u8], waited: Duration) {
+        self.bytes += bytes.len();
         self.waiting.push_back(Waiting { flow, bytes: bytes.to_vec(), waited, read: now });
     }
 
@@ -47,24 +54,27 @@ impl Held {
 
     /// Whether the next is to be taken, whatever else has come.
     pub(super) fn is_due(&self) -> bool {
-        self.waiting.len() > HELD_MAX || self.passed >= PASSED_MAX
+        self.waiting.len() > HELD_MAX || self.bytes > BYTES_MAX || self.passed >= PASSED_MAX
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Takes the oldest: whose it is, its length in `buffer`, how long it has waited in all.
+    /// Takes the oldest: whose it is, its length in `buffer`, and of a new call how long it has
+    /// waited in all.
     pub(super) fn take(
         &mut self,
         now: Instant,
         buffer: &mut [u8],
-    ) -> Option<(Flow, usize, Duration)> {
+    ) -> Option<(Flow, usize, Option<Duration>)> {
         self.passed = 0;
         let Waiting { flow, bytes, waited, read } = self.waiting.pop_front()?;
+        self.bytes -= bytes.len();
         let len = bytes.len().min(buffer.len());
         buffer[..len].copy_from_slice(&bytes[..len]);
-        Some((flow, len, waited + now.saturating_duration_since(read)))
+        let waited = || waited + now.saturating_duration_since(read);
+        Some((flow, len, is_new_call(&bytes).then(waited)))
     }
 }
 
@@ -74,17 +84,27 @@ pub(super) fn is_new_call(bytes: &[u8]) -> bool {
     if !bytes.starts_with(b"INVITE ") {
         return false;
     }
-    let is_to = |line: &&[u8]| {
-        let name = line.split(|b| *b == b':').next().unwrap_or_default().trim_ascii();
-        name.eq_ignore_ascii_case(b"to") || name.eq_ignore_ascii_case(b"t")
-    };
-    let to = bytes.split(|b| *b == b'\n').find(is_to).unwrap_or_default();
+    let to = header(bytes, [b"to", b"t"]).unwrap_or_default();
     // Parameters of the header come behind the URI.
     let after = to.rsplit(|b| *b == b'>').next().unwrap_or_default();
     let is_tag = |it: &[u8]| {
         it.trim_ascii_start().get(..4).is_some_and(|it| it.eq_ignore_ascii_case(b"tag="))
     };
     !after.split(|b| *b == b';').any(is_tag)
+}
+
+fn call_id(bytes: &[u8]) -> Option<&[u8]> {
+    header(bytes, [b"call-id", b"i"])
+}
+
+/// The value of the first header of this name, long or compact, as far as its line goes.
+fn header<'a>(bytes: &'a [u8], names: [&[u8]; 2]) -> Option<&'a [u8]> {
+    bytes.split(|b| *b == b'\n').find_map(|line| {
+        let colon = line.iter().position(|b| *b == b':')?;
+        let name = line[..colon].trim_ascii();
+        let is_it = names.iter().any(|known| name.eq_ignore_ascii_case(known));
+        is_it.then(|| line[colon + 1..].trim_ascii())
+    })
 }
 
 #[cfg(test)]
@@ -117,27 +137,35 @@ mod tests {
         );
         let (t0, ms) = (Instant::now(), Duration::from_millis);
         let (mut held, mut buffer) = (Held::default(), [0; 100]);
-        assert!(!held.takes(b"CANCEL sip:a SIP/2.0"), "there is no INVITE before it");
+        let cancel = b"CANCEL sip:a SIP/2.0\r\nCALL-ID: 1\r\n\r\n";
+        assert!(!held.takes(cancel), "there is no INVITE before it");
         held.pass();
         assert!(!held.is_due(), "nobody waits");
-        held.put(t0, flow, b"INVITE a", ms(3));
-        assert!(held.takes(b"CANCEL sip:a SIP/2.0"));
-        held.put(t0 + ms(1), flow, b"CANCEL a", ms(0));
+        let invite = b"INVITE sip:a SIP/2.0\r\ni : 1\r\n\r\n";
+        held.put(t0, flow, invite, ms(3));
+        assert!(held.takes(cancel));
+        assert!(!held.takes(b"CANCEL sip:a SIP/2.0\r\nCall-ID: 2\r\n\r\n"), "another call's");
+        held.put(t0 + ms(1), flow, cancel, ms(0));
         for _ in 0..PASSED_MAX {
             assert!(!held.is_due());
             held.pass();
         }
         assert!(held.is_due());
         let taken = held.take(t0 + ms(5), &mut buffer).unwrap();
-        assert_eq!((&buffer[..taken.1], taken.2), (&b"INVITE a"[..], ms(8)));
+        assert_eq!((&buffer[..taken.1], taken.2), (&invite[..], Some(ms(8))));
         assert!(!held.is_due());
         let taken = held.take(t0 + ms(5), &mut buffer).unwrap();
-        assert_eq!((&buffer[..taken.1], taken.2), (&b"CANCEL a"[..], ms(4)));
+        assert_eq!((&buffer[..taken.1], taken.2), (&cancel[..], None), "it begins no call");
         assert!(held.take(t0, &mut buffer).is_none());
         for _ in 0..=HELD_MAX {
             assert!(!held.is_due());
             held.put(t0, flow, b"INVITE b", ms(0));
         }
         assert!(held.is_due(), "no more than that");
+        let mut held = Held::default();
+        held.put(t0, flow, &[0; BYTES_MAX], ms(0));
+        assert!(!held.is_due());
+        held.put(t0, flow, &[0], ms(0));
+        assert!(held.is_due(), "nor more bytes");
     }
 }

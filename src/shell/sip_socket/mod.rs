@@ -33,11 +33,16 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::clock;
-use super::kept_sockets::KeptSockets;
+use super::kept_sockets::{Carries, KeptSockets};
 use crate::sip::{Flow, Transmit, Transport};
 use connections::Connections;
 use tls::Tls;
 use udp::{Datagram, Udp};
+
+/// How often, and after which pause, an address is tried again that was somebody's until now.
+const ROOM_TRIES: usize = 10;
+/// See [`ROOM_TRIES`].
+const ROOM_PAUSE: Duration = Duration::from_millis(30);
 
 /// The most that one UDP datagram carries.
 const DATAGRAM_MAX: usize = 65_535;
@@ -214,9 +219,12 @@ impl Sockets {
             turn: 0,
             unsent: 0,
         };
-        sockets.missed = sockets.open(listen.iter(), limits, kept);
+        sockets.open_all(listen, limits, kept);
         if let Some(before) = before.filter(|_| !sockets.missed.is_empty()) {
-            let others = before.iter().filter(|socket| !listen.contains(socket));
+            // Whoever is to be heard by this machine alone is not to be heard by the world.
+            let is_alone = listen.iter().all(|(_, at)| at.ip().is_loopback());
+            let fits = |at: &SocketAddr| !is_alone || at.ip().is_loopback();
+            let others = before.iter().filter(|it| !listen.contains(it) && fits(&it.1));
             // Those that are gone too are nobody's wish any more.
             drop(sockets.open(others, limits, kept));
         }
@@ -225,6 +233,35 @@ impl Sockets {
             Ok(sockets)
         } else {
             Err(sockets.missed.swap_remove(0))
+        }
+    }
+
+    /// Opens what can be opened of all that is wanted; [`Self::missed`] is the rest. What a process
+    /// before had open at the same ports and nobody wants any more makes room.
+    fn open_all(
+        &mut self,
+        listen: &[(Transport, SocketAddr)],
+        limits: &Limits,
+        kept: &KeptSockets,
+    ) {
+        let carries = |transport: Transport| match transport {
+            Transport::Udp => Carries::Datagrams,
+            Transport::Tcp | Transport::Tls => Carries::Streams,
+        };
+        let wanted: Vec<_> = listen.iter().map(|(it, at)| (*at, carries(*it))).collect();
+        let gone = kept.give_up(&wanted);
+        self.missed = self.open(listen.iter(), limits, kept);
+        // Whoever keeps them has to close them too.
+        for _ in 0..ROOM_TRIES {
+            if gone == 0 || self.missed.is_empty() {
+                return;
+            }
+            std::thread::sleep(ROOM_PAUSE);
+            let again = std::mem::take(&mut self.missed);
+            let is_missed = |(transport, at): &&(Transport, SocketAddr)| {
+                again.iter().any(|it| it.address == *at && it.transport == *transport)
+            };
+            self.missed = self.open(listen.iter().filter(is_missed), limits, kept);
         }
     }
 

@@ -3,6 +3,8 @@
 mod tls;
 
 use std::net::UdpSocket;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::{self, net::UnixDatagram};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -300,4 +302,43 @@ async fn a_flood_of_messages_keeps_no_other_stream_waiting() {
     }
     assert!(others < 20 * REPORTS_MAX, "{others}");
     flooder.abort();
+}
+
+/// What a process before has left open there, for datagrams and streams, and a manager that is told.
+fn left(at: SocketAddr) -> (KeptSockets, UnixDatagram) {
+    let name = format!("koebashi-left-{}-{}", std::process::id(), at.port());
+    let address = unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+    let manager = UnixDatagram::bind_addr(&address).unwrap();
+    let udp = UdpSocket::bind(at).unwrap().into();
+    let tcp = std::net::TcpListener::bind(at).unwrap().into();
+    let handed = vec![("udp-left".to_owned(), udp), ("tcp-left".to_owned(), tcp)];
+    let kept = KeptSockets::with(Some(format!("@{name}").as_ref()), handed).unwrap();
+    (kept, manager)
+}
+
+#[tokio::test]
+async fn whoever_follows_listens_where_it_is_told_to_and_no_longer_everywhere() {
+    let free = phone("127.0.0.1").local_addr().unwrap().port();
+    let everywhere = SocketAddr::from(([0, 0, 0, 0], free));
+    let here = SocketAddr::from(([127, 0, 0, 1], free));
+    let (kept, _manager) = left(everywhere);
+    let all = |at| [(Transport::Udp, at), (Transport::Tcp, at)];
+    let (before, listen, limits) = (all(everywhere), all(here), Limits::default());
+    let handle = Handle::current();
+    let sockets = Sockets::bind(&listen, Some(&before), &limits, None, &handle, &kept).unwrap();
+    assert_eq!(sockets.listening(), listen);
+    assert!(sockets.missed(&listen).is_empty());
+}
+
+#[tokio::test]
+async fn whoever_is_to_be_heard_by_this_machine_alone_opens_nothing_else() {
+    let taken = phone("127.0.0.1");
+    let here = (Transport::Udp, taken.local_addr().unwrap());
+    let free = phone("127.0.0.2").local_addr().unwrap().port();
+    let everywhere = (Transport::Tcp, SocketAddr::from(([0, 0, 0, 0], free)));
+    let also = (Transport::Tcp, SocketAddr::from(([127, 0, 0, 1], free)));
+    let (limits, handle, kept) = (Limits::default(), Handle::current(), KeptSockets::none());
+    let bind = |before| Sockets::bind(&[here], Some(&[before]), &limits, None, &handle, &kept);
+    assert!(bind(everywhere).is_err());
+    assert_eq!(bind(also).unwrap().listening(), [also]);
 }

@@ -125,7 +125,7 @@ impl Udp {
             buffer[..len].fill(0);
         }
         let (flow, len, waited) = self.held.take(clock::now().mono, buffer)?;
-        Some(Datagram { flow, len, waited: Some(waited) })
+        Some(Datagram { flow, len, waited })
     }
 
     /// What the socket has next, and how long that has waited. Plain line ends (keep-alives of
