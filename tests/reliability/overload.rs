@@ -28,7 +28,7 @@ pub(crate) const GOALS: &[Goal] = &[Goal {
     name: "overload",
     wanted: "at 5 × capacity ≥ 80 % of it is still served; existing calls go on",
     peer: "Asterisk ignores UDP requests silently above 500 tasks",
-    // Missed so far (docs/reliability.md): what is missed is not for every change to find out.
+    // It says something of an optimized build alone.
     is_long_only: true,
     measure: overloaded,
 }];
