@@ -142,11 +142,14 @@ impl KeptSockets {
     }
 
     /// Closes those that are in the way of whoever wants `wanted`, because they have one of its
-    /// ports at another address (at every address, for instance), and has the manager do so soon:
-    /// how many.
+    /// ports at every address, or it wants one of theirs so, and has the manager do so soon: how
+    /// many.
     pub fn give_up(&self, wanted: &[(SocketAddr, Carries)]) -> usize {
         let is_in_the_way = |own: &(SocketAddr, Carries)| {
-            let meets = |it: &(SocketAddr, Carries)| it.1 == own.1 && it.0.port() == own.0.port();
+            let meets = |it: &(SocketAddr, Carries)| {
+                let is_everywhere = it.0.ip().is_unspecified() || own.0.ip().is_unspecified();
+                is_everywhere && it.1 == own.1 && it.0.port() == own.0.port()
+            };
             !wanted.contains(own) && wanted.iter().any(meets)
         };
         let mut found = self.found();

@@ -252,8 +252,9 @@ impl Sockets {
         let gone = kept.give_up(&wanted);
         self.missed = self.open(listen.iter(), limits, kept);
         // Whoever keeps them has to close them too.
+        let is_taken = |it: &BindError| it.source.kind() == io::ErrorKind::AddrInUse;
         for _ in 0..ROOM_TRIES {
-            if gone == 0 || self.missed.is_empty() {
+            if gone == 0 || !self.missed.iter().any(is_taken) {
                 return;
             }
             std::thread::sleep(ROOM_PAUSE);

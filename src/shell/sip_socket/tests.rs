@@ -306,7 +306,7 @@ async fn a_flood_of_messages_keeps_no_other_stream_waiting() {
 
 /// What a process before has left open there, for datagrams and streams, and a manager that is told.
 fn left(at: SocketAddr) -> (KeptSockets, UnixDatagram) {
-    let name = format!("koebashi-left-{}-{}", std::process::id(), at.port());
+    let name = format!("koebashi-left-{}-{at}", std::process::id());
     let address = unix::net::SocketAddr::from_abstract_name(&name).unwrap();
     let manager = UnixDatagram::bind_addr(&address).unwrap();
     let udp = UdpSocket::bind(at).unwrap().into();
@@ -316,18 +316,29 @@ fn left(at: SocketAddr) -> (KeptSockets, UnixDatagram) {
     (kept, manager)
 }
 
+/// Follows a process that listened at the first of these, is told to at the second: where it
+/// listens, and how many it can't open.
+fn follow(before: SocketAddr, wanted: SocketAddr) -> (Vec<(Transport, SocketAddr)>, usize) {
+    let (kept, _manager) = left(before);
+    let all = |at| [(Transport::Udp, at), (Transport::Tcp, at)];
+    let (before, wanted, limits) = (all(before), all(wanted), Limits::default());
+    let handle = Handle::current();
+    let sockets = Sockets::bind(&wanted, Some(&before), &limits, None, &handle, &kept).unwrap();
+    (sockets.listening().to_vec(), sockets.missed(&wanted).len())
+}
+
 #[tokio::test]
 async fn whoever_follows_listens_where_it_is_told_to_and_no_longer_everywhere() {
-    let free = phone("127.0.0.1").local_addr().unwrap().port();
-    let everywhere = SocketAddr::from(([0, 0, 0, 0], free));
-    let here = SocketAddr::from(([127, 0, 0, 1], free));
-    let (kept, _manager) = left(everywhere);
-    let all = |at| [(Transport::Udp, at), (Transport::Tcp, at)];
-    let (before, listen, limits) = (all(everywhere), all(here), Limits::default());
-    let handle = Handle::current();
-    let sockets = Sockets::bind(&listen, Some(&before), &limits, None, &handle, &kept).unwrap();
-    assert_eq!(sockets.listening(), listen);
-    assert!(sockets.missed(&listen).is_empty());
+    let port = || phone("127.0.0.1").local_addr().unwrap().port();
+    let at = |ip: [u8; 4], port| SocketAddr::from((ip, port));
+    let all = |at| vec![(Transport::Udp, at), (Transport::Tcp, at)];
+    let one = port();
+    let (everywhere, here) = (at([0, 0, 0, 0], one), at([127, 0, 0, 1], one));
+    assert_eq!(follow(everywhere, here), (all(here), 0));
+    // At another address it is in nobody's way, and gone on with where the new one is nobody's.
+    let other = port();
+    let (here, nowhere) = (at([127, 0, 0, 1], other), at([192, 0, 2, 9], other));
+    assert_eq!(follow(here, nowhere), (all(here), 2));
 }
 
 #[tokio::test]
