@@ -5,6 +5,7 @@
 //! late we are is to be read off new calls, which are what can be refused.
 
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use crate::sip::Flow;
@@ -20,6 +21,8 @@ const PASSED_MAX: usize = 8;
 struct Waiting {
     flow: Flow,
     bytes: Vec<u8>,
+    /// A print of its Call-ID: each CANCEL is looked for among all that wait.
+    call: Option<u64>,
     /// How long it had waited when it was read, and when that was.
     waited: Duration,
     read: Instant,
@@ -38,13 +41,14 @@ impl Held {
     /// Whether a datagram may wait. A CANCEL must not overtake its INVITE (it has the same Call-ID,
     /// RFC 3261 §9.1); that of any other does not wait.
     pub(super) fn takes(&self, bytes: &[u8]) -> bool {
-        let waits = |call: &[u8]| self.waiting.iter().any(|it| call_id(&it.bytes) == Some(call));
+        let waits = |call: u64| self.waiting.iter().any(|it| it.call == Some(call));
         is_new_call(bytes) || (bytes.starts_with(b"CANCEL ") && call_id(bytes).is_some_and(waits))
     }
 
     pub(super) fn put(&mut self, now: Instant, flow: Flow, bytes: &[u8], waited: Duration) {
         self.bytes += bytes.len();
-        self.waiting.push_back(Waiting { flow, bytes: bytes.to_vec(), waited, read: now });
+        let (call, bytes) = (call_id(bytes), bytes.to_vec());
+        self.waiting.push_back(Waiting { flow, bytes, call, waited, read: now });
     }
 
     /// Another message goes before those that wait.
@@ -69,7 +73,7 @@ impl Held {
         buffer: &mut [u8],
     ) -> Option<(Flow, usize, Option<Duration>)> {
         self.passed = 0;
-        let Waiting { flow, bytes, waited, read } = self.waiting.pop_front()?;
+        let Waiting { flow, bytes, waited, read, .. } = self.waiting.pop_front()?;
         self.bytes -= bytes.len();
         let len = bytes.len().min(buffer.len());
         buffer[..len].copy_from_slice(&bytes[..len]);
@@ -93,8 +97,11 @@ pub(super) fn is_new_call(bytes: &[u8]) -> bool {
     !after.split(|b| *b == b';').any(is_tag)
 }
 
-fn call_id(bytes: &[u8]) -> Option<&[u8]> {
-    header(bytes, [b"call-id", b"i"])
+/// A print of its Call-ID.
+fn call_id(bytes: &[u8]) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    header(bytes, [b"call-id", b"i"])?.hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 /// The value of the first header of this name, long or compact, as far as its line goes.
