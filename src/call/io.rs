@@ -12,7 +12,7 @@ use super::cdr::{CallId, Cdr};
 use super::config::{Extension, LineId, SupervisionMode, TrunkId};
 use super::deed::{Actor, Deed, Denial};
 use super::intention::Intention;
-use super::journal::{Change, Key};
+use super::journal::Key;
 use super::piece::Rehearsed;
 use super::places::{Order, Places};
 use super::repeat::Repeat;
@@ -56,12 +56,8 @@ pub enum Output {
     Voice(Voice),
     /// News of a rehearsal, for whoever wanted it.
     Rehearsed(Rehearsed),
-    /// To the journal, all or nothing: in a single write, which may be that of several inputs. What
-    /// has changed comes before all else that the same input brings, and is to be in the journal's
-    /// file before any of that is carried out.
-    Keep(Vec<Change>),
     /// Sessions and calls that are gone, to be taken out of the journal: after all else that the
-    /// same input brings. Their record ([`Self::Cdr`]) is to be in the store for good or in the
+    /// same inputs bring. Their record ([`Self::Cdr`]) is to be in the store for good or in the
     /// journal when they are forgotten: a record that is written twice is written once, one that is
     /// forgotten is lost.
     Forget(Vec<Key>),

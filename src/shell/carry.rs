@@ -9,30 +9,36 @@ use crate::call::journal::Change;
 impl Shell {
     /// Does everything that the switchboard wants done.
     pub(super) fn carry_out(&mut self) {
-        let (mut kept, mut rest) = (Vec::new(), Vec::new());
+        self.keep();
         while let Some(output) = self.switchboard.poll_output() {
-            if let Output::Keep(changes) = output {
-                kept.extend(changes);
-            } else {
-                rest.push(output);
-            }
+            self.do_one(output);
         }
-        self.keep_and_do(kept, rest);
     }
 
-    /// First what is kept, in a single write: waking the journal's thread costs more than what it
-    /// writes.
-    fn keep_and_do(&mut self, kept: Vec<Change>, rest: Vec<Output>) {
-        if !kept.is_empty() {
-            self.survival.keep(kept);
+    /// Has the journal keep what has changed: before anything of it shows.
+    fn keep(&mut self) {
+        let changes = self.changes();
+        if !changes.is_empty() {
+            self.survival.keep(changes);
         }
-        rest.into_iter().for_each(|output| self.do_one(output));
+    }
+
+    /// What has changed. A panic costs what it is about to be written, no call.
+    fn changes(&mut self) -> Vec<Change> {
+        let switchboard = &mut self.switchboard;
+        let taken = catch_unwind(AssertUnwindSafe(|| switchboard.take_changes()));
+        taken.unwrap_or_else(|_| {
+            self.faults.push_back(Instant::now());
+            Vec::new()
+        })
     }
 
     /// Carries out what the calls of the process before need to go on: what their voices need
     /// first, and all of that at once.
     pub(super) fn take_up(&mut self) {
-        let (mut voices, mut kept, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut voices, mut rest) = (Vec::new(), Vec::new());
+        // Asked first, as what is gone by it comes last.
+        let changes = self.changes();
         while let Some(output) = self.switchboard.poll_output() {
             match output {
                 Output::Media(command) => voices.push(command),
@@ -48,7 +54,6 @@ impl Shell {
                 | Output::Voice(_)
                 | Output::Rehearsed(_)
                 | Output::Forget(_) => rest.push(output),
-                Output::Keep(changes) => kept.extend(changes),
             }
         }
         let commands = self.survival.resume(voices.into_iter());
@@ -57,7 +62,10 @@ impl Shell {
             tracing::error!(count = lost.len(), "media commands are lost");
         }
         self.stand_ins.extend(lost.iter().filter_map(stand_in));
-        self.keep_and_do(kept, rest);
+        if !changes.is_empty() {
+            self.survival.keep(changes);
+        }
+        rest.into_iter().for_each(|output| self.do_one(output));
     }
 
     fn do_one(&mut self, output: Output) {
@@ -76,7 +84,6 @@ impl Shell {
                 self.store.intention(extension, intention);
             }
             Output::Recording(order) => self.recorder.tell(order),
-            Output::Keep(changes) => self.survival.keep(changes),
             Output::Forget(keys) => self.survival.gone(&keys),
             Output::Board(board) => {
                 self.news.tell(&board);

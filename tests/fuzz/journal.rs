@@ -136,6 +136,7 @@ pub(crate) fn kept(bytes: &[u8]) {
     assert!(problems.len() <= 3, "{problems:?}");
     assert!(board.counts().sessions <= keys.len());
     for _ in 0..100 {
+        board.take_changes();
         while board.poll_output().is_some() {}
         let Some((at, _)) = board.poll_timeout() else { break };
         board.handle(Now { mono: at.max(mono), wall }, Input::Timeout);

@@ -1,7 +1,7 @@
 //! The life of the process: what it keeps, when it is killed, and the next one.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use koebashi::call::config::{Config, Extension, SupervisionMode};
 use koebashi::call::intention::Intention;
 use koebashi::call::journal::{Key, Problem};
-use koebashi::call::switchboard::{Configs, Output, Past, Switchboard};
+use koebashi::call::switchboard::{Configs, Past, Switchboard};
 use koebashi::chance::Chance;
 use koebashi::media::engine::Engine;
 use koebashi::media::prompt::Library;
@@ -142,30 +142,30 @@ impl World {
     /// Carries out what the switchboard wants done, as the shell does: first what is kept, all of it
     /// in one write. Whether there was anything.
     pub(super) fn carry_out(&mut self) -> bool {
-        let (mut kept, mut rest) = (Vec::new(), VecDeque::new());
+        if self.life.is_dead() {
+            return false;
+        }
+        let changes = self.board.take_changes();
+        let mut is_some = !changes.is_empty();
+        if is_some {
+            self.keep(changes);
+            self.burn();
+        }
         while !self.life.is_dead()
             && let Some(output) = self.board.poll_output()
         {
-            if let Output::Keep(changes) = output {
-                kept.extend(changes);
-            } else {
-                rest.push_back(output);
-            }
-        }
-        if !kept.is_empty() {
-            rest.push_front(Output::Keep(kept));
-        }
-        let is_some = !rest.is_empty();
-        for output in rest {
-            if self.life.is_dead() {
-                break;
-            }
+            is_some = true;
             self.on_output(output);
-            if self.life.burns() {
-                self.die();
-            }
+            self.burn();
         }
         is_some
+    }
+
+    /// One more thing is done: this may be where the process is killed.
+    fn burn(&mut self) {
+        if self.life.burns() {
+            self.die();
+        }
     }
 
     /// Kills the process now, and lets another one go on after `dead_for`.

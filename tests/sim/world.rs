@@ -514,7 +514,6 @@ impl World {
             }
             Output::Media(command) => self.on_command(command),
             Output::Cdr(cdr) => self.on_record(*cdr),
-            Output::Keep(changes) => self.keep(changes),
             Output::Forget(keys) => self.forget(keys),
             Output::Intention { extension, intention, .. } => self.on_choice(extension, intention),
             Output::Board(board) => {
@@ -536,7 +535,8 @@ impl World {
         }
     }
 
-    fn on_command(&mut self, command: media::Command) {
+    /// Has the media plane do something.
+    pub(crate) fn on_command(&mut self, command: media::Command) {
         if let media::Command::Open { port, local, .. } = &command {
             if self.unbindable.contains(&local.port()) {
                 self.pending.push_back(media::Event::OpenFailed { port: *port });

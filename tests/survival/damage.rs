@@ -47,6 +47,7 @@ fn go_on(kept: BTreeMap<Key, Bytes>) -> (usize, usize) {
     );
     let calls = board.counts().sessions;
     for _ in 0..200 {
+        board.take_changes();
         while board.poll_output().is_some() {}
         let Some((at, _)) = board.poll_timeout() else { break };
         board.handle(Now { mono: at.max(mono), wall }, Input::Timeout);

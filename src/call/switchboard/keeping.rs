@@ -63,7 +63,7 @@ impl Keeping {
 }
 
 impl Switchboard {
-    /// From here on [`Output::Keep`] tells what is to be kept over a restart.
+    /// From here on [`take_changes`](Self::take_changes) tells what is to be kept over a restart.
     pub fn begin_keeping(&mut self, anchor: Anchor) {
         self.sip.keep(anchor);
         self.registrar.keep(anchor);
@@ -95,12 +95,12 @@ impl Switchboard {
         }
     }
 
-    /// Tells what has changed, before all outputs since `mark`; sessions and calls that are gone
-    /// after them: what there still was to be said in them must have been said.
-    pub(super) fn tell_changes(&mut self, mark: usize) {
-        if self.keeping.is_none() {
-            return;
-        }
+    /// What has changed since this was asked last, for the journal: all or nothing, in a single
+    /// write, which is to be in its file before any output is carried out. To be asked after one
+    /// `handle`, or a few, and before [`poll_output`](Self::poll_output). Sessions and calls that
+    /// are gone come as [`Output::Forget`], after all other outputs: what there still was to be
+    /// said in them must have been said. Nothing, unless it keeps.
+    pub fn take_changes(&mut self) -> Vec<Change> {
         let changes = self.changes().into_iter().map(|(key, value)| Change { key, value });
         let is_last = |change: &Change| match change.key {
             Key::Session(_) | Key::Call(_) => change.value.is_none(),
@@ -110,13 +110,11 @@ impl Switchboard {
             }
         };
         let (last, first): (Vec<_>, Vec<_>) = changes.partition(is_last);
-        if !first.is_empty() {
-            self.out.insert(mark.min(self.out.len()), Output::Keep(first));
-        }
         if !last.is_empty() {
             let keys = last.into_iter().map(|change| change.key).collect();
             self.out.push_back(Output::Forget(keys));
         }
+        first
     }
 
     fn changes(&mut self) -> Vec<(Key, Option<Bytes>)> {

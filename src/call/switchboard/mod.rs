@@ -195,8 +195,8 @@ impl Switchboard {
     }
 
     /// A switchboard that goes on with what the process before has kept, under the configuration of
-    /// today, and keeps from here on ([`Output::Keep`]). Gives back what of it can't be gone on
-    /// with.
+    /// today, and keeps from here on ([`take_changes`](Self::take_changes)). Gives back what of it
+    /// can't be gone on with.
     pub fn restore(
         config: Arc<Config>,
         sip_config: sip::Config,
@@ -210,7 +210,7 @@ impl Switchboard {
         board.begin_keeping(past.anchor);
         let problems = board.go_on(now, past);
         board.open(now);
-        board.finish(now, 0);
+        board.finish(now);
         (board, problems)
     }
 
@@ -278,7 +278,6 @@ impl Switchboard {
 
     /// Takes one input. Never fails: a bad message is answered, counted or dropped.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
-        let mark = self.out.len();
         match input {
             Input::Sip { flow, bytes } => {
                 let admit = self.admit(&flow);
@@ -299,11 +298,11 @@ impl Switchboard {
             Input::Command(command) => self.on_command(now, command),
             Input::Timeout => self.on_timeout(now),
         }
-        self.finish(now, mark);
+        self.finish(now);
     }
 
-    /// Lets everything happen that follows. `mark`: where the outputs of this input begin.
-    fn finish(&mut self, now: Now, mark: usize) {
+    /// Lets everything happen that follows.
+    fn finish(&mut self, now: Now) {
         while let Some(event) = self.sip.poll_event() {
             self.on_event(now, event);
         }
@@ -322,10 +321,10 @@ impl Switchboard {
         while let Some(transmit) = self.sip.poll_transmit() {
             self.out.push_back(Output::Sip(transmit));
         }
-        self.tell_changes(mark);
     }
 
-    /// What is to be done, until `None`; to be asked after one `handle`, or a few.
+    /// What is to be done, until `None`; to be asked after one `handle`, or a few, when what has
+    /// changed is kept ([`take_changes`](Self::take_changes)).
     pub fn poll_output(&mut self) -> Option<Output> {
         self.out.pop_front()
     }
