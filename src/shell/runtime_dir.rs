@@ -4,11 +4,12 @@
 //! not own what is put there.
 
 use std::fs::DirBuilder;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf, absolute};
 
 use nix::unistd::geteuid;
+use sha2::{Digest, Sha256};
 
 /// The folder for what belongs to `path`, made (mode 0700) when it is not there; `None`: the
 /// machine has none.
@@ -26,11 +27,12 @@ pub(super) fn find(path: &Path) -> Option<PathBuf> {
     folders.into_iter().flatten().map(|folder| folder.join(&name)).find(|folder| make(folder))
 }
 
-/// What tells one path's things from another's.
+/// What tells one path's things from another's: the same for each version of the program, whatever
+/// it was built with.
 pub(super) fn print(path: &Path) -> String {
-    let mut hasher = DefaultHasher::new();
-    absolute(path).unwrap_or_else(|_| path.to_owned()).hash(&mut hasher);
-    format!("{:x}", hasher.finish())
+    let whole = absolute(path).unwrap_or_else(|_| path.to_owned());
+    let digest = Sha256::digest(whole.as_os_str().as_bytes());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn make(folder: &Path) -> bool {
