@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use koebashi::store::audit::Entry;
 use koebashi::store::{self, Store};
@@ -147,6 +147,15 @@ fn mistakes_are_one_line_and_exit_1() {
         assert!(error.starts_with("koebashi: "), "{arguments:?}: {error}");
     }
     assert_eq!(koebashi(&["dance"]).status.code(), Some(2));
+}
+
+#[test]
+fn what_systemd_would_start_at_once_again_takes_its_time_to_fail() {
+    let path = config("takes_its_time", "[sip]\nlisten = 5\n");
+    let began = Instant::now();
+    let said = run(&path).env("INVOCATION_ID", "6d1e").output().unwrap();
+    assert!(began.elapsed() >= Duration::from_millis(500), "{:?}", began.elapsed());
+    assert_eq!(said.status.code(), Some(1), "{}", text(&said.stderr));
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! The load generator: callers and counselors' phones of a service that really runs, all in this
 //! process, SIP and RTP on loopback.
 //!
-//! Owns the addresses and what is common to the parts: `service` starts the program and reads what
-//! it costs, `callers` and `phones` speak SIP, `voice` sends and receives every packet of both
-//! sides, `figures` counts. Few threads and few sockets, so that little of the machine goes to the
-//! generator; what it is late itself is measured apart.
+//! Owns the addresses and what is common to the parts: `service` starts the program as `manager`
+//! says and reads what it costs, `callers` and `phones` speak SIP, `voice` sends and receives every
+//! packet of both sides, `figures` counts. Few threads and few sockets, so that little of the machine
+//! goes to the generator; what it is late itself is measured apart.
 
 pub(crate) mod callers;
 pub(crate) mod figures;
+pub(crate) mod manager;
 pub(crate) mod phones;
 pub(crate) mod service;
 pub(crate) mod voice;

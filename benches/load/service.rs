@@ -8,13 +8,14 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::manager::Manager;
 use super::{Addresses, EXTENSION, NUMBER};
 
 /// How long starting may take.
@@ -31,8 +32,8 @@ pub(crate) struct Plan {
     pub(crate) prompt: Duration,
     /// How long hold music is.
     pub(crate) hold: Duration,
-    /// How it is run: `run`, or `keep`, whose child is the service then.
-    pub(crate) command: &'static str,
+    /// Who looks after it.
+    pub(crate) manager: Manager,
     /// How long a caller may give no sign of life.
     pub(crate) lost_caller: &'static str,
     /// More of the keys of `[sip]`.
@@ -53,7 +54,7 @@ impl Default for Plan {
             counselors: 0,
             prompt: Duration::from_millis(200),
             hold: Duration::from_secs(20),
-            command: "run",
+            manager: Manager::Nobody,
             lost_caller: "1h",
             sip: "",
             queue: "",
@@ -68,6 +69,7 @@ impl Default for Plan {
 #[derive(Debug)]
 pub(crate) struct Service {
     child: Child,
+    manager: Manager,
     dir: PathBuf,
     console: SocketAddr,
 }
@@ -115,14 +117,11 @@ impl Service {
         fs::write(&config, configuration(addresses, plan))?;
         (plan.prepare)(&dir)?;
         let log = fs::File::create(dir.join("log"))?;
-        let mut command = Command::new(program);
-        command.args([plan.command, "--config"]).arg(&config).current_dir(&dir);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        // Keys of live calls: in the run's folder, not among those of the machine.
-        command.env_remove("NOTIFY_SOCKET").env("RUNTIME_DIRECTORY", dir.join("run"));
-        command.envs(plan.env.iter().copied());
+        let mut command = plan.manager.command(program, &dir);
+        command.current_dir(&dir).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command.env_remove("NOTIFY_SOCKET").envs(plan.env.iter().copied());
         let console = (addresses.service, 8080).into();
-        let mut service = Self { child: command.spawn()?, dir, console };
+        let mut service = Self { child: command.spawn()?, manager: plan.manager, dir, console };
         let began = Instant::now();
         while !service.is_ready() {
             if service.child.try_wait()?.is_some() || began.elapsed() > READY {
@@ -154,16 +153,14 @@ impl Service {
         get(self.console, path, &self.token()).ok()
     }
 
-    /// The number of its process; where it is kept, of the keeper's.
+    /// The number of its process; where somebody looks after it, of theirs.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The process that the keeper keeps; `None`: there is none at the moment.
+    /// The process of the service that somebody looks after; `None`: there is none at the moment.
     pub(crate) fn kept(&self) -> Option<u32> {
-        let pid = self.pid();
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
-        children.split_whitespace().next()?.parse().ok()
+        self.manager.kept(self.pid())
     }
 
     /// Whether it is ready for calls.

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio::net::TcpListener;
@@ -26,6 +26,10 @@ use crate::shell::{End, Setup, Shell, clock, fds, log, process};
 
 /// Threads beside the loop's own, for streams and the console.
 const WORKERS: usize = 2;
+/// Pause of a service that can't begin, before whoever looks after it tries again.
+const AGAIN: Duration = Duration::from_millis(500);
+/// What systemd tells each of its services (systemd.exec(5)).
+const BY_SYSTEMD: &str = "INVOCATION_ID";
 /// Pause before the console is tried again.
 const CONSOLE_AGAIN: Duration = Duration::from_secs(1);
 /// How long the last records may take to be written.
@@ -35,6 +39,27 @@ const HAND_OVER_LIMIT: Duration = Duration::from_secs(1);
 
 /// Runs the service until it is told to end.
 pub(super) fn run(path: PathBuf) -> Result<()> {
+    let pause = Pause(Instant::now());
+    let ended = begin(path);
+    if ended.is_ok() {
+        std::mem::forget(pause);
+    }
+    ended
+}
+
+/// systemd starts the service again at once, as callers wait. One that can't begin, be it by a
+/// fault of ours, takes its time to end.
+struct Pause(Instant);
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        if self.0.elapsed() < AGAIN && std::env::var_os(BY_SYSTEMD).is_some() {
+            std::thread::sleep(AGAIN);
+        }
+    }
+}
+
+fn begin(path: PathBuf) -> Result<()> {
     // Before there is a second thread, and before anything else is opened.
     let handed = fds::handed_over();
     process::seal().context("core files can't be turned off")?;

@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 use crate::goal::{Goal, Measured, Run};
 use crate::load::callers::Habit;
 use crate::load::figures::Figures;
+use crate::load::manager::Manager;
 use crate::load::service::Plan;
 use crate::scene::Scene;
 
@@ -47,6 +48,15 @@ pub(crate) const GOALS: &[Goal] = &[
         measure: upgraded,
     },
     Goal {
+        name: "systemd",
+        wanted: "the shipped unit under a real systemd, 100 calls talk: kill -9 loses none, gap \
+                 ≤ 100 ms p50, ≤ 500 ms p99; restart and reload lose no packet; a hang is ended; \
+                 stop waits for the calls",
+        peer: "–",
+        is_long_only: false,
+        measure: installed,
+    },
+    Goal {
         name: "records",
         wanted: "kill -9 while calls come and go: each call that was answered has its one record",
         peer: "Asterisk documents that records are lost",
@@ -60,12 +70,18 @@ const TALKING: u32 = 100;
 /// Callers who hear music meanwhile: for whom a phone rings, and who come after them.
 const RINGING: u32 = 10;
 const WAITING: u32 = 10;
+/// All phones and calls of theirs, and what is heard of them while some still wait.
+const PHONES: u32 = TALKING + RINGING;
+const CALLS: u32 = PHONES + WAITING;
+const STREAMS: usize = (2 * TALKING + RINGING + WAITING) as usize;
 /// How soon their phones ring again when the service was killed.
 const RINGS_AGAIN: Duration = Duration::from_secs(2);
-/// Nobody gives up.
-const PATIENT: &str = "ring_timeout = \"300s\"";
-/// How long the next process may take.
+/// Phones ring as long as they may, and so many kills are over well before that: 1.5 s each.
+const PATIENT: &str = "ring_timeout = \"5m\"";
+const IN_ONE_RING: u32 = 100;
+/// How long the next process may take; of one that hangs, `WatchdogSec=` longer.
 const SOON: Duration = Duration::from_secs(10);
+const HANGS: Duration = Duration::from_secs(10);
 /// How soon all is well when nothing is in the way any more.
 const WELL_AGAIN: Duration = Duration::from_secs(30);
 /// How long it is listened before a process dies, and after the next one is there.
@@ -79,7 +95,7 @@ const MOST: Duration = Duration::from_millis(500);
 
 /// A service with a keeper.
 fn kept() -> Plan {
-    Plan { counselors: TALKING, command: "keep", ..Plan::default() }
+    Plan { counselors: TALKING, manager: Manager::Keeper, ..Plan::default() }
 }
 
 fn ms(ms: u64) -> Duration {
@@ -90,7 +106,7 @@ fn ms(ms: u64) -> Duration {
 fn replace(scene: &Scene, act: impl FnOnce(u32) -> io::Result<()>) -> Result<(), Box<dyn Error>> {
     let old = scene.service.kept().ok_or("there is no service")?;
     act(old)?;
-    scene.wait("the next process", SOON, || {
+    scene.wait("the next process", SOON + HANGS, || {
         scene.service.kept().is_some_and(|new| new != old) && scene.service.is_ready()
     })?;
     Ok(())
@@ -136,6 +152,12 @@ impl Hearing {
         self.pauses.sort_unstable();
         let at = (self.pauses.len() as f64 * share).ceil() as usize;
         self.pauses.get(at.max(1) - 1).copied().map_or(Duration::MAX, Duration::from_nanos)
+    }
+
+    /// Whether what is heard of kills is as short as promised.
+    fn is_short(&mut self, run: &Run) -> bool {
+        let half = if run.is_long { HALF } else { HALF_IN_SHORT };
+        self.pause(0.5) <= half && self.pause(0.99) <= MOST
     }
 
     fn words(&mut self) -> String {
@@ -207,53 +229,83 @@ fn kill_and_ring(scene: &Scene, queue: &[String]) -> Result<(Duration, bool), Bo
     Ok((took, scene.wait("the queue on the board", SOON, is_same).is_ok()))
 }
 
+/// What became of callers whose service was killed again and again.
+struct Killed {
+    /// How late a phone rang again.
+    rings_after: Duration,
+    is_in_order: bool,
+    /// Who talked in the end, calls that ended well, and their records.
+    talking: u32,
+    ended: u32,
+    records: Records,
+}
+
+impl Killed {
+    /// Kills one service so often; its callers hang up at last.
+    fn times(
+        kills: u32,
+        chance: &mut Chance,
+        hearing: &mut Hearing,
+    ) -> Result<Self, Box<dyn Error>> {
+        let scene = Scene::start(&Plan { counselors: PHONES, queue: PATIENT, ..kept() })?;
+        scene.phones.answer_only(TALKING);
+        let callers = scene.fill(TALKING, RINGING + WAITING)?;
+        scene.wait("the phones to ring", SOON, || scene.phones.ringing().0 == RINGING)?;
+        let queue = scene.queue();
+        let (mut rings_after, mut is_in_order) = (Duration::ZERO, true);
+        for _ in 0..kills {
+            scene.voice.begin();
+            sleep(AROUND + ms(chance.below(300)));
+            let (took, is_kept) = kill_and_ring(&scene, &queue)?;
+            rings_after = rings_after.max(took);
+            is_in_order &= is_kept;
+            sleep(AROUND);
+            hearing.add(&scene.voice.end(), STREAMS);
+        }
+        // Whoever is silent after the last one would be heard no more.
+        hearing.miss(&scene.voice.measure(ms(600)), STREAMS);
+        scene.phones.pick_up();
+        scene.wait("the phones to be answered", SOON, || scene.phones.talking() == PHONES)?;
+        let left = &queue[RINGING as usize..];
+        is_in_order &= scene.wait("the rest of the queue", SOON, || scene.queue() == left).is_ok();
+        let talking = scene.phones.talking();
+        callers.hang_up(CALLS);
+        let ended = scene.over(&callers, CALLS, CALLS)?;
+        let records = Records::wait(&scene, CALLS)?;
+        Ok(Self { rings_after, is_in_order, talking, ended, records })
+    }
+
+    fn is_well(&self) -> bool {
+        let Records { all, answered, is_whole, .. } = self.records;
+        self.rings_after <= RINGS_AGAIN
+            && self.is_in_order
+            && (self.talking, self.ended) == (PHONES, CALLS)
+            && (all, answered, is_whole) == (CALLS, CALLS, true)
+    }
+}
+
 fn killed(run: &Run) -> Result<Measured, Box<dyn Error>> {
     let mut chance = Chance::from_number(run.seed);
-    let phones = TALKING + RINGING;
-    let scene = Scene::start(&Plan { counselors: phones, queue: PATIENT, ..kept() })?;
-    scene.phones.answer_only(TALKING);
-    let callers = scene.fill(TALKING, RINGING + WAITING)?;
-    scene.wait("the phones to ring", SOON, || scene.phones.ringing().0 == RINGING)?;
-    let queue = scene.queue();
     let (mut hearing, kills) = (Hearing::default(), run.count(8, 200));
-    let (mut rings_after, mut is_in_order) = (Duration::ZERO, true);
-    let streams = (2 * TALKING + RINGING + WAITING) as usize;
-    for _ in 0..kills {
-        scene.voice.begin();
-        sleep(AROUND + ms(chance.below(300)));
-        let (took, is_kept) = kill_and_ring(&scene, &queue)?;
-        rings_after = rings_after.max(took);
-        is_in_order &= is_kept;
-        sleep(AROUND);
-        hearing.add(&scene.voice.end(), streams);
+    let mut services = Vec::new();
+    for first in (0..kills).step_by(IN_ONE_RING as usize) {
+        let times = IN_ONE_RING.min(kills - first);
+        services.push(Killed::times(times, &mut chance, &mut hearing)?);
     }
-    // Whoever is silent after the last one would be heard no more.
-    hearing.miss(&scene.voice.measure(ms(600)), streams);
-    scene.phones.pick_up();
-    scene.wait("the phones to be answered", SOON, || scene.phones.talking() == phones)?;
-    let left = &queue[RINGING as usize..];
-    is_in_order &= scene.wait("the rest of the queue", SOON, || scene.queue() == left).is_ok();
-    let talking = scene.phones.talking();
-    let calls = phones + WAITING;
-    callers.hang_up(calls);
-    let ended = scene.over(&callers, calls, calls)?;
-    let records = Records::wait(&scene, calls)?;
-    let Records { all, answered, is_whole, .. } = records;
-    let half = if run.is_long { HALF } else { HALF_IN_SHORT };
-    let is_soon = hearing.pause(0.5) <= half && hearing.pause(0.99) <= MOST;
-    let is_held = hearing.lost == 0
-        && is_soon
-        && rings_after <= RINGS_AGAIN
-        && (talking, ended) == (phones, calls)
-        && is_in_order
-        && (all, answered, is_whole) == (calls, calls, true);
+    let is_held =
+        hearing.lost == 0 && hearing.is_short(run) && services.iter().all(Killed::is_well);
     let (lost, words) = (hearing.lost, hearing.words());
+    let rings_after = services.iter().map(|it| it.rings_after).max().unwrap_or_default();
+    let is_in_order = services.iter().all(|it| it.is_in_order);
     let order = if is_in_order { "order kept" } else { "another order in the queue" };
+    let is_whole = services.iter().all(|it| it.records.is_whole);
     let whole = if is_whole { "" } else { ", the database is damaged" };
+    let (records, calls) = (services.iter().map(|it| it.records.all).sum::<u32>(), services.len());
     let figure = format!(
-        "{kills} kills: {lost} of {streams} streams lost, {words}; {RINGING} phones ring again \
-         within {:.1} s; {order}; {all} records of {calls} calls{whole}",
-        rings_after.as_secs_f64()
+        "{kills} kills: {lost} of {STREAMS} streams lost, {words}; {RINGING} phones ring again \
+         within {:.1} s; {order}; {records} records of {} calls{whole}",
+        rings_after.as_secs_f64(),
+        calls as u32 * CALLS,
     );
     Ok(Measured::new(is_held, figure))
 }
@@ -295,18 +347,34 @@ fn killed_beside_a_lock(_: &Run) -> Result<Measured, Box<dyn Error>> {
     Ok(Measured::new(is_held, figure))
 }
 
+/// Has the service of calls that talk replaced so often by what `act` does.
+fn replaced(
+    scene: &Scene,
+    times: u32,
+    act: impl Fn(u32) -> io::Result<()>,
+) -> Result<Hearing, Box<dyn Error>> {
+    let mut hearing = Hearing::default();
+    for nth in 1..=times {
+        scene.voice.begin();
+        sleep(AROUND);
+        replace(scene, &act)?;
+        sleep(AROUND);
+        let figures = scene.voice.end();
+        let vanished = hearing.vanished;
+        hearing.add(&figures, 2 * TALKING as usize);
+        if hearing.vanished > vanished {
+            let pause = figures.streams.values().map(|stream| stream.pause / 1_000_000).max();
+            eprintln!("{nth}: {} lost, pause {pause:?} ms", hearing.vanished - vanished);
+        }
+    }
+    Ok(hearing)
+}
+
 fn upgraded(run: &Run) -> Result<Measured, Box<dyn Error>> {
     let scene = Scene::start(&kept())?;
     let callers = scene.talk(TALKING)?;
-    let (mut hearing, times) = (Hearing::default(), run.count(3, 50));
-    for _ in 0..times {
-        scene.voice.begin();
-        sleep(AROUND);
-        let keeper = scene.service.pid();
-        replace(&scene, |_| signal(keeper, Signal::SIGUSR2))?;
-        sleep(AROUND);
-        hearing.add(&scene.voice.end(), 2 * TALKING as usize);
-    }
+    let (keeper, times) = (scene.service.pid(), run.count(3, 50));
+    let mut hearing = replaced(&scene, times, |_| signal(keeper, Signal::SIGUSR2))?;
     callers.hang_up(TALKING);
     scene.over(&callers, TALKING, TALKING)?;
     let Hearing { lost, sent, vanished, .. } = hearing;
@@ -315,6 +383,44 @@ fn upgraded(run: &Run) -> Result<Measured, Box<dyn Error>> {
         hearing.words()
     );
     Ok(Measured::new(vanished == 0 && lost == 0, figure))
+}
+
+fn installed(run: &Run) -> Result<Measured, Box<dyn Error>> {
+    if let Err(error) = Manager::try_systemd() {
+        return Ok(Measured::skipped(format!("no systemd on this machine: {error}")));
+    }
+    let scene = Scene::start(&Plan { manager: Manager::Systemd, ..kept() })?;
+    let callers = scene.talk(TALKING)?;
+    let systemd = scene.service.pid();
+    let kill = |pid: u32| signal(pid, Signal::SIGKILL);
+    let mut killed = replaced(&scene, run.count(4, 50), kill)?;
+    let restart = |_| Manager::systemctl(systemd, &["restart"]);
+    let mut restarted = replaced(&scene, run.count(3, 50), restart)?;
+    scene.voice.begin();
+    Manager::systemctl(systemd, &["reload"])?;
+    sleep(AROUND);
+    restarted.add(&scene.voice.end(), 2 * TALKING as usize);
+    if run.is_long {
+        replace(&scene, |pid| signal(pid, Signal::SIGSTOP))?;
+    }
+    Manager::systemctl(systemd, &["stop", "--no-block"])?;
+    sleep(AROUND);
+    restarted.miss(&scene.voice.measure(ms(600)), 2 * TALKING as usize);
+    let talking = scene.phones.talking();
+    callers.hang_up(TALKING);
+    let ended = scene.over(&callers, TALKING, TALKING)?;
+    scene.wait("the service to stop", SOON, || scene.service.kept().is_none())?;
+    let Records { all, is_whole, .. } = Records::wait(&scene, TALKING)?;
+    let is_held = killed.is_short(run)
+        && (killed.lost, restarted.lost, restarted.vanished) == (0, 0, 0)
+        && (talking, ended, all, is_whole) == (TALKING, TALKING, TALKING, true);
+    let [gaps, pauses] = [killed.words(), restarted.words()];
+    let figure = format!(
+        "killed: {} streams lost, {gaps}; restarted: {} of {} packets and {} streams lost, \
+         {pauses}; {all} records of {TALKING} calls",
+        killed.lost, restarted.vanished, restarted.sent, restarted.lost,
+    );
+    Ok(Measured::new(is_held, figure))
 }
 
 /// The names of all calls that are on the board.
