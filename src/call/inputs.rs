@@ -12,7 +12,7 @@ use super::config::DtmfMeans;
 use super::io::{CallTimer, Io};
 use super::ring::{Rang, Ring};
 use super::trunk::Arrival;
-use super::{Call, Cx, Next, Phase, closing, with_cx};
+use super::{Call, Cx, Leg, Next, Phase, closing, with_cx};
 use crate::media::{self, Digit, Means, PortId};
 use crate::sip::{self, Cause, SessionId};
 
@@ -229,6 +229,7 @@ impl Call {
             }
             media::Event::Closed { port, quality } => {
                 self.record.on_closed(port, self.caller.port(), quality);
+                self.on_lost_port(io, port);
             }
             media::Event::OneWay { .. }
             | media::Event::BothWays { .. }
@@ -244,7 +245,14 @@ impl Call {
             }
             return;
         }
-        let leg = match &mut self.phase {
+        if let Some(leg) = self.phone_of_port(port) {
+            leg.on_opened(io);
+        }
+    }
+
+    /// The leg of a counselor's phone that speaks by this port.
+    fn phone_of_port(&mut self, port: PortId) -> Option<&mut Leg> {
+        match &mut self.phase {
             Phase::Ringing(_, ring) => ring.leg_of_port(port),
             Phase::Bridge(bridge) => bridge.leg_of_port(port),
             Phase::Trunk(_)
@@ -253,9 +261,21 @@ impl Call {
             | Phase::Consent(_)
             | Phase::Queue(_)
             | Phase::Ended => None,
+        }
+    }
+
+    /// A port is closed. What we close ourselves is no leg's any more; one that a leg still speaks
+    /// by has been given up by the media plane, by a fault of ours: the leg goes on by another.
+    fn on_lost_port(&mut self, io: &mut Io<'_>, port: PortId) {
+        let is_callers = port == self.caller.port();
+        let is_spoken_by = match &self.phase {
+            Phase::Ended => false,
+            _ if is_callers => self.caller.is_up(),
+            Phase::Bridge(bridge) if bridge.supervisor_port() == Some(port) => true,
+            _ => self.phone_of_port(port).is_some(),
         };
-        if let Some(leg) = leg {
-            leg.on_opened(io);
+        if is_spoken_by {
+            self.on_open_failed(io, port);
         }
     }
 

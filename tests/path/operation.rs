@@ -6,6 +6,7 @@ use koebashi::call::cdr::{EndReason, Outcome};
 use koebashi::call::config::Extension;
 use koebashi::call::intention::Intention;
 use koebashi::call::switchboard::Command;
+use koebashi::media;
 use koebashi::sip::header::Name;
 use koebashi::sip::message::{Message, Method};
 
@@ -224,6 +225,24 @@ fn when_no_port_is_left_for_the_counselor_the_caller_waits_for_one() {
     world.unbindable.clear();
     world.run(8 * S);
     assert_eq!(world.hears(caller), format!("voice {}", counselor.0), "{}", world.story());
+}
+
+#[test]
+fn a_port_that_the_media_plane_gives_up_is_replaced_and_both_talk_on() {
+    let mut talk = basic_talk();
+    let ports: Vec<_> = talk.world.ports.keys().copied().collect();
+    for port in ports {
+        talk.world.on_command(media::Command::Close { port });
+        talk.world.run(2 * S);
+        talk.claim_they_hear_each_other();
+    }
+    assert!(talk.world.ports.values().all(|at| at.port() >= 30_004), "{:?}", talk.world.ports);
+    let Talk { mut world, caller, counselor, .. } = talk;
+    world.with(caller, |phone, now| phone.hang_up(now));
+    world.run(S);
+    assert!(world.phones[counselor.0].last().ended.is_some());
+    assert_eq!(only_record(&mut world).reason, EndReason::Hangup);
+    assert_eq!(world.open_ports(), 0, "what is closed with the call is not opened anew");
 }
 
 const REGISTRAR: &str = "10.0.9.9:5060";
