@@ -252,5 +252,9 @@ fn trunk_and_registered_phones_are_heard_whoever_floods_in_their_name() {
     }
     assert_eq!(heard(&mut world, moved), 100);
     assert_eq!(heard(&mut world, phone), 1_000);
+    // So is a stream of whoever shares its address.
+    let local = "10.0.0.1:5060".parse().unwrap();
+    let stream = Flow::new(Transport::Tcp, local, moved);
+    assert_eq!((0..1_000).filter(|_| world.board.hears(now, &stream, None)).count(), 100);
     assert!(world.board.counts().flooded > 180_000);
 }

@@ -41,10 +41,7 @@ impl Switchboard {
         if self.is_trial_flow(flow) {
             return Origin::Trial;
         }
-        if self.registrar.owner_of_flow(flow).is_some() {
-            return Origin::Phone;
-        }
-        if self.fixed_phones.is_at(&flow.remote) {
+        if self.is_phones_own(flow) {
             return Origin::Phone;
         }
         let ip = flow.remote.ip().to_canonical();
@@ -60,6 +57,11 @@ impl Switchboard {
         }
     }
 
+    /// Whether a phone is registered by exactly this flow, or is always there.
+    fn is_phones_own(&self, flow: &Flow) -> bool {
+        self.registrar.owner_of_flow(flow).is_some() || self.fixed_phones.is_at(&flow.remote)
+    }
+
     /// Whether a message that has come by this flow is looked at: to be asked before it goes in
     /// ([`Input::Sip`](super::Input::Sip)), with the time that it has waited to be read where it
     /// begins a call. Whoever is registered by the flow, or sends for a trunk, always is.
@@ -68,6 +70,8 @@ impl Switchboard {
         self.is_late = waited.is_some_and(|waited| self.lateness.reads(now, waited, limit));
         let ip = flow.remote.ip();
         let standing = match self.origin(flow) {
+            // A phone's by its address alone, which may be that of many: digests cost us something.
+            Origin::Phone if !self.is_phones_own(flow) => Standing::Stream,
             Origin::Phone | Origin::Trunk(_) | Origin::Trial => Standing::Peer,
             Origin::Stranger if flow.transport != Transport::Udp => Standing::Stream,
             Origin::Stranger if self.registrar.knows_address(ip) => Standing::Neighbor,
