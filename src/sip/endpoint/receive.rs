@@ -135,8 +135,14 @@ impl Endpoint {
         if is_invite && (is_behind() || self.core.txs.is_shed(request)) {
             return self.core.txs.shed(flow, request);
         }
-        // Strangers get half of the room at most, so that a flood does not shut out our peers.
-        if policy.is_none() && self.core.txs.is_half_full() {
+        // Strangers get half of the room at most, so that a flood does not shut out our peers; and
+        // what comes in the name of peers, which can be forged, none that calls need to go on.
+        // What is answered at once leaves nothing behind: REGISTER does, and comes again.
+        let has_room = match policy {
+            None => !self.core.txs.is_half_full(),
+            Some(_) => !is_register || !self.core.txs.is_nearly_full(),
+        };
+        if !has_room {
             self.core.txs.counts.overloaded += 1;
             return;
         }
