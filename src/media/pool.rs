@@ -41,11 +41,13 @@ impl PortPool {
     }
 
     /// Takes this port, which was in use before a restart; `false`: it is taken already. One that
-    /// is not of the range (any more) serves as well, and does not come back.
+    /// is not of the range (any more) serves as well, and does not come back. The rotation goes on
+    /// behind it: those that were free last have had the shortest rest, and are before it.
     pub fn claim(&mut self, port: u16) -> bool {
         match self.fresh.iter().position(|it| *it == port) {
             Some(at) => {
-                self.fresh.remove(at);
+                self.fresh.rotate_left(at);
+                self.fresh.pop_front();
                 self.taken.insert(port)
             }
             None => !self.taken.contains(&port),
@@ -98,6 +100,15 @@ mod tests {
         assert_eq!(pool.take(t0 + Duration::from_millis(29_999)), None);
         assert_eq!(pool.take(t0 + Duration::from_secs(30)), Some(30_000));
         assert_eq!(pool.take(t0 + Duration::from_secs(99)), None);
+    }
+
+    #[test]
+    fn after_a_restart_the_rotation_goes_on() {
+        let t0 = Instant::now();
+        let mut pool = pool((30_000, 30_009));
+        assert!(pool.claim(30_002) && pool.claim(30_004) && !pool.claim(30_004));
+        let next: Vec<_> = std::iter::from_fn(|| pool.take(t0)).collect();
+        assert_eq!(next, [30_006, 30_008, 30_000]);
     }
 
     #[test]
