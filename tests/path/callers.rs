@@ -248,3 +248,20 @@ fn the_record_of_an_answered_call_has_the_times_of_each_phase() {
     assert_eq!((cdr.position, cdr.offers), (Some(1), 1));
     assert!(cdr.legs.len() == 2 && cdr.legs.iter().all(|leg| leg.quality.received > 300));
 }
+
+#[test]
+fn a_flood_of_wrong_numbers_does_not_fill_the_records() {
+    let mut world = World::new(&basic("", "", ""));
+    for n in 0..100 {
+        let mut raw = Raw::caller(7);
+        raw.call_id = format!("wrong-{n}@10.0.1.7");
+        raw.target = "sip:0999999999@10.0.0.1".to_owned();
+        raw.remote = "<sip:0999999999@10.0.0.1>".to_owned();
+        raw.invite(&mut world, "", "10.0.1.7:4000");
+    }
+    world.run(S);
+    assert_eq!(world.cdrs.len(), 10, "{}", world.story());
+    assert!(
+        world.cdrs.iter().all(|it| (it.line.is_none(), it.outcome) == (true, Outcome::Refused))
+    );
+}

@@ -195,8 +195,15 @@ impl Switchboard {
         if self.refused.is_to_be_kept() {
             self.touch_service();
         }
-        if let Some(what) = self.turned_away.say(now.mono, &trunk, code) {
+        let said = self.turned_away.say(now.mono, &trunk, code);
+        // A number that is nobody's is in no line's figures, and anybody can make a flood of such
+        // calls in a trunk's name: those that the log only counts have no record.
+        let is_recorded = line.is_some() || said.is_some();
+        if let Some(what) = said {
             self.out.push_back(Output::Step(super::Step { call: call.clone(), what }));
+        }
+        if !is_recorded {
+            return;
         }
         let test = trial::is_trial(&trunk);
         if let Some(line) = line.as_ref().filter(|_| !test) {
