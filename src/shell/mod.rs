@@ -22,6 +22,7 @@ pub mod kept_voices;
 pub mod lock;
 pub mod log;
 pub mod media_thread;
+mod memory;
 pub mod metrics;
 mod news;
 pub mod phone;
@@ -66,6 +67,7 @@ use crate::store::Store;
 use certificate::Certificate;
 use handle::{Asked, Feed, Handle, Rehearsal};
 use media_thread::MediaHandle;
+use memory::Flood;
 use metrics::Metrics;
 use news::News;
 use recorder::Recorder;
@@ -129,6 +131,7 @@ pub struct Shell {
     recorder: Recorder,
     survival: Survival,
     shed: Shed,
+    flood: Flood,
     metrics: Metrics,
     rehearsals: Rehearsals,
     feed: Feed,
@@ -491,6 +494,9 @@ impl Shell {
         self.metrics.connections([("tcp", plain), ("tls", streams.secure)]);
         let (transactions, sessions) = (counts.transactions, counts.sessions);
         self.metrics.sip_held([("transactions", transactions), ("sessions", sessions)]);
+        if self.flood.is_over(transactions + streams.connections) {
+            self.beside.spawn_blocking(memory::give_back);
+        }
         self.metrics.certificate(self.certificate.beat(clock::now()));
         if let Stage::Draining(until) = self.stage {
             self.survival.drains(until);

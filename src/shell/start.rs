@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::certificate::Certificate;
 use super::media_thread::MediaThreads;
+use super::memory::Flood;
 use super::metrics::Metrics;
 use super::news::News;
 use super::recorder::{self, Recorder};
@@ -123,6 +124,7 @@ impl Shell {
             recorder,
             survival,
             shed: Shed::default(),
+            flood: Flood::default(),
             metrics,
             rehearsals,
             feed,
