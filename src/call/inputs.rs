@@ -267,16 +267,20 @@ impl Call {
     /// A port is closed. What we close ourselves is no leg's any more; one that a leg still speaks
     /// by has been given up by the media plane, by a fault of ours: the leg goes on by another.
     fn on_lost_port(&mut self, io: &mut Io<'_>, port: PortId) {
-        let is_callers = port == self.caller.port();
-        let is_spoken_by = match &self.phase {
-            Phase::Ended => false,
-            _ if is_callers => self.caller.is_up(),
-            Phase::Bridge(bridge) if bridge.supervisor_port() == Some(port) => true,
-            _ => self.phone_of_port(port).is_some(),
+        let is_spoken_by = if matches!(self.phase, Phase::Ended) {
+            false
+        } else if port == self.caller.port() {
+            self.caller.is_up()
+        } else {
+            self.is_supervised_by(port) || self.phone_of_port(port).is_some()
         };
         if is_spoken_by {
             self.on_open_failed(io, port);
         }
+    }
+
+    fn is_supervised_by(&self, port: PortId) -> bool {
+        matches!(&self.phase, Phase::Bridge(bridge) if bridge.supervisor_port() == Some(port))
     }
 
     fn on_open_failed(&mut self, io: &mut Io<'_>, port: PortId) {
