@@ -2,9 +2,9 @@
 //!
 //! Owns what an in-dialog request looks like. From and To are kept as text, so that a peer that
 //! compares them byte for byte finds its own. No URI is ever resolved: a request goes to where the
-//! dialog's messages come from, whatever its Contact says; only when that connection is lost, to
-//! the port of the same host on which the peer says that it listens. Does not own the session in
-//! it.
+//! dialog's messages come from, whatever its Contact says; when that connection is lost, to where
+//! the phone registers next (RFC 5626 §4.3), and until then to the port of the same host on which
+//! the peer says that it listens. Does not own the session in it.
 
 use std::net::SocketAddr;
 
@@ -41,6 +41,8 @@ pub(crate) struct Dialog {
     pub(crate) is_secure: bool,
     /// Where our requests go.
     pub(crate) flow: Flow,
+    /// The far end of the connection that they went by, where that is gone.
+    lost: Option<SocketAddr>,
 }
 
 /// A request that is older than one that came before (§12.2.2): 500.
@@ -67,6 +69,7 @@ impl Dialog {
                 .unwrap_or_default(),
             is_secure,
             flow,
+            lost: None,
         }
     }
 
@@ -86,6 +89,7 @@ impl Dialog {
             target: contact(response).unwrap_or_else(|| invite.uri().unwrap_or("").to_owned()),
             is_secure: invite.uri().is_some_and(is_sips),
             flow,
+            lost: None,
         }
     }
 
@@ -103,6 +107,7 @@ impl Dialog {
             target: invite.uri().unwrap_or("").to_owned(),
             is_secure: invite.uri().is_some_and(is_sips),
             flow,
+            lost: None,
         }
     }
 
@@ -121,6 +126,7 @@ impl Dialog {
             target: it.target,
             is_secure: it.is_secure,
             flow: it.flow.into(),
+            lost: it.lost,
         }
     }
 
@@ -138,8 +144,9 @@ impl Dialog {
             target: kept.target,
             is_secure: kept.is_secure,
             flow: kept.flow.into(),
+            lost: kept.lost,
         };
-        if dialog.flow.transport.is_stream() {
+        if dialog.flow.transport.is_stream() && dialog.lost.is_none() {
             dialog.forget_connection(dialog.flow);
         }
         dialog
@@ -191,7 +198,7 @@ impl Dialog {
             return Err(OutOfOrder);
         }
         self.remote_seq = Some(seq);
-        self.flow = flow;
+        self.go_by(flow);
         Ok(())
     }
 
@@ -203,15 +210,39 @@ impl Dialog {
     }
 
     /// Its connection is gone: the next request asks for a new one. Nobody listens on the port from
-    /// which the peer connected, so the next hop names the port, where it is the same host.
-    pub(crate) fn forget_connection(&mut self, flow: Flow) {
-        if !is_same(self.flow, flow) {
-            return;
+    /// which the peer connected, so the next hop names the port, where it is the same host. False:
+    /// the connection was another's.
+    pub(crate) fn forget_connection(&mut self, flow: Flow) -> bool {
+        if self.lost.is_some() || !is_same(self.flow, flow) {
+            return false;
         }
+        self.lost = Some(self.flow.remote);
         self.flow.connection = None;
         if let Some(hop) = self.next_hop().filter(|hop| hop.ip() == self.flow.remote.ip()) {
             self.flow.remote = hop;
         }
+        true
+    }
+
+    /// Whether its connection is gone, and no other is known.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.lost.is_some()
+    }
+
+    /// Its peer is reached by this flow.
+    pub(crate) fn go_by(&mut self, flow: Flow) {
+        self.flow = flow;
+        self.lost = None;
+    }
+
+    /// A phone that registered by `from` is behind `to` now. False: the dialog is not with it.
+    pub(crate) fn follow(&mut self, from: Flow, to: Flow) -> bool {
+        let had_this = self.lost == Some(from.remote) || is_same(self.flow, from);
+        let is_its = had_this && self.flow.transport == to.transport;
+        if is_its {
+            self.go_by(to);
+        }
+        is_its
     }
 
     /// The address of the first route, or else of the target, where it is written as one.

@@ -262,6 +262,9 @@ pub(crate) struct Dialog {
     #[serde(default)]
     pub(crate) is_secure: bool,
     pub(crate) flow: Flow,
+    /// The far end of the connection that was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lost: Option<SocketAddr>,
 }
 
 /// A request of ours that waits for an answer, or for more copies of the one that it got.

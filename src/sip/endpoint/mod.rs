@@ -5,10 +5,10 @@
 //! path holds. Everything else is below it: transactions, dialogs, sessions. It knows no
 //! credentials, so a challenge to a request of a session ends that request and is never answered.
 //!
-//! Four kinds of methods: `handle*`, `flow_failed` take input in; `poll_*` give output, until
-//! `None`, after every input or call; the verbs are the call path's wishes, and one that no longer
-//! fits the session changes nothing; `counts`, `replaced` look. How sessions outlive the process is
-//! in `keeping`.
+//! Four kinds of methods: `handle*`, `flow_failed`, `phone_moved` take input in; `poll_*` give
+//! output, until `None`, after every input or call; the verbs are the call path's wishes, and one
+//! that no longer fits the session changes nothing; `counts`, `replaced` look. How sessions outlive
+//! the process is in `keeping`.
 
 mod keeping;
 mod receive;
@@ -53,17 +53,36 @@ impl Endpoint {
         self.core.txs.config = config;
     }
 
-    /// The transport of `flow` failed: ICMP, reset, or no connection. Requests that wait for an
-    /// answer by it fail at once, and with them the sessions that are not answered yet.
+    /// The transport of `flow` failed: ICMP, reset, or no connection. Requests outside a dialog
+    /// that wait for an answer by it fail at once, and with them the sessions that are not answered
+    /// yet. Within a dialog nothing ends by it: requests are sent again until their time is over.
     pub fn flow_failed(&mut self, now: Instant, flow: Flow) {
         if flow.transport.is_stream() {
             self.core.txs.forget_connection(flow);
-            for session in self.sessions.values_mut() {
-                session.forget_connection(flow);
+            let Self { core, sessions, keeping, .. } = self;
+            for (id, session) in sessions {
+                if session.forget_connection(core, now, flow)
+                    && let Some(keeping) = keeping
+                {
+                    keeping.touch(*id);
+                }
             }
         }
         for outcome in self.core.txs.fail(now, flow) {
             self.on_outcome(now, outcome);
+        }
+    }
+
+    /// A phone that registered by `from` is behind `to` now: so are its sessions, wherever that
+    /// connection is (RFC 5626 §4.3). What waited for it is sent.
+    pub fn phone_moved(&mut self, now: Instant, from: Flow, to: Flow) {
+        let Self { core, sessions, keeping, .. } = self;
+        for (id, session) in sessions {
+            if session.follow(core, now, from, to)
+                && let Some(keeping) = keeping
+            {
+                keeping.touch(*id);
+            }
         }
     }
 

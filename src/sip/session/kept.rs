@@ -97,6 +97,9 @@ impl Session {
                 }
             }
         }
+        if session.dialog.is_cut_off() {
+            session.send_again(core, now + core.txs.config.t1);
+        }
         Ok(session)
     }
 

@@ -29,13 +29,16 @@ use crate::sip::header::{Name, Refresher};
 use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
 use crate::sip::session_timer::{self, Agreed};
-use crate::sip::transaction::{Outcome, Transactions, User};
+use crate::sip::transaction::{Outcome, Transactions, User, What};
 use crate::sip::{Cause, ClientTx, Event, Flow, Policy, ServerTx, SessionId};
 use crate::time::Timers;
 
 pub(crate) use requests::{ALLOW, capable, not_allowed, reap};
 pub(crate) use uas::{Refusal, screen, understand};
 
+/// BYEs that are sent, one after the other, to a peer to which there is no connection: for four
+/// minutes in all.
+const BYES_MAX: u8 = 8;
 /// The media type of session descriptions.
 const SDP: &str = "application/sdp";
 
@@ -156,6 +159,8 @@ pub(crate) struct Session {
     probe: Option<ClientTx>,
     /// The latest INVITE or re-INVITE of ours.
     invited: Option<ClientTx>,
+    /// BYEs of ours.
+    byes: u8,
 }
 
 impl Session {
@@ -176,6 +181,7 @@ impl Session {
             remote_sdp: None,
             probe: None,
             invited: None,
+            byes: 0,
         }
     }
 
@@ -214,9 +220,31 @@ impl Session {
         self.dialog.flow
     }
 
-    /// The connection is gone.
-    pub(crate) fn forget_connection(&mut self, flow: Flow) {
-        self.dialog.forget_connection(flow);
+    /// The connection is gone: what was sent on it may not have arrived. False: it was another's.
+    pub(crate) fn forget_connection(&mut self, core: &mut Core, now: Instant, flow: Flow) -> bool {
+        let was_its = self.dialog.forget_connection(flow);
+        if was_its {
+            self.send_again(core, now + core.txs.config.t1);
+        }
+        was_its
+    }
+
+    /// A phone that registered by `from` is behind `to` now: where it is this session's, what waits
+    /// for it goes there. False: it is another's.
+    pub(crate) fn follow(&mut self, core: &mut Core, now: Instant, from: Flow, to: Flow) -> bool {
+        let is_its = self.dialog.follow(from, to);
+        if is_its {
+            self.send_again(core, now);
+            self.send_queued(core, now);
+        }
+        is_its
+    }
+
+    /// What waits for an answer goes by the dialog's flow, from `at` on.
+    fn send_again(&self, core: &mut Core, at: Instant) {
+        for tx in core.txs.redirect(User::Session(self.id), self.dialog.flow) {
+            core.txs.repeat(at, tx);
+        }
     }
 
     fn set(&self, core: &mut Core, timer: Timer, at: Instant) {
@@ -270,6 +298,18 @@ impl Session {
         }
         let tx = self.send(core, now, draft);
         self.stage = Stage::Ending { tx };
+        self.byes += 1;
+    }
+
+    /// Our BYE was answered, or was not. A phone whose connection is lost may come back in the
+    /// belief that it still talks.
+    fn on_bye_outcome(&mut self, core: &mut Core, now: Instant, outcome: &Outcome) {
+        let is_answered = matches!(outcome.what, What::Response(_));
+        if is_answered || !self.dialog.is_cut_off() || self.byes >= BYES_MAX {
+            self.stage = Stage::Over;
+        } else {
+            self.bye(core, now, None);
+        }
     }
 
     /// Ends the session for a reason of its own: BYE, and the call path is told.
@@ -308,7 +348,7 @@ impl Session {
             Stage::Unwanted { tx, .. } | Stage::Cancelling { tx } if *tx == outcome.tx => {
                 self.on_unwanted_outcome(core, now, &outcome);
             }
-            Stage::Ending { tx } if *tx == outcome.tx => self.stage = Stage::Over,
+            Stage::Ending { tx } if *tx == outcome.tx => self.on_bye_outcome(core, now, &outcome),
             Stage::Incoming(_)
             | Stage::Calling(_)
             | Stage::Unwanted { .. }

@@ -174,7 +174,12 @@ impl Session {
 
     /// The peer works on our re-INVITE without end.
     pub(super) fn on_exchange_limit(&mut self, core: &mut Core, now: Instant) {
-        if self.is_talking() && matches!(self.exchange, Exchange::Sent { .. }) {
+        if !self.is_talking() || !matches!(self.exchange, Exchange::Sent { .. }) {
+            return;
+        }
+        if self.dialog.is_cut_off() {
+            self.put_off(core, now);
+        } else {
             self.give_up(core, now, Cause::Unreachable);
         }
     }
@@ -184,8 +189,12 @@ impl Session {
         let is_invite = outcome.method == Method::Invite;
         let response = match outcome.what {
             Came::Response(response) => response,
-            Came::Timeout => return self.on_exchange_lost(core, now, Cause::Unreachable),
-            Came::Failure => return self.on_exchange_lost(core, now, Cause::Unreachable),
+            Came::Timeout | Came::Failure if self.dialog.is_cut_off() => {
+                return self.put_off(core, now);
+            }
+            Came::Timeout | Came::Failure => {
+                return self.on_exchange_lost(core, now, Cause::Unreachable);
+            }
         };
         let code = response.code().unwrap_or(500);
         if code < 200 {
@@ -200,7 +209,7 @@ impl Session {
         match code {
             200..300 => {
                 self.dialog.refresh(&response);
-                self.dialog.flow = outcome.flow;
+                self.dialog.go_by(outcome.flow);
                 if is_invite {
                     let seq = core.txs.client_draft(outcome.tx).map_or(0, sequence);
                     self.acknowledge(core, outcome.tx, seq);
@@ -281,6 +290,22 @@ impl Session {
             // The session lives on until it expires.
             What::Refresh => self.set(core, Timer::Refresh, now + REFRESH_AGAIN),
         }
+    }
+
+    /// There is no connection by which the peer could be asked: it is asked again, as long as the
+    /// session has not expired.
+    fn put_off(&mut self, core: &mut Core, now: Instant) {
+        self.unset(core, Timer::Answer);
+        if let Exchange::Sent { tx, what, .. } =
+            std::mem::replace(&mut self.exchange, Exchange::Idle)
+        {
+            core.txs.limit(now, tx);
+            // An offer refreshes as well, and the latest counts.
+            if !matches!(self.queued, Some(What::Offer(_))) {
+                self.queued = Some(what);
+            }
+        }
+        self.set(core, Timer::Refresh, now + REFRESH_AGAIN);
     }
 
     /// The peer is gone, or says that the session is.

@@ -50,6 +50,21 @@ pub(super) struct Client {
     acks: Vec<(String, Flow, Bytes)>,
 }
 
+impl Client {
+    /// Whether it belongs to a dialog that there is.
+    fn is_in_dialog(&self) -> bool {
+        self.draft.header(&Name::To).is_some_and(|to| to.contains(";tag="))
+    }
+
+    /// The timer by which it is sent again.
+    fn repeats_by(&self) -> Timer {
+        match self.machine {
+            Machine::Invite(_) => Timer::A,
+            Machine::Other(_) => Timer::E,
+        }
+    }
+}
+
 /// What came of a request of ours.
 pub(crate) struct Outcome {
     pub(crate) tx: ClientTx,
@@ -277,11 +292,57 @@ impl Transactions {
         Some(Outcome { tx, user, method: key.method, flow, what: What::Response(response) })
     }
 
-    /// The transport of `flow` failed: what waits for an answer by it waits in vain.
+    /// The transport of `flow` failed: what begins something by it waits in vain. What belongs to a
+    /// dialog is sent again until its time is over, on a stream too: the peer may be back in a
+    /// second, and anybody can send an ICMP message in the network's name.
     pub(crate) fn fail(&mut self, now: Instant, flow: Flow) -> Vec<Outcome> {
         let hit = self.clients.iter().filter(|(_, client)| is_hit(client.flow, flow));
-        let hit: Vec<ClientTx> = hit.map(|(tx, _)| *tx).collect();
-        hit.into_iter().filter_map(|tx| self.tell(now, tx, On::TransportError)).collect()
+        let hit: Vec<_> = hit.map(|(tx, client)| (*tx, client.is_in_dialog())).collect();
+        let mut outcomes = Vec::new();
+        for (tx, is_in_dialog) in hit {
+            if is_in_dialog {
+                self.repeat_later(now, tx);
+            } else {
+                outcomes.extend(self.tell(now, tx, On::TransportError));
+            }
+        }
+        outcomes
+    }
+
+    /// What waits for an answer in the dialog of `user` goes by another flow from here on; what
+    /// answers the peer too, where there is a connection to it.
+    pub(crate) fn redirect(&mut self, user: User, flow: Flow) -> Vec<ClientTx> {
+        for server in self.servers.values_mut().filter(|it| it.is_for(user)) {
+            if flow.connection.is_some() && server.flow.transport == flow.transport {
+                server.flow = flow;
+            }
+        }
+        let mut waiting = Vec::new();
+        for (tx, client) in self.clients.iter_mut().filter(|(_, it)| it.user == user) {
+            client.acks.iter_mut().for_each(|(_, by, _)| *by = flow);
+            if client.is_in_dialog() {
+                client.flow = flow;
+                waiting.push(*tx);
+            }
+        }
+        waiting
+    }
+
+    /// A request may not have arrived: it is sent again at `now`, and then as a datagram is.
+    pub(crate) fn repeat(&mut self, now: Instant, tx: ClientTx) {
+        let Some(client) = self.clients.get_mut(&tx) else { return };
+        client.interval = self.config.t1;
+        let timer = client.repeats_by();
+        self.timers.set(Deadline::Client(tx, timer), now);
+    }
+
+    fn repeat_later(&mut self, now: Instant, tx: ClientTx) {
+        let Some(client) = self.clients.get_mut(&tx) else { return };
+        let deadline = Deadline::Client(tx, client.repeats_by());
+        if self.timers.at(&deadline).is_none() {
+            client.interval = self.config.t1;
+            self.timers.set(deadline, now + client.interval);
+        }
     }
 
     /// Nobody wants the answer to an INVITE any longer: it waits for its final response, because

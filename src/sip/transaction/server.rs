@@ -139,6 +139,10 @@ pub(super) struct Server {
 }
 
 impl Server {
+    pub(super) fn is_for(&self, user: User) -> bool {
+        self.user == user
+    }
+
     /// Whether nothing need be kept once it is answered by `code`, since the same request would be
     /// answered the same way again: all outside calls but INVITE, which waits for its ACK, and
     /// REGISTER, whose proof is good once.

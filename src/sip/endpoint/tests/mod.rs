@@ -1,5 +1,6 @@
 //! The endpoint against hand-written messages, in simulated time.
 
+mod flows;
 mod keeping;
 mod limits;
 mod loss;
