@@ -38,6 +38,8 @@ mod rules_more;
 mod secure;
 /// What strangers learn and cost; whose word an extension's is.
 mod strangers;
+/// Phones behind connections that break.
+mod streams;
 /// Hold, moves, UPDATE, session timers, lost phones.
 mod talk;
 /// What the board and the counts say is what there is.

@@ -1,6 +1,7 @@
 //! `kill -9` at any moment: what callers and counselors see of it.
 
 mod damage;
+mod streams;
 
 use std::net::SocketAddr;
 use std::time::Duration;

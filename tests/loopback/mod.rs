@@ -47,6 +47,8 @@ mod secure;
 pub(crate) mod service;
 /// SIPp runs from the scenarios of `tests/sipp`.
 pub(crate) mod sipp;
+/// Phones by TCP whose connection ends in a call.
+mod streams;
 /// Supervisors: who hears whom, by tone.
 mod supervision;
 /// A service that is killed or replaced in the middle of calls.

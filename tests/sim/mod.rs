@@ -18,6 +18,7 @@ mod recording;
 mod rehearsals;
 mod reunion;
 pub(crate) mod sights;
+mod streams;
 mod terms;
 pub(crate) mod world;
 

@@ -20,7 +20,9 @@ use koebashi::sip::header::Name;
 use koebashi::sip::print::Draft;
 use koebashi::sip::registration::{Pacer, Registration};
 use koebashi::sip::sdp::{self, Codec, Direction, Ours, Security};
-use koebashi::sip::{self, Admit, Cause, Event, Flow, Invite, Policy, SessionId, Transport};
+use koebashi::sip::{
+    self, Admit, Cause, ConnectionId, Event, Flow, Invite, Policy, SessionId, Transport,
+};
 
 use super::dialogs::Dialogs;
 pub(crate) use call::PhoneCall;
@@ -65,6 +67,10 @@ pub(crate) struct Heard {
 pub(crate) struct Phone {
     /// Its SIP address.
     pub sip: SocketAddr,
+    /// How it signals.
+    pub transport: Transport,
+    /// The connection by which it does, where it is a stream and there is one.
+    pub connection: Option<ConnectionId>,
     /// Its RTP address.
     pub rtp: SocketAddr,
     /// Its stack.
@@ -128,6 +134,8 @@ impl Phone {
         let mut chance = Chance::from_number(seed);
         Self {
             sip,
+            transport: Transport::Udp,
+            connection: None,
             rtp: SocketAddr::new(sip.ip(), sip.port() + 10_000),
             endpoint: Endpoint::new(Self::config(sip), chance.split()),
             answer: Answer::After(Duration::from_secs(2)),
@@ -169,7 +177,8 @@ impl Phone {
 
     /// The flow to the server.
     pub(crate) fn flow(&self) -> Flow {
-        Flow::new(Transport::Udp, self.sip, self.server)
+        let connection = self.connection;
+        Flow { connection, ..Flow::new(self.transport, self.sip, self.server) }
     }
 
     fn policy(&self) -> Policy {

@@ -60,6 +60,7 @@ impl Sent {
 pub(super) enum Parcel {
     Sip { from: SocketAddr, to: SocketAddr, bytes: Bytes },
     Rtp { from: SocketAddr, to: SocketAddr, bytes: Vec<u8> },
+    Refused(Flow),
 }
 
 /// Everything.
@@ -78,6 +79,8 @@ pub(crate) struct World {
     pub link: Link,
     pub(super) parcels: BTreeMap<(Instant, u64), Parcel>,
     parcel_count: u64,
+    /// Connections ever made.
+    pub(super) connections: u64,
     /// Every SIP message, as sent.
     pub wire: Vec<Sent>,
     /// Records.
@@ -197,6 +200,7 @@ impl World {
             link: Link::default(),
             parcels: BTreeMap::new(),
             parcel_count: 0,
+            connections: 0,
             ports: BTreeMap::new(),
             tapes: Tapes::default(),
             rehearsals: Rehearsals::default(),
@@ -278,6 +282,7 @@ impl World {
         self.connected.clear();
         self.hung.clear();
         self.tapes.cut(now);
+        self.phones.iter_mut().for_each(|phone| phone.connection = None);
     }
 
     /// Another process goes on.
@@ -407,7 +412,7 @@ impl World {
         }
     }
 
-    fn post(&mut self, delay: Duration, parcel: Parcel) {
+    pub(super) fn post(&mut self, delay: Duration, parcel: Parcel) {
         self.parcel_count += 1;
         self.parcels.insert((self.now + delay, self.parcel_count), parcel);
     }
@@ -419,9 +424,11 @@ impl World {
                 if !self.life.is_dead() {
                     self.note_terms(from, to, &bytes);
                 }
-                let flow = Flow::new(Transport::Udp, server(), from);
-                self.input(Input::Sip { flow, bytes: &bytes });
+                if let Some(flow) = self.flow_from(from) {
+                    self.input(Input::Sip { flow, bytes: &bytes });
+                }
             }
+            Parcel::Refused(flow) => self.input(Input::FlowFailed(flow)),
             Parcel::Sip { to, bytes, .. } => {
                 if let Some(phone) = self.phones.iter_mut().find(|phone| phone.sip == to) {
                     phone.on_sip(now, &bytes);
@@ -484,7 +491,8 @@ impl World {
                     && let Some((to, bytes)) = self.phones[at].poll_transmit()
                 {
                     is_quiet = false;
-                    if self.phones[at].is_alive {
+                    let is_cut_off = self.flow_from(self.phones[at].sip).is_none();
+                    if self.phones[at].is_alive && !is_cut_off {
                         let from = self.phones[at].sip;
                         self.send(from, to, &bytes);
                     }
@@ -499,7 +507,7 @@ impl World {
         }
     }
 
-    fn send(&mut self, from: SocketAddr, to: SocketAddr, bytes: &Bytes) {
+    pub(super) fn send(&mut self, from: SocketAddr, to: SocketAddr, bytes: &Bytes) {
         self.wire.push(Sent { at: self.now, from, to, bytes: bytes.clone() });
         for delay in self.link.next(self.now, from, to) {
             self.post(delay, Parcel::Sip { from, to, bytes: bytes.clone() });
@@ -508,6 +516,9 @@ impl World {
 
     pub(super) fn on_output(&mut self, output: Output) {
         match output {
+            Output::Sip(transmit) if transmit.flow.transport.is_stream() => {
+                self.send_by(transmit.flow, &transmit.bytes);
+            }
             Output::Sip(transmit) => {
                 self.note_terms(server(), transmit.flow.remote, &transmit.bytes);
                 self.send(server(), transmit.flow.remote, &transmit.bytes);

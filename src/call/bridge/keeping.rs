@@ -50,12 +50,17 @@ impl Bridge {
             let ring = if rings { HelpRing::Wanted } else { HelpRing::Over };
             Help { since, ring }
         });
+        // Whether the phone is still there is not known: it is asked, unless it is heard first. One
+        // that holds is not expected to be heard, and may have to connect again.
+        let (pulse, ask_after) = match leg.holds_us() {
+            true => (Pulse::Holds, cx.config.limits.lost_caller),
+            false => (Pulse::Asked, cx.config.limits.vanish_after / 2),
+        };
         let mut bridge = Self {
             extension,
             leg,
             ears: Default::default(),
-            // Whether the phone is still there is not known: it is asked, unless it is heard first.
-            pulse: Pulse::Asked,
+            pulse,
             transfer: None,
             supervision,
             help,
@@ -64,7 +69,7 @@ impl Bridge {
             missed: Vec::new(),
         };
         bridge.tune_again(cx);
-        cx.io.set(CallTimer::Probe, cx.config.limits.vanish_after / 2);
+        cx.io.set(CallTimer::Probe, ask_after);
         closing::set(cx);
         // The audit trail may have missed it: it is told again.
         bridge.go_on_watching(cx);

@@ -20,6 +20,7 @@ use crate::pii::Pii;
 use crate::sip::header::Name;
 use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
+use crate::sip::registrar::Moved;
 use crate::sip::{self, Flow, ServerTx, SessionId};
 use crate::time::{Bucket, Now, Rate};
 
@@ -270,6 +271,10 @@ impl Switchboard {
             Err(Denied::Forbidden) => Draft::response(request, 403),
         };
         self.sip.respond(now.mono, tx, draft);
+        // The calls of a phone go where it is.
+        while let Some(Moved { from, to }) = self.registrar.poll_moved() {
+            self.sip.phone_moved(now.mono, from, to);
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Registrations that outlive the process.
 //!
 //! Owns the way from a binding to its kept form and back. A phone behind a connection is not behind
-//! it any more: its binding comes back so that it can be ended as if the connection was lost, which
-//! is what has happened.
+//! it any more: its binding comes back so that the connection can be lost, which is what has
+//! happened. Those that were lost before are kept in the same form.
 
 use std::time::Instant;
 
@@ -35,9 +35,12 @@ impl Registrar {
     /// Bindings that have changed since it was asked last, in the form in which they are kept;
     /// `None`: it is gone.
     pub fn take_changes(&mut self) -> Vec<(BindingId, Option<Bytes>)> {
-        let Self { bindings, keeping: Some(keeping), .. } = self else { return Vec::new() };
+        let Self { bindings, lost, keeping: Some(keeping), .. } = self else { return Vec::new() };
         let Keeping { anchor, ledger } = keeping;
-        ledger.take(|id| bindings.get(id).map(|it| kept::print(&it.keep(anchor))))
+        ledger.take(|id| {
+            let binding = bindings.get(id).or_else(|| lost.get(id))?;
+            Some(kept::print(&binding.keep(anchor)))
+        })
     }
 
     /// Goes on with a binding of the process before, after [`Self::keep`]: its phone is asked at

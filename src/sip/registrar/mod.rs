@@ -5,12 +5,13 @@
 //! the caller hands in REGISTERs that [`crate::sip::auth::Guard`] has let through, with the digest
 //! username as `user`. Does not send: a binding names the flow that its REGISTER came by, and
 //! requests for the phone go there with the Contact as Request-URI, whatever address the Contact
-//! shows (NAT, `.invalid`).
+//! shows (NAT, `.invalid`). Phones that come back by another flow are `lost`'s.
 
 mod keeping;
+mod lost;
 mod wish;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use super::uri::Uri;
 use super::{Config, Flow, Transport};
 use crate::time::Timers;
 use keeping::touch;
+pub use lost::Moved;
 use wish::{Entry, Refusal, Wish, is_same_place};
 
 /// Longest User-Agent that is kept, in characters.
@@ -97,13 +99,18 @@ enum Deadline {
     Pulse(BindingId),
 }
 
-/// All bindings. Bounded by the number of accounts times `Config::max_contacts`.
+/// All bindings. Bounded by the number of accounts times `Config::max_contacts`, and for each some
+/// that were lost.
 #[derive(Default)]
 pub struct Registrar {
     bindings: BTreeMap<BindingId, Binding>,
     /// Each user's, oldest first.
     by_user: BTreeMap<String, Vec<BindingId>>,
     by_peer: BTreeMap<(Transport, SocketAddr), Vec<BindingId>>,
+    /// Those whose connection is gone, until they would have ended.
+    lost: BTreeMap<BindingId, Binding>,
+    /// What has not been told yet.
+    moved: VecDeque<Moved>,
     timers: Timers<Deadline>,
     pulse: Option<Pulse>,
     /// Questions to be put; at most one a binding.
@@ -181,13 +188,6 @@ impl Registrar {
         [Transport::Udp, Transport::Tcp, Transport::Tls].into_iter().any(is_there)
     }
 
-    /// The far end of that flow is gone (connection lost): so are its bindings.
-    pub fn flow_gone(&mut self, now: Instant, flow: &Flow) {
-        self.handle_timeout(now);
-        let gone: Vec<_> = self.behind(flow).map(|(id, _)| id).collect();
-        gone.into_iter().for_each(|id| self.end(id));
-    }
-
     /// Phones of `user` have failed to react to a call: none of them is rung until it answers a
     /// question, which is put at once. Returns whether there is any to ask.
     pub fn doubt(&mut self, now: Instant, user: &str) -> bool {
@@ -220,6 +220,7 @@ impl Registrar {
     pub fn retain(&mut self, is_known: impl Fn(&str) -> bool) {
         let gone = self.bindings.iter().filter(|(_, b)| !is_known(&b.user)).map(|(id, _)| *id);
         gone.collect::<Vec<_>>().into_iter().for_each(|id| self.end(id));
+        self.retain_lost(is_known);
     }
 
     /// Ends what has expired and finds out who is to be asked.
@@ -299,9 +300,10 @@ impl Registrar {
             Wish::Query => {}
             Wish::RemoveAll => self.remove_where(user, |_| true),
             Wish::Update(entries) => {
-                self.remove_moved(user, call_id, &entries);
                 let agent = request.text(&Name::UserAgent).unwrap_or_default();
                 let origin = Origin { now, flow, user, call_id, cseq, agent };
+                entries.iter().for_each(|entry| self.follow(&origin, entry));
+                self.remove_moved(user, call_id, &entries);
                 for entry in entries {
                     self.update(&origin, entry, config.max_contacts.max(1));
                 }
@@ -322,10 +324,7 @@ impl Registrar {
 
     fn update(&mut self, origin: &Origin<'_>, entry: Entry, max: usize) {
         let user = origin.user;
-        let is_same_device = |b: &Binding| {
-            entry.instance.is_some() && entry.instance == b.instance && entry.reg_id == b.reg_id
-        };
-        self.remove_where(user, |b| is_same_place(&entry.uri, &b.uri) || is_same_device(b));
+        self.remove_where(user, |b| b.is_of(&entry));
         if entry.life.is_zero() {
             return;
         }
@@ -422,6 +421,7 @@ impl Registrar {
         self.timers.clear(&Deadline::Pulse(id));
         self.questions.remove(&id);
         touch(&mut self.keeping, id);
+        self.lost.remove(&id);
         let binding = self.bindings.remove(&id)?;
         take_out(&mut self.by_user, &binding.user, id);
         take_out(&mut self.by_peer, &peer(&binding.flow), id);

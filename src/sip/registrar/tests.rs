@@ -441,6 +441,45 @@ fn the_address_of_a_phone_is_known_while_it_is_registered() {
     assert!(!office.registrar.knows_address(ip));
 }
 
+/// A phone that was lost with its connection is known again by its place, its device or its series
+/// of REGISTERs, as long as its binding would have lasted.
+#[test]
+fn a_phone_that_comes_back_by_another_connection_has_moved() {
+    let moved = |it: &mut Office| -> Vec<_> {
+        std::iter::from_fn(|| it.registrar.poll_moved()).map(|it| (it.from, it.to)).collect()
+    };
+    let instance = r#";+sip.instance="<urn:uuid:0-1>""#;
+    let first = format!("Contact: <sip:101@10.0.0.2:40000>;expires=600{instance}");
+    let device = format!("Contact: <sip:101@10.0.0.9:40001>;expires=600{instance}");
+    let other = "Contact: <sip:101@10.0.0.9:40001>;expires=600";
+    let is_back = [
+        (first.as_str(), "Call-ID: new", 10, true),
+        (&device, "Call-ID: new", 10, true),
+        (other, "Call-ID: same", 10, true),
+        (other, "Call-ID: new", 10, false),
+        (&first, "Call-ID: same", 601, false),
+    ];
+    for (contact, call_id, at, is_it) in is_back {
+        let mut office = Office::new(None);
+        office.register(0, tcp(1), &[&first]);
+        office.registrar.flow_gone(office.at(1), &tcp(1));
+        assert!(office.uris(1).is_empty() && !office.registrar.is_registered("101"));
+        office.register(at, tcp(2), &[contact, call_id]);
+        let expected = if is_it { vec![(tcp(1), tcp(2))] } else { vec![] };
+        assert_eq!(moved(&mut office), expected, "{contact} {call_id}");
+        // Once.
+        office.register(at + 1, tcp(2), &[contact, call_id]);
+        assert_eq!(moved(&mut office), []);
+        // Nobody has told us that the connection is gone.
+        office.register(at + 2, tcp(3), &[contact, call_id]);
+        assert_eq!(moved(&mut office), [(tcp(2), tcp(3))]);
+        assert_eq!(office.uris(at + 2).len(), 1);
+        office.registrar.flow_gone(office.at(at + 2), &tcp(3));
+        office.registrar.retain(|_| false);
+        assert!(office.registrar.lost.is_empty() && office.registrar.timers.is_empty());
+    }
+}
+
 /// The process is killed and another one goes on: a phone behind datagrams is there at once and is
 /// asked, one behind a connection is away until it registers again.
 #[test]
@@ -472,6 +511,8 @@ fn phones_outlive_the_process() {
     assert!(office.changes().is_empty(), "the other phone is still there");
     office.registrar.handle_timeout(now);
     assert!(office.registrar.poll_question().is_some());
+    // The one that is away is remembered by the next process too.
+    assert!(office.registrar.take_changes().iter().all(|(_, value)| value.is_some()));
     // Its time is what it was.
     assert_eq!(office.uris(599).len(), 1);
     office.registrar.handle_timeout(office.at(600));

@@ -27,7 +27,7 @@ impl Phone {
             password: Some(Pii::new(password)),
             contact_user: Some(user.to_owned()),
             contact_at: self.sip,
-            transport: Transport::Udp,
+            transport: self.transport,
             expires: Duration::from_secs(3600),
         };
         let registration = Registration::new(now, account, Limits::default(), self.chance.split());
