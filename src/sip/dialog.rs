@@ -3,7 +3,7 @@
 //! Owns what an in-dialog request looks like. From and To are kept as text, so that a peer that
 //! compares them byte for byte finds its own. No URI is ever resolved: a request goes to where the
 //! dialog's messages come from, whatever its Contact says; when that connection is lost, to where
-//! the phone registers next (RFC 5626 §4.3), and until then to the port of the same host on which
+//! the phone registers next (RFC 5626 §7), and until then to the port of the same host on which
 //! the peer says that it listens. Does not own the session in it.
 
 use std::net::SocketAddr;

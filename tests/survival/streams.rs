@@ -7,6 +7,7 @@ use koebashi::sip::message::Method;
 use super::{CALLER, COUNSELOR, DEAD, MS, S, Scene};
 use crate::config::BASIC;
 use crate::sim::World;
+use crate::sim::phone::Answer;
 
 /// A caller talks with a counselor whose phone is behind a connection.
 fn bridge() -> Scene {
@@ -61,11 +62,13 @@ fn a_phone_that_is_told_while_nobody_can_hear_it_is_told_by_the_process_after_th
 fn a_phone_that_holds_has_time_to_connect_again() {
     let mut scene = bridge();
     scene.world.with(scene.counselor, |phone, now| phone.hold(now, true));
+    scene.world.phone(scene.counselor).voice = None;
     scene.world.run(S);
     scene.crash();
     scene.world.run(15 * S);
     scene.world.connect(scene.counselor, "101");
     scene.world.run(60 * S);
+    scene.world.phone(scene.counselor).voice = Some(COUNSELOR);
     assert_eq!(scene.world.phones[scene.counselor.0].calls.len(), 1, "{}", scene.world.story());
     scene.world.with(scene.counselor, |phone, now| phone.hold(now, false));
     scene.world.run(S);
@@ -109,4 +112,26 @@ fn colleagues_behind_connections_talk_on() {
     let probes = world.to_phone(phones[1]);
     let probes = probes.iter().filter(|it| it.method() == Some(&Method::Options));
     assert!(probes.count() > 2, "it is asked in its dialog: {}", world.story());
+}
+
+#[test]
+fn a_phone_that_rang_rings_for_its_new_call_alone() {
+    let mut world = World::new(BASIC);
+    let counselor = world.add_counselor_by_tcp("101", COUNSELOR);
+    let caller = world.add_caller(1, CALLER);
+    let mut scene = Scene { world, caller, counselor };
+    scene.world.phone(counselor).answer = Answer::Never;
+    scene.world.dial(caller);
+    scene.until(PhaseName::Ringing);
+    scene.world.run(S);
+    scene.crash();
+    scene.world.phone(counselor).answer = Answer::After(S);
+    scene.world.connect(counselor, "101");
+    scene.until(PhaseName::Bridge);
+    scene.world.run(S);
+    let ended: Vec<_> =
+        scene.world.phones[counselor.0].calls.iter().map(|call| call.ended.is_some()).collect();
+    assert_eq!(ended, [true, false], "{}", scene.world.story());
+    scene.hear_each_other();
+    scene.caller_ends_it();
 }

@@ -74,7 +74,7 @@ impl Endpoint {
     }
 
     /// A phone that registered by `from` is behind `to` now: so are its sessions, wherever that
-    /// connection is (RFC 5626 §4.3). What waited for it is sent.
+    /// connection is (RFC 5626 §7). What waited for it is sent.
     pub fn phone_moved(&mut self, now: Instant, from: Flow, to: Flow) {
         let Self { core, sessions, keeping, .. } = self;
         for (id, session) in sessions {

@@ -1,7 +1,7 @@
 //! Phones that change their flow: those lost with a connection, and how they are known again.
 //!
 //! Owns what is remembered of a binding whose connection is gone. Nobody is rung by it; it says
-//! which calls are a phone's that connects and registers again (RFC 5626 §4.3).
+//! which calls are a phone's that connects and registers again (RFC 5626 §7).
 
 use std::time::Instant;
 

@@ -14,6 +14,7 @@ use crate::sip::machine::{Action, Timer, step};
 use crate::sip::message::{Message, Method};
 use crate::sip::print::Draft;
 use crate::sip::{ClientTx, Flow, client_invite, client_non_invite};
+use crate::time::Timers;
 
 /// Further 2xx of one INVITE that are acknowledged; more are dropped.
 const FORKS_MAX: usize = 16;
@@ -51,9 +52,12 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Whether it belongs to a dialog that there is.
-    fn is_in_dialog(&self) -> bool {
-        self.draft.header(&Name::To).is_some_and(|to| to.contains(";tag="))
+    /// Whether it outlives a failure of its flow: it belongs to a dialog that there is, or takes
+    /// back what would begin one.
+    fn is_lasting(&self, tx: ClientTx, timers: &Timers<Deadline>) -> bool {
+        let in_dialog = self.draft.header(&Name::To).is_some_and(|to| to.contains(";tag="));
+        let is_taken_back = timers.at(&Deadline::Client(tx, Timer::Unanswered)).is_some();
+        in_dialog || is_taken_back || self.key.method == Method::Cancel
     }
 
     /// The timer by which it is sent again.
@@ -158,8 +162,8 @@ impl Transactions {
         if let Some(reason) = reason {
             draft.push(Name::Reason, reason);
         }
-        let (flow, branch) = (client.flow, client.key.branch.clone());
-        self.start(now, flow, branch, draft, User::Nobody);
+        let (flow, branch, user) = (client.flow, client.key.branch.clone(), client.user);
+        self.start(now, flow, branch, draft, user);
     }
 
     /// What is kept of a request of ours; `None`: it is answered, and nothing more is due.
@@ -293,14 +297,16 @@ impl Transactions {
     }
 
     /// The transport of `flow` failed: what begins something by it waits in vain. What belongs to a
-    /// dialog is sent again until its time is over, on a stream too: the peer may be back in a
-    /// second, and anybody can send an ICMP message in the network's name.
+    /// dialog, or takes back what would begin one, is sent again until its time is over, by a
+    /// stream too: the peer may be back in a second, and anybody can send an ICMP message in the
+    /// network's name.
     pub(crate) fn fail(&mut self, now: Instant, flow: Flow) -> Vec<Outcome> {
         let hit = self.clients.iter().filter(|(_, client)| is_hit(client.flow, flow));
-        let hit: Vec<_> = hit.map(|(tx, client)| (*tx, client.is_in_dialog())).collect();
+        let hit: Vec<_> =
+            hit.map(|(tx, client)| (*tx, client.is_lasting(*tx, &self.timers))).collect();
         let mut outcomes = Vec::new();
-        for (tx, is_in_dialog) in hit {
-            if is_in_dialog {
+        for (tx, is_lasting) in hit {
+            if is_lasting {
                 self.repeat_later(now, tx);
             } else {
                 outcomes.extend(self.tell(now, tx, On::TransportError));
@@ -309,8 +315,8 @@ impl Transactions {
         outcomes
     }
 
-    /// What waits for an answer in the dialog of `user` goes by another flow from here on; what
-    /// answers the peer too, where there is a connection to it.
+    /// What waits for an answer of the peer of `user` goes by another flow from here on; what
+    /// answers the peer too, where there is a connection to it. Gives back what waits.
     pub(crate) fn redirect(&mut self, user: User, flow: Flow) -> Vec<ClientTx> {
         for server in self.servers.values_mut().filter(|it| it.is_for(user)) {
             if flow.connection.is_some() && server.flow.transport == flow.transport {
@@ -320,7 +326,7 @@ impl Transactions {
         let mut waiting = Vec::new();
         for (tx, client) in self.clients.iter_mut().filter(|(_, it)| it.user == user) {
             client.acks.iter_mut().for_each(|(_, by, _)| *by = flow);
-            if client.is_in_dialog() {
+            if client.is_lasting(*tx, &self.timers) {
                 client.flow = flow;
                 waiting.push(*tx);
             }
