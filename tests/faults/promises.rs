@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use koebashi::call::board::CounselorState;
+use koebashi::call::cdr::EndedBy;
 use koebashi::call::journal::Key;
 use koebashi::media::{Command, PortId, Source};
+use koebashi::sip::message::Method;
 
 use crate::config::BASIC;
 use crate::sim::phone::Phone;
@@ -107,6 +109,47 @@ fn a_leg_that_a_crash_ends_is_seen() {
         world.life.kept.clear();
         world.crash(S);
         world.run(3 * S);
+    });
+}
+
+/// The service says BYE in the phone's latest call.
+fn bye(world: &mut World, phone: PhoneId) {
+    let to = world.phones[phone.0].sip;
+    let last = world.wire.iter().rev().map(Sent::message).find(|message| {
+        let is_invite = message.cseq().is_ok_and(|cseq| cseq.method == Method::Invite);
+        is_invite && world.phones[phone.0].dialogs.session_of(message.call_id().unwrap()).is_some()
+    });
+    let last = last.expect("the phone has had a call");
+    let text = format!(
+        "BYE sip:ua@{to} SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1\r\n\
+         From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: {}\r\nCSeq: 9 BYE\r\n\
+         Content-Length: 0\r\n\r\n",
+        last.call_id().unwrap()
+    );
+    world.note_ending("10.0.0.1:5060".parse().unwrap(), to, text.as_bytes());
+}
+
+#[test]
+fn a_call_that_is_ended_for_no_reason_is_seen() {
+    let counselor = PhoneId(0);
+    is_seen("BYE to 10.0.1.1:5060 for no reason", bye);
+    is_seen("BYE to 10.0.2.1:5060 for no reason", |world, _| bye(world, counselor));
+    // Who waits is not to be let go either.
+    is_seen("BYE to 10.0.1.3:5060 for no reason", |world, _| bye(world, PhoneId(3)));
+    // That the counselor's phone was lost is a reason to let go of it, and none to let the caller go.
+    is_seen("BYE to 10.0.1.1:5060 for no reason", |world, caller| {
+        world.with(counselor, Phone::die);
+        world.run(20 * S);
+        world.check();
+        bye(world, caller);
+    });
+    is_seen("ended for no reason", |world, caller| {
+        world.with(caller, |phone, now| phone.hang_up(now));
+        world.run(2 * S);
+        world.check();
+        let mut cdr = world.cdrs[0].clone();
+        cdr.ended_by = EndedBy::Counselor;
+        world.note_end_of_record(&cdr);
     });
 }
 

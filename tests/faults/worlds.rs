@@ -4,10 +4,12 @@
 //! `KOEBASHI_SEEDS=n` the first n, with `KOEBASHI_FIRST=m` those from m on. Many fresh ones are
 //! played by `cargo test --release --test reliability -- worlds`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::sim::endings::Why;
 use crate::sim::game::shrink::{self, fewest};
 use crate::sim::game::{Game, LONG_EVERY};
 
@@ -82,6 +84,7 @@ fn the_same_seed_gives_the_same_bytes() {
 #[test]
 fn the_worlds_see_everything() {
     let (mut all, mut waited, mut duplicates, mut gaps) = (Vec::new(), 0, 0, 0);
+    let mut ends = BTreeSet::new();
     for seed in 0..140 {
         let world = play(seed).world;
         let disks = &world.life.disks;
@@ -89,7 +92,10 @@ fn the_worlds_see_everything() {
         duplicates += disks.duplicates;
         gaps += disks.gaps.len();
         all.extend(world.steps);
+        ends.extend(world.endings.seen.into_keys());
     }
+    let unseen: Vec<_> = ENDS.iter().filter(|why| !ends.contains(why)).collect();
+    assert!(unseen.is_empty(), "nobody was let go because of {unseen:?}");
     let disks = format!("{waited} waited, {duplicates} came again, {gaps} gaps");
     assert!(waited > 10 && duplicates > 1 && gaps > 10, "{disks}");
     let wanted = [
@@ -127,3 +133,6 @@ fn the_worlds_see_everything() {
         .collect();
     assert!(unseen.is_empty(), "{unseen:?}");
 }
+
+/// Why calls end in them.
+const ENDS: [Why; 5] = [Why::HungUp, Why::Silent, Why::Expired, Why::HandedOn, Why::Told];

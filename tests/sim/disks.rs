@@ -213,6 +213,7 @@ impl World {
     pub(crate) fn on_record(&mut self, cdr: Cdr) {
         self.life.disks.note(self.now, &cdr);
         self.note_record(&cdr);
+        self.note_end_of_record(&cdr);
         if self.life.disks.database.is_some() {
             self.life.disks.waiting.push(Waiting { cdr, is_kept: false });
             self.life.disks.beat_at.get_or_insert(self.now + BEAT);

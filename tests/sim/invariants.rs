@@ -27,6 +27,7 @@ impl World {
         self.check_voices(&mut broken);
         self.check_tables(&mut broken);
         self.check_terms(&mut broken);
+        self.check_endings(&mut broken);
         if !self.life.is_dead()
             && let Some((at, why)) = self.board.poll_timeout()
             && at + Duration::from_millis(1) < self.now
@@ -55,6 +56,7 @@ impl World {
         let mut broken = Vec::new();
         self.check_left_over(&mut broken);
         self.check_records(&mut broken);
+        self.check_endings(&mut broken);
         self.check_tapes(&mut broken);
         self.judge(&broken);
     }

@@ -1,6 +1,6 @@
 //! What becomes of a datagram on its way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -39,10 +39,14 @@ pub(crate) struct Link {
     pub voice_loss: u64,
     /// Addresses (without port) that nothing reaches, and that reach nobody, until then.
     pub cut: BTreeMap<IpAddr, Instant>,
+    /// Of these the network says so, to whoever sends there meanwhile.
+    pub refusing: BTreeSet<IpAddr>,
     /// How many of a thousand packets of voice come twice, and how many late, after others.
     pub voice_disorder: u64,
     /// When the last packet of voice was lost or held up, and to whom.
     pub lost: BTreeMap<SocketAddr, Instant>,
+    /// When a SIP message of or to each address was last lost, or anything while it was cut off.
+    pub troubled: BTreeMap<IpAddr, Instant>,
     luck: Chance,
 }
 
@@ -55,7 +59,9 @@ impl Default for Link {
             voice_loss: 0,
             voice_disorder: 0,
             cut: BTreeMap::new(),
+            refusing: BTreeSet::new(),
             lost: BTreeMap::new(),
+            troubled: BTreeMap::new(),
             luck: Chance::from_number(0x6c6f_7373),
         }
     }
@@ -67,20 +73,34 @@ impl Link {
         let n = self.count;
         self.count += 1;
         if self.is_cut(now, from, to) {
+            self.trouble(now, from, to);
             return vec![];
         }
         match (self.fate)(n) {
             Fate::Arrives => vec![self.delay],
-            Fate::Lost => vec![],
+            Fate::Lost => {
+                self.trouble(now, from, to);
+                vec![]
+            }
             Fate::Doubled => vec![self.delay, self.delay + Duration::from_millis(3)],
             Fate::Late(more) => vec![self.delay + more],
         }
+    }
+
+    /// Something between these two is lost that is missed.
+    pub(super) fn trouble(&mut self, now: Instant, from: SocketAddr, to: SocketAddr) {
+        self.troubled.extend([(from.ip(), now), (to.ip(), now)]);
     }
 
     /// Whether nothing passes between these two now.
     pub(crate) fn is_cut(&self, now: Instant, from: SocketAddr, to: SocketAddr) -> bool {
         let until = |at: SocketAddr| self.cut.get(&at.ip()).is_some_and(|until| *until > now);
         until(from) || until(to)
+    }
+
+    /// Whether the network says that nothing reaches this address now.
+    pub(super) fn refuses(&self, now: Instant, to: SocketAddr) -> bool {
+        self.refusing.contains(&to.ip()) && self.is_cut(now, to, to)
     }
 
     /// The delays after which the next packet of voice arrives: none, one or two.
@@ -115,7 +135,11 @@ impl Link {
     /// Whether a packet of voice is lost on its way.
     fn loses_voice(&mut self, now: Instant, from: SocketAddr, to: SocketAddr) -> bool {
         let is_lost = self.voice_loss > 0 && self.luck.below(1000) < self.voice_loss;
-        let is_lost = is_lost || self.is_cut(now, from, to);
+        let is_cut = self.is_cut(now, from, to);
+        if is_cut {
+            self.trouble(now, from, to);
+        }
+        let is_lost = is_lost || is_cut;
         if is_lost {
             self.lost.insert(to, now);
         }
@@ -127,6 +151,14 @@ impl World {
     /// Nothing goes between this phone and the service for so long.
     pub(crate) fn cut_off(&mut self, id: PhoneId, span: Duration) {
         let until = self.now + span;
-        self.link.cut.insert(self.phones[id.0].sip.ip(), until);
+        let ip = self.phones[id.0].sip.ip();
+        self.link.cut.insert(ip, until);
+        self.link.refusing.remove(&ip);
+    }
+
+    /// The same, and the network says so (ICMP).
+    pub(crate) fn take_away(&mut self, id: PhoneId, span: Duration) {
+        self.cut_off(id, span);
+        self.link.refusing.insert(self.phones[id.0].sip.ip());
     }
 }

@@ -82,7 +82,7 @@ impl World {
         self.judge(&broken);
     }
 
-    /// How many sessions of this phone the service has ended since then.
+    /// How many sessions of this phone the service has ended since then, for a reason.
     fn ended_since(&self, since: Instant, phone: SocketAddr) -> usize {
         let sent = self.wire.iter().rev().take_while(|sent| sent.at >= since);
         let sent = sent.filter(|sent| sent.from == server() && sent.to == phone);
@@ -91,6 +91,6 @@ impl World {
             .filter(|message| message.is_request() && message.method() == Some(&Method::Bye));
         let ids: BTreeSet<_> =
             byes.map(|bye| bye.call_id().unwrap_or_default().to_owned()).collect();
-        ids.len()
+        ids.iter().filter(|id| !self.is_broken_off(id)).count()
     }
 }

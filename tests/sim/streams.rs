@@ -70,10 +70,11 @@ impl World {
         let phone = self.phones.iter().find(|phone| flow(phone).is_some_and(is_it));
         match phone.map(|phone| phone.sip) {
             Some(to) => {
+                self.note_ending(server(), to, bytes);
                 self.note_terms(server(), to, bytes);
                 self.send(server(), to, bytes);
             }
-            None => self.post(REFUSED_AFTER, Parcel::Refused(by)),
+            None => self.post(REFUSED_AFTER, Parcel::NoConnection(by)),
         }
     }
 }

@@ -135,6 +135,11 @@ impl Terms {
         self.on_agreed(now, id, cseq.seq, timer, phone, is_ours)
     }
 
+    /// Whether so little is left of this session that it may be given up.
+    pub(super) fn is_given_up(&self, id: &str, now: Instant) -> bool {
+        self.sessions.get(id).is_some_and(|term| term.is_given_up(now))
+    }
+
     /// The process ends: what was asked for at this very moment may be granted, and nobody told.
     pub(super) fn die(&mut self, now: Instant) {
         for (_, phone, id) in self.asked.drain(..).filter(|(at, ..)| *at == now) {

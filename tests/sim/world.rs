@@ -24,6 +24,7 @@ use koebashi::sip::{Flow, Transport};
 use koebashi::time::{Now, Timestamp};
 
 use super::clock::TICK;
+use super::endings::Endings;
 use super::life::Life;
 use super::link::Link;
 use super::pace::Pace;
@@ -58,9 +59,22 @@ impl Sent {
 }
 
 pub(super) enum Parcel {
-    Sip { from: SocketAddr, to: SocketAddr, bytes: Bytes },
-    Rtp { from: SocketAddr, to: SocketAddr, bytes: Vec<u8> },
-    Refused(Flow),
+    Sip {
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: Bytes,
+    },
+    Rtp {
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    /// The service's end of a connection is gone.
+    NoConnection(Flow),
+    /// Nothing reaches this address, says the network.
+    Refusal {
+        of: SocketAddr,
+    },
 }
 
 /// Everything.
@@ -105,6 +119,8 @@ pub(crate) struct World {
     pub(super) reunion: Reunion,
     /// What holds for a time only.
     pub(super) terms: Terms,
+    /// Why calls end.
+    pub endings: Endings,
     /// What is seen only where hours go by.
     pub sights: Sights,
     /// Somebody may hear something else than when that was checked last.
@@ -171,6 +187,8 @@ impl World {
         let call = loaded.call;
         let mut terms = Terms::default();
         terms.configure(&call);
+        let mut endings = Endings::default();
+        endings.configure(&call);
         let prompts: BTreeMap<_, _> = call.prompt_lengths.keys().cloned().zip(0x90..0xff).collect();
         assert_eq!(prompts.len(), call.prompt_lengths.len(), "each prompt has a sound");
         let library = library(&prompts);
@@ -217,6 +235,7 @@ impl World {
             pace: Pace::default(),
             reunion: Reunion::default(),
             terms,
+            endings,
             sights: Sights::default(),
             is_retuned: false,
             voices: Vec::new(),
@@ -246,12 +265,11 @@ impl World {
 
     /// The transport says that this address can't be reached (ICMP).
     pub(crate) fn fail_flow(&mut self, remote: SocketAddr) {
-        let (transport, local) = (Transport::Udp, server());
-        self.input(Input::FlowFailed(Flow::new(transport, local, remote)));
+        self.deliver(Parcel::Refusal { of: remote });
         self.flush();
     }
 
-    fn clock(&self) -> Now {
+    pub(super) fn clock(&self) -> Now {
         let since = chrono::Duration::from_std(self.now - self.started).expect("a short test");
         Now { mono: self.now, wall: self.wall + since }
     }
@@ -261,6 +279,7 @@ impl World {
         let now = self.now;
         self.life.watched = self.watching().into_keys().map(|who| (who, None)).collect();
         let gaps = self.life.disks.gaps.len();
+        self.note_dues();
         if !self.life.is_dead() {
             self.part_ways();
             self.pace.die(now);
@@ -288,6 +307,7 @@ impl World {
     /// Another process goes on.
     pub(super) fn come_back(&mut self) {
         let now = self.clock();
+        self.endings.legs.on_birth(now.mono);
         self.board = self.life.come_back(now, self.intentions.clone());
         self.flush();
         if !self.life.is_dead() {
@@ -352,6 +372,7 @@ impl World {
 
     /// Gives the switchboard a command.
     pub(crate) fn command(&mut self, command: Command) {
+        self.endings.on_command(&command);
         if let Command::Configure(config, _) = &command {
             self.terms.configure(config);
         }
@@ -421,26 +442,34 @@ impl World {
         let now = self.now;
         match parcel {
             Parcel::Sip { from, to, bytes } if to == server() => {
-                if !self.life.is_dead() {
+                if self.life.is_dead() {
+                    self.link.trouble(now, from, to);
+                } else {
+                    self.note_ending(from, to, &bytes);
                     self.note_terms(from, to, &bytes);
                 }
                 if let Some(flow) = self.flow_from(from) {
                     self.input(Input::Sip { flow, bytes: &bytes });
                 }
             }
-            Parcel::Refused(flow) => self.input(Input::FlowFailed(flow)),
+            Parcel::NoConnection(flow) => self.input(Input::FlowFailed(flow)),
             Parcel::Sip { to, bytes, .. } => {
                 if let Some(phone) = self.phones.iter_mut().find(|phone| phone.sip == to) {
                     phone.on_sip(now, &bytes);
                 }
+            }
+            Parcel::Refusal { of } => {
+                self.endings.on_refused(now, of);
+                self.input(Input::FlowFailed(Flow::new(Transport::Udp, server(), of)));
             }
             Parcel::Rtp { from, to, mut bytes } => {
                 if let Some(phone) = self.phones.iter_mut().find(|phone| phone.rtp == to) {
                     return phone.on_rtp(now, &bytes);
                 }
                 let port = self.ports.iter().find(|(_, local)| **local == to).map(|(id, _)| *id);
-                if port.is_none() {
-                    self.strays.push((now, to));
+                match port {
+                    Some(_) => self.endings.legs.on_voice(now, to.port(), from.ip()),
+                    None => self.strays.push((now, to)),
                 }
                 let length = bytes.len();
                 bytes.resize(2048, 0);
@@ -509,6 +538,9 @@ impl World {
 
     pub(super) fn send(&mut self, from: SocketAddr, to: SocketAddr, bytes: &Bytes) {
         self.wire.push(Sent { at: self.now, from, to, bytes: bytes.clone() });
+        if self.link.refuses(self.now, to) {
+            self.post(self.link.delay, Parcel::Refusal { of: to });
+        }
         for delay in self.link.next(self.now, from, to) {
             self.post(delay, Parcel::Sip { from, to, bytes: bytes.clone() });
         }
@@ -520,6 +552,7 @@ impl World {
                 self.send_by(transmit.flow, &transmit.bytes);
             }
             Output::Sip(transmit) => {
+                self.note_ending(server(), transmit.flow.remote, &transmit.bytes);
                 self.note_terms(server(), transmit.flow.remote, &transmit.bytes);
                 self.send(server(), transmit.flow.remote, &transmit.bytes);
             }
@@ -553,13 +586,19 @@ impl World {
                 self.pending.push_back(media::Event::OpenFailed { port: *port });
                 return;
             }
+            // The next process opens again what there was.
+            if self.now > self.life.since {
+                self.endings.legs.on_open(self.now, local.port());
+            }
             self.ports.insert(*port, *local);
         }
         self.watch_recording(&command);
         self.note_tone(&command);
         self.is_retuned = true;
         if let media::Command::Close { port } = &command {
-            self.ports.remove(port);
+            if let Some(local) = self.ports.remove(port) {
+                self.endings.legs.on_close(local.port());
+            }
             self.listens.remove(port);
             self.peers.remove(port);
             self.connected.remove(port);
@@ -571,6 +610,7 @@ impl World {
         }
         if let media::Command::Listen { port, source } = &command {
             self.listens.insert(*port, source.clone());
+            self.note_listen(*port, source);
         }
         if let media::Command::Connect { port, peer, .. } = &command {
             self.peers.insert(*port, peer.rtp);

@@ -431,9 +431,17 @@ impl Game {
         }
     }
 
-    /// The network says that a phone's address can't be reached; it may be wrong.
+    /// The network says that a phone's address can't be reached: rightly, for a while, whenever
+    /// something is sent there; or once, and wrongly.
     fn refuse_packets(&mut self) {
         let id = if self.chance.below(4) == 0 { self.caller() } else { self.counselor().0 };
+        if self.chance.below(2) == 0 {
+            let longest = if self.is_long { 120_000 } else { 12_000 };
+            let span = Duration::from_millis(500 + self.chance.below(longest));
+            self.note(format_args!("{id:?} can't be reached for {span:?}, as the network says"));
+            self.world.take_away(id, span);
+            return;
+        }
         self.note(format_args!("{id:?} can't be reached, says the network"));
         let address = self.world.phones[id.0].sip;
         self.world.fail_flow(address);
