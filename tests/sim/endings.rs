@@ -256,7 +256,11 @@ impl World {
         // Of what a process did not hear, it can't be heard by the next one that nothing came.
         let heard = self.endings.legs.heard(leg);
         let since = heard.max(self.life.since);
-        since + limit <= self.now + EARLY && self.was_away(leg, heard)
+        let is_over = |since: Instant, limit| since + limit <= self.now + EARLY;
+        // Whoever holds is not expected to speak, and is asked from time to time.
+        let asked = leg.waits_since(&[Wanted::SignOfLife]).filter(|_| !leg.is_caller);
+        is_over(since, limit) && self.was_away(leg, heard)
+            || asked.is_some_and(|at| is_over(at, vanish / 2) && self.was_away(leg, at))
     }
 
     fn is_expired(&self, leg: &Leg) -> bool {

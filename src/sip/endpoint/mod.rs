@@ -281,7 +281,9 @@ impl Endpoint {
                 self.with(id, |session, core| session.on_outcome(core, now, outcome));
             }
             // The session is gone, but a 2xx to its INVITE must still be dealt with.
-            User::Session(_) | User::Nobody | User::Stranger => reap(&mut self.core, now, &outcome),
+            User::Session(_) | User::Nobody | User::Stranger => {
+                reap(&mut self.core, now, &outcome, 0);
+            }
             User::Outside => {
                 let response = match outcome.what {
                     What::Response(response) => Some(response),

@@ -362,7 +362,7 @@ impl Session {
                 } else if self.exchange.is_sent(outcome.tx) && self.is_talking() {
                     self.on_exchange_outcome(core, now, outcome);
                 } else {
-                    reap(core, now, &outcome);
+                    reap(core, now, &outcome, self.dialog.local_seq);
                 }
             }
         }

@@ -47,8 +47,9 @@ pub(crate) fn retry_after(core: &mut Core, now: Instant, tx: ServerTx) {
 
 /// Takes and at once ends a session that a 2xx started and nobody wants: a further fork, or an
 /// answer that crossed our CANCEL. A 2xx to a re-INVITE is only acknowledged; other outcomes mean
-/// nothing.
-pub(crate) fn reap(core: &mut Core, now: Instant, outcome: &Outcome) {
+/// nothing. `sent`: the CSeq of our last request to that peer, if there was one beside the INVITE:
+/// a PRACK may have gone before.
+pub(crate) fn reap(core: &mut Core, now: Instant, outcome: &Outcome, sent: u32) {
     let What::Response(response) = &outcome.what else { return };
     let is_success = response.code().is_some_and(|code| (200..300).contains(&code));
     if outcome.method != Method::Invite || !is_success {
@@ -62,6 +63,7 @@ pub(crate) fn reap(core: &mut Core, now: Instant, outcome: &Outcome) {
     ack.push_front(Name::Via, core.txs.place(outcome.flow, None).via(&branch));
     core.txs.acknowledge(outcome.tx, &dialog.remote_tag, outcome.flow, ack.print());
     if is_first {
+        dialog.local_seq = dialog.local_seq.max(sent);
         let bye = dialog.request(&Method::Bye);
         core.txs.send(now, outcome.flow, None, bye, User::Nobody);
     }

@@ -204,6 +204,9 @@ impl Session {
     pub(super) fn cancel(&mut self, core: &mut Core, now: Instant, reason: Option<String>) {
         let Stage::Calling(calling) = &self.stage else { return };
         let (tx, heard) = (calling.tx, calling.heard);
+        // If an answer crosses this, its BYE comes after our PRACKs.
+        let sent = calling.forks.values().map(|fork| fork.dialog.local_seq).max();
+        self.dialog.local_seq = self.dialog.local_seq.max(sent.unwrap_or(0));
         self.unset(core, Timer::Answer);
         if heard {
             self.send_cancel(core, now, tx, reason.as_deref());
@@ -231,7 +234,7 @@ impl Session {
             (_, ..200) => {}
             // The answer crossed our CANCEL: the session must be taken before it can be ended.
             (_, 200..300) => {
-                reap(core, now, outcome);
+                reap(core, now, outcome, self.dialog.local_seq);
                 self.stage = Stage::Over;
             }
             _ => self.stage = Stage::Over,

@@ -211,6 +211,21 @@ fn reliable_provisional_responses_are_acknowledged() {
     assert_eq!(bye.last().unwrap().cseq().unwrap().seq, 4);
 }
 
+/// The peer would answer 500 to a BYE that is no newer than our PRACK, and keep a dead call.
+#[test]
+fn an_answer_that_crosses_the_cancel_is_ended_after_a_prack_too() {
+    let mut bench = Bench::new(policy());
+    let (session, invite) = bench.call(Policy { rel100: true, ..policy() });
+    let ring = response(&invite, 183, "t", "Require: 100rel\r\nRSeq: 7\r\n", OFFER);
+    let prack = bench.receive(&ring).remove(0);
+    bench.receive(&response(&prack, 200, "", "", ""));
+    bench.endpoint.hangup(bench.now, session, None);
+    assert_eq!(lines(&bench.sent()), ["CANCEL"]);
+    let sent = bench.receive(&response(&invite, 200, "t", "", ""));
+    let numbers: Vec<_> = sent.iter().map(|it| (line(it), it.cseq().unwrap().seq)).collect();
+    assert_eq!(numbers, [("ACK".to_owned(), 1), ("BYE".to_owned(), 3)]);
+}
+
 #[test]
 fn peer_hangs_up() {
     let mut bench = Bench::new(policy());
