@@ -40,12 +40,15 @@ impl Manager {
         }
     }
 
-    /// Whether systemd can be had here.
+    /// Whether systemd can be had here, and may do what it does for the unit.
     ///
     /// # Errors
     /// Why not.
     pub(crate) fn try_systemd() -> io::Result<()> {
-        run(machine().arg("--try"))
+        let machine = machine();
+        let mut limited = Command::new("timeout");
+        limited.args(["--kill-after=1", "20"]).arg(machine.get_program()).args(machine.get_args());
+        run(limited.arg("--try"))
     }
 
     /// The process of the service that is looked after by `pid`; `None`: there is none at the moment.
@@ -85,7 +88,8 @@ fn run(command: &mut Command) -> io::Result<()> {
     if done.status.success() {
         return Ok(());
     }
-    Err(io::Error::other(String::from_utf8_lossy(&done.stderr).trim().to_owned()))
+    let said = String::from_utf8_lossy(&done.stderr);
+    Err(io::Error::other(format!("{}: {}", done.status, said.trim())))
 }
 
 fn child(pid: u32) -> Option<u32> {
