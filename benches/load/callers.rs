@@ -1,6 +1,7 @@
 //! Callers, as their trunk puts them through: each calls, speaks, and hangs up.
 //!
 //! Owns one thread and one SIP socket, the pace of the calls, and repetition while nothing answers.
+//! They refresh no session (RFC 4028) and don't say that they would: the service does.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -257,7 +258,7 @@ impl Thread {
         let head = self.head(n, "INVITE", &uri, "", 1);
         let length = body.len();
         let request = format!(
-            "{head}Allow: INVITE, ACK, CANCEL, BYE, UPDATE, OPTIONS\r\nSupported: timer\r\n\
+            "{head}Allow: INVITE, ACK, CANCEL, BYE, UPDATE, OPTIONS\r\n\
              Content-Type: application/sdp\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         self.ask(n, request);
