@@ -81,7 +81,7 @@ struct Row {
 
 /// All that the world accepts.
 const REASONS: [Row; 11] = [
-    Row { why: Why::HungUp, ends: Ends::Both, holds: |_, leg| leg.hung_up.is_some() },
+    Row { why: Why::HungUp, ends: Ends::Both, holds: World::is_hung_up },
     Row { why: Why::Silent, ends: Ends::Callers, holds: World::is_silent },
     Row { why: Why::Expired, ends: Ends::Callers, holds: World::is_expired },
     Row { why: Why::Unanswered, ends: Ends::Callers, holds: World::is_unanswered },
@@ -250,6 +250,14 @@ impl World {
             || is_since(self.link.cut.get(&ip))
     }
 
+    /// Whether the phone has hung up; or, of a caller whose answer waits for a PRACK and with whom
+    /// nobody could be joined yet, whether a counselor has just now.
+    fn is_hung_up(&self, leg: &Leg) -> bool {
+        let has_just = |it: &Leg| !it.is_caller && it.hung_up == Some(self.now);
+        let is_unjoined = leg.is_caller && !leg.is_up;
+        leg.hung_up.is_some() || is_unjoined && self.endings.legs.all.values().any(has_just)
+    }
+
     fn is_silent(&self, leg: &Leg) -> bool {
         let Some((vanish, lost, _)) = self.endings.limits else { return false };
         let limit = if leg.is_caller { lost } else { vanish };
@@ -300,12 +308,12 @@ impl World {
 
     /// Whether the journal missed what went between this phone and the service.
     fn is_forgotten(&self, leg: &Leg) -> bool {
-        let disks = &self.life.disks;
+        let (disks, delay) = (&self.life.disks, self.link.delay);
+        // What was on its way when the gap began has come in it.
+        let is_missed = |at| disks.is_in_a_gap(at) || disks.is_in_a_gap(at + delay);
         !disks.gaps.is_empty()
             && self.wire.iter().any(|sent| {
-                peer(sent.from, sent.to) == leg.phone
-                    && sent.at >= leg.since
-                    && disks.is_in_a_gap(sent.at)
+                peer(sent.from, sent.to) == leg.phone && sent.at >= leg.since && is_missed(sent.at)
             })
     }
 
@@ -332,7 +340,9 @@ impl World {
         };
         let has_row = |wanted: &[Why]| why().is_some_and(|why| wanted.contains(&why));
         let is_right = match (cdr.reason, cdr.ended_by) {
-            (EndReason::Hangup, EndedBy::Counselor) => others().any(|leg| leg.hung_up.is_some()),
+            (EndReason::Hangup, EndedBy::Counselor) => {
+                others().any(|leg| leg.hung_up.is_some()) || !leg.is_up && self.is_hung_up(leg)
+            }
             (EndReason::Hangup | EndReason::Cancelled, _) => leg.hung_up.is_some(),
             (EndReason::CallerLost, _) => has_row(&LOSSES),
             (EndReason::MessageEnded, _) => has_row(&[Why::Told]) || self.is_told_all(leg),
