@@ -250,12 +250,14 @@ impl World {
             || is_since(self.link.cut.get(&ip))
     }
 
-    /// Whether the phone has hung up; or, of a caller whose answer waits for a PRACK and with whom
-    /// nobody could be joined yet, whether a counselor has just now.
+    /// Whether the phone has hung up; or, of a caller, whether a counselor has just now who was
+    /// joined with them, or may be: nobody is whose answer waits for a PRACK.
     fn is_hung_up(&self, leg: &Leg) -> bool {
-        let has_just = |it: &Leg| !it.is_caller && it.hung_up == Some(self.now);
-        let is_unjoined = leg.is_caller && !leg.is_up;
-        leg.hung_up.is_some() || is_unjoined && self.endings.legs.all.values().any(has_just)
+        let has_just = |(id, it): (&String, &Leg)| {
+            let is_theirs = !leg.is_up || leg.partners.contains(id);
+            is_theirs && !it.is_caller && it.hung_up == Some(self.now)
+        };
+        leg.hung_up.is_some() || leg.is_caller && self.endings.legs.all.iter().any(has_just)
     }
 
     fn is_silent(&self, leg: &Leg) -> bool {
@@ -341,7 +343,8 @@ impl World {
         let has_row = |wanted: &[Why]| why().is_some_and(|why| wanted.contains(&why));
         let is_right = match (cdr.reason, cdr.ended_by) {
             (EndReason::Hangup, EndedBy::Counselor) => {
-                others().any(|leg| leg.hung_up.is_some()) || !leg.is_up && self.is_hung_up(leg)
+                let has_just = |it: &Leg| !it.is_caller && it.hung_up == Some(self.now);
+                others().any(|leg| leg.hung_up.is_some()) || all.values().any(has_just)
             }
             (EndReason::Hangup | EndReason::Cancelled, _) => leg.hung_up.is_some(),
             (EndReason::CallerLost, _) => has_row(&LOSSES),
@@ -350,7 +353,7 @@ impl World {
             (EndReason::Stopped, _) => has_row(&[Why::Stopped]),
             (EndReason::Fault, _) => has_row(&[Why::Portless]),
         };
-        is_right || self.is_forgotten(leg)
+        is_right || self.is_forgotten(leg) || others().any(|leg| self.is_forgotten(leg))
     }
 
     /// Whether a verdict that turns a caller away has something in its favor.

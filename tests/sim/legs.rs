@@ -91,11 +91,9 @@ impl Leg {
         }
     }
 
-    /// The phone has hung up, if the service has not done so before.
+    /// The phone has hung up, be it that the service has done so before.
     fn leave(&mut self, now: Instant) {
-        if self.over.is_none() {
-            self.hung_up.get_or_insert(now);
-        }
+        self.hung_up.get_or_insert(now);
     }
 
     /// Since when this is waited for.
