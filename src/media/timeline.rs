@@ -226,9 +226,17 @@ struct Map {
     seen: u64,
     sequence: u16,
     timestamp: u32,
+    /// It began with a telephone-event, whose timestamp is that of its beginning, however long that
+    /// is past: what it says of the time is no good for audio.
+    by_event: bool,
 }
 
 impl Map {
+    /// Whether these offsets are good for an audio packet.
+    fn is_for_audio(&self, header: &Header) -> bool {
+        self.fits(header) && !(self.by_event && self.is_news(header))
+    }
+
     fn fits(&self, header: &Header) -> bool {
         let jump = header.sequence.wrapping_sub(self.newest);
         self.ssrc == header.ssrc && (jump <= JUMP_MAX || jump >= 0u16.wrapping_sub(JUMP_MAX))
@@ -324,6 +332,7 @@ impl Relay {
             seen: 0,
             sequence,
             timestamp: kept.timestamp,
+            by_event: false,
         });
     }
 
@@ -341,7 +350,7 @@ impl Relay {
             State::Carrying(map) => Some(map),
             State::Resuming(..) => None,
         };
-        if let Some(map) = map.filter(|map| map.fits(header)) {
+        if let Some(map) = map.filter(|map| map.is_for_audio(header)) {
             let is_news = map.is_news(header);
             let is_first = map.note(header);
             let timestamp = header.timestamp.wrapping_add(map.timestamp);
@@ -438,6 +447,9 @@ impl Relay {
             }
             State::Carrying(_) | State::Filling(_) | State::Resuming(..) => {
                 self.anchor(line, now, header)?;
+                if let State::Carrying(map) = &mut self.state {
+                    map.by_event = true;
+                }
                 let timestamp = self.event_timestamp(line, now, header);
                 let stamp = line.hold();
                 Some(Stamp { timestamp, ..stamp })
@@ -497,6 +509,7 @@ impl Relay {
             seen: 1,
             sequence: line.sequence.wrapping_sub(header.sequence),
             timestamp: line.timestamp.wrapping_sub(header.timestamp),
+            by_event: false,
         });
         Some(())
     }

@@ -87,3 +87,22 @@ fn packets_left_out_leave_no_hole() {
     assert_eq!(b.sequence.wrapping_sub(a.sequence), 1);
     assert_eq!(b.timestamp.wrapping_sub(a.timestamp), 480);
 }
+
+/// All packets of a key say when it was pressed: whoever is joined in the middle of it must not take
+/// that for now, or all that is heard afterwards is early by as much.
+#[test]
+fn a_stream_that_begins_in_the_middle_of_a_key_is_on_time_after_it() {
+    let t0 = Instant::now();
+    let (mut line, mut relay) = (line(t0), Relay::new(t0));
+    let base = line.stamp(t0, 160);
+    // The key was pressed at 1600, 160 ms before the first packet that comes over.
+    for n in 0..3u16 {
+        let at = t0 + (20 + 20 * u32::from(n)) * MS;
+        relay.event(&mut line, at, &header(10 + n, 1600)).unwrap();
+    }
+    let stamp = relay.audio(&mut line, t0 + 80 * MS, &header(13, 1600 + 220 * 8), 160).unwrap();
+    assert_eq!(stamp.sequence.wrapping_sub(base.sequence), 4);
+    assert_eq!(stamp.timestamp.wrapping_sub(base.timestamp), 640);
+    assert!(!relay.fill(t0 + 130 * MS));
+    assert!(relay.fill(t0 + 140 * MS));
+}
