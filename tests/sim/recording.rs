@@ -10,6 +10,7 @@ use koebashi::call::switchboard::Recording;
 use koebashi::media::{Chunk, Command, PortId, Prompt, RecordId, Recorded};
 use koebashi::sip::message::Method;
 
+use super::clock::TICK;
 use super::phone::Phone;
 use super::world::World;
 
@@ -217,7 +218,8 @@ impl World {
                 let slack = Duration::from_millis(100);
                 let keys = self.keys_of(phone, port, from);
                 let mut early = keys.iter().filter(|(at, _)| *at <= to);
-                let mut late = keys.iter().filter(|(at, _)| *at > to);
+                // What is keyed at the very end as it is heard comes after the end as it was said.
+                let mut late = keys.iter().filter(|(at, _)| *at + 2 * self.link.delay + TICK > to);
                 let refused = early.any(|(_, key)| *key != '1');
                 let agreed = !refused
                     && late.next().is_some_and(|(at, k)| *k == '1' && *at <= to + *timeout + slack);
