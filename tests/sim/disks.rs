@@ -166,14 +166,14 @@ impl Disks {
 }
 
 impl World {
-    /// The database takes nothing for so long.
+    /// The database takes nothing for so long; no fault ends another that lasts.
     pub(crate) fn fail_database(&mut self, span: Duration) {
-        self.life.disks.database = Some(self.now + span);
+        self.life.disks.database = self.life.disks.database.max(Some(self.now + span));
     }
 
     /// The journal takes nothing for so long.
     pub(crate) fn fail_journal(&mut self, span: Duration) {
-        self.life.disks.journal = Some(self.now + span);
+        self.life.disks.journal = self.life.disks.journal.max(Some(self.now + span));
     }
 
     /// Disks that work again take what waits for them.

@@ -75,6 +75,8 @@ pub(crate) struct Terms {
     lapsed: BTreeSet<SocketAddr>,
     /// By Call-ID.
     sessions: BTreeMap<String, Term>,
+    /// Those of which the process may have agreed to something at its very end.
+    untold: BTreeSet<String>,
     /// Those that the service has ended, or seen ended.
     over: BTreeSet<String>,
     /// What has been asked for at this moment: by whom, in which dialog.
@@ -137,14 +139,17 @@ impl Terms {
 
     /// Whether so little is left of this session that it may be given up.
     pub(super) fn is_given_up(&self, id: &str, now: Instant) -> bool {
-        self.sessions.get(id).is_some_and(|term| term.is_given_up(now))
+        let term = self.sessions.get(id);
+        term.map_or(self.untold.contains(id), |term| term.is_given_up(now))
     }
 
     /// The process ends: what was asked for at this very moment may be granted, and nobody told.
     pub(super) fn die(&mut self, now: Instant) {
         for (_, phone, id) in self.asked.drain(..).filter(|(at, ..)| *at == now) {
             self.phones.remove(&phone);
-            self.sessions.remove(&id);
+            if self.sessions.remove(&id).is_some() {
+                self.untold.insert(id);
+            }
         }
     }
 
