@@ -250,14 +250,16 @@ impl World {
             || is_since(self.link.cut.get(&ip))
     }
 
-    /// Whether the phone has hung up; or, of a caller, whether a counselor has just now who was
-    /// joined with them, or may be: nobody is whose answer waits for a PRACK.
+    /// Whether the phone has hung up; or, of a caller, whether a counselor has who was joined with
+    /// them: the BYE may have to wait for an ACK. Or whether one has just now who may have been,
+    /// where nobody is known: an answer may wait for a PRACK, or the process may be a new one.
     fn is_hung_up(&self, leg: &Leg) -> bool {
-        let has_just = |(id, it): (&String, &Leg)| {
-            let is_theirs = !leg.is_up || leg.partners.contains(id);
-            is_theirs && !it.is_caller && it.hung_up == Some(self.now)
+        let has_left = |(id, it): (&String, &Leg)| {
+            let is_theirs = leg.partners.contains(id) && it.hung_up.is_some();
+            let may_be = (!leg.is_up || leg.partners.is_empty()) && it.hung_up == Some(self.now);
+            !it.is_caller && (is_theirs || may_be)
         };
-        leg.hung_up.is_some() || leg.is_caller && self.endings.legs.all.iter().any(has_just)
+        leg.hung_up.is_some() || leg.is_caller && self.endings.legs.all.iter().any(has_left)
     }
 
     fn is_silent(&self, leg: &Leg) -> bool {
