@@ -345,8 +345,9 @@ impl World {
         let has_row = |wanted: &[Why]| why().is_some_and(|why| wanted.contains(&why));
         let is_right = match (cdr.reason, cdr.ended_by) {
             (EndReason::Hangup, EndedBy::Counselor) => {
-                let has_just = |it: &Leg| !it.is_caller && it.hung_up == Some(self.now);
-                others().any(|leg| leg.hung_up.is_some()) || all.values().any(has_just)
+                // The next process may tell it, who does not tune anybody's legs any more.
+                let has_left = |it: &Leg| it.hung_up.is_some_and(|at| at >= leg.since);
+                all.values().filter(|it| !it.is_caller).any(has_left)
             }
             (EndReason::Hangup | EndReason::Cancelled, _) => leg.hung_up.is_some(),
             (EndReason::CallerLost, _) => has_row(&LOSSES),
