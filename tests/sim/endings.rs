@@ -251,13 +251,12 @@ impl World {
     }
 
     /// Whether the phone has hung up; or, of a caller, whether a counselor has who was joined with
-    /// them: the BYE may have to wait for an ACK. Or whether one has just now who may have been,
-    /// where nobody is known: an answer may wait for a PRACK, or the process may be a new one.
+    /// them: the BYE may have to wait for an ACK. Or whether any has just now: who is joined with
+    /// whom is not always known, as where an answer waits for a PRACK, or the process is a new one.
     fn is_hung_up(&self, leg: &Leg) -> bool {
         let has_left = |(id, it): (&String, &Leg)| {
             let is_theirs = leg.partners.contains(id) && it.hung_up.is_some();
-            let may_be = (!leg.is_up || leg.partners.is_empty()) && it.hung_up == Some(self.now);
-            !it.is_caller && (is_theirs || may_be)
+            !it.is_caller && (is_theirs || it.hung_up == Some(self.now))
         };
         leg.hung_up.is_some() || leg.is_caller && self.endings.legs.all.iter().any(has_left)
     }
