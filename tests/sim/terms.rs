@@ -140,7 +140,7 @@ impl Terms {
     /// Whether so little is left of this session that it may be given up.
     pub(super) fn is_given_up(&self, id: &str, now: Instant) -> bool {
         let term = self.sessions.get(id);
-        term.map_or(self.untold.contains(id), |term| term.is_given_up(now))
+        term.map_or_else(|| self.untold.contains(id), |term| term.is_given_up(now))
     }
 
     /// The process ends: what was asked for at this very moment may be granted, and nobody told.
