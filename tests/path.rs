@@ -64,8 +64,13 @@ struct Talk {
 
 /// A caller and counselor 101, joined.
 fn talk(toml: &str) -> Talk {
+    talk_by(World::add_counselor, toml)
+}
+
+/// The same with the counselor's phone added so.
+fn talk_by(add: impl FnOnce(&mut World, &str, u8) -> PhoneId, toml: &str) -> Talk {
     let mut world = World::new(toml);
-    let counselor = world.add_counselor("101", COUNSELOR);
+    let counselor = add(&mut world, "101", COUNSELOR);
     let caller = world.add_caller(1, CALLER);
     world.dial(caller);
     world.until("both talk", 10 * S, |w| {

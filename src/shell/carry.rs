@@ -9,15 +9,15 @@ use crate::call::journal::Change;
 impl Shell {
     /// Does everything that the switchboard wants done.
     pub(super) fn carry_out(&mut self) {
-        self.keep();
+        let changes = self.changes();
+        self.keep(changes);
         while let Some(output) = self.switchboard.poll_output() {
             self.do_one(output);
         }
     }
 
     /// Has the journal keep what has changed: before anything of it shows.
-    fn keep(&mut self) {
-        let changes = self.changes();
+    fn keep(&mut self, changes: Vec<Change>) {
         if !changes.is_empty() {
             self.survival.keep(changes);
         }
@@ -62,9 +62,7 @@ impl Shell {
             tracing::error!(count = lost.len(), "media commands are lost");
         }
         self.stand_ins.extend(lost.iter().filter_map(stand_in));
-        if !changes.is_empty() {
-            self.survival.keep(changes);
-        }
+        self.keep(changes);
         rest.into_iter().for_each(|output| self.do_one(output));
     }
 

@@ -2,31 +2,16 @@
 
 use koebashi::call::board::CounselorState;
 use koebashi::call::cdr::Outcome;
-use koebashi::call::config::Extension;
 use koebashi::sip::message::Method;
 
-use super::{CALLER, COUNSELOR, MS, S, Talk, only_outcome, requests_to, rings};
+use super::{CALLER, COUNSELOR, S, Talk, only_outcome, requests_to, rings, talk_by};
 use crate::config::basic;
 use crate::sim::phone::Answer;
 use crate::sim::{PhoneId, World};
 
 /// A caller and counselor 101, whose phone is behind a connection, joined.
 fn talk(toml: &str) -> Talk {
-    let mut world = World::new(toml);
-    let counselor = world.add_counselor_by_tcp("101", COUNSELOR);
-    let caller = world.add_caller(1, CALLER);
-    world.dial(caller);
-    world.until("both talk", 10 * S, |w| {
-        w.phones[counselor.0].is_talking() && w.phones[caller.0].is_talking()
-    });
-    world.run(500 * MS);
-    let since = world.now;
-    Talk { world, caller, counselor, since }
-}
-
-fn state(world: &World, extension: &str) -> CounselorState {
-    let mut views = world.shown.counselors.iter();
-    views.find(|it| it.extension == Extension::from(extension)).unwrap().state.clone()
+    talk_by(World::add_counselor_by_tcp, toml)
 }
 
 #[test]
@@ -44,7 +29,7 @@ fn a_caller_who_hangs_up_meanwhile_is_told_to_a_phone_that_comes_back() {
     assert!(talk.world.phones[talk.counselor.0].last().ended.is_some(), "{story}");
     assert_eq!(requests_to(&talk.world, talk.counselor, &Method::Bye).len(), 1, "{story}");
     assert_eq!(only_outcome(&mut talk.world), Outcome::Answered);
-    assert_eq!(state(&talk.world, "101"), CounselorState::Ready);
+    assert_eq!(talk.world.state_of("101"), CounselorState::Ready);
 }
 
 #[test]
@@ -123,13 +108,13 @@ fn a_consultation_outlives_the_connections_of_its_phones() {
     world.connect(phones[0], "101");
     world.connect(phones[1], "102");
     world.run(60 * S);
-    assert_eq!(state(&world, "101"), CounselorState::Talking, "{}", world.story());
-    assert_eq!(state(&world, "102"), CounselorState::Talking, "{}", world.story());
+    assert_eq!(world.state_of("101"), CounselorState::Talking, "{}", world.story());
+    assert_eq!(world.state_of("102"), CounselorState::Talking, "{}", world.story());
     // Those that do not come back are not busy for ever.
     phones.iter().for_each(|it| {
         world.phone(*it).is_alive = false;
         world.disconnect(*it);
     });
     world.run(45 * S);
-    assert_ne!(state(&world, "101"), CounselorState::Talking, "{}", world.story());
+    assert_ne!(world.state_of("101"), CounselorState::Talking, "{}", world.story());
 }

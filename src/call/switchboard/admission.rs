@@ -23,6 +23,8 @@ use crate::time::Now;
 pub(super) enum Origin {
     /// A counselor's phone.
     Phone,
+    /// A stream from an address where a phone is registered: that phone's, or of whoever shares it.
+    Neighbor,
     /// A trunk.
     Trunk(TrunkId),
     /// The test call's.
@@ -41,7 +43,7 @@ impl Switchboard {
         if self.is_trial_flow(flow) {
             return Origin::Trial;
         }
-        if self.is_phones_own(flow) {
+        if self.registrar.owner_of_flow(flow).is_some() || self.fixed_phones.is_at(&flow.remote) {
             return Origin::Phone;
         }
         let ip = flow.remote.ip().to_canonical();
@@ -51,15 +53,10 @@ impl Switchboard {
             None if flow.transport.is_stream()
                 && self.registrar.knows_address(flow.remote.ip()) =>
             {
-                Origin::Phone
+                Origin::Neighbor
             }
             None => Origin::Stranger,
         }
-    }
-
-    /// Whether a phone is registered by exactly this flow, or is always there.
-    fn is_phones_own(&self, flow: &Flow) -> bool {
-        self.registrar.owner_of_flow(flow).is_some() || self.fixed_phones.is_at(&flow.remote)
     }
 
     /// Whether a message that has come by this flow is looked at: to be asked before it goes in
@@ -70,8 +67,8 @@ impl Switchboard {
         self.is_late = waited.is_some_and(|waited| self.lateness.reads(now, waited, limit));
         let ip = flow.remote.ip();
         let standing = match self.origin(flow) {
-            // A phone's by its address alone, which may be that of many: digests cost us something.
-            Origin::Phone if !self.is_phones_own(flow) => Standing::Stream,
+            // Its address may be that of many, and digests cost us something.
+            Origin::Neighbor => Standing::Stream,
             Origin::Phone | Origin::Trunk(_) | Origin::Trial => Standing::Peer,
             Origin::Stranger if flow.transport != Transport::Udp => Standing::Stream,
             Origin::Stranger if self.registrar.knows_address(ip) => Standing::Neighbor,
@@ -84,7 +81,7 @@ impl Switchboard {
     pub(super) fn admit(&mut self, flow: &Flow) -> Admit {
         let is_late = std::mem::take(&mut self.is_late);
         match self.origin(flow) {
-            Origin::Phone => Admit::Peer(self.phone_policy()),
+            Origin::Phone | Origin::Neighbor => Admit::Peer(self.phone_policy()),
             Origin::Trunk(id) if is_late => Admit::Busy(self.trunk_policy(&id)),
             Origin::Trunk(id) => Admit::Peer(self.trunk_policy(&id)),
             Origin::Trial => {

@@ -76,7 +76,7 @@ impl Switchboard {
             return self.sip.refuse(now.mono, session, 403, &[]);
         }
         match self.origin(&flow) {
-            Origin::Phone => {
+            Origin::Phone | Origin::Neighbor => {
                 self.unsettle();
                 self.on_phone_invite(now, session, flow, &request);
             }
