@@ -83,13 +83,25 @@ pub struct Limits {
     pub max_calls: usize,
     /// How long a draining process waits for live calls.
     pub drain: Duration,
-    /// How long a counselor's silence (no RTP, no RTCP, no answer to OPTIONS) lasts before the
-    /// caller is told and put back.
+    /// By when a counselor's phone that is gone (no RTP, no RTCP, no answer to OPTIONS) is known to
+    /// be: the caller is told and put back.
     pub vanish_after: Duration,
     /// How long a key of a dialed code may take to be confirmed, prompts included.
     pub code_call: Duration,
     /// How long a silent caller without session timer, whose phone answers nothing, keeps a call.
     pub lost_caller: Duration,
+}
+
+impl Limits {
+    /// The share of `vanish_after` that a phone is silent before it is asked whether it is there.
+    pub fn silence(&self) -> Duration {
+        self.vanish_after * 3 / 8
+    }
+
+    /// The share that it has for its answer. What is left is for noticing either.
+    pub fn question(&self) -> Duration {
+        self.vanish_after / 2
+    }
 }
 
 /// Callers who are not to be connected again for a while.

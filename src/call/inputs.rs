@@ -138,13 +138,14 @@ impl Call {
     }
 
     fn on_probed(&mut self, io: &mut Io<'_>, session: SessionId, alive: bool) {
-        let again = self.config.limits.vanish_after;
+        let limits = &self.config.limits;
         if self.caller.is(session) {
             if alive {
                 io.clear(CallTimer::CallerLost);
             }
-            return io.set(CallTimer::CallerProbe, again);
+            return io.set(CallTimer::CallerProbe, limits.vanish_after);
         }
+        let again = limits.silence();
         self.in_bridge(io, |bridge, cx| bridge.on_probed(cx, session, alive, again));
     }
 
@@ -302,13 +303,13 @@ impl Call {
     /// Silence never ends a call; a phone that is gone does. Ask it.
     fn on_silent(&mut self, io: &mut Io<'_>, port: PortId) {
         let limits = &self.config.limits;
-        let limit = limits.vanish_after / 2;
+        let limit = limits.question();
         if port == self.caller.port() {
             let Some(session) = self.caller.session() else { return };
             io.sip.probe(io.now.mono, session, limit);
             if !io.is_set(CallTimer::CallerLost) {
                 // The silence has lasted for the limit by now.
-                let lasted = limit + NOTICED_WITHIN;
+                let lasted = limits.silence() + NOTICED_WITHIN;
                 let left = limits.lost_caller.saturating_sub(lasted).max(limits.lost_caller / 2);
                 io.set(CallTimer::CallerLost, left);
             }
@@ -349,7 +350,7 @@ impl Call {
                 Next::Stay
             }
             CallTimer::Probe => {
-                let limit = self.config.limits.vanish_after / 2;
+                let limit = self.config.limits.question();
                 self.in_bridge(io, |bridge, cx| {
                     bridge.on_probe_timer(cx.io, limit);
                     Next::Stay

@@ -142,7 +142,7 @@ impl Call {
         if self.caller.is_up() {
             // The media plane tells of silence only where it has heard something: who left while
             // nobody was there is found out by being asked.
-            io.set(CallTimer::CallerProbe, self.config.limits.vanish_after / 2);
+            io.set(CallTimer::CallerProbe, self.config.limits.silence());
         }
         let next = match phase {
             kept::Phase::Opening => {

@@ -256,7 +256,7 @@ fn sockets(section: &Section<'_>) -> Option<SocketLimits> {
     })
 }
 
-/// `[media]`.
+/// `[media]`; how long a silence is follows from `service.vanish_after`.
 pub(super) fn media(root: &Section<'_>) -> Option<media::Config> {
     let section = root.section("media");
     let backends =
@@ -268,8 +268,8 @@ pub(super) fn media(root: &Section<'_>) -> Option<media::Config> {
         io: section.choice("backend", "auto", &backends)?,
         priority: section.choice("priority", "auto", &priorities)?,
         port_rest: section.duration("port_rest", "30s", s(0)..=HOUR)?,
-        silent_after: section.duration("silent_after", "4s", s(1)..=s(300))?,
         one_way_after: section.duration("one_way_after", "3s", s(1)..=s(300))?,
+        ..media::Config::default()
     };
     section.done();
     Some(config)

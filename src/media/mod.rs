@@ -326,7 +326,7 @@ impl Default for Config {
             io: Io::Auto,
             priority: Priority::Auto,
             port_rest: Duration::from_secs(30),
-            silent_after: Duration::from_secs(4),
+            silent_after: Duration::from_secs(3),
             one_way_after: Duration::from_secs(3),
         }
     }

@@ -280,7 +280,7 @@ fn rule_08_when_a_counselor_vanishes_the_caller_is_told_and_goes_to_the_head() {
     world.until("the caller is told", 12 * S, |w| {
         w.said(caller).contains(&"counselor_lost".to_owned())
     });
-    assert!(world.now - gone <= 9 * S, "{:?}", world.now - gone);
+    assert!(world.now - gone <= 8 * S, "{:?}", world.now - gone);
     world.run(2 * S);
     assert_eq!(world.hears(caller), "hold", "{}", world.story());
     // Another counselor comes: the caller who was lost is served before the one who waits.

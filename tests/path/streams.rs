@@ -59,7 +59,7 @@ fn a_phone_that_does_not_come_back_is_lost_in_time() {
     talk.world.until("the caller is told", 12 * S, |w| {
         w.said(caller).contains(&"counselor_lost".to_owned())
     });
-    assert!(talk.world.now - gone <= 9 * S, "{:?}", talk.world.now - gone);
+    assert!(talk.world.now - gone <= 8 * S, "{:?}", talk.world.now - gone);
 }
 
 /// Its voice goes another way and is heard: nobody is lost.

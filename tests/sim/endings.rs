@@ -36,7 +36,7 @@ pub(crate) enum Why {
     /// The phone sent BYE or CANCEL, or says that there is no such call (481, 408).
     HungUp,
     /// Nothing came of a caller for as long as `lost_caller`, and of a counselor's phone for as long
-    /// as `vanish_after`, and it was off, cut off or did not react meanwhile.
+    /// as a silence and a question, and it was off, cut off or did not react meanwhile.
     Silent,
     /// The session's time is as good as over.
     Expired,
@@ -113,7 +113,7 @@ pub(crate) struct Endings {
     is_stopped: bool,
     /// Lines that there were.
     lines: BTreeSet<LineId>,
-    /// The shortest that were in force: `vanish_after`, `lost_caller`, `max_wait`.
+    /// The shortest that were in force: a silence and a question, `lost_caller`, `max_wait`.
     limits: Option<(Duration, Duration, Duration)>,
     broken: Vec<String>,
 }
@@ -123,7 +123,8 @@ impl Endings {
     pub(super) fn configure(&mut self, config: &Config) {
         self.lines.extend(config.lines.keys().cloned());
         let waits = config.lines.values().map(|line| line.queue.max_wait);
-        let (vanish, lost) = (config.limits.vanish_after, config.limits.lost_caller);
+        let limits = &config.limits;
+        let (vanish, lost) = (limits.silence() + limits.question(), limits.lost_caller);
         let wait = waits.min().unwrap_or_default();
         let (v, l, w) = self.limits.unwrap_or((vanish, lost, wait));
         self.limits = Some((v.min(vanish), l.min(lost), w.min(wait)));

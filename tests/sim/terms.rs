@@ -20,6 +20,8 @@ use super::world::{World, server};
 /// How much later something may be seen to be over: the board is drawn once a second, and a process
 /// may be dead for three.
 const SLACK: Duration = Duration::from_secs(5);
+/// How long a process may be dead.
+const DEAD: Duration = Duration::from_secs(3);
 /// How long the voice of a phone that died may stay connected: `lost_caller`, and as long as a
 /// question and its repetition may take.
 const GONE_WITHIN: Duration = Duration::from_secs(90);
@@ -52,10 +54,11 @@ impl Term {
         now.saturating_duration_since(self.granted) * 5 > (self.until - self.granted) * 2
     }
 
-    /// Whether so little is left of it that the service may give it up (RFC 4028 §10).
+    /// Whether so little is left of it that the service may give it up (RFC 4028 §10). A process
+    /// may have granted it that died before it said so: the next one says it.
     fn is_given_up(&self, now: Instant) -> bool {
         let left = self.until.saturating_duration_since(now);
-        left <= ((self.until - self.granted) / 3).min(Duration::from_secs(32))
+        left <= ((self.until - self.granted) / 3).min(Duration::from_secs(32)) + DEAD
     }
 }
 

@@ -54,7 +54,7 @@ impl Bridge {
         // that holds is not expected to be heard, and may have to connect again.
         let (pulse, ask_after) = match leg.holds_us() {
             true => (Pulse::Holds, cx.config.limits.lost_caller),
-            false => (Pulse::Asked, cx.config.limits.vanish_after / 2),
+            false => (Pulse::Asked, cx.config.limits.silence()),
         };
         let mut bridge = Self {
             extension,

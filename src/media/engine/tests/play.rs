@@ -229,7 +229,7 @@ fn silence_is_told_once_and_so_is_life() {
     assert!(told(&world).is_empty(), "a peer that has never sent a packet is not called silent");
     let mut voice = Voice::new(1);
     world.speak(1, &voice.packet());
-    world.pass(3900 * MS);
+    world.pass(2900 * MS);
     assert!(told(&world).is_empty());
     world.pass(5000 * MS);
     assert_eq!(told(&world), [Event::Silent { port: port(1) }]);
@@ -245,7 +245,7 @@ fn silence_is_told_once_and_so_is_life() {
     world.pass(20_000 * MS);
     assert_eq!(told(&world).len(), 2);
     world.command(Command::Connect { port: port(1), peer: peer(1), crypto: None });
-    world.pass(3900 * MS);
+    world.pass(2900 * MS);
     assert_eq!(told(&world).len(), 2);
     world.pass(200 * MS);
     assert_eq!(told(&world).len(), 3);
