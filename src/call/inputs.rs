@@ -393,7 +393,7 @@ impl Call {
             }
             Phase::Message(message) => message.on_timeout(),
             Phase::Consent(asking) => asking.on_timeout(),
-            Phase::Trunk(Arrival::Answering(_)) => self.heard_now(io),
+            Phase::Trunk(Arrival::Answering(_)) => self.heard_soon(io),
             Phase::Trunk(Arrival::Opening)
             | Phase::Queue(_)
             | Phase::Ringing(..)

@@ -179,6 +179,11 @@ impl Leg {
         self.proven && self.agreed.is_some()
     }
 
+    /// Whether our 183 waits for a PRACK: nobody listens yet.
+    pub(super) fn is_held_back(&self, io: &Io<'_>) -> bool {
+        self.session().is_some_and(|session| io.sip.is_held_back(session))
+    }
+
     /// Whether our 200 or the peer's has passed.
     pub(super) fn is_up(&self) -> bool {
         matches!(self.state, State::Up { .. })

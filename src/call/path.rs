@@ -148,7 +148,7 @@ impl Call {
             io.step(&self.id, "early media");
             return match self.caller.early_media(io) {
                 Err(_) => Next::fault("early media failed"),
-                Ok(()) if self.caller.is_proven() => self.heard_now(io),
+                Ok(()) if self.caller.is_proven() => self.heard_soon(io),
                 Ok(()) => {
                     io.set(CallTimer::Guidance, EARLY);
                     Next::Stay
@@ -170,6 +170,15 @@ impl Call {
             }
             Err(_) => Next::fault("no answer could be made"),
         }
+    }
+
+    /// In early media: speaks now, or as soon as the 183 has got out.
+    pub(super) fn heard_soon(&mut self, io: &mut Io<'_>) -> Next {
+        if self.caller.is_held_back(io) {
+            io.set(CallTimer::Guidance, EARLY);
+            return Next::Stay;
+        }
+        self.heard_now(io)
     }
 
     /// The caller hears us from here on: what was parked comes now.

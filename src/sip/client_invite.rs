@@ -1,8 +1,9 @@
 //! The INVITE client transaction: an INVITE that we sent and its responses.
 //!
-//! Owns the machine of RFC 3261 §17.1.1 as corrected by RFC 6026 §8.4, with one addition: an INVITE
-//! whose outcome nobody wants any longer does not wait for it forever. Does not own the ACK to a
-//! 2xx, which belongs to the session.
+//! Owns the machine of RFC 3261 §17.1.1 as corrected by RFC 6026 §8.4, with two additions: an
+//! INVITE whose outcome nobody wants any longer does not wait for it forever; and an error of the
+//! network does not end one that the peer has begun to answer, because its final response may come
+//! yet. Does not own the ACK to a 2xx, which belongs to the session.
 
 use crate::sip::machine::{Action, Row, Timer};
 
@@ -58,7 +59,7 @@ pub(crate) const TABLE: &[Row<State, Event>] = {
         Row { from: Proceeding, on: Success, to: Accepted, act: &[Start(M), Pass] },
         Row { from: Proceeding, on: Failure, to: Completed, act: &[Ack, Start(D), Pass] },
         Row { from: Proceeding, on: Event::Timer(Unanswered), to: Terminated, act: &[TellTimeout] },
-        Row { from: Proceeding, on: TransportError, to: Terminated, act: &[TellFailure] },
+        Row { from: Proceeding, on: TransportError, to: Proceeding, act: &[TellFailure] },
         Row { from: Accepted, on: Success, to: Accepted, act: &[Pass] },
         Row { from: Accepted, on: Event::Timer(M), to: Terminated, act: &[] },
         Row { from: Completed, on: Failure, to: Completed, act: &[Ack] },

@@ -129,6 +129,25 @@ fn early_media_that_ends_without_a_counselor_is_never_answered() {
     }
 }
 
+/// A lost PRACK holds our 183 up, and who has no 183 listens to nothing.
+#[test]
+fn early_media_begins_when_the_183_has_got_out() {
+    let mut world = World::new(&basic("answer = \"early_media\"", "", ""));
+    let mut raw = Raw::caller(7);
+    raw.invite(&mut world, "Supported: 100rel\r\n", "10.0.1.7:4000");
+    world.run(5 * S);
+    assert!(!world.story().contains("hears"), "{}", world.story());
+    assert!(raw.responses(&world, &Method::Invite, 183).is_empty());
+    let ringing = raw.responses(&world, &Method::Invite, 180);
+    let rseq = ringing[0].number(&Name::RSeq).expect("a reliable 180");
+    raw.send(&mut world, &Method::Prack, &format!("RAck: {rseq} 1 INVITE\r\n"), "");
+    world.run(700 * MS);
+    assert!(!raw.responses(&world, &Method::Invite, 183).is_empty());
+    assert!(raw.responses(&world, &Method::Invite, 480).is_empty(), "not yet said");
+    world.run(600 * MS);
+    assert!(!raw.responses(&world, &Method::Invite, 480).is_empty(), "{}", world.story());
+}
+
 #[test]
 fn a_caller_who_cancels_in_the_early_media_leaves_a_record() {
     let mut world = World::new(&mode("early_media"));

@@ -146,6 +146,15 @@ impl Disks {
         self.gaps.extend(self.unwritten_since.take().map(|from| Gap { from, to: now }));
     }
 
+    /// What was lost, for a failing test.
+    pub(super) fn story(&self, started: Instant) -> impl Iterator<Item = String> {
+        let ms = move |at: Instant| (at - started).as_millis();
+        let deaths =
+            self.deaths.iter().map(move |it| format!("{:>8} ms a process ends", ms(it.at)));
+        let lost = move |gap: &Gap| format!("{:>8} ms to {} ms: lost", ms(gap.from), ms(gap.to));
+        deaths.chain(self.gaps.iter().map(lost))
+    }
+
     /// How many refusals may have another record: the secret that names them was lost, and the INVITE
     /// came again.
     pub(crate) fn nameless(&self) -> usize {
@@ -258,8 +267,11 @@ impl World {
 
     /// These are gone from it soon.
     pub(super) fn forget(&mut self, keys: Vec<Key>) {
-        self.life.disks.gone.extend(keys);
-        self.life.disks.beat_at.get_or_insert(self.now + BEAT);
+        let disks = &mut self.life.disks;
+        disks.gone.extend(keys);
+        // Records that wait for the journal hold nothing else up.
+        let due = self.now + BEAT;
+        disks.beat_at = Some(disks.beat_at.map_or(due, |at| at.min(due)));
     }
 
     fn put(&mut self, key: Key, value: Option<Bytes>) {

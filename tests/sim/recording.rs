@@ -211,21 +211,38 @@ impl World {
         match self.recordings.get(line).ok_or("an unknown line is recorded")? {
             Mode::Off => Err("recorded on a line that does not record"),
             Mode::On { prompt } => {
-                heard(prompt).map(|_| ()).ok_or("recorded without having heard the notice")
+                // Who has agreed on another line knows it.
+                let others = self.recordings.values().any(|mode| match mode {
+                    Mode::Ask { prompt, timeout } => heard(prompt)
+                        .is_some_and(|when| self.has_agreed(phone, port, when, *timeout)),
+                    Mode::On { .. } | Mode::Off => false,
+                });
+                let knows = heard(prompt).is_some() || others;
+                knows.then_some(()).ok_or("recorded without having heard the notice")
             }
             Mode::Ask { prompt, timeout } => {
-                let (from, to) = heard(prompt).ok_or("recorded without having been asked")?;
-                let slack = Duration::from_millis(100);
-                let keys = self.keys_of(phone, port, from);
-                let mut early = keys.iter().filter(|(at, _)| *at <= to);
-                // What is keyed at the very end as it is heard comes after the end as it was said.
-                let mut late = keys.iter().filter(|(at, _)| *at + 2 * self.link.delay + TICK > to);
-                let refused = early.any(|(_, key)| *key != '1');
-                let agreed = !refused
-                    && late.next().is_some_and(|(at, k)| *k == '1' && *at <= to + *timeout + slack);
-                agreed.then_some(()).ok_or("recorded without having agreed")
+                let when = heard(prompt).ok_or("recorded without having been asked")?;
+                let has_agreed = self.has_agreed(phone, port, when, *timeout);
+                has_agreed.then_some(()).ok_or("recorded without having agreed")
             }
         }
+    }
+
+    /// Whether the answer to a question that was heard from then to then was yes.
+    fn has_agreed(
+        &self,
+        phone: &Phone,
+        port: PortId,
+        (from, to): (Instant, Instant),
+        timeout: Duration,
+    ) -> bool {
+        let slack = Duration::from_millis(100);
+        let keys = self.keys_of(phone, port, from);
+        let mut early = keys.iter().filter(|(at, _)| *at <= to);
+        // What is keyed at the very end as it is heard comes after the end as it was said.
+        let mut late = keys.iter().filter(|(at, _)| *at + 2 * self.link.delay + TICK > to);
+        let refused = early.any(|(_, key)| *key != '1');
+        !refused && late.next().is_some_and(|(at, key)| *key == '1' && *at <= to + timeout + slack)
     }
 
     /// The keys that this phone's caller pressed from then on, by whatever means.

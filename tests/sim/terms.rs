@@ -223,8 +223,10 @@ impl World {
             return;
         }
         for (id, term) in &self.terms.sessions {
-            // A process that knows nothing of a session can't end it.
-            let is_unknown = self.life.disks.is_in_a_gap(term.granted);
+            // A process that knows nothing of a session, or of its INVITE, can't end it.
+            let leg = self.endings.legs.all.get(id);
+            let mut lost = [Some(term.granted), leg.map(|leg| leg.since)].into_iter().flatten();
+            let is_unknown = lost.any(|at| self.life.disks.is_in_a_gap(at));
             if term.until + SLACK < self.now && !is_unknown {
                 let late = self.now - term.until;
                 broken.push(format!("session {id} goes on {late:?} after its end"));

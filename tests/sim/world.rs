@@ -424,7 +424,7 @@ impl World {
             format!("{ms:>8} ms {} -> {} {first}", sent.from, sent.to)
         });
         let steps = self.steps.iter().cloned();
-        wire.chain(steps).collect::<Vec<_>>().join("\n")
+        wire.chain(steps).chain(self.life.disks.story(self.started)).collect::<Vec<_>>().join("\n")
     }
 
     pub(super) fn post_voice(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {

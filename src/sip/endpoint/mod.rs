@@ -134,6 +134,11 @@ impl Endpoint {
         self.with(session, |session, core| session.ring(core, now, code, sdp));
     }
 
+    /// Whether a provisional response still waits for the PRACK of the one before.
+    pub fn is_held_back(&self, session: SessionId) -> bool {
+        self.sessions.get(&session).is_some_and(Session::is_held_back)
+    }
+
     /// Answers by 200, which is repeated until its ACK and waits for a PRACK that is out.
     pub fn answer(&mut self, now: Instant, session: SessionId, sdp: Bytes) {
         self.with(session, |session, core| session.answer(core, now, sdp));

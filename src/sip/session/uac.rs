@@ -111,13 +111,24 @@ impl Session {
                 }
             },
             What::Timeout => self.end_calling(core, Cause::Unanswered),
-            What::Failure => self.end_calling(core, Cause::Unreachable),
+            What::Failure => self.on_calling_failed(core, now),
         }
     }
 
     fn end_calling(&mut self, core: &mut Core, cause: Cause) {
         self.tell_end(core, cause);
         self.stage = Stage::Over;
+    }
+
+    /// The network says that nobody is there. A phone that was is hung up on, lest it rings on or
+    /// its answer is left unacknowledged: anybody can say so in the network's name.
+    fn on_calling_failed(&mut self, core: &mut Core, now: Instant) {
+        if matches!(&self.stage, Stage::Calling(calling) if calling.heard) {
+            self.cancel(core, now, None);
+            self.tell_end(core, Cause::Unreachable);
+        } else {
+            self.end_calling(core, Cause::Unreachable);
+        }
     }
 
     fn hear(&mut self) {

@@ -234,6 +234,10 @@ impl Session {
         self.send_ring(core, now);
     }
 
+    pub(crate) fn is_held_back(&self) -> bool {
+        matches!(&self.stage, Stage::Incoming(incoming) if incoming.next.is_some())
+    }
+
     pub(super) fn ring_again(&mut self, core: &mut Core, now: Instant) {
         let Stage::Incoming(incoming) = &self.stage else { return };
         if !incoming.sender.is_waiting() {

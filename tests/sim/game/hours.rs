@@ -5,6 +5,7 @@
 //! calendar is not asked, so that its records can be judged.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use koebashi::call::cdr::{Cdr, Outcome};
 use koebashi::chance::Chance;
@@ -14,6 +15,8 @@ use koebashi::time::Timestamp;
 const DAY: u64 = 24 * 60;
 /// The first minute of a day in which a line opens, by the clock; it does so until midnight.
 const DUSK: u64 = 17 * 60;
+/// How long a process may be dead.
+const DEAD: Duration = Duration::from_secs(3);
 /// Minutes that the clock in Tokyo is ahead.
 const TOKYO: i64 = 9 * 60;
 
@@ -74,7 +77,9 @@ impl Hours {
     pub(super) fn judge(self, cdr: &Cdr, is_first: bool) -> Option<String> {
         let (at, then) = (self.are_open(cdr.started), self.are_open(cdr.ended));
         let was_open = at || !is_first && then;
-        let was_closed = !at || !is_first && !then;
+        // A process may have died of an INVITE, and the next one answers it.
+        let soon = self.are_open(cdr.started + DEAD);
+        let was_closed = !at || !soon || !is_first && !then;
         let is_right = match cdr.outcome {
             // A counselor may have handed the caller on, who came in before.
             Outcome::Answered => was_open || !is_first,

@@ -62,6 +62,31 @@ fn a_bye_outlives_an_error_of_the_network() {
     assert_eq!(bench.endpoint.counts().sessions, 0);
 }
 
+/// Whoever called it goes on to the next; it is not left ringing, or with an answer that nobody takes.
+#[test]
+fn a_phone_that_rings_on_after_an_error_of_the_network_is_hung_up_on() {
+    for answers in [false, true] {
+        let mut bench = Bench::new(policy());
+        let (_, invite) = bench.call(policy());
+        bench.receive(&response(&invite, 180, "t", "", ""));
+        bench.endpoint.flow_failed(bench.now, bench.flow);
+        assert_eq!(bench.told(), ["Progress 180", "Ended Unreachable"]);
+        let cancel = bench.sent().remove(0);
+        assert_eq!(line(&cancel), "CANCEL");
+        if answers {
+            let success = response(&invite, 200, "t", "", OFFER);
+            assert_eq!(lines(&bench.receive(&success)), ["ACK", "BYE"]);
+        } else {
+            bench.receive(&response(&cancel, 200, "t", "", ""));
+            assert_eq!(lines(&bench.receive(&response(&invite, 487, "t", "", ""))), ["ACK"]);
+        }
+        bench.wait(secs(64));
+        let counts = bench.endpoint.counts();
+        assert_eq!((counts.transactions, counts.sessions), (0, 0));
+        assert!(bench.told().is_empty());
+    }
+}
+
 /// The probe has a limit of its own.
 #[test]
 fn a_probe_outlives_an_error_of_the_network() {
