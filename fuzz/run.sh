@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes the readers and the switchboard: each target of tests/fuzz for so many seconds, two at a
-# time: `fuzz/run.sh 20` as for every change, `fuzz/run.sh 60` a minute each,
-# `fuzz/run.sh 28800` over night, before a release, `fuzz/run.sh 300 uri sdp` these only.
+# time: `fuzz/run.sh 60` a minute each, as for every change, `fuzz/run.sh 28800` over night, before a
+# release, `fuzz/run.sh 300 uri sdp` these only.
 # `fuzz/run.sh keep` puts what was found of new ways, in few and small files, into fuzz/corpus.
 # Needs a C++ compiler. Ends with 1 when a promise was broken, and says how to see it again.
 set -euo pipefail

@@ -14,6 +14,7 @@ impl Shell {
         while let Some(output) = self.switchboard.poll_output() {
             self.do_one(output);
         }
+        self.survival.settle(&self.store);
     }
 
     /// Has the journal keep what has changed: before anything of it shows.

@@ -2,8 +2,7 @@
 //! in the journal while the database can't be written.
 //!
 //! Owns their keys, and which of them the journal has. As many as the store has room for, since it
-//! counts and forgets any other. A store that is well has nearly all of them before the journal is
-//! asked. What a record says is [`recorded`]'s.
+//! counts and forgets any other. What a record says is [`recorded`]'s.
 
 use std::collections::BTreeMap;
 
@@ -61,12 +60,12 @@ impl KeptRecords {
                 Place::Journal(key) => Some((key, None)),
             })
             .collect();
-        for place in self.0.values_mut() {
-            if let Place::Memory(cdr) = place {
-                let key: Key = [PREFIX, cdr.call.0.as_bytes()].concat().into();
-                changes.push((key.clone(), Some(recorded::keep(cdr).into())));
-                *place = Place::Journal(key);
-            }
+        // The journal has all that were there when it was asked last.
+        for place in self.0.values_mut().rev() {
+            let Place::Memory(cdr) = place else { break };
+            let key: Key = [PREFIX, cdr.call.0.as_bytes()].concat().into();
+            changes.push((key.clone(), Some(recorded::keep(cdr).into())));
+            *place = Place::Journal(key);
         }
         changes
     }

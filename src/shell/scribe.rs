@@ -94,6 +94,16 @@ impl Scribe {
         }
     }
 
+    /// Has changes written that nothing waits for.
+    pub(super) fn note(&self, changes: impl IntoIterator<Item = Change>) {
+        let mut desk = self.shared.lock();
+        desk.waiting.extend(changes);
+        desk.handed += 1;
+        desk.since.get_or_insert_with(Instant::now);
+        drop(desk);
+        self.shared.work.notify_one();
+    }
+
     /// For somebody who never waits.
     pub(super) fn pen(&self) -> Pen {
         Pen(Arc::clone(&self.shared))

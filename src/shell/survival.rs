@@ -143,6 +143,9 @@ pub(super) struct Survival {
     states: BTreeMap<u32, Value>,
     /// What is gone, and is forgotten as soon as the records that came of it are safe.
     gone: BTreeSet<Key>,
+    /// A call is among that, which would be gone on with and keep a counselor from the next; or
+    /// there is a new record.
+    is_due: bool,
     records: KeptRecords,
     service: KeptService,
     /// When sockets are closed that nobody has claimed.
@@ -173,6 +176,7 @@ impl Survival {
             voices: KeptVoices::default(),
             states: BTreeMap::new(),
             gone: BTreeSet::new(),
+            is_due: false,
             records: KeptRecords::default(),
             service: KeptService::default(),
             claimed_by: Some(Instant::now() + CLAIM_WITHIN),
@@ -271,18 +275,22 @@ impl Survival {
     /// long as that has not written it.
     pub(super) fn hand_in(&mut self, cdr: Cdr, store: &Store) {
         if self.keeps() {
+            self.is_due = true;
             self.records.hand_in(cdr, store);
         } else {
             store.cdr(cdr);
         }
     }
 
-    /// Has changes written before what they bring about is carried out. What is gone stays for a
-    /// moment: a store that is well has the record of a call that is over before anybody asks.
+    /// Has changes written before what they bring about is carried out. What is gone stays until
+    /// [`settle`](Self::settle) or [`beat`](Self::beat).
     pub(super) fn keep(&mut self, changes: Vec<Change>) {
         let Some(scribe) = &self.scribe else { return };
         let mut there = Vec::new();
         for Change { key, value } in changes {
+            let is_call =
+                matches!(key, call::journal::Key::Call(_) | call::journal::Key::Internal(_));
+            self.is_due |= is_call && value.is_none();
             let key = name(&key);
             if value.is_some() {
                 self.gone.remove(&key);
@@ -299,7 +307,16 @@ impl Survival {
     /// Takes out of the journal, soon, what is gone.
     pub(super) fn gone(&mut self, keys: &[call::journal::Key]) {
         if self.keeps() {
+            self.is_due = true;
             self.gone.extend(keys.iter().map(name));
+        }
+    }
+
+    /// To be called when all is carried out: a call that is over is forgotten at once, and its
+    /// record written in its place. Nothing waits for that.
+    pub(super) fn settle(&mut self, store: &Store) {
+        if std::mem::take(&mut self.is_due) {
+            self.forget(store, Scribe::note);
         }
     }
 
@@ -311,7 +328,7 @@ impl Survival {
                 tracing::info!(count, "sockets of the last run that nobody needs are closed");
             }
         }
-        self.forget(store);
+        self.forget(store, Scribe::keep);
         let health = self.scribe.as_ref().map(Scribe::health).unwrap_or_default();
         match (&self.fault, &health.fault) {
             (None, Some(fault)) => tracing::warn!(
@@ -327,13 +344,17 @@ impl Survival {
 
     /// Of a call that is over there is its record, where the store has not written it, and nothing
     /// else.
-    fn forget(&mut self, store: &Store) {
+    fn forget(
+        &mut self,
+        store: &Store,
+        write: impl FnOnce(&Scribe, Vec<crate::store::journal::Change>),
+    ) {
         let Some(scribe) = &self.scribe else { return };
         let gone = std::mem::take(&mut self.gone).into_iter().map(|key| (key, None));
         let records = self.records.changes(store);
         let changes: Vec<_> = gone.chain(records).chain(self.service.changes()).collect();
         if !changes.is_empty() {
-            scribe.keep(changes);
+            write(scribe, changes);
         }
     }
 
@@ -352,7 +373,7 @@ impl Survival {
         while store.committed() < store.taken_in() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
         }
-        self.forget(store);
+        self.forget(store, Scribe::keep);
         let left = until.saturating_duration_since(Instant::now());
         if self.scribe.as_ref().is_some_and(|scribe| !scribe.flush(left)) {
             tracing::error!("the journal of live calls is not whole: what it lacks ends here");

@@ -2,8 +2,8 @@
 //! times in which either takes nothing.
 //!
 //! Owns what waits for a disk, what a crash loses of it, and whether a second record of a call may
-//! be. As the shell has it: what is gone stays in the journal for a second, and then a record that
-//! the database has not taken stays in its place, also for the next process; changes that the
+//! be. As the shell has it: what is gone stays in the journal for a second, a call for a moment, and
+//! a record that the database has not taken stays in its place, also for the next process; changes that the
 //! journal refuses are written when it takes them again; what else waits dies with the process.
 //! What the journal holds besides is [`Life`](super::life::Life)'s.
 
@@ -23,6 +23,8 @@ use super::world::World;
 
 /// How long what is gone stays in the journal at most.
 const BEAT: Duration = Duration::from_secs(1);
+/// The same, of a call that is over, and how long its record is not there: another thread writes it.
+const SOON: Duration = Duration::from_millis(10);
 
 /// A time of which the next process knew nothing, because the journal was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +108,12 @@ impl Disks {
         self.next().is_none()
     }
 
+    /// Records that wait for the journal hold nothing else up.
+    fn beat_within(&mut self, now: Instant, span: Duration) {
+        let due = now + span;
+        self.beat_at = Some(self.beat_at.map_or(due, |at| at.min(due)));
+    }
+
     /// A switchboard tells the record of a call: once, unless it was killed before the journal had
     /// forgotten the call. An INVITE that was refused may come again to the next process.
     fn note(&mut self, now: Instant, cdr: &Cdr) {
@@ -118,7 +126,7 @@ impl Disks {
         let may_come_again = self
             .deaths
             .get(before)
-            .is_some_and(|death| death.at <= at + BEAT || death.is_behind || is_refusal);
+            .is_some_and(|death| death.at <= at + SOON || death.is_behind || is_refusal);
         if !may_come_again {
             self.broken.push(format!("{} has two records", cdr.call));
         }
@@ -225,7 +233,7 @@ impl World {
         self.note_end_of_record(&cdr);
         if self.life.disks.database.is_some() {
             self.life.disks.waiting.push(Waiting { cdr, is_kept: false });
-            self.life.disks.beat_at.get_or_insert(self.now + BEAT);
+            self.life.disks.beat_within(self.now, SOON);
         } else {
             self.write(cdr);
         }
@@ -267,11 +275,10 @@ impl World {
 
     /// These are gone from it soon.
     pub(super) fn forget(&mut self, keys: Vec<Key>) {
-        let disks = &mut self.life.disks;
-        disks.gone.extend(keys);
-        // Records that wait for the journal hold nothing else up.
-        let due = self.now + BEAT;
-        disks.beat_at = Some(disks.beat_at.map_or(due, |at| at.min(due)));
+        let is_call = |key: &Key| matches!(key, Key::Call(_) | Key::Internal(_));
+        let span = if keys.iter().any(is_call) { SOON } else { BEAT };
+        self.life.disks.gone.extend(keys);
+        self.life.disks.beat_within(self.now, span);
     }
 
     fn put(&mut self, key: Key, value: Option<Bytes>) {

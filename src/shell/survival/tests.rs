@@ -112,6 +112,22 @@ fn of_a_call_that_is_over_there_is_the_record_that_waits_and_nothing_else() {
     assert_eq!(place.records(), (0..5).map(|n| (format!("c{n}"), legs)).collect());
 }
 
+/// One process after another that dies within a second must not gather calls that are over.
+#[test]
+fn a_call_that_is_over_is_forgotten_without_a_beat() {
+    let place = Place::new("survival-settles");
+    let (store, lock) = (place.store(), Connection::open(&place.config.path).unwrap());
+    lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let (mut survival, _) = place.begin(&store, Box::new(|_| None));
+    call(&mut survival, &store, 0);
+    survival.settle(&store);
+    let shown = || place.kept().into_iter().map(|(key, _)| key.as_str().to_owned());
+    until(|| shown().eq(["record/c0".to_owned()]));
+    call(&mut survival, &store, 1);
+    survival.settle(&store);
+    until(|| shown().eq(["record/c0", "record/c1"].map(str::to_owned)));
+}
+
 #[test]
 fn a_store_that_is_well_leaves_nothing_in_the_journal() {
     let place = Place::new("survival-well");
