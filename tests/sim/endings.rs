@@ -315,10 +315,13 @@ impl World {
         let (disks, delay) = (&self.life.disks, self.link.delay);
         // What was on its way when the gap began has come in it.
         let is_missed = |at| disks.is_in_a_gap(at) || disks.is_in_a_gap(at + delay);
-        !disks.gaps.is_empty()
-            && self.wire.iter().any(|sent| {
-                peer(sent.from, sent.to) == leg.phone && sent.at >= leg.since && is_missed(sent.at)
-            })
+        leg.answered.is_some_and(|at| disks.is_in_a_gap(at))
+            || !disks.gaps.is_empty()
+                && self.wire.iter().any(|sent| {
+                    peer(sent.from, sent.to) == leg.phone
+                        && sent.at >= leg.since
+                        && is_missed(sent.at)
+                })
     }
 
     /// A record comes: what it says is what happened to one of those who called at its beginning.

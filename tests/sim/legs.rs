@@ -43,6 +43,8 @@ pub(super) struct Leg {
     pub(super) rang: Option<Instant>,
     /// A 200 was sent or has come.
     pub(super) is_up: bool,
+    /// When the phone's 200 was read.
+    pub(super) answered: Option<Instant>,
     /// Where the service hears it.
     port: Option<u16>,
     /// The how manyth it was to be told a port: of two with the same port the later has it.
@@ -76,6 +78,7 @@ impl Leg {
             begun: Vec::new(),
             since: now,
             rang: None,
+            answered: None,
             is_up: false,
             port: None,
             claim: 0,
@@ -162,7 +165,10 @@ impl Legs {
                         leg.waits.remove(&(cseq.seq, what));
                     }
                 }
-                leg.is_up |= cseq.method == Method::Invite && (200..300).contains(&code);
+                if cseq.method == Method::Invite && (200..300).contains(&code) {
+                    leg.is_up = true;
+                    leg.answered.get_or_insert(now);
+                }
                 // To a NOTIFY it says that of the subscription alone (RFC 6665 §4.2.2).
                 if matches!(code, 408 | 481) && cseq.method != Method::Notify {
                     leg.leave(now);
