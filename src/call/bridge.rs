@@ -15,7 +15,7 @@ pub(super) use watched::Turned;
 
 use super::cdr::CallId;
 use super::closing;
-use super::config::Extension;
+use super::config::{Extension, SILENCE};
 use super::counselor::Activity;
 use super::io::{CallTimer, Io};
 use super::keypad::Keypad;
@@ -258,7 +258,6 @@ impl Bridge {
         cx: &mut Cx<'_, '_>,
         session: SessionId,
         alive: bool,
-        again: Duration,
     ) -> Next {
         if !self.leg.is(session) {
             self.on_supervisor_probed(cx, session, alive);
@@ -266,8 +265,12 @@ impl Bridge {
         }
         match (self.pulse, alive) {
             (Pulse::Beats, _) => Next::Stay,
-            (Pulse::Asked | Pulse::Holds, true) => {
-                cx.io.set(CallTimer::Probe, again);
+            (Pulse::Asked, true) => {
+                cx.io.set(CallTimer::Probe, SILENCE);
+                Next::Stay
+            }
+            (Pulse::Holds, true) => {
+                cx.io.set(CallTimer::Probe, cx.config.limits.vanish_after);
                 Next::Stay
             }
             (Pulse::Asked | Pulse::Holds, false) => {

@@ -92,15 +92,15 @@ pub struct Limits {
     pub lost_caller: Duration,
 }
 
-impl Limits {
-    /// The share of `vanish_after` that a phone is silent before it is asked whether it is there.
-    pub fn silence(&self) -> Duration {
-        self.vanish_after * 3 / 8
-    }
+/// How long a phone is silent before it is asked whether it is there.
+pub const SILENCE: Duration = Duration::from_secs(3);
+/// In which its silence is noticed, and its answer or the want of one.
+const NOTICED_WITHIN: Duration = Duration::from_secs(1);
 
-    /// The share that it has for its answer. What is left is for noticing either.
+impl Limits {
+    /// How long it has for its answer: by `vanish_after` it is known to be gone.
     pub fn question(&self) -> Duration {
-        self.vanish_after / 2
+        self.vanish_after.saturating_sub(SILENCE + NOTICED_WITHIN)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::cdr::{EndReason, EndedBy};
-use super::config::DtmfMeans;
+use super::config::{DtmfMeans, SILENCE};
 use super::io::{CallTimer, Io};
 use super::ring::{Rang, Ring};
 use super::trunk::Arrival;
@@ -145,8 +145,7 @@ impl Call {
             }
             return io.set(CallTimer::CallerProbe, limits.vanish_after);
         }
-        let again = limits.silence();
-        self.in_bridge(io, |bridge, cx| bridge.on_probed(cx, session, alive, again));
+        self.in_bridge(io, |bridge, cx| bridge.on_probed(cx, session, alive));
     }
 
     fn on_ended(&mut self, io: &mut Io<'_>, session: SessionId, cause: &Cause) {
@@ -309,7 +308,7 @@ impl Call {
             io.sip.probe(io.now.mono, session, limit);
             if !io.is_set(CallTimer::CallerLost) {
                 // The silence has lasted for the limit by now.
-                let lasted = limits.silence() + NOTICED_WITHIN;
+                let lasted = SILENCE + NOTICED_WITHIN;
                 let left = limits.lost_caller.saturating_sub(lasted).max(limits.lost_caller / 2);
                 io.set(CallTimer::CallerLost, left);
             }

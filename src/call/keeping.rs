@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::bridge::Bridge;
 use super::cdr::{CallId, Cdr, EndReason, EndedBy, Outcome, Whose};
-use super::config::{AnswerMode, Config, Extension, LineId, NodeId, Said, Target};
+use super::config::{AnswerMode, Config, Extension, LineId, NodeId, SILENCE, Said, Target};
 use super::guidance::Guidance;
 use super::io::{CallTimer, Clock, Io};
 use super::journal::Unreadable;
@@ -142,7 +142,7 @@ impl Call {
         if self.caller.is_up() {
             // The media plane tells of silence only where it has heard something: who left while
             // nobody was there is found out by being asked.
-            io.set(CallTimer::CallerProbe, self.config.limits.silence());
+            io.set(CallTimer::CallerProbe, SILENCE);
         }
         let next = match phase {
             kept::Phase::Opening => {

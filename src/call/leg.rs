@@ -255,7 +255,7 @@ impl Leg {
         let (body, agreed) = self.our_sdp()?;
         io.sip.ring(io.now.mono, session, 183, Some(body));
         if let Some(agreed) = agreed {
-            self.proven = agreed.rtp.ip() == self.place.signaling;
+            self.proven |= agreed.rtp.ip() == self.place.signaling;
             self.agreed = Some(agreed);
             self.connect(io);
         }

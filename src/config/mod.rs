@@ -295,7 +295,6 @@ fn read_root(reader: Reader, root: &Section<'_>, base_dir: &Path, is_demo: bool)
     let counselors = counselors::counselors(root, &context);
     let opening = opening::opening(root, &context);
     root.done();
-    let silent_after = service.limits.silence();
     let call = call::config::Config {
         timezone: service.timezone,
         trunks,
@@ -319,7 +318,7 @@ fn read_root(reader: Reader, root: &Section<'_>, base_dir: &Path, is_demo: bool)
         sip,
         tls,
         files,
-        media: media::Config { silent_after, ..media? },
+        media: media::Config { silent_after: call::config::SILENCE, ..media? },
         shell: shell::Config { sockets, ..service.shell },
         console: console?,
         contacts: contacts?,

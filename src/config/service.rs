@@ -256,7 +256,7 @@ fn sockets(section: &Section<'_>) -> Option<SocketLimits> {
     })
 }
 
-/// `[media]`; how long a silence is follows from `service.vanish_after`.
+/// `[media]`.
 pub(super) fn media(root: &Section<'_>) -> Option<media::Config> {
     let section = root.section("media");
     let backends =

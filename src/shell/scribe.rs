@@ -52,7 +52,7 @@ struct Shared {
 struct Desk {
     /// The latest change of each key that the thread has not taken: as many as there are keys.
     waiting: BTreeMap<Key, Option<Value>>,
-    /// Calls of [`Scribe::keep`], and how many of them are in the file.
+    /// Calls of [`Scribe::keep`] and [`Scribe::note`], and how many of them are in the file.
     handed: u64,
     written: u64,
     late: u64,

@@ -288,9 +288,7 @@ impl Survival {
         let Some(scribe) = &self.scribe else { return };
         let mut there = Vec::new();
         for Change { key, value } in changes {
-            let is_call =
-                matches!(key, call::journal::Key::Call(_) | call::journal::Key::Internal(_));
-            self.is_due |= is_call && value.is_none();
+            self.is_due |= value.is_none() && is_call(&key);
             let key = name(&key);
             if value.is_some() {
                 self.gone.remove(&key);
@@ -307,7 +305,7 @@ impl Survival {
     /// Takes out of the journal, soon, what is gone.
     pub(super) fn gone(&mut self, keys: &[call::journal::Key]) {
         if self.keeps() {
-            self.is_due = true;
+            self.is_due |= keys.iter().any(is_call);
             self.gone.extend(keys.iter().map(name));
         }
     }
@@ -379,6 +377,10 @@ impl Survival {
             tracing::error!("the journal of live calls is not whole: what it lacks ends here");
         }
     }
+}
+
+fn is_call(key: &call::journal::Key) -> bool {
+    matches!(key, call::journal::Key::Call(_) | call::journal::Key::Internal(_))
 }
 
 /// What the journal calls it.

@@ -3,9 +3,9 @@
 //!
 //! Owns what waits for a disk, what a crash loses of it, and whether a second record of a call may
 //! be. As the shell has it: what is gone stays in the journal for a second, a call for a moment, and
-//! a record that the database has not taken stays in its place, also for the next process; changes that the
-//! journal refuses are written when it takes them again; what else waits dies with the process.
-//! What the journal holds besides is [`Life`](super::life::Life)'s.
+//! a record that the database has not taken stays in its place, also for the next process; changes
+//! that the journal refuses are written when it takes them again; what else waits dies with the
+//! process. What the journal holds besides is [`Life`](super::life::Life)'s.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use koebashi::call::board::{CounselorState, CounselorView};
 use koebashi::call::cdr::{Cdr, EndReason, EndedBy, Outcome};
-use koebashi::call::config::{Config, LineId};
+use koebashi::call::config::{Config, LineId, SILENCE};
 use koebashi::call::switchboard::Command;
 use koebashi::media::{PortId, Prompt, Source};
 use koebashi::sip::message::{Message, Method};
@@ -124,7 +124,7 @@ impl Endings {
         self.lines.extend(config.lines.keys().cloned());
         let waits = config.lines.values().map(|line| line.queue.max_wait);
         let limits = &config.limits;
-        let (vanish, lost) = (limits.silence() + limits.question(), limits.lost_caller);
+        let (vanish, lost) = (SILENCE + limits.question(), limits.lost_caller);
         let wait = waits.min().unwrap_or_default();
         let (v, l, w) = self.limits.unwrap_or((vanish, lost, wait));
         self.limits = Some((v.min(vanish), l.min(lost), w.min(wait)));
@@ -272,7 +272,7 @@ impl World {
         // Whoever holds is not expected to speak, and is asked from time to time.
         let asked = leg.waits_since(&[Wanted::SignOfLife]).filter(|_| !leg.is_caller);
         is_over(since, limit) && self.was_away(leg, heard)
-            || asked.is_some_and(|at| is_over(at, vanish / 2) && self.was_away(leg, at))
+            || asked.is_some_and(|at| is_over(at, vanish - SILENCE) && self.was_away(leg, at))
     }
 
     fn is_expired(&self, leg: &Leg) -> bool {

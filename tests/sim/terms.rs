@@ -36,12 +36,14 @@ struct Term {
     /// The phone is to refresh it (a session).
     is_theirs: bool,
     phone: SocketAddr,
+    /// How much earlier it may have been granted, by a process that died before it said so.
+    late: Duration,
 }
 
 impl Term {
     fn new(now: Instant, asked: (bool, u32), seconds: u32, phone: SocketAddr) -> Self {
         let until = now + Duration::from_secs(seconds.into());
-        Self { asked, granted: now, until, is_theirs: true, phone }
+        Self { asked, granted: now, until, is_theirs: true, phone, late: Duration::ZERO }
     }
 
     /// Whether it should have been renewed, which is due at half its time.
@@ -54,11 +56,10 @@ impl Term {
         now.saturating_duration_since(self.granted) * 5 > (self.until - self.granted) * 2
     }
 
-    /// Whether so little is left of it that the service may give it up (RFC 4028 §10). A process
-    /// may have granted it that died before it said so: the next one says it.
+    /// Whether so little is left of it that the service may give it up (RFC 4028 §10).
     fn is_given_up(&self, now: Instant) -> bool {
         let left = self.until.saturating_duration_since(now);
-        left <= ((self.until - self.granted) / 3).min(Duration::from_secs(32)) + DEAD
+        left <= ((self.until - self.granted) / 3).min(Duration::from_secs(32)) + self.late
     }
 }
 
@@ -97,13 +98,15 @@ impl Terms {
         self.longest.notes = self.longest.notes.max(most(|queue| queue.wrap_up));
     }
 
-    /// A message has left the service, or has reached it.
+    /// A message has left the service, or has reached it. `is_first`: at the very beginning of a
+    /// process that follows another.
     pub(super) fn on_message(
         &mut self,
         now: Instant,
         from: SocketAddr,
         to: SocketAddr,
         bytes: &[u8],
+        is_first: bool,
     ) -> Option<Sight> {
         // What grants or ends something: most messages do neither.
         let is_ours = from == server();
@@ -137,7 +140,14 @@ impl Terms {
         }
         let timer = message.session_expires().and_then(Result::ok);
         let phone = if is_ours { to } else { from };
-        self.on_agreed(now, id, cseq.seq, timer, phone, is_ours)
+        let sight = self.on_agreed(now, id.clone(), cseq.seq, timer, phone, is_ours);
+        if is_ours
+            && is_first
+            && let Some(term) = self.sessions.get_mut(&id)
+        {
+            term.late = DEAD;
+        }
+        sight
     }
 
     /// Whether so little is left of this session that it may be given up.
@@ -213,7 +223,8 @@ impl Terms {
 impl World {
     /// Notes what a message grants.
     pub(crate) fn note_terms(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
-        let sight = self.terms.on_message(self.now, from, to, bytes);
+        let is_first = self.life.deaths > 0 && self.now == self.life.since;
+        let sight = self.terms.on_message(self.now, from, to, bytes, is_first);
         self.sights.extend(sight);
     }
 

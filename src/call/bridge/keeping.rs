@@ -5,7 +5,7 @@
 
 use super::{Bridge, Cx, Help, HelpRing, Keypad, Next, Pulse};
 use crate::call::closing;
-use crate::call::config::Extension;
+use crate::call::config::{Extension, SILENCE};
 use crate::call::deed::{Actor, Why};
 use crate::call::io::CallTimer;
 use crate::call::kept::{self, Word};
@@ -54,7 +54,7 @@ impl Bridge {
         // that holds is not expected to be heard, and may have to connect again.
         let (pulse, ask_after) = match leg.holds_us() {
             true => (Pulse::Holds, cx.config.limits.lost_caller),
-            false => (Pulse::Asked, cx.config.limits.silence()),
+            false => (Pulse::Asked, SILENCE),
         };
         let mut bridge = Self {
             extension,

@@ -55,7 +55,8 @@ impl Endpoint {
 
     /// The transport of `flow` failed: ICMP, reset, or no connection. Requests outside a dialog
     /// that wait for an answer by it fail at once, and with them the sessions that are not answered
-    /// yet. Within a dialog nothing ends by it: requests are sent again until their time is over.
+    /// yet; a phone that rings already is hung up on. Within a dialog nothing ends by it: requests
+    /// are sent again until their time is over.
     pub fn flow_failed(&mut self, now: Instant, flow: Flow) {
         if flow.transport.is_stream() {
             self.core.txs.forget_connection(flow);

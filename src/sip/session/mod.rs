@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!  INVITE ──► Incoming ──answer──► Talking ◄──2xx── Calling ◄── invite
-//!                │                  │   │              │ hangup
+//!                │                  │   │              │ hangup, transport error
 //!                │ refuse, CANCEL   │   │ BYE of ours  ├──► Unwanted (no 1xx yet)
 //!                ▼                  │   ▼              └──► Cancelling
 //!               Over ◄──peer's BYE──┘  Ending ──► Over

@@ -74,11 +74,11 @@ impl Hours {
 
     /// What is wrong with a record. `is_first`: callers come to this line by its number alone, and
     /// not on from another.
-    pub(super) fn judge(self, cdr: &Cdr, is_first: bool) -> Option<String> {
+    pub(super) fn judge(self, cdr: &Cdr, is_first: bool, deaths: u64) -> Option<String> {
         let (at, then) = (self.are_open(cdr.started), self.are_open(cdr.ended));
         let was_open = at || !is_first && then;
         // A process may have died of an INVITE, and the next one answers it.
-        let soon = self.are_open(cdr.started + DEAD);
+        let soon = deaths == 0 || self.are_open(cdr.started + DEAD);
         let was_closed = !at || !soon || !is_first && !then;
         let is_right = match cdr.outcome {
             // A counselor may have handed the caller on, who came in before.

@@ -213,11 +213,13 @@ impl Game {
     pub(crate) fn check_hours(&mut self) {
         let new = &self.world.cdrs[self.judged..];
         self.judged = self.world.cdrs.len();
+        let deaths = self.world.life.deaths;
         for cdr in new {
             let Some(line) = cdr.line.as_ref().filter(|line| !self.by_hand.contains(line)) else {
                 continue;
             };
-            let wrong = self.hours.get(line).and_then(|it| it.judge(cdr, &*line.0 == "main"));
+            let wrong =
+                self.hours.get(line).and_then(|it| it.judge(cdr, &*line.0 == "main", deaths));
             assert!(wrong.is_none(), "{wrong:?}\n{}", self.world.story());
         }
     }

@@ -87,6 +87,29 @@ fn a_phone_that_rings_on_after_an_error_of_the_network_is_hung_up_on() {
     }
 }
 
+/// Its CANCEL waits for the connection by which it registers again.
+#[test]
+fn a_phone_that_rings_and_loses_its_connection_is_hung_up_on_by_the_next() {
+    let mut bench = Bench::new(policy());
+    bench.flow = tcp(40_000, 1);
+    let (_, invite) = bench.call(policy());
+    bench.receive(&response(&invite, 180, "t", "", ""));
+    bench.endpoint.flow_failed(bench.now, bench.flow);
+    assert_eq!(bench.told(), ["Progress 180", "Ended Unreachable"]);
+    let sent = bench.endpoint.poll_transmit().expect("a CANCEL");
+    assert_eq!(sent.flow.connection, None, "not by the one that is lost");
+    bench.endpoint.flow_failed(bench.now, sent.flow);
+    bench.endpoint.phone_moved(bench.now, tcp(40_000, 1), tcp(40_001, 2));
+    bench.endpoint.handle_timeout(bench.now);
+    let sent = bench.endpoint.poll_transmit().expect("the CANCEL again");
+    assert_eq!(line(&Message::parse(&sent.bytes).unwrap()), "CANCEL");
+    assert_eq!(sent.flow, tcp(40_001, 2));
+    // Its answer has crossed that.
+    bench.flow = tcp(40_001, 2);
+    let success = response(&invite, 200, "t", "", OFFER);
+    assert_eq!(lines(&bench.receive(&success)), ["ACK", "BYE"]);
+}
+
 /// The probe has a limit of its own.
 #[test]
 fn a_probe_outlives_an_error_of_the_network() {
