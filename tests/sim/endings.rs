@@ -17,6 +17,7 @@ use koebashi::sip::message::{Message, Method};
 
 use super::legs::{Leg, Legs, Wanted, peer};
 use super::phone::PhoneCall;
+use super::terms::DEAD;
 use super::world::{World, server};
 
 /// 64·T1: how long a request and a 200 are sent again.
@@ -158,7 +159,8 @@ impl World {
             let what = message.code().map_or_else(|| "BYE".to_owned(), |code| code.to_string());
             self.judge_end(id, &format!("{what} to {to}"));
         }
-        self.endings.legs.on_sent(self.now, to, &message);
+        let late = if self.is_first() { DEAD } else { Duration::ZERO };
+        self.endings.legs.on_sent(self.now, self.now - late, to, &message);
     }
 
     fn judge_end(&mut self, id: &str, what: &str) {

@@ -181,8 +181,14 @@ impl Legs {
         }
     }
 
-    /// The service sends a message.
-    pub(super) fn on_sent(&mut self, now: Instant, to: SocketAddr, message: &Message) {
+    /// The service sends a message. `since`: when it may have decided to.
+    pub(super) fn on_sent(
+        &mut self,
+        now: Instant,
+        since: Instant,
+        to: SocketAddr,
+        message: &Message,
+    ) {
         let (Ok(id), Ok(cseq)) = (message.call_id(), message.cseq()) else { return };
         if message.method() == Some(&Method::Invite) {
             self.all.entry(id.to_owned()).or_insert_with(|| Leg::new(now, id, to));
@@ -204,7 +210,7 @@ impl Legs {
             (None, _) => None,
         };
         if let Some(wanted) = wanted {
-            leg.waits.entry((cseq.seq, wanted)).or_insert(now);
+            leg.waits.entry((cseq.seq, wanted)).or_insert(since);
         }
         if let Some(port) = message.sdp().and_then(|sdp| port_of(&sdp)) {
             if leg.port != Some(port) {

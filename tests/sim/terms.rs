@@ -21,7 +21,7 @@ use super::world::{World, server};
 /// may be dead for three.
 const SLACK: Duration = Duration::from_secs(5);
 /// How long a process may be dead.
-const DEAD: Duration = Duration::from_secs(3);
+pub(super) const DEAD: Duration = Duration::from_secs(3);
 /// How long the voice of a phone that died may stay connected: `lost_caller`, and as long as a
 /// question and its repetition may take.
 const GONE_WITHIN: Duration = Duration::from_secs(90);
@@ -223,9 +223,14 @@ impl Terms {
 impl World {
     /// Notes what a message grants.
     pub(crate) fn note_terms(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
-        let is_first = self.life.deaths > 0 && self.now == self.life.since;
+        let is_first = self.is_first();
         let sight = self.terms.on_message(self.now, from, to, bytes, is_first);
         self.sights.extend(sight);
+    }
+
+    /// Whether a process begins now that follows another: it does what that had decided.
+    pub(super) fn is_first(&self) -> bool {
+        self.life.deaths > 0 && self.now == self.life.since
     }
 
     /// What is wrong now with what should be over.

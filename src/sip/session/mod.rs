@@ -8,7 +8,7 @@
 //!  INVITE ──► Incoming ──answer──► Talking ◄──2xx── Calling ◄── invite
 //!                │                  │   │              │ hangup, transport error
 //!                │ refuse, CANCEL   │   │ BYE of ours  ├──► Unwanted (no 1xx yet)
-//!                ▼                  │   ▼              └──► Cancelling
+//!                ▼                  │   ▼              └──► Cancelling ──2xx──► Ending
 //!               Over ◄──peer's BYE──┘  Ending ──► Over
 //!                                  Leaving: hung up before the ACK to our 2xx, then Ending
 //! ```

@@ -45,10 +45,9 @@ pub(crate) fn retry_after(core: &mut Core, now: Instant, tx: ServerTx) {
     core.txs.respond(now, tx, draft.with(Name::RetryAfter, seconds));
 }
 
-/// Takes and at once ends a session that a 2xx started and nobody wants: a further fork, or an
-/// answer that crossed our CANCEL. A 2xx to a re-INVITE is only acknowledged; other outcomes mean
-/// nothing. `sent`: the CSeq of our last request to that peer, if there was one beside the INVITE:
-/// a PRACK may have gone before.
+/// Takes and at once ends a session that a 2xx started and nobody wants: a further fork. A 2xx to a
+/// re-INVITE is only acknowledged; other outcomes mean nothing. `sent`: the CSeq of our last
+/// request to that peer, if there was one beside the INVITE: a PRACK may have gone before.
 pub(crate) fn reap(core: &mut Core, now: Instant, outcome: &Outcome, sent: u32) {
     let What::Response(response) = &outcome.what else { return };
     let is_success = response.code().is_some_and(|code| (200..300).contains(&code));

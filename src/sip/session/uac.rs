@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{Core, SDP, Session, Stage, Timer, reap};
+use super::{Core, SDP, Session, Stage, Timer};
 use crate::sip::dialog::Dialog;
 use crate::sip::header::{Contact, Name};
 use crate::sip::message::{Message, Method};
@@ -256,13 +256,23 @@ impl Session {
                 self.send_cancel(core, now, tx, reason.as_deref());
             }
             (_, ..200) => {}
-            // The answer crossed our CANCEL: the session must be taken before it can be ended.
-            (_, 200..300) => {
-                reap(core, now, outcome, self.dialog.local_seq);
-                self.stage = Stage::Over;
-            }
+            (_, 200..300) => self.end_what_crossed(core, now, outcome),
             _ => self.stage = Stage::Over,
         }
+    }
+
+    /// The answer crossed our CANCEL: the session must be taken before it can be ended. It lasts
+    /// until that is known, or a crash between the two would leave a phone in a call of its own.
+    fn end_what_crossed(&mut self, core: &mut Core, now: Instant, outcome: &Outcome) {
+        self.stage = Stage::Over;
+        let What::Response(response) = &outcome.what else { return };
+        let Some(invite) = core.txs.client_draft(outcome.tx) else { return };
+        let mut dialog = Dialog::uac(invite, response, outcome.flow);
+        let seq = dialog.local_seq;
+        dialog.local_seq = seq.max(self.dialog.local_seq);
+        self.dialog = dialog;
+        self.acknowledge(core, outcome.tx, seq);
+        self.bye(core, now, None);
     }
 
     pub(super) fn on_answer_limit(&mut self, core: &mut Core, now: Instant) {

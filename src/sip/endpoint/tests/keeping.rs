@@ -133,6 +133,12 @@ fn what_was_rung_is_taken_back() {
     // An answer that crosses is acknowledged and ended.
     let sent = life.bench.receive(&response(&invite, 200, "t", "", OFFER));
     assert_eq!(lines(&sent), ["ACK", "BYE"]);
+    // The BYE may not have got out: the phone has its ACK, and would talk with nobody for ever.
+    let again = life.die();
+    assert_eq!((lines(&again), branch(&again[0])), (vec!["BYE".into()], branch(&sent[1])));
+    life.bench.receive(&response(&again[0], 200, "", "", ""));
+    life.keep();
+    assert!(life.kept.is_empty());
 
     // Nobody has said anything: CANCEL may not go yet.
     let mut life = Life::new(policy());

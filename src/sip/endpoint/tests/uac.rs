@@ -157,6 +157,7 @@ fn answer_that_crosses_the_cancel_is_taken_and_ended() {
             (vec!["ACK".to_owned(), "BYE".to_owned()], vec!["t".to_owned(); 2])
         );
         assert_eq!(lines(&bench.receive(&success)), ["ACK"]);
+        bench.receive(&response(&sent[1], 200, "", "", ""));
         assert!(bench.told().is_empty());
         assert_eq!(bench.endpoint.counts().sessions, 0);
     }
