@@ -19,8 +19,8 @@ const SOON: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Reunion {
     legs: Vec<(SocketAddr, Instant)>,
-    /// How many calls each phone had had by then.
-    calls: Vec<usize>,
+    /// How many calls each phone had had by then, and in how many it was.
+    calls: Vec<(usize, usize)>,
 }
 
 impl World {
@@ -35,7 +35,8 @@ impl World {
             self.reunion.legs.push((rtp, since));
         }
         self.reunion.legs.append(&mut missed);
-        self.reunion.calls = self.phones.iter().map(|phone| phone.calls.len()).collect();
+        let calls = self.phones.iter().map(|it| (it.calls.len(), it.live_sessions().len()));
+        self.reunion.calls = calls.collect();
     }
 
     /// What the journal had not taken is lost: whoever was connected meanwhile, or had anything to
@@ -65,11 +66,13 @@ impl World {
             let is_cut = self.link.cut.get(&rtp.ip()).is_some_and(|end| *end > self.life.since);
             let phones = self.phones.iter().zip(&self.reunion.calls);
             let phones = phones.filter(|(phone, _)| phone.is_alive && phone.rtp == rtp && !is_cut);
-            for (phone, calls) in phones {
-                // Of what the phone itself has ended nothing is owed.
+            for (phone, (calls, were_live)) in phones {
+                // Of what the phone itself has ended nothing is owed; it may be in another that has
+                // never been acknowledged.
                 let live = phone.live_sessions();
                 let old = phone.calls.iter().take(*calls);
-                let count = count.min(old.filter(|call| live.contains(&call.session)).count());
+                let left = old.filter(|call| live.contains(&call.session)).count();
+                let count = count.min(left).saturating_sub(were_live.saturating_sub(left));
                 let ended = self.ended_since(self.life.since, phone.sip);
                 let is_back = |port| !phone.listens() || self.pace.owed_since(port).is_some();
                 let peers = self.peers.iter().filter(|(_, peer)| **peer == rtp);
