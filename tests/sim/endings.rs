@@ -15,6 +15,7 @@ use koebashi::call::switchboard::Command;
 use koebashi::media::{PortId, Prompt, Source};
 use koebashi::sip::message::{Message, Method};
 
+use super::clock::TICK;
 use super::legs::{Leg, Legs, Wanted, peer};
 use super::phone::PhoneCall;
 use super::terms::DEAD;
@@ -183,6 +184,13 @@ impl World {
         }
     }
 
+    /// Legs that the next process knows nothing of have no port there.
+    pub(super) fn close_forgotten(&mut self) {
+        let disks = &self.life.disks;
+        let all = self.endings.legs.all.values_mut();
+        all.filter(|leg| disks.is_in_a_gap(leg.since)).for_each(|leg| leg.is_closed = true);
+    }
+
     /// The media plane lets a port hear something else.
     pub(super) fn note_listen(&mut self, port: PortId, source: &Source) {
         let at = |port| self.ports.get(&port).map(|local| local.port());
@@ -307,7 +315,9 @@ impl World {
         let is_told = |(at, prompts): (Instant, &[Prompt])| {
             let is_farewell = prompts.last().is_some_and(|last| FAREWELLS.contains(&&*last.0));
             let is_fault = prompts.iter().any(|prompt| &*prompt.0 == "fault");
-            is_farewell && !is_fault && at + PROMPT * prompts.len() as u32 <= self.now
+            // It has been said when its last packet goes out.
+            let length = PROMPT * prompts.len() as u32;
+            is_farewell && !is_fault && at + length <= self.now + TICK
         };
         leg.is_caller && self.endings.legs.told(leg).any(is_told)
     }

@@ -50,7 +50,7 @@ pub(super) struct Leg {
     /// The how manyth it was to be told a port: of two with the same port the later has it.
     claim: usize,
     /// The port has been closed, and may be somebody else's.
-    is_closed: bool,
+    pub(super) is_closed: bool,
     /// Whom it was joined with, by Call-ID: the last is the present one.
     pub(super) partners: Vec<String>,
     /// It has heard something else since the last of them left.
