@@ -231,12 +231,18 @@ impl Bridge {
         }
     }
 
-    /// The counselor's phone fell silent: ask whether it is there. Muted phones answer. The
+    /// The counselor's phone fell silent: ask whether it is there. Muted phones answer; one that
+    /// holds and plays nothing has all the time that there is, as it may have to connect again. The
     /// supervisor's is asked all the time.
-    pub(super) fn on_silent(&mut self, io: &mut Io<'_>, port: PortId, limit: Duration) {
+    pub(super) fn on_silent(&mut self, cx: &mut Cx<'_, '_>, port: PortId) {
         if self.leg.port() == port {
             self.pulse = Pulse::Asked;
-            self.ask(io, limit);
+            let limits = &cx.config.limits;
+            let limit = match self.leg.holds_us() {
+                true => limits.vanish_after.saturating_sub(SILENCE),
+                false => limits.question(),
+            };
+            self.ask(cx.io, limit);
         }
     }
 

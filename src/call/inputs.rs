@@ -315,7 +315,7 @@ impl Call {
             return;
         }
         self.in_bridge(io, |bridge, cx| {
-            bridge.on_silent(cx.io, port, limit);
+            bridge.on_silent(cx, port);
             Next::Stay
         });
     }
