@@ -104,7 +104,8 @@ impl Run {
         let path = |kind: &str| place.dir.join(format!("{name}-{kind}.log"));
         let (messages, errors) = (path("messages"), path("errors"));
         let mut command = Command::new("sipp");
-        command.args(["-nostdin", "-trace_msg", "-trace_err", "-timeout_error"]);
+        // Who is silent is asked whether they are there, and answers (OPTIONS).
+        command.args(["-nostdin", "-trace_msg", "-trace_err", "-timeout_error", "-aa"]);
         command.arg("-sf").arg(scenario);
         command.arg("-message_file").arg(&messages).arg("-error_file").arg(&errors);
         command.args(["-timeout", &format!("{}s", LIMIT.as_secs())]);
