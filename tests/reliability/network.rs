@@ -91,9 +91,9 @@ fn double(scene: &Scene) -> Result<(), Box<dyn Error>> {
 
 fn signaling_lost(run: &Run) -> Result<Measured, Box<dyn Error>> {
     let (mut figures, mut is_held) = (Vec::new(), true);
-    // With few calls even one that fails is too many.
-    for (loss, share) in [(5, 0.9999), (10, 0.999), (20, 0.995)] {
-        let calls = run.count(60, 2_000);
+    // Of 60 calls even one that fails is too many; of a loss of which some may fail there are more.
+    for (loss, share, few) in [(5, 0.9999, 60), (10, 0.999, 60), (20, 0.995, 400)] {
+        let calls = run.count(few, 2_000);
         let scene = Scene::start(&Plan { counselors: 400, ..Plan::default() })?;
         rules(&of_sip(&format!("numgen random mod 100 < {loss} counter drop")))?;
         let habit = Habit { calls, per_second: PACE, hold: TALK, speaks: false };
