@@ -188,7 +188,7 @@ impl World {
     pub(super) fn close_forgotten(&mut self) {
         let disks = &self.life.disks;
         let all = self.endings.legs.all.values_mut();
-        all.filter(|leg| disks.is_in_a_gap(leg.since)).for_each(|leg| leg.is_closed = true);
+        all.filter(|leg| disks.is_in_a_gap(leg.since)).for_each(Leg::lose_port);
     }
 
     /// The media plane lets a port hear something else.

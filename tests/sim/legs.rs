@@ -50,7 +50,7 @@ pub(super) struct Leg {
     /// The how manyth it was to be told a port: of two with the same port the later has it.
     claim: usize,
     /// The port has been closed, and may be somebody else's.
-    pub(super) is_closed: bool,
+    is_closed: bool,
     /// Whom it was joined with, by Call-ID: the last is the present one.
     pub(super) partners: Vec<String>,
     /// It has heard something else since the last of them left.
@@ -97,6 +97,11 @@ impl Leg {
     /// The phone has hung up, be it that the service has done so before.
     fn leave(&mut self, now: Instant) {
         self.hung_up.get_or_insert(now);
+    }
+
+    /// The process that follows knows nothing of it: a port that it is told again is a new one.
+    pub(super) fn lose_port(&mut self) {
+        (self.port, self.is_closed) = (None, true);
     }
 
     /// Since when this is waited for.
