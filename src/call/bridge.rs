@@ -287,9 +287,9 @@ impl Bridge {
     }
 
     /// Ask again, as long as the phone stays silent or holds.
-    pub(super) fn on_probe_timer(&self, io: &mut Io<'_>, limit: Duration) {
+    pub(super) fn on_probe_timer(&self, cx: &mut Cx<'_, '_>) {
         if self.pulse != Pulse::Beats {
-            self.ask(io, limit);
+            self.ask(cx.io, cx.config.limits.question());
         }
     }
 

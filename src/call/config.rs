@@ -95,12 +95,12 @@ pub struct Limits {
 /// How long a phone is silent before it is asked whether it is there.
 pub const SILENCE: Duration = Duration::from_secs(3);
 /// In which its silence is noticed, and its answer or the want of one.
-const NOTICED_WITHIN: Duration = Duration::from_secs(1);
+const MARGIN: Duration = Duration::from_secs(1);
 
 impl Limits {
     /// How long it has for its answer: by `vanish_after` it is known to be gone.
     pub fn question(&self) -> Duration {
-        self.vanish_after.saturating_sub(SILENCE + NOTICED_WITHIN)
+        self.vanish_after.saturating_sub(SILENCE + MARGIN)
     }
 }
 

@@ -302,12 +302,11 @@ impl Call {
     /// Silence never ends a call; a phone that is gone does. Ask it.
     fn on_silent(&mut self, io: &mut Io<'_>, port: PortId) {
         let limits = &self.config.limits;
-        let limit = limits.question();
         if port == self.caller.port() {
             let Some(session) = self.caller.session() else { return };
-            io.sip.probe(io.now.mono, session, limit);
+            io.sip.probe(io.now.mono, session, limits.question());
             if !io.is_set(CallTimer::CallerLost) {
-                // The silence has lasted for the limit by now.
+                // So long it has been silent by now.
                 let lasted = SILENCE + NOTICED_WITHIN;
                 let left = limits.lost_caller.saturating_sub(lasted).max(limits.lost_caller / 2);
                 io.set(CallTimer::CallerLost, left);
@@ -349,9 +348,8 @@ impl Call {
                 Next::Stay
             }
             CallTimer::Probe => {
-                let limit = self.config.limits.question();
                 self.in_bridge(io, |bridge, cx| {
-                    bridge.on_probe_timer(cx.io, limit);
+                    bridge.on_probe_timer(cx);
                     Next::Stay
                 });
                 Next::Stay

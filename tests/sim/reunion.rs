@@ -48,7 +48,6 @@ impl World {
                 wire.iter().filter(|sent| [sent.from.ip(), sent.to.ip()].contains(&rtp.ip()));
             !disks.is_in_a_gap(*since) && !said.any(|sent| disks.is_in_a_gap(sent.at))
         });
-        self.close_forgotten();
     }
 
     /// The next process has had its time: everybody is connected again, or was told that it is over.

@@ -286,6 +286,7 @@ impl World {
         }
         self.life.die(now);
         self.forgive();
+        self.close_forgotten();
         self.terms.die(now);
         if self.life.disks.gaps.len() > gaps {
             // Who waited behind whom may be lost.

@@ -26,6 +26,13 @@ impl Place {
         Self { folder, config }
     }
 
+    /// A store whose database somebody else holds, until that connection lets go of it.
+    fn locked(&self) -> (Store, Connection) {
+        let (store, lock) = (self.store(), Connection::open(&self.config.path).unwrap());
+        lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        (store, lock)
+    }
+
     fn store(&self) -> Store {
         Store::open(&self.config).unwrap().0
     }
@@ -85,8 +92,7 @@ fn call(survival: &mut Survival, store: &Store, n: u32) {
 #[test]
 fn of_a_call_that_is_over_there_is_the_record_that_waits_and_nothing_else() {
     let place = Place::new("survival-waits");
-    let (store, lock) = (place.store(), Connection::open(&place.config.path).unwrap());
-    lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let (store, lock) = place.locked();
     let (mut survival, _) = place.begin(&store, Box::new(|_| None));
     (0..20).for_each(|n| call(&mut survival, &store, n));
     survival.beat(Instant::now(), &store);
@@ -116,8 +122,7 @@ fn of_a_call_that_is_over_there_is_the_record_that_waits_and_nothing_else() {
 #[test]
 fn a_call_that_is_over_is_forgotten_without_a_beat() {
     let place = Place::new("survival-settles");
-    let (store, lock) = (place.store(), Connection::open(&place.config.path).unwrap());
-    lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let (store, _lock) = place.locked();
     let (mut survival, _) = place.begin(&store, Box::new(|_| None));
     call(&mut survival, &store, 0);
     survival.settle(&store);

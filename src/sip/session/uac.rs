@@ -123,25 +123,15 @@ impl Session {
     /// The network says that nobody is there. A phone that was is hung up on, lest it rings on or
     /// its answer is left unacknowledged: anybody can say so in the network's name.
     fn on_calling_failed(&mut self, core: &mut Core, now: Instant) {
-        let heard = match &self.stage {
-            Stage::Calling(calling) => calling.heard.then_some(calling.tx),
-            Stage::Incoming(_)
-            | Stage::Unwanted { .. }
-            | Stage::Cancelling { .. }
-            | Stage::Talking
-            | Stage::Leaving { .. }
-            | Stage::Ending { .. }
-            | Stage::Over => None,
-        };
-        if let Some(tx) = heard {
-            // Not by a connection that is lost.
-            core.txs.limit(now, tx);
-            core.txs.redirect(User::Session(self.id), self.dialog.flow);
-            self.cancel(core, now, None);
-            self.tell_end(core, Cause::Unreachable);
-        } else {
-            self.end_calling(core, Cause::Unreachable);
+        let Stage::Calling(calling) = &self.stage else { return };
+        if !calling.heard {
+            return self.end_calling(core, Cause::Unreachable);
         }
+        // Not by a connection that is lost.
+        core.txs.limit(now, calling.tx);
+        core.txs.redirect(User::Session(self.id), self.dialog.flow);
+        self.cancel(core, now, None);
+        self.tell_end(core, Cause::Unreachable);
     }
 
     fn hear(&mut self) {

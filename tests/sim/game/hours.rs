@@ -5,18 +5,17 @@
 //! calendar is not asked, so that its records can be judged.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use koebashi::call::cdr::{Cdr, Outcome};
 use koebashi::chance::Chance;
 use koebashi::time::Timestamp;
 
+use super::super::terms::DEAD;
+
 /// Minutes of a day.
 const DAY: u64 = 24 * 60;
 /// The first minute of a day in which a line opens, by the clock; it does so until midnight.
 const DUSK: u64 = 17 * 60;
-/// How long a process may be dead.
-const DEAD: Duration = Duration::from_secs(3);
 /// Minutes that the clock in Tokyo is ahead.
 const TOKYO: i64 = 9 * 60;
 
