@@ -1,9 +1,12 @@
 //! What the call path is told by the operator: trunks, lines, counselors, codes.
 //!
 //! Owns the meant form of the configuration (durations as durations, names as ids). Reading TOML,
-//! defaults in text and error positions are `crate::config`'s; what there is to say is `said`'s.
+//! defaults in text and error positions are `crate::config`'s; what there is to say is `said`'s,
+//! how supervisors take part `supervision`'s, how much and how long at most `limits`'s.
 
+mod limits;
 mod said;
+mod supervision;
 mod used;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +14,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use chrono::{NaiveDate, NaiveTime, Weekday};
+pub use limits::{Limits, Repeat, SILENCE};
 pub use said::{Prompts, Said};
+pub use supervision::{Notice, OnHelp, Supervision, SupervisionMode};
 pub use used::Use;
 
 use crate::media::{Digit, Prompt};
@@ -74,45 +79,6 @@ pub struct Config {
     /// Which text it was read from: a print of that. A call that is gone on with after a restart
     /// finds its configuration by it.
     pub version: u64,
-}
-
-/// Limits of the whole service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Calls at once; one more is refused with 503.
-    pub max_calls: usize,
-    /// How long a draining process waits for live calls.
-    pub drain: Duration,
-    /// By when a counselor's phone that is gone (no RTP, no RTCP, no answer to OPTIONS) is known to
-    /// be: the caller is told and put back.
-    pub vanish_after: Duration,
-    /// How long a key of a dialed code may take to be confirmed, prompts included.
-    pub code_call: Duration,
-    /// How long a silent caller without session timer, whose phone answers nothing, keeps a call.
-    pub lost_caller: Duration,
-}
-
-/// How long a phone is silent before it is asked whether it is there.
-pub const SILENCE: Duration = Duration::from_secs(3);
-/// In which its silence is noticed, and its answer or the want of one.
-const MARGIN: Duration = Duration::from_secs(1);
-
-impl Limits {
-    /// How long it has for its answer: by `vanish_after` it is known to be gone.
-    pub fn question(&self) -> Duration {
-        self.vanish_after.saturating_sub(SILENCE + MARGIN)
-    }
-}
-
-/// Callers who are not to be connected again for a while.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repeat {
-    /// For how long.
-    pub limit: Duration,
-    /// How many at once.
-    pub max: usize,
-    /// How long a key lives by which they are known again.
-    pub key_life: Duration,
 }
 
 /// Which header names the called number.
@@ -479,69 +445,6 @@ pub struct Codes {
     pub help: String,
     /// Pause the call's recording, or let it go on; pressed during the call only.
     pub recording: String,
-}
-
-/// How a supervisor takes part in a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SupervisionMode {
-    /// Hears both, heard by none.
-    Listen,
-    /// Hears both, heard by the counselor alone.
-    Whisper,
-    /// Hears both, heard by both.
-    Join,
-}
-
-impl SupervisionMode {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Listen, Self::Whisper, Self::Join];
-
-    /// Its name in the configuration, the API, metrics and the audit trail.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Listen => "listen",
-            Self::Whisper => "whisper",
-            Self::Join => "join",
-        }
-    }
-}
-
-/// How supervisors may take part in calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Supervision {
-    /// What they may do.
-    pub modes: Vec<SupervisionMode>,
-    /// What the counselor (alone) hears when a supervisor comes and goes.
-    pub notice: Notice,
-    /// Whether the board, which counselors see too, says who supervises.
-    pub counselor_sees_listener: bool,
-    /// What a counselor's call for help does, besides being told.
-    pub on_help: OnHelp,
-    /// How many supervisors are rung for one call for help at most.
-    pub help_ring_max: usize,
-    /// How long a supervisor's phone is rung that is to be joined with a call, by the API or for
-    /// help.
-    pub ring_timeout: Duration,
-    /// How long a `*` pressed by a counselor in a call waits for the rest of a code.
-    pub key_timeout: Duration,
-}
-
-/// What a counselor's call for help does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnHelp {
-    /// It rings the phones of the supervisors who are free; the first to answer listens.
-    Ring,
-    /// It is told: by board, event stream, log and metrics.
-    Tell,
-}
-
-/// What a counselor hears when a supervisor comes and goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// Nothing.
-    None,
-    /// A soft tone.
-    Tone,
 }
 
 impl Config {
