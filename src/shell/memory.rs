@@ -4,26 +4,34 @@
 //! configuration's.
 #![expect(unsafe_code, reason = "what the allocator holds back has no safe interface")]
 
+use std::time::{Duration, Instant};
+
 /// Fewer at a time leave nothing behind that is worth the asking, which keeps the loop waiting for
 /// some milliseconds.
 const MANY: usize = 200;
+/// Longer than what is left after most of a flood has ended: calls to which no ACK came, whose BYE
+/// is repeated for 64 T1 (RFC 3261 §17.1.2.2). They are the few that hold the most.
+const LAST: Duration = Duration::from_secs(34);
 
 /// How much was under way at most.
 #[derive(Debug, Default)]
 pub(super) struct Flood {
     most: usize,
+    /// When nothing of the last one is left.
+    ends: Option<Instant>,
 }
 
 impl Flood {
-    /// Hears how many transactions and connections there are. Whether there were many and few are
-    /// left: said once.
-    pub(super) fn is_over(&mut self, count: usize) -> bool {
+    /// Hears how many transactions and connections there are. Whether there is something to give
+    /// back: said when there were many and few are left, and when those are gone too.
+    pub(super) fn is_over(&mut self, count: usize, now: Instant) -> bool {
         self.most = self.most.max(count);
-        let is_over = self.most >= MANY && count <= self.most / 10;
-        if is_over {
+        if self.most >= MANY && count <= self.most / 10 {
             self.most = count;
+            self.ends = Some(now + LAST);
+            return true;
         }
-        is_over
+        self.ends.take_if(|ends| *ends <= now).is_some()
     }
 }
 
@@ -41,12 +49,23 @@ pub(super) fn give_back() {
 mod tests {
     use super::*;
 
+    /// When it is said, if the counts are heard a second apart.
+    fn said(counts: impl IntoIterator<Item = usize>) -> Vec<u64> {
+        let (mut flood, began) = (Flood::default(), Instant::now());
+        let mut is_over =
+            |(at, count)| flood.is_over(count, began + Duration::from_secs(at)).then_some(at);
+        (0..).zip(counts).filter_map(&mut is_over).collect()
+    }
+
     #[test]
-    fn a_flood_is_over_once_when_few_are_left() {
-        let mut flood = Flood::default();
-        let said = [199, 5, 5_000, 8_000, 900, 800, 700, 81, 80, 79, 1_000, 99]
-            .map(|count| flood.is_over(count));
-        let yes: Vec<_> = (0..said.len()).filter(|at| said[*at]).collect();
-        assert_eq!(yes, [5, 8, 11], "what is left of the first goes too");
+    fn a_flood_is_over_when_few_are_left() {
+        let counts = [199, 5, 5_000, 8_000, 900, 800, 700, 81, 80, 79, 1_000, 99];
+        assert_eq!(said(counts), [5, 8, 11], "what is left of the first goes too");
+    }
+
+    #[test]
+    fn what_the_last_of_a_flood_held_is_given_back_when_it_is_gone() {
+        let counts = [8_000, 150].into_iter().chain([150; 32]).chain([100; 100]);
+        assert_eq!(said(counts), [1, 35], "once after few were left, and not again");
     }
 }

@@ -7,6 +7,7 @@
 //! carried out together, with a single write to the journal before. Nothing in the loop waits for a
 //! peer, a disk or a reader.
 
+mod beat;
 mod carry;
 mod certificate;
 pub mod clock;
@@ -62,7 +63,6 @@ use crate::call::switchboard::{Command, Input, Output, Step, Switchboard};
 use crate::media::prompt::Library;
 use crate::media::{self, Quality};
 use crate::sip::Transport;
-use crate::sip::endpoint::Direction;
 use crate::store::Store;
 use certificate::Certificate;
 use handle::{Asked, Feed, Handle, Rehearsal};
@@ -467,60 +467,6 @@ impl Shell {
             }
             Stage::Draining(_) => self.switchboard.is_idle(),
             Stage::HandingOver | Stage::Over => true,
-        }
-    }
-
-    fn beat(&mut self) {
-        self.feed.beat();
-        self.recorder.flush();
-        let counts = self.switchboard.counts();
-        let (store, streams) = (self.store.health(), self.sockets.counts());
-        self.metrics.dropped(&[
-            ("malformed", counts.malformed),
-            ("stranger", counts.dropped_strangers),
-            ("unmatched", counts.unmatched),
-            ("overloaded", counts.overloaded),
-            ("shed", counts.shed),
-            ("flood", counts.flooded),
-            ("amplifying", counts.amplifying),
-            ("unsent", streams.unsent),
-            ("stream_refused", streams.refused),
-            ("stream_evicted", streams.evicted),
-            ("stream_stalled", streams.stalled),
-            ("stream_malformed", streams.malformed),
-            ("tls_handshake", streams.unproven),
-        ]);
-        let plain = streams.connections.saturating_sub(streams.secure);
-        self.metrics.connections([("tcp", plain), ("tls", streams.secure)]);
-        let (transactions, sessions) = (counts.transactions, counts.sessions);
-        self.metrics.sip_held([("transactions", transactions), ("sessions", sessions)]);
-        if self.flood.is_over(transactions + streams.connections) {
-            self.beside.spawn_blocking(memory::give_back);
-        }
-        self.metrics.certificate(self.certificate.beat(clock::now()));
-        if let Stage::Draining(until) = self.stage {
-            self.survival.drains(until);
-        }
-        let journal = self.survival.beat(Instant::now(), &self.store);
-        self.feed.journal(journal.fault.clone());
-        self.metrics.journal(journal, self.survival.unkept());
-        self.metrics.records_lost(store.dropped + store.rejected);
-        self.metrics.media(self.media.figures().metrics());
-        self.metrics.sip(counts.messages.iter().map(|((method, direction), count)| {
-            let direction = match direction {
-                Direction::In => "in",
-                Direction::Out => "out",
-            };
-            (method.as_str(), direction, *count)
-        }));
-        let now = Instant::now();
-        if let Some(calls) = self.shed.beat(now, counts.shed) {
-            let said = format!("{calls} calls were refused: more came than could be taken in");
-            tracing::warn!("{said}");
-            self.store.audit(news::entry(news::SYSTEM, said));
-        }
-        while self.faults.front().is_some_and(|at| now - *at > FAULTS_WITHIN) {
-            self.faults.pop_front();
         }
     }
 
