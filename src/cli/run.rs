@@ -22,7 +22,7 @@ use crate::shell::in_force::InForce;
 use crate::shell::kept_sockets::KeptSockets;
 use crate::shell::lock::Lock;
 use crate::shell::process::Broken;
-use crate::shell::{End, Setup, Shell, clock, fds, log, process};
+use crate::shell::{End, Setup, Shell, clock, fds, log, memory, process};
 
 /// Threads beside the loop's own, for streams and the console.
 const WORKERS: usize = 2;
@@ -63,6 +63,7 @@ fn begin(path: PathBuf) -> Result<()> {
     // Before there is a second thread, and before anything else is opened.
     let handed = fds::handed_over();
     process::seal().context("core files can't be turned off")?;
+    memory::keep_little();
     let in_force = InForce::of(&path);
     let ready = load::first(&path, &in_force).map_err(|all| refuse(&complaints(&all)))?;
     let shell = &ready.loaded.shell;

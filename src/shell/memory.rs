@@ -1,6 +1,6 @@
 //! Memory that a flood took: given back to the system when it is over.
 //!
-//! Owns when that is, and the asking. Does not own how much anything may take: those limits are the
+//! Owns when that is, and what the allocator is told. Does not own how much anything may take: those limits are the
 //! configuration's.
 #![expect(unsafe_code, reason = "what the allocator holds back has no safe interface")]
 
@@ -32,6 +32,26 @@ impl Flood {
             return true;
         }
         self.ends.take_if(|ends| *ends <= now).is_some()
+    }
+}
+
+/// Blocks from this size on are the system's own, which has them back as soon as they are freed:
+/// what the allocator begins with.
+const LARGE: i32 = 128 * 1024;
+/// What the end of each thread's memory may hold that is free: less, and it would be given back and
+/// asked for again all the time.
+const END: i32 = 1024 * 1024;
+
+/// Has the allocator stay with [`LARGE`] and [`END`]: by itself it keeps blocks of any size (up to
+/// 32 MiB) of which it has seen one freed, and twice that at each thread's end.
+pub(crate) fn keep_little() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes and gives no pointer; any thread may call it at any time (mallopt(3)).
+    unsafe {
+        use nix::libc::{M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, mallopt};
+        // Neither can fail with these sizes; if one did, memory would stay longer.
+        mallopt(M_MMAP_THRESHOLD, LARGE);
+        mallopt(M_TRIM_THRESHOLD, END);
     }
 }
 

@@ -23,7 +23,7 @@ pub mod kept_voices;
 pub mod lock;
 pub mod log;
 pub mod media_thread;
-mod memory;
+pub(crate) mod memory;
 pub mod metrics;
 mod news;
 pub mod phone;

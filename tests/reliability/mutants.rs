@@ -203,9 +203,10 @@ fn mutated(run: &Run) -> Result<Measured, Box<dyn Error>> {
     Ok(Measured::new(
         is_held,
         format!(
-            "{sent} mutants at {pace}/s: {answered_calls} of {seconds} calls; trunk's OPTIONS \
-             {answered} of {asked} answered, the slowest in {} ms; {} → {} MiB (at most {} in the \
-             first {} s, {} then); log {} kB",
+            "{sent} mutants at {pace}/s: {answered_calls} of {seconds} calls (refused: {:?}); \
+             trunk's OPTIONS {answered} of {asked} answered, the slowest in {} ms; {} → {} MiB (at \
+             most {} in the first {} s, {} then); log {} kB",
+            progress.refused(),
             longest.as_millis(),
             before / MIB,
             after / MIB,

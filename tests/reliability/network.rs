@@ -99,14 +99,18 @@ fn signaling_lost(run: &Run) -> Result<Measured, Box<dyn Error>> {
         let habit = Habit { calls, per_second: PACE, hold: TALK, speaks: false };
         let callers = scene.call(habit)?;
         let well = scene.over(&callers, calls, PACE)?;
-        let dropped = matched()?;
+        let (dropped, refused) = (matched()?, callers.progress().refused());
         rules("")?;
         drop(callers);
         // A caller whose BYE was never answered has talked all the same.
         let records: u32 = scene.records()?.values().sum();
         let reached = f64::from(well) / f64::from(calls);
         is_held &= reached >= share && records <= calls && dropped > 0;
-        figures.push(format!("{loss} %: {well} of {calls}, {dropped} datagrams dropped"));
+        let why = match well == calls {
+            true => String::new(),
+            false => format!(" (refused: {refused:?}, the others met silence)"),
+        };
+        figures.push(format!("{loss} %: {well} of {calls}{why}, {dropped} datagrams dropped"));
     }
     Ok(Measured::new(is_held, figures.join("; ")))
 }
