@@ -283,16 +283,27 @@ pub const VERSION: i64 = STEPS.len() as i64;
 /// # Errors
 /// When the file can't be opened, locked or changed, or a newer program has written it.
 pub fn open(path: &Path) -> Result<Connection, Error> {
+    open_within(path, BUSY)
+}
+
+/// As [`open`], with another wait for somebody's lock. Of what is done with the database later each
+/// statement has [`BUSY`].
+///
+/// # Errors
+/// As [`open`].
+pub fn open_within(path: &Path, patience: Duration) -> Result<Connection, Error> {
     make_private(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let in_database = |e| database(path, e);
     let mut conn = Connection::open_with_flags(path, flags).map_err(in_database)?;
+    conn.busy_timeout(patience).map_err(in_database)?;
     set_up(&conn).map_err(in_database)?;
     let found = version(&conn).map_err(in_database)?;
     if found > VERSION {
         return Err(Error::Version { path: path.to_owned(), found, known: VERSION });
     }
     step_up(&mut conn).map_err(in_database)?;
+    conn.busy_timeout(BUSY).map_err(in_database)?;
     Ok(conn)
 }
 
@@ -345,7 +356,6 @@ fn tighten(path: &Path) -> io::Result<()> {
 
 /// `synchronous=FULL`: a committed record survives a power cut, not only a kill.
 fn set_up(conn: &Connection) -> rusqlite::Result<()> {
-    conn.busy_timeout(BUSY)?;
     conn.execute_batch(
         "PRAGMA secure_delete = ON;
          PRAGMA journal_mode = WAL;

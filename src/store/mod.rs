@@ -172,6 +172,10 @@ pub struct Store {
     owner: Arc<Owner>,
 }
 
+/// How long a service for which calls wait waits for somebody's lock on the database: each of their
+/// callers hears nothing meanwhile.
+const AWAITED: Duration = Duration::from_millis(30);
+
 /// Ends the writer thread when the last handle goes.
 #[derive(Debug)]
 struct Owner(Arc<Shared>);
@@ -189,7 +193,14 @@ impl Store {
     /// # Errors
     /// When the file can't be opened, locked or read, or belongs to a newer program.
     pub fn open(config: &Config) -> Result<(Self, BTreeMap<Extension, Intention>), Error> {
-        let Opened { conn, intentions, trail } = read(&config.path)?;
+        Self::begin(config, read(&config.path)?)
+    }
+
+    fn begin(
+        config: &Config,
+        opened: Opened,
+    ) -> Result<(Self, BTreeMap<Extension, Intention>), Error> {
+        let Opened { conn, intentions, trail } = opened;
         let shared = Arc::new(Shared::new(config.clone()));
         shared.set_trail(trail);
         Ok((Self::start(shared, Some(conn))?, intentions))
@@ -207,7 +218,10 @@ impl Store {
         config: &Config,
         is_awaited: bool,
     ) -> Result<(Self, BTreeMap<Extension, Intention>), Error> {
-        let opened = Self::open(config);
+        let opened = match is_awaited {
+            true => read_within(&config.path, AWAITED).and_then(|it| Self::begin(config, it)),
+            false => Self::open(config),
+        };
         let is_borne = |error: &&Error| is_awaited || error.is_passing();
         let Some(error) = opened.as_ref().err().filter(is_borne) else {
             return opened;
@@ -413,7 +427,14 @@ struct Opened {
 }
 
 fn read(path: &Path) -> Result<Opened, Error> {
-    let conn = migrate::open(path)?;
+    opened(path, migrate::open(path)?)
+}
+
+fn read_within(path: &Path, patience: Duration) -> Result<Opened, Error> {
+    opened(path, migrate::open_within(path, patience)?)
+}
+
+fn opened(path: &Path, conn: Connection) -> Result<Opened, Error> {
     let intentions = counselors::load(&conn).map_err(|e| database(path, e))?;
     let trail = audit::End::default().moved(&conn).map_err(|e| database(path, e))?;
     Ok(Opened { conn, intentions, trail })
