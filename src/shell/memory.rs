@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 /// some milliseconds.
 const MANY: usize = 200;
 /// Longer than what is left after most of a flood has ended: calls to which no ACK came, whose BYE
-/// is repeated for 64 T1 (RFC 3261 §17.1.2.2). They are the few that hold the most.
+/// is repeated for 64 T1 (RFC 3261 §17.1.2.2; T1 as it usually is). They are the few that hold the
+/// most.
 const LAST: Duration = Duration::from_secs(34);
 
 /// How much was under way at most.
@@ -23,10 +24,10 @@ pub(super) struct Flood {
 
 impl Flood {
     /// Hears how many transactions and connections there are. Whether there is something to give
-    /// back: said when there were many and few are left, and when those are gone too.
+    /// back: said when there were many and half of them are left, and when those are gone too.
     pub(super) fn is_over(&mut self, count: usize, now: Instant) -> bool {
         self.most = self.most.max(count);
-        if self.most >= MANY && count <= self.most / 10 {
+        if self.most >= MANY && count <= self.most / 2 {
             self.most = count;
             self.ends = Some(now + LAST);
             return true;
@@ -39,11 +40,11 @@ impl Flood {
 /// what the allocator begins with.
 const LARGE: i32 = 128 * 1024;
 /// What the end of each thread's memory may hold that is free: less, and it would be given back and
-/// asked for again all the time.
-const END: i32 = 1024 * 1024;
+/// asked for again all the time while there is much to do. [`give_back`] gives it back, too.
+const END: i32 = 32 * 1024 * 1024;
 
 /// Has the allocator stay with [`LARGE`] and [`END`]: by itself it keeps blocks of any size (up to
-/// 32 MiB) of which it has seen one freed, and twice that at each thread's end.
+/// 32 MiB) of which it has seen one freed.
 pub(crate) fn keep_little() {
     #[cfg(target_env = "gnu")]
     // SAFETY: takes and gives no pointer; any thread may call it at any time (mallopt(3)).
@@ -78,14 +79,14 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_over_when_few_are_left() {
-        let counts = [199, 5, 5_000, 8_000, 900, 800, 700, 81, 80, 79, 1_000, 99];
-        assert_eq!(said(counts), [5, 8, 11], "what is left of the first goes too");
+    fn half_of_a_flood_is_over_and_half_of_that() {
+        let counts = [199, 5, 5_000, 8_000, 4_001, 4_000, 2_001, 2_000, 199, 50, 1_000, 499];
+        assert_eq!(said(counts), [5, 7, 8, 11], "fewer than many are not worth it");
     }
 
     #[test]
     fn what_the_last_of_a_flood_held_is_given_back_when_it_is_gone() {
         let counts = [8_000, 150].into_iter().chain([150; 32]).chain([100; 100]);
-        assert_eq!(said(counts), [1, 35], "once after few were left, and not again");
+        assert_eq!(said(counts), [1, 35], "once after half were left, and not again");
     }
 }
