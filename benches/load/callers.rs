@@ -42,8 +42,10 @@ pub(crate) struct Habit {
 pub(crate) struct Progress {
     /// Calls that were answered.
     pub(crate) answered: AtomicU32,
-    /// Calls that ended as they should.
+    /// Calls that were answered and are over.
     pub(crate) ended: AtomicU32,
+    /// Of those that ended: how many the service ended, while the caller still talked.
+    pub(crate) dropped: AtomicU32,
     /// Calls that were refused, or never answered.
     pub(crate) failed: AtomicU32,
     /// Of those that failed: how many were told so, by the code of the final answer. The others
@@ -288,9 +290,14 @@ impl Thread {
         if *method == Method::Ack {
             return;
         }
-        if *method == Method::Bye && self.calls.remove(&n).is_some() {
+        if *method == Method::Bye
+            && let Some(call) = self.calls.remove(&n)
+        {
             self.hush(n);
-            self.progress.ended.fetch_add(1, Ordering::Relaxed);
+            // Before it is over: whoever waits for that reads both.
+            let is_dropped = call.state != State::ByeAnswer;
+            self.progress.dropped.fetch_add(is_dropped.into(), Ordering::Relaxed);
+            self.progress.ended.fetch_add(1, Ordering::Release);
         }
         let own = format!("<sip:{n}@{}:5060>", self.address);
         let body = (*method == Method::Invite || !message.body().is_empty())

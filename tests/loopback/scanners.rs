@@ -1,5 +1,5 @@
 //! The scanners of sipvicious against the real program: they find no service, no extension and no
-//! password, though the password is on their list, and the phone registers all the while.
+//! password, though the password is on their list, and the phone registers afterwards.
 //!
 //! A scanner that is broken finds nothing either: each is let loose first on a registrar of the
 //! test's own that tells everybody everything, and has to find it all.

@@ -73,7 +73,8 @@ const WELL_AGAIN: Duration = Duration::from_secs(30);
 enum Broken {
     Lock(Connection),
     Filler(PathBuf),
-    Tracer(Child),
+    /// And where it notes each call that it has met.
+    Tracer(Child, PathBuf),
 }
 
 impl Fault {
@@ -91,11 +92,9 @@ impl Fault {
             Self::ReadOnly => {
                 let files = ["koebashi.db", "koebashi.db-wal"].map(|name| state.join(name));
                 let what = "pwrite64,ftruncate,fsync,fdatasync";
-                Broken::Tracer(trace(scene, &files, what, "error=EROFS")?)
+                trace(scene, &files, what, "error=EROFS")?
             }
-            Self::Slow => {
-                Broken::Tracer(trace(scene, &[], "fsync,fdatasync", "delay_exit=200000")?)
-            }
+            Self::Slow => trace(scene, &[], "fsync,fdatasync", "delay_exit=200000")?,
         })
     }
 }
@@ -105,23 +104,28 @@ impl Broken {
         match self {
             Self::Lock(lock) => lock.execute_batch("ROLLBACK").map_err(io::Error::other),
             Self::Filler(path) => fs::remove_file(path),
-            Self::Tracer(mut tracer) => {
+            Self::Tracer(mut tracer, notes) => {
                 // It lets go of the service when it is asked to end.
                 let pid = i32::try_from(tracer.id()).map_err(io::Error::other)?;
                 nix::sys::signal::kill(
                     nix::unistd::Pid::from_raw(pid),
                     nix::sys::signal::Signal::SIGINT,
                 )?;
-                tracer.wait().map(drop)
+                tracer.wait()?;
+                match fs::metadata(notes)?.len() {
+                    0 => Err(io::Error::other("the disk did nothing that could fail")),
+                    _ => Ok(()),
+                }
             }
         }
     }
 }
 
 /// Has calls to the system, of these files or of all, come out otherwise.
-fn trace(scene: &Scene, files: &[PathBuf], calls: &str, fate: &str) -> io::Result<Child> {
+fn trace(scene: &Scene, files: &[PathBuf], calls: &str, fate: &str) -> io::Result<Broken> {
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}")]);
+    let notes = scene.service.dir().join("strace");
+    command.args(["-f", "-qq", "-e", &format!("trace={calls}")]).arg("-o").arg(&notes);
     command.args(["-e", &format!("inject={calls}:{fate}"), "-p", &scene.service.pid().to_string()]);
     for file in files {
         command.arg("-P").arg(file);
@@ -134,7 +138,7 @@ fn trace(scene: &Scene, files: &[PathBuf], calls: &str, fate: &str) -> io::Resul
     if child.try_wait()?.is_some() || !status.contains(&tracer) {
         return Err(io::Error::other("it may not trace the service"));
     }
-    Ok(child)
+    Ok(Broken::Tracer(child, notes))
 }
 
 fn alone(fault: Fault, run: &Run) -> Result<Measured, Box<dyn Error>> {

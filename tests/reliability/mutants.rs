@@ -57,6 +57,10 @@ const TOKENS: &[&[u8]] = &[
 ];
 /// Calls that the mutants may begin: of other numbers of theirs there is no end.
 const CALLS: u64 = 64;
+/// At least one of so many can't be read as SIP at all: they have to arrive.
+const SHARE: u64 = 20;
+/// How soon the trunk is answered all the while.
+const SOON: Duration = Duration::from_millis(50);
 /// Longest mutant.
 const LENGTH_MAX: usize = 60_000;
 const METHODS: [&str; 12] = [
@@ -144,6 +148,23 @@ impl Mutator {
     }
 }
 
+/// The most memory that it has while this lasts: until it is warm, and then. The phone stays
+/// registered.
+fn watch(pid: u32, blast: &Blast, warm: Duration, phone: &mut Phone) -> io::Result<[u64; 2]> {
+    let (began, mut registered, mut most) = (Instant::now(), Instant::now(), [0, 0]);
+    while blast.is_going() {
+        std::thread::sleep(Duration::from_millis(50));
+        let (now, _) = memory(pid)?;
+        let most = &mut most[usize::from(began.elapsed() >= warm)];
+        *most = now.max(*most);
+        if registered.elapsed() > Duration::from_secs(100) {
+            phone.register()?;
+            registered = Instant::now();
+        }
+    }
+    Ok(most)
+}
+
 fn mutated(run: &Run) -> Result<Measured, Box<dyn Error>> {
     let (count, pace) = (u64::from(run.count(100_000, 10_000_000)), 10_000);
     let seconds = u32::try_from(count / pace)?;
@@ -169,21 +190,10 @@ fn mutated(run: &Run) -> Result<Measured, Box<dyn Error>> {
         let (socket, from) = if n % 2 == 0 { (&by_trunk, trunk_at) } else { (&by_phone, phone_at) };
         socket.send_to(&mutator.next(from), service).is_ok()
     })?;
-    let mut registered = Instant::now();
     // Tables and buffers are as full as they get when the first of it is over; in the short form,
     // which is over before the first transaction is forgotten, nearly so.
     let warm = Duration::from_secs(u64::from(seconds / run.count(2, 10)));
-    let (began, mut first, mut rest) = (Instant::now(), 0, 0);
-    while blast.is_going() {
-        std::thread::sleep(Duration::from_millis(50));
-        let (now, _) = memory(pid)?;
-        let most = if began.elapsed() < warm { &mut first } else { &mut rest };
-        *most = now.max(*most);
-        if registered.elapsed() > Duration::from_secs(100) {
-            phone.register()?;
-            registered = Instant::now();
-        }
-    }
+    let [first, rest] = watch(pid, &blast, warm, &mut phone)?;
     let sent = blast.end()?;
     let (asked, answered, longest) = probe.end()?;
     let progress = callers.progress();
@@ -194,7 +204,11 @@ fn mutated(run: &Run) -> Result<Measured, Box<dyn Error>> {
     let (answered_calls, failed) = (count_of(&progress.answered), count_of(&progress.failed));
     let (after, peak) = memory(pid)?;
     let log = scene.service.log_size();
-    let is_held = answered_calls == seconds
+    let malformed = scene.metric("koebashi_sip_dropped_total{why=\"malformed\"}") as u64;
+    let is_held = sent + 100 >= count
+        && malformed >= sent / SHARE
+        && (longest <= SOON || !run.is_long)
+        && answered_calls == seconds
         && failed == 0
         && answered + 1 >= asked
         && peak <= before + GROWTH_MAX
@@ -203,7 +217,7 @@ fn mutated(run: &Run) -> Result<Measured, Box<dyn Error>> {
     Ok(Measured::new(
         is_held,
         format!(
-            "{sent} mutants at {pace}/s: {answered_calls} of {seconds} calls (refused: {:?}); \
+            "{sent} mutants at {pace}/s, {malformed} of them no SIP at all: {answered_calls} of {seconds} calls (refused: {:?}); \
              trunk's OPTIONS {answered} of {asked} answered, the slowest in {} ms; {} → {} MiB (at \
              most {} in the first {} s, {} then); log {} kB",
             progress.refused(),

@@ -37,7 +37,7 @@ pub(crate) const GOALS: &[Goal] = &[
     },
     Goal {
         name: "clock",
-        wanted: "+1 h and −2 h: 0 of 20 calls dropped, durations right",
+        wanted: "+1 h and −2 h: 0 of 20 calls dropped, durations right, records carry the new time",
         peer: "–",
         is_long_only: false,
         measure: stepped,
@@ -62,6 +62,11 @@ pub(crate) const GOALS: &[Goal] = &[
 const SOON: Duration = Duration::from_secs(15);
 /// How long voices are listened to.
 const LISTEN: Duration = Duration::from_secs(1);
+/// How long a call lasts that is only to be recorded.
+const TALK: Duration = Duration::from_millis(300);
+/// How far a record may be off a clock that was stepped by an hour, in ms: it tells the minute alone,
+/// and reading takes time.
+const A_MINUTE: i64 = 62_000;
 
 type Outcome = Result<Measured, Box<dyn Error>>;
 
@@ -113,7 +118,8 @@ fn drained(_: &Run) -> Outcome {
     let answered = || late.progress().answered.load(Ordering::Relaxed);
     scene.wait("new callers to be answered", SOON, || answered() == 5)?;
     // They hear the message and are let go.
-    let let_go = scene.over(&late, 5, 5)?;
+    let hung_up = scene.over(&late, 5, 5)?;
+    let let_go = late.progress().dropped.load(Ordering::Relaxed);
     let (talking, figures) = (scene.phones.talking(), scene.voice.measure(LISTEN));
     callers.hang_up(calls);
     let ended = scene.over(&callers, calls, calls)?;
@@ -135,7 +141,7 @@ fn drained(_: &Run) -> Outcome {
         lost(&figures),
     );
     let is_held = is_well
-        && (talking, ended, let_go) == (calls, calls, 5)
+        && (talking, ended, let_go, hung_up) == (calls, calls, 5, 0)
         && records == BTreeMap::from(wanted);
     Ok(Measured::new(is_held && is_whole(&figures), figure))
 }
@@ -163,20 +169,27 @@ fn stepped(_: &Run) -> Outcome {
     let clock = scene.service.dir().join("clock");
     let began = Instant::now();
     let callers = scene.talk(calls)?;
-    let mut worst: f64 = 0.0;
-    for step in ["+3600", "-7200", "+0"] {
-        fs::write(&clock, step)?;
+    let (mut worst, mut off): (f64, i64) = (0.0, 0);
+    let steps = [3_600, -7_200, 0];
+    for (nth, step) in (1..).zip(steps) {
+        fs::write(&clock, format!("{step:+}"))?;
         worst = worst.max(scene.voice.measure(Duration::from_secs(2)).loss());
+        // A new call's record says what time the service believes it is.
+        let host = chrono::Utc::now().timestamp_millis();
+        let one = Habit { calls: 1, per_second: 1, hold: Some(TALK), speaks: false };
+        scene.over(&scene.call_others(one)?, 1, 1)?;
+        off = off.max((scene.began(nth)? - host - step * 1_000).abs());
     }
     let talking = scene.phones.talking();
     callers.hang_up(calls);
     let well = scene.over(&callers, calls, calls)?;
     let took = began.elapsed();
-    let are_recorded = scene.are_recorded(calls)?;
-    let (least, most) = scene.lengths()?;
+    let are_recorded = scene.are_recorded(calls + steps.len() as u32)?;
+    let (least, most) = scene.lengths(calls)?;
     let are_right = least >= Duration::from_secs(6) && most <= took;
     let figure = format!(
-        "{} of {calls} dropped, {:.2} % lost; {:.1} to {:.1} s recorded of {:.1}",
+        "{} of {calls} dropped, {:.2} % lost; {:.1} to {:.1} s recorded of {:.1}; records of new \
+         calls off by {off} ms at most",
         calls - talking,
         worst * 100.0,
         least.as_secs_f64(),
@@ -184,7 +197,7 @@ fn stepped(_: &Run) -> Outcome {
         took.as_secs_f64(),
     );
     let is_held = talking == calls && well == calls && are_recorded && are_right;
-    Ok(Measured::new(is_held && worst < 0.01, figure))
+    Ok(Measured::new(is_held && worst < 0.01 && off < A_MINUTE, figure))
 }
 
 fn frozen(_: &Run) -> Outcome {

@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 use std::{fs, io};
@@ -269,16 +268,16 @@ fn beside_it(run: &Run) -> Result<Measured, Box<dyn Error>> {
     let share = 100.0 * served / capacity.max(1.0);
     let kept = scene.phones.talking();
     held.hang_up(existing);
+    let ended = scene.over(&held, existing, existing)?;
     let lost = figures.sent.iter().sum::<u64>().saturating_sub(figures.relayed.iter().sum());
     let sent = figures.sent.iter().sum::<u64>();
     let is_held = share >= 80.0 && kept >= existing && lost * 1_000 <= sent && rush.shed > 0;
-    let failed = held.progress().failed.load(Ordering::Relaxed);
     Ok(Measured::new(
-        is_held && failed == 0,
+        is_held && ended == existing,
         format!(
             "capacity {capacity:.0} calls/s; at {offered}/s {served:.0}/s are served ({share:.0} %), \
              {} of {} refused by 503, {} otherwise; {kept} of {existing} existing calls go on, {lost} \
-             of their packets lost",
+             of their packets lost, {ended} end as they wish",
             rush.shed, rush.offered, rush.other
         ),
     ))

@@ -97,15 +97,16 @@ impl Scene {
         Ok(())
     }
 
-    /// Waits until each of these calls is over, whether it went well or not; how many went well.
+    /// Waits until each of these calls is over, whether it went well or not; how many went well:
+    /// the caller hung up, and not the service.
     pub(crate) fn over(&self, callers: &Callers, calls: u32, pace: u32) -> io::Result<u32> {
-        let count = |of: &AtomicU32| of.load(Ordering::Relaxed);
+        let count = |of: &AtomicU32| of.load(Ordering::Acquire);
         let progress = callers.progress();
         let limit = Duration::from_secs(u64::from(calls / pace.max(1))) + PATIENCE;
         let all = || count(&progress.ended) + count(&progress.failed);
         self.wait("the calls to be over", limit, || all() >= calls)
             .map_err(|error| io::Error::other(format!("{progress:?} of {calls}: {error}")))?;
-        Ok(count(&progress.ended))
+        Ok(count(&progress.ended) - count(&progress.dropped))
     }
 
     /// A value of `/metrics` by its name with labels, 0 when it is not there.
@@ -139,12 +140,24 @@ impl Scene {
         rows.collect()
     }
 
-    /// How long the shortest and the longest conversation were, by their records.
-    pub(crate) fn lengths(&self) -> Result<(Duration, Duration), rusqlite::Error> {
-        let sql = "SELECT min(talk_ms), max(talk_ms) FROM cdr";
+    /// How long the shortest and the longest of the longest so many conversations were, by their
+    /// records.
+    pub(crate) fn lengths(&self, of: u32) -> Result<(Duration, Duration), rusqlite::Error> {
+        let sql = "SELECT min(talk_ms), max(talk_ms) FROM
+            (SELECT talk_ms FROM cdr ORDER BY talk_ms DESC LIMIT ?)";
         let both: (u32, u32) =
-            self.database()?.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            self.database()?.query_row(sql, [of], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok((Duration::from_millis(both.0.into()), Duration::from_millis(both.1.into())))
+    }
+
+    /// Waits until there are so many records, and when the call of the last one began: ms since
+    /// 1970, by the service's clock.
+    pub(crate) fn began(&self, records: u32) -> io::Result<i64> {
+        let all = || self.records().map_or(0, |all| all.values().sum());
+        self.wait(&format!("{records} records"), PATIENCE, || all() >= records)?;
+        let sql = "SELECT started_ms FROM cdr ORDER BY rowid DESC LIMIT 1";
+        let ask = |database: Connection| database.query_row(sql, [], |row| row.get(0));
+        self.database().and_then(ask).map_err(io::Error::other)
     }
 
     /// The database, to be read.

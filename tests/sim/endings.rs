@@ -377,9 +377,11 @@ impl World {
     /// Whether a verdict that turns a caller away has something in its favor.
     fn is_fair(&self, cdr: &Cdr) -> bool {
         let Some((_, _, wait)) = self.endings.limits else { return true };
+        // The next process may tell it, long after it was decided.
+        let ago = (self.clock().wall - cdr.ended).to_std().unwrap_or_default();
         let is_free = |counselor: &CounselorView| {
             let is_theirs = cdr.line.as_ref().is_some_and(|line| counselor.lines.contains(line));
-            let long = cdr.wait + Duration::from_secs(10);
+            let long = cdr.wait + ago + Duration::from_secs(10);
             is_theirs && counselor.state == CounselorState::Ready && counselor.for_ > long
         };
         let is_turned_away = matches!(cdr.reason, EndReason::MessageEnded | EndReason::Rejected(_));

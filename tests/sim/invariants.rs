@@ -209,11 +209,12 @@ impl World {
     /// Nothing grows beyond what the world can ask for at once.
     fn check_tables(&self, broken: &mut Vec<String>) {
         let counts = self.board.counts();
-        let per_phone = 12;
-        for (what, count) in [
-            ("sessions", counts.sessions),
-            ("media ports", self.open_ports()),
-            ("values of the journal", self.life.kept.len()),
+        // Transactions are remembered for 32 s, and a phone says much in these.
+        for (what, count, per_phone) in [
+            ("sessions", counts.sessions, 12),
+            ("media ports", self.open_ports(), 12),
+            ("values of the journal", self.life.kept.len(), 12),
+            ("transactions", counts.transactions, 120),
         ] {
             let limit = 16 + per_phone * self.phones.len();
             if count > limit {
