@@ -71,6 +71,8 @@ pub fn start(format: LogFormat, level: Level) -> io::Result<Log> {
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
     }
     .map_err(io::Error::other)?;
+    // So that whoever asked for everything sees that they have it.
+    tracing::trace!("everything is logged");
     Ok(Log { queue, thread: Some(thread) })
 }
 

@@ -1,7 +1,7 @@
 //! Memory that a flood took: given back to the system when it is over.
 //!
-//! Owns when that is, and what the allocator is told. Does not own how much anything may take: those limits are the
-//! configuration's.
+//! Owns when that is, and what the allocator is told. Does not own how much anything may take:
+//! those limits are the configuration's.
 #![expect(unsafe_code, reason = "what the allocator holds back has no safe interface")]
 
 use std::time::{Duration, Instant};
