@@ -4,18 +4,17 @@
 
 use std::time::Instant;
 
-use super::{FAULTS_WITHIN, Shell, Stage, clock, memory, news};
+use super::{FAULTS_WITHIN, Shell, Stage, clock, memory, news, sip_socket};
 use crate::sip::endpoint::{Counts, Direction};
 
 impl Shell {
     pub(super) fn beat(&mut self) {
         self.feed.beat();
         self.recorder.flush();
-        let counts = self.switchboard.counts();
-        self.count(&counts);
+        let (counts, streams) = (self.switchboard.counts(), self.sockets.counts());
+        self.count(&counts, &streams);
         let now = Instant::now();
-        let under_way = counts.transactions + self.sockets.counts().connections;
-        if self.flood.is_over(under_way, now) {
+        if self.flood.is_over(counts.transactions + streams.connections, now) {
             self.beside.spawn_blocking(memory::give_back);
         }
         if let Stage::Draining(until) = self.stage {
@@ -34,8 +33,8 @@ impl Shell {
         }
     }
 
-    fn count(&mut self, counts: &Counts) {
-        let (store, streams) = (self.store.health(), self.sockets.counts());
+    fn count(&mut self, counts: &Counts, streams: &sip_socket::Counts) {
+        let store = self.store.health();
         self.metrics.dropped(&[
             ("malformed", counts.malformed),
             ("stranger", counts.dropped_strangers),

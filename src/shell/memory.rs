@@ -40,7 +40,8 @@ impl Flood {
 /// what the allocator begins with.
 const LARGE: i32 = 128 * 1024;
 /// What the end of each thread's memory may hold that is free: less, and it would be given back and
-/// asked for again all the time while there is much to do. [`give_back`] gives it back, too.
+/// asked for again all the time while there is much to do. The loop's is what [`give_back`] gives
+/// back, too.
 const END: i32 = 32 * 1024 * 1024;
 
 /// Has the allocator stay with [`LARGE`] and [`END`]: by itself it keeps blocks of any size (up to

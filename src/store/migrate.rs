@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::{Error, database};
 
 /// How long a statement waits for somebody else's lock before it fails.
-const BUSY: Duration = Duration::from_millis(500);
+pub const BUSY: Duration = Duration::from_millis(500);
 
 /// The steps; step `n` leads from version `n` to `n + 1`. A released step never changes.
 const STEPS: &[&str] = &[

@@ -49,6 +49,9 @@ use writer::{Record, Shared};
 
 /// How long [`Store::run`] waits.
 const TASK_LIMIT: Duration = Duration::from_secs(5);
+/// How long a service for which calls wait waits for somebody's lock on the database: each of their
+/// callers hears nothing meanwhile.
+const AWAITED: Duration = Duration::from_millis(30);
 
 /// Where records go, how long they stay, and how many may wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,10 +175,6 @@ pub struct Store {
     owner: Arc<Owner>,
 }
 
-/// How long a service for which calls wait waits for somebody's lock on the database: each of their
-/// callers hears nothing meanwhile.
-const AWAITED: Duration = Duration::from_millis(30);
-
 /// Ends the writer thread when the last handle goes.
 #[derive(Debug)]
 struct Owner(Arc<Shared>);
@@ -193,14 +192,14 @@ impl Store {
     /// # Errors
     /// When the file can't be opened, locked or read, or belongs to a newer program.
     pub fn open(config: &Config) -> Result<(Self, BTreeMap<Extension, Intention>), Error> {
-        Self::begin(config, read(&config.path)?)
+        Self::open_within(config, migrate::BUSY)
     }
 
-    fn begin(
+    fn open_within(
         config: &Config,
-        opened: Opened,
+        patience: Duration,
     ) -> Result<(Self, BTreeMap<Extension, Intention>), Error> {
-        let Opened { conn, intentions, trail } = opened;
+        let Opened { conn, intentions, trail } = read(&config.path, patience)?;
         let shared = Arc::new(Shared::new(config.clone()));
         shared.set_trail(trail);
         Ok((Self::start(shared, Some(conn))?, intentions))
@@ -218,10 +217,7 @@ impl Store {
         config: &Config,
         is_awaited: bool,
     ) -> Result<(Self, BTreeMap<Extension, Intention>), Error> {
-        let opened = match is_awaited {
-            true => read_within(&config.path, AWAITED).and_then(|it| Self::begin(config, it)),
-            false => Self::open(config),
-        };
+        let opened = Self::open_within(config, if is_awaited { AWAITED } else { migrate::BUSY });
         let is_borne = |error: &&Error| is_awaited || error.is_passing();
         let Some(error) = opened.as_ref().err().filter(is_borne) else {
             return opened;
@@ -426,15 +422,8 @@ struct Opened {
     trail: audit::End,
 }
 
-fn read(path: &Path) -> Result<Opened, Error> {
-    opened(path, migrate::open(path)?)
-}
-
-fn read_within(path: &Path, patience: Duration) -> Result<Opened, Error> {
-    opened(path, migrate::open_within(path, patience)?)
-}
-
-fn opened(path: &Path, conn: Connection) -> Result<Opened, Error> {
+fn read(path: &Path, patience: Duration) -> Result<Opened, Error> {
+    let conn = migrate::open_within(path, patience)?;
     let intentions = counselors::load(&conn).map_err(|e| database(path, e))?;
     let trail = audit::End::default().moved(&conn).map_err(|e| database(path, e))?;
     Ok(Opened { conn, intentions, trail })

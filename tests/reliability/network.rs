@@ -50,8 +50,6 @@ const DOUBLED: &str = "numgen random mod 100 < 10 counter dup to 127.0.0.1 devic
 const PROBES: usize = 400;
 const TWICE: usize = PROBES / 20;
 const PACE: u32 = 20;
-/// How long a service takes for its records whose callers' BYE was lost.
-const RECORDS: Duration = Duration::from_secs(40);
 const TALK: Option<Duration> = Some(Duration::from_secs(1));
 
 /// A rule for what is sent to SIP ports.
@@ -105,10 +103,9 @@ fn signaling_lost(run: &Run) -> Result<Measured, Box<dyn Error>> {
         rules("")?;
         drop(callers);
         // A caller whose BYE was never answered has talked all the same.
-        let all = || scene.records().map_or(0, |all| all.values().sum::<u32>());
-        scene.wait("the records", RECORDS, || all() >= well)?;
+        let records: u32 = scene.wait_recorded(well)?.values().sum();
         let reached = f64::from(well) / f64::from(calls);
-        is_held &= reached >= share && (well..=calls).contains(&all()) && dropped > 0;
+        is_held &= reached >= share && (well..=calls).contains(&records) && dropped > 0;
         let why = match well == calls {
             true => String::new(),
             false => format!(" (refused: {refused:?}, the others met silence)"),

@@ -153,8 +153,7 @@ impl Scene {
     /// Waits until there are so many records, and when the call of the last one began: ms since
     /// 1970, by the service's clock.
     pub(crate) fn began(&self, records: u32) -> io::Result<i64> {
-        let all = || self.records().map_or(0, |all| all.values().sum());
-        self.wait(&format!("{records} records"), PATIENCE, || all() >= records)?;
+        self.wait_recorded(records)?;
         let sql = "SELECT started_ms FROM cdr ORDER BY rowid DESC LIMIT 1";
         let ask = |database: Connection| database.query_row(sql, [], |row| row.get(0));
         self.database().and_then(ask).map_err(io::Error::other)
@@ -175,12 +174,17 @@ impl Scene {
         Ok(lock)
     }
 
+    /// Waits until there are so many records; how many there are of each outcome.
+    pub(crate) fn wait_recorded(&self, count: u32) -> io::Result<BTreeMap<String, u32>> {
+        let all = || self.records().map_or(0, |all| all.values().sum());
+        self.wait(&format!("{count} records"), PATIENCE, || all() >= count)?;
+        self.records().map_err(io::Error::other)
+    }
+
     /// Waits until there is a record of each of these calls; whether there is one each, and all of
     /// them were answered.
     pub(crate) fn are_recorded(&self, calls: u32) -> io::Result<bool> {
-        let all = || self.records().map_or(0, |all| all.values().sum());
-        self.wait(&format!("{calls} records"), PATIENCE, || all() >= calls)?;
-        let all = self.records().map_err(io::Error::other)?;
+        let all = self.wait_recorded(calls)?;
         Ok(all == BTreeMap::from([("answered".to_owned(), calls)]))
     }
 
